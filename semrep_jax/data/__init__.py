@@ -1,0 +1,1 @@
+"""Grain: `supervised` streams packed pairs, `prompts` streams RL tasks; both iterators' states go into checkpoints."""

@@ -1,0 +1,16 @@
+"""The stream of RL tasks: shuffled epochs over a fixed list, by Grain; its state restores exactly and goes into checkpoints."""
+
+from __future__ import annotations
+
+import grain
+import numpy as np
+
+from semrep_jax.programs import Task, TaskError
+
+
+def stream(tasks: list[Task], batch: int, seed: int) -> grain.DatasetIterator:
+    """An endless iterator of index arrays [batch] into `tasks`, each epoch in its own order. Raises TaskError if empty."""
+    if not tasks:
+        raise TaskError("the task set is empty: widen tasks.families, tasks.kinds or tasks.train_size")
+    dataset = grain.MapDataset.range(len(tasks)).seed(seed).shuffle().repeat()
+    return iter(dataset.batch(batch, batch_fn=lambda rows: np.asarray(rows, np.int64)).to_iter_dataset(grain.ReadOptions(num_threads=0)))

@@ -1,0 +1,127 @@
+"""The command: read a config, run its job.
+
+python -m semrep_jax.main --config configs/quickstart.yaml
+python -m semrep_jax.main --config configs/quickstart.yaml --set train.budget=40 --set work_dir=runs/longer
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from rich.console import Console
+
+from semrep_jax import config as configuration
+from semrep_jax.config import Config, Job
+from semrep_jax.programs import SemRepError
+from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.workdir import WorkDir
+
+EPILOG = """
+jobs
+  compare    load a base, train SemRep (two stages) and fine-tuning only at the same budget, evaluate all three, write a report
+  train      one arm: SemRep where train.alpha > 0, fine-tuning only where it is 0
+  evaluate   a model on the held-out suites
+  pretrain   warm-start a base from scratch on generated pairs
+
+examples
+  python -m semrep_jax.main --config configs/quickstart.yaml
+  python -m semrep_jax.main --config configs/quickstart.yaml --set seed=1 --set work_dir=runs/seed1
+  python -m semrep_jax.main --config configs/quickstart.yaml --print-config
+  python -m semrep_jax.main --list-settings
+
+A run that was stopped or killed goes on when the same command is given again. Exit code 0: done (or stopped by SIGTERM with
+everything saved); 2: a mistake in the config or the input; 1: a fault of ours.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
+        prog="python -m semrep_jax.main", description="Train and evaluate language models that transform code (SemRep in JAX).",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    command.add_argument("--config", metavar="FILE", help="YAML settings; configs/ holds some to start from")
+    command.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting, e.g. train.alpha=0.3; repeatable"
+    )
+    command.add_argument("--print-config", action="store_true", help="print the resolved settings and end")
+    command.add_argument("--list-settings", action="store_true", help="print every setting with its default and meaning and end")
+    return command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    if options.list_settings:
+        print(configuration.describe())
+        return 0
+    if options.config is None:
+        parser().print_usage(sys.stderr)
+        print("error: --config FILE is missing; try --config configs/quickstart.yaml", file=sys.stderr)
+        return 2
+    try:
+        config = configuration.load(options.config, options.set)
+        if options.print_config:
+            print(config.to_yaml(), end="")
+            return 0
+        return run(config)
+    except SemRepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(
+            f"error: {error.filename or 'the work directory'}: {error.strerror or error}; free some disk or mend its permissions",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def run(config: Config) -> int:
+    """Run the job of `config`; the sandbox's zygotes start before JAX is imported."""
+    work = WorkDir(config)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if config.job is Job.PRETRAIN:
+        return _pretrain(config, work)
+    limits = Limits(config.sandbox.cpu_seconds, config.sandbox.wall_seconds, config.sandbox.memory_mb)
+    with Sandbox(config.sandbox.workers, limits) as sandbox:
+        from semrep_jax import report
+        from semrep_jax.evaluate import jobs
+        from semrep_jax.train.metrics import Stopped
+        from semrep_jax.verify import Verifier
+
+        try:
+            result = jobs.run(config, work, Verifier(sandbox))
+        except Stopped as stopped:
+            print(stopped)
+            return 0
+        path = report.write(work)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for table in report.terminal_tables(work.read("results.json")):
+        console.print(table)
+    console.print(jobs.verdict(result), highlight=False)
+    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _pretrain(config: Config, work: WorkDir) -> int:
+    from semrep_jax.train import supervised
+    from semrep_jax.train.metrics import Stopped
+
+    try:
+        metrics = supervised.run(config, work.path)
+    except Stopped as stopped:
+        print(stopped)
+        return 0
+    final = {name: {"value": v, "low": v, "high": v, "n": 1} for name, v in metrics.items()}
+    work.write(
+        "results.json",
+        {"job": "pretrain", "config_sha256": config.sha256, "seconds": metrics["seconds"], "arms": {"base": final}},
+    )
+    print(f"loss {metrics['loss']:.4f} after {metrics['seconds']:.0f} s; model: {work.path / config.supervised.export}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The decoder: `decoder` (Flax), `attention`, `sharding`, `logprobs`, `tokenizer`, `pretrained` (weights in and out)."""

@@ -1,0 +1,270 @@
+"""A decoder of the Llama/Qwen shape in Flax nnx: RMSNorm, RoPE, grouped-query attention, SwiGLU, optional q/k norm.
+
+Weights of all layers are stacked along a leading axis L and scanned; decoding slices them once and unrolls. There are
+three ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of one
+prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`).
+Axis letters: B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from semrep_jax.model.attention import attend, attend_shared
+from semrep_jax.model.sharding import Sharding
+from semrep_jax.programs import SemRepError
+
+Weights = dict[str, jax.Array]
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+class ModelError(SemRepError):
+    """A model's shape, files or inputs do not fit."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes and switches of a decoder (the field's names; Hugging Face's in `pretrained`)."""
+
+    vocab: int
+    dim: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-6
+    tied: bool = True
+    qk_norm: bool = False
+    qkv_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ModelError(f"heads {self.heads} is no multiple of kv_heads {self.kv_heads}: change one of them")
+        if self.head_dim % 2:
+            raise ModelError(f"head_dim {self.head_dim} must be even for rotary embeddings")
+
+
+def layout(shape: Shape) -> dict[str, tuple[tuple[int, ...], tuple[str, ...], float]]:
+    """Every parameter's shape, logical axes and initial standard deviation (0 for biases, -1 for norms at one)."""
+    d, n, k, h, f, layers = shape.dim, shape.heads, shape.kv_heads, shape.head_dim, shape.ffn, shape.layers
+    out = (2 * layers) ** -0.5
+    table = {
+        "embed_VD": ((shape.vocab, d), ("vocab", "embed"), 0.02),
+        "final_norm_D": ((d,), ("embed",), -1.0),
+        "attn_norm_LD": ((layers, d), ("layers", "embed"), -1.0),
+        "q_LDNH": ((layers, d, n, h), ("layers", "embed", "heads", "head_dim"), d**-0.5),
+        "k_LDKH": ((layers, d, k, h), ("layers", "embed", "kv_heads", "head_dim"), d**-0.5),
+        "v_LDKH": ((layers, d, k, h), ("layers", "embed", "kv_heads", "head_dim"), d**-0.5),
+        "o_LNHD": ((layers, n, h, d), ("layers", "heads", "head_dim", "embed"), (n * h) ** -0.5 * out),
+        "ffn_norm_LD": ((layers, d), ("layers", "embed"), -1.0),
+        "gate_LDF": ((layers, d, f), ("layers", "embed", "ffn"), d**-0.5),
+        "up_LDF": ((layers, d, f), ("layers", "embed", "ffn"), d**-0.5),
+        "down_LFD": ((layers, f, d), ("layers", "ffn", "embed"), f**-0.5 * out),
+    }
+    if not shape.tied:
+        table["head_DV"] = ((d, shape.vocab), ("embed", "vocab"), d**-0.5)
+    if shape.qk_norm:
+        table["q_norm_LH"] = table["k_norm_LH"] = ((layers, h), ("layers", "head_dim"), -1.0)
+    if shape.qkv_bias:
+        table["q_bias_LNH"] = ((layers, n, h), ("layers", "heads", "head_dim"), 0.0)
+        table["k_bias_LKH"] = table["v_bias_LKH"] = ((layers, k, h), ("layers", "kv_heads", "head_dim"), 0.0)
+    return table
+
+
+class Decoder(nnx.Module):
+    """The parameters, declared once in `layout`, and the three ways through them."""
+
+    def __init__(self, shape: Shape, *, rngs: nnx.Rngs, compute: Any = jnp.float32, remat: bool = False):
+        self.shape, self.compute, self.remat = shape, compute, remat
+        for name, (size, axes, std) in layout(shape).items():
+            if std < 0:
+                value = jnp.ones(size, jnp.float32)
+            else:
+                value = std * jax.random.normal(rngs.params(), size, jnp.float32)
+            setattr(self, name, nnx.Param(value, logical=axes))
+
+    def _stacked(self) -> Weights:
+        names = [n for n in layout(self.shape) if "_L" in n]
+        return {n: getattr(self, n)[...].astype(self.compute) for n in names}
+
+    def layers(self) -> list[Weights]:
+        """The weights of each layer, sliced once (for the decode loop)."""
+        stacked = self._stacked()
+        return [{n: w[i] for n, w in stacked.items()} for i in range(self.shape.layers)]
+
+    def head(self) -> jax.Array:
+        """The output projection [D, V] in the compute type."""
+        weight = self.embed_VD[...].T if self.shape.tied else self.head_DV[...]
+        return weight.astype(self.compute)
+
+    def _embed(self, tokens: jax.Array) -> jax.Array:
+        return self.embed_VD[...].astype(self.compute)[tokens]
+
+    def final(self, h: jax.Array) -> jax.Array:
+        """The last norm, [..., D]."""
+        return _rms_norm(h, self.final_norm_D[...], self.shape.norm_eps)
+
+    def _layer(self, w: Weights, h: jax.Array, position: jax.Array, attention: Attend) -> jax.Array:
+        """One block on h [..., T, D] at positions [..., T]; `attention(q, k, v)` decides what is looked at."""
+        eps = self.shape.norm_eps
+        x = _rms_norm(h, w["attn_norm_LD"], eps)
+        q = jnp.einsum("...d,dnh->...nh", x, w["q_LDNH"])
+        k = jnp.einsum("...d,dkh->...kh", x, w["k_LDKH"])
+        v = jnp.einsum("...d,dkh->...kh", x, w["v_LDKH"])
+        if self.shape.qkv_bias:
+            q, k, v = q + w["q_bias_LNH"], k + w["k_bias_LKH"], v + w["v_bias_LKH"]
+        if self.shape.qk_norm:
+            q, k = _rms_norm(q, w["q_norm_LH"], eps), _rms_norm(k, w["k_norm_LH"], eps)
+        theta = self.shape.rope_theta
+        mixed = attention(_rope(q, position, theta), _rope(k, position, theta), v)
+        h = h + jnp.einsum("...nh,nhd->...d", mixed, w["o_LNHD"])
+        x = _rms_norm(h, w["ffn_norm_LD"], eps)
+        return h + (jax.nn.silu(x @ w["gate_LDF"]) * (x @ w["up_LDF"])) @ w["down_LFD"]
+
+    def _scan(self, body: Callable[[Any, Weights], tuple[Any, Any]], carry: Any) -> tuple[Any, Any]:
+        return jax.lax.scan(jax.checkpoint(body) if self.remat else body, carry, self._stacked())
+
+    def hidden(self, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array) -> jax.Array:
+        """Final hidden states [B, T, D]. A token sees earlier ones of its own segment; segment 0 is padding."""
+        causal = positions_BT[:, :, None] >= positions_BT[:, None, :]
+        mask_BTT = causal & (segments_BT[:, :, None] == segments_BT[:, None, :])
+
+        def body(h: jax.Array, w: Weights) -> tuple[jax.Array, None]:
+            return self._layer(w, h, positions_BT, lambda q, k, v: attend(q, k, v, mask_BTT)), None
+
+        h, _ = self._scan(body, self._embed(tokens_BT))
+        return self.final(h)
+
+    def _prompt_layer(self, w: Weights, h: jax.Array, length_B: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        size = h.shape[1]
+        position = jnp.broadcast_to(jnp.arange(size), h.shape[:2])
+        mask = jnp.broadcast_to(jnp.tril(jnp.ones((size, size), bool)), (h.shape[0], size, size))
+        kept: list[jax.Array] = []
+
+        def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+            kept.extend((k, v))
+            return attend(q, k, v, mask)
+
+        h = self._layer(w, h, position, attention)
+        return h, (kept[0], kept[1])
+
+    def prefill(self, prompt_BP: jax.Array, length_B: jax.Array) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
+        """The prompts, padded on the right: last token's hidden state [B, D] and each layer's keys and values [B, P, K, H]."""
+        h = self._embed(prompt_BP)
+        caches = []
+        for w in self.layers():
+            h, cache = self._prompt_layer(w, h, length_B)
+            caches.append(cache)
+        last = jnp.take_along_axis(h, (length_B - 1)[:, None, None], axis=1)[:, 0]
+        return self.final(last), caches
+
+    def step(
+        self,
+        weights: list[Weights],
+        token_BG: jax.Array,
+        t: jax.Array,
+        length_B: jax.Array,
+        prompts: list[tuple[jax.Array, jax.Array]],
+        caches: list[tuple[jax.Array, jax.Array]],
+    ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
+        """Token number t of every completion: its hidden state [B, G, D] and the caches [B, G, T, K, H] with it written in."""
+        h = self._embed(token_BG)[:, :, None]
+        position = jnp.broadcast_to((length_B + t)[:, None, None], (*token_BG.shape, 1))
+        mask_BP = jnp.arange(prompts[0][0].shape[1]) < length_B[:, None]
+        mask_TS = (jnp.arange(caches[0][0].shape[2]) <= t)[None]
+        written = []
+        for w, (prompt_k, prompt_v), (cache_k, cache_v) in zip(weights, prompts, caches, strict=True):
+
+            def attention(
+                q: jax.Array, k: jax.Array, v: jax.Array,
+                pk: jax.Array = prompt_k, pv: jax.Array = prompt_v, ck: jax.Array = cache_k, cv: jax.Array = cache_v,
+            ) -> jax.Array:  # fmt: skip
+                ck = jax.lax.dynamic_update_slice_in_dim(ck, k, t, axis=2)
+                cv = jax.lax.dynamic_update_slice_in_dim(cv, v, t, axis=2)
+                written.append((ck, cv))
+                return attend_shared(q, pk, pv, mask_BP, ck, cv, mask_TS)
+
+            h = self._layer(w, h, position, attention)
+        return self.final(h[:, :, 0]), written
+
+    def shared(self, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:
+        """Hidden states [B, G, T, D] that predict each completion token, the shared prompt computed once.
+
+        Position t holds the state *before* completion token t: the prompt's last token for t = 0. Equal, up to rounding,
+        to running each prompt + completion on its own, for about (P + G T) / (G (P + T)) of the work.
+        """
+        batch, group, size = completion_BGT.shape
+        position = jnp.broadcast_to(length_B[:, None, None] + jnp.arange(size), completion_BGT.shape)
+        mask_BP = jnp.arange(prompt_BP.shape[1]) < length_B[:, None]
+        mask_TS = jnp.tril(jnp.ones((size, size), bool))
+
+        def body(carry: tuple[jax.Array, jax.Array], w: Weights) -> tuple[tuple[jax.Array, jax.Array], None]:
+            prompt, own = carry
+            prompt, (pk, pv) = self._prompt_layer(w, prompt, length_B)
+            own = self._layer(w, own, position, lambda q, k, v: attend_shared(q, pk, pv, mask_BP, k, v, mask_TS))
+            return (prompt, own), None
+
+        (prompt, own), _ = self._scan(body, (self._embed(prompt_BP), self._embed(completion_BGT)))
+        last = jnp.take_along_axis(prompt, (length_B - 1)[:, None, None], axis=1)
+        before = jnp.broadcast_to(last[:, None], (batch, group, 1, last.shape[-1]))
+        return self.final(jnp.concatenate([before, own[:, :, :-1]], axis=2))
+
+
+def _rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
+    y = x.astype(jnp.float32)
+    y = y * jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + eps)
+    return (y * scale.astype(jnp.float32)).astype(x.dtype)
+
+
+def _rope(x: jax.Array, position: jax.Array, theta: float) -> jax.Array:
+    """Rotate the halves of x [..., T, heads, H] by its positions [..., T] (the convention of Hugging Face's Llama)."""
+    half = x.shape[-1] // 2
+    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle = position[..., None, None].astype(jnp.float32) * frequency
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    a, b = x[..., :half].astype(jnp.float32), x[..., half:].astype(jnp.float32)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoder split into its static graph and its parameters: what jitted functions close over and what they take."""
+
+    graph: Any
+    shape: Shape
+    sharding: Sharding
+
+    def bind(self, params: Any) -> Decoder:
+        """The module over `params` (inside or outside of jit)."""
+        return nnx.merge(self.graph, params)
+
+
+def create(shape: Shape, sharding: Sharding, compute: Any = jnp.float32, remat: bool = False, seed: int = 0) -> tuple[Model, Any]:
+    """A model and its random parameters, each born on its own shard (never whole on one device)."""
+
+    def init() -> Any:
+        return nnx.state(Decoder(shape, rngs=nnx.Rngs(params=seed), compute=compute, remat=remat))
+
+    abstract = jax.eval_shape(init)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, rngs=nnx.Rngs(params=seed), compute=compute, remat=remat)))
+    params = jax.jit(init, out_shardings=shardings(abstract, shape, sharding))()
+    return Model(graph, shape, sharding), params
+
+
+def shardings(params: Any, shape: Shape, sharding: Sharding) -> Any:
+    """The shardings of a parameter tree (or of its shapes), leaf by leaf."""
+    table = layout(shape)
+
+    def of(path: Any, leaf: Any) -> Any:
+        name = next(str(getattr(p, "key", getattr(p, "name", ""))) for p in path)
+        return sharding.named(*table[name][1], shape=leaf.shape, name=name)
+
+    return jax.tree_util.tree_map_with_path(of, params)

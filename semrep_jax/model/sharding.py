@@ -1,0 +1,94 @@
+"""One table from logical axes to mesh axes, and what follows from it: parameters born sharded, batches split.
+
+The mesh always has the three named axes (data, fsdp, tensor), also on one device. A batch is split over data and fsdp
+together; a weight over fsdp along its model dimension and over tensor along heads, ffn or vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from semrep_jax.programs import SemRepError
+
+AXES = ("data", "fsdp", "tensor")
+RULES: dict[str, str | tuple[str, ...] | None] = {
+    "batch": ("data", "fsdp"),
+    "layers": None,
+    "vocab": "tensor",
+    "embed": "fsdp",
+    "heads": "tensor",
+    "kv_heads": "tensor",
+    "head_dim": None,
+    "ffn": "tensor",
+}
+
+
+class ShardingError(SemRepError):
+    """A mesh does not fit the devices, or an axis does not divide."""
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """A mesh with the rules applied to it."""
+
+    mesh: Mesh
+
+    def size(self, logical: str) -> int:
+        """How many pieces the logical axis is cut into."""
+        axes = RULES[logical]
+        names = () if axes is None else (axes,) if isinstance(axes, str) else axes
+        return int(np.prod([self.mesh.shape[a] for a in names], initial=1))
+
+    def named(self, *logical: str | None, shape: tuple[int, ...] | None = None, name: str = "array") -> NamedSharding:
+        """NamedSharding for an array whose dimensions carry these logical axes; None replicates one.
+
+        Raises ShardingError where two dimensions claim one mesh axis or, given `shape`, where one does not divide.
+        """
+        spec = [None if axis is None else RULES[axis] for axis in logical]
+        used = [m for s in spec if s is not None for m in ((s,) if isinstance(s, str) else s)]
+        if len(used) != len(set(used)):
+            raise ShardingError(f"{name}: axes {logical} claim one mesh axis twice ({used}); change sharding.RULES")
+        for axis, length in zip(logical, shape or (), strict=False):
+            if axis is not None and length % self.size(axis):
+                raise ShardingError(
+                    f"{name}: axis {axis!r} of length {length} does not divide over {self.size(axis)} devices "
+                    f"({RULES[axis]}); choose mesh sizes that divide it"
+                )
+        return NamedSharding(self.mesh, PartitionSpec(*spec))
+
+    def batch(self, tree: Any) -> Any:
+        """Put a tree of host arrays on the devices, split along their first axis (replicated where that does not divide)."""
+
+        def put(x: Any) -> Any:
+            divides = np.ndim(x) > 0 and np.shape(x)[0] % self.size("batch") == 0
+            return jax.device_put(x, self.named("batch") if divides else self.named())
+
+        return jax.tree.map(put, tree)
+
+    def tree(self, axes: Any, shapes: Any) -> Any:
+        """Shardings for a tree of logical-axis tuples, checked against the tree of shapes beside it."""
+        return jax.tree.map(
+            lambda names, leaf: self.named(*names, shape=leaf.shape, name="/".join(names)),
+            axes,
+            shapes,
+            is_leaf=lambda a: isinstance(a, tuple),
+        )
+
+
+def build(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Sharding:
+    """A mesh of data x fsdp x tensor devices; -1 for data takes all that are left. Raises ShardingError."""
+    devices = jax.devices()
+    if data == -1:
+        data = max(1, len(devices) // (fsdp * tensor))
+    wanted = data * fsdp * tensor
+    if wanted > len(devices) or min(data, fsdp, tensor) < 1:
+        raise ShardingError(
+            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} needs {wanted} devices and {len(devices)} are here; "
+            "lower mesh.data, mesh.fsdp or mesh.tensor"
+        )
+    return Sharding(Mesh(np.array(devices[:wanted]).reshape(data, fsdp, tensor), AXES))

@@ -1,0 +1,54 @@
+"""The paper's equations (arXiv 2603.13640) and ours; nothing else.
+
+R_sem  = a1 [C_rep compiles] + b1 [C_rep ≡ C_src on U_sem], 0 for a duplicate of C_src        (stage 1)
+R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit]              (stage 2)
+
+Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and a
+correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from semrep_jax import forms
+from semrep_jax.config import DuplicateRule, RewardConfig
+from semrep_jax.programs import Duplicate, Program, Verdict
+
+
+def is_duplicate(verdict: Verdict, rule: DuplicateRule) -> bool:
+    """Whether the program counts as a copy of C_src under the rule."""
+    return verdict.duplicate is Duplicate.EXACT or (rule is DuplicateRule.CANONICAL and verdict.duplicate is Duplicate.CANONICAL)
+
+
+def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
+    """Raw correctness of stage 1: an equivalent of C_src that is no copy of it."""
+    return verdict.equivalent and not is_duplicate(verdict, rule)
+
+
+def r_sem(verdict: Verdict, weights: RewardConfig) -> float:
+    """R_sem of the paper with our duplicate rule."""
+    if is_duplicate(verdict, weights.duplicate):
+        return 0.0
+    return weights.a1 * verdict.compiled + weights.b1 * verdict.equivalent
+
+
+def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
+    """R_inst of the paper. A program that does not compile passes nothing."""
+    if not verdict.compiled:
+        return 0.0
+    return weights.a2 + weights.b2 * verdict.preserve.all + weights.c2 * verdict.edit.all
+
+
+def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
+    """In [0, 1] for each member of a group: 0 where it is not correct, else the mean of two tree-edit distances, to C_src and
+    to the nearest other correct member (1 where there is none)."""
+    texts = [p.canonical if ok and isinstance(p, Program) else None for p, ok in zip(programs, correct, strict=True)]
+    values = []
+    for i, text in enumerate(texts):
+        if text is None or source.canonical is None:
+            values.append(0.0)
+            continue
+        others = [forms.distance(text, other) for j, other in enumerate(texts) if other is not None and j != i]
+        values.append(0.5 * forms.distance(text, source.canonical) + 0.5 * min(others, default=1.0))
+    return values

@@ -1,0 +1,1 @@
+"""How the policy writes programs: `local` decodes with our own model."""

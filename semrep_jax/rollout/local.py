@@ -1,0 +1,175 @@
+"""The local policy: jitted prefill (a prompt once a group) and a `while_loop` decode over one typed state.
+
+`LocalPolicy.sample(prompts, n, temperature, key)` gives n completions of each prompt with the log-probability of every
+token under the distribution it was drawn from. The key of token t of sample s of prompt g is
+fold_in(fold_in(fold_in(key, g), s), t): any completion can be drawn again alone. Prompt lengths are padded to multiples of
+`rollout.bucket`, and batches to one size, so that a run compiles a handful of programs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semrep_jax.config import RolloutConfig
+from semrep_jax.model.decoder import Model
+from semrep_jax.model.logprobs import log_softmax
+from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.programs import Completion, Finish
+
+
+@dataclass
+class Usage:
+    """What sampling has cost: rollouts, prompt tokens (once a group) and completion tokens."""
+
+    rollouts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def add(self, other: Usage) -> None:
+        """Count `other` in."""
+        self.rollouts += other.rollouts
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+
+
+class DecodeState(NamedTuple):
+    """The state of the decode loop. B prompts, G samples each, T the completion limit."""
+
+    t: jax.Array
+    token_BG: jax.Array
+    done_BG: jax.Array
+    tokens_BGT: jax.Array
+    logprobs_BGT: jax.Array
+    caches: Any
+
+
+class Batch(NamedTuple):
+    """Prompts padded on the right to a bucket: ids [B, P] and lengths [B]."""
+
+    prompt_BP: np.ndarray
+    length_B: np.ndarray
+
+
+def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -> Batch:
+    """`rows` padded prompts; rows beyond the given ones hold one pad token."""
+    longest = max(len(p) for p in prompts)
+    width = -(-longest // bucket) * bucket
+    ids = np.full((rows, width), pad_id, np.int32)
+    lengths = np.ones(rows, np.int32)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = prompt
+        lengths[row] = len(prompt)
+    return Batch(ids, lengths)
+
+
+@partial(jax.jit, static_argnames=("model", "group", "max_new", "end_id", "pad_id"))
+def decode(
+    params: Any, prompt_BP: jax.Array, length_B: jax.Array, live_B: jax.Array, temperature: jax.Array, key: jax.Array,
+    *, model: Model, group: int, max_new: int, end_id: int, pad_id: int,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    """Token ids and log-probs [B, G, T]; positions after the first end token hold pad and 0. Dead rows decode nothing."""
+    bound = model.bind(params)
+    head, weights = bound.head(), bound.layers()
+    last_BD, prompts = bound.prefill(prompt_BP, length_B)
+    batch = prompt_BP.shape[0]
+    keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(batch))
+    keys_BG = jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(group)))(keys_B)
+
+    def draw(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logp = log_softmax(hidden_BGD, head, temperature)
+        token = jax.vmap(jax.vmap(lambda k, row: jax.random.categorical(jax.random.fold_in(k, t), row)))(keys_BG, logp)
+        return token, jnp.take_along_axis(logp, token[..., None], axis=-1)[..., 0]
+
+    def record(state: DecodeState, token: jax.Array, logp: jax.Array) -> DecodeState:
+        token = jnp.where(state.done_BG, pad_id, token)
+        logp = jnp.where(state.done_BG, 0.0, logp)
+        return state._replace(
+            t=state.t + 1,
+            token_BG=token,
+            done_BG=state.done_BG | (token == end_id),
+            tokens_BGT=jax.lax.dynamic_update_index_in_dim(state.tokens_BGT, token, state.t, axis=2),
+            logprobs_BGT=jax.lax.dynamic_update_index_in_dim(state.logprobs_BGT, logp, state.t, axis=2),
+        )
+
+    def body(state: DecodeState) -> DecodeState:
+        hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches)
+        return record(state._replace(caches=caches), *draw(hidden, state.t))
+
+    empty = jnp.zeros((batch, group, max_new, model.shape.kv_heads, model.shape.head_dim), head.dtype)
+    state = DecodeState(
+        t=jnp.int32(0),
+        token_BG=jnp.full((batch, group), pad_id, jnp.int32),
+        done_BG=jnp.broadcast_to(~live_B[:, None], (batch, group)),
+        tokens_BGT=jnp.full((batch, group, max_new), pad_id, jnp.int32),
+        logprobs_BGT=jnp.zeros((batch, group, max_new), jnp.float32),
+        caches=[(empty, empty) for _ in range(model.shape.layers)],
+    )
+    first = jnp.broadcast_to(last_BD[:, None], (batch, group, last_BD.shape[-1]))
+    state = record(state, *draw(first, state.t))
+    state = jax.lax.while_loop(lambda s: (s.t < max_new) & ~jnp.all(s.done_BG), body, state)
+    return state.tokens_BGT, state.logprobs_BGT
+
+
+@dataclass
+class LocalPolicy:
+    """Our own model as a policy. `params` may be replaced between calls; `usage` counts what was sampled."""
+
+    model: Model
+    params: Any
+    tokenizer: Tokenizer
+    setting: RolloutConfig
+    usage: Usage = field(default_factory=Usage)
+
+    def sample(self, prompts: list[str], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
+        """n completions of each prompt, decoded `rows` prompts at a time (default all at once).
+
+        A prompt longer than `max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
+        """
+        rows = rows or len(prompts)
+        encoded = [self.tokenizer.encode(p) for p in prompts]
+        out: list[list[Completion]] = []
+        for start in range(0, len(prompts), rows):
+            out += self._batch(encoded[start : start + rows], n, temperature, jax.random.fold_in(key, start), rows)
+        return out
+
+    def _batch(self, encoded: list[list[int]], n: int, temperature: float, key: jax.Array, rows: int) -> list[list[Completion]]:
+        fits = [len(ids) <= self.setting.max_prompt for ids in encoded]
+        batch = pad_prompts(
+            [ids if ok else ids[:1] for ids, ok in zip(encoded, fits, strict=True)], self.tokenizer.pad_id, rows, self.setting.bucket
+        )
+        live = np.array(fits + [False] * (rows - len(encoded)))
+        prompt, length, live = self.model.sharding.batch((batch.prompt_BP, batch.length_B, live))
+        tokens, logprobs = jax.device_get(
+            decode(
+                self.params, prompt, length, live, jnp.float32(temperature), key,
+                model=self.model, group=n, max_new=self.setting.max_new, end_id=self.tokenizer.end_id, pad_id=self.tokenizer.pad_id,
+            )
+        )  # fmt: skip
+        groups = []
+        for row, ok in enumerate(fits):
+            if ok:
+                groups.append([self._completion(ids, lps) for ids, lps in zip(tokens[row], logprobs[row], strict=True)])
+                self.usage.prompt_tokens += len(encoded[row])
+            else:
+                groups.append([Completion("", (), (), Finish.PROMPT_TOO_LONG)] * n)
+        self.usage.rollouts += n * len(encoded)
+        self.usage.completion_tokens += sum(len(c.token_ids) for group in groups for c in group)
+        return groups
+
+    def _completion(self, ids: np.ndarray, logprobs: np.ndarray) -> Completion:
+        ends = np.flatnonzero(ids == self.tokenizer.end_id)
+        size = int(ends[0]) + 1 if ends.size else len(ids)
+        text = self.tokenizer.decode(int(i) for i in ids[: size - bool(ends.size)])
+        finish = Finish.STOP if ends.size else Finish.LENGTH
+        return Completion(text, tuple(map(int, ids[:size])), tuple(map(float, logprobs[:size])), finish)

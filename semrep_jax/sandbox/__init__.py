@@ -1,0 +1,1 @@
+"""Running Python programs of strangers, contained: `wire` (values), `lockdown` (kernel), `zygote` (child), `pool` (parent)."""

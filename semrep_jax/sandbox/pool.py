@@ -1,0 +1,210 @@
+"""The parent's side: a pool of zygotes, each running one candidate at a time; observations come back, never verdicts.
+
+    with Sandbox(workers=2) as sandbox:
+        observation = sandbox.run("def f(x): return x + 1", "f", [["t", 1]])
+
+A hung or crashing candidate costs its own time limit on its own zygote and nobody else's. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from semrep_jax.programs import Outcome, SemRepError
+
+GRACE_SECONDS = 5.0
+START_SECONDS = 30.0
+
+
+class SandboxError(SemRepError):
+    """The sandbox can't run here at all."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one candidate may use for all its calls: processor and wall time (s), memory beyond the interpreter's (MiB)."""
+
+    cpu_seconds: float = 0.5
+    wall_seconds: float = 3.0
+    memory_mb: int = 256
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen. `load_error` is set where the program did not load; `died` says how the process ended early.
+
+    `outcomes` and `messages` (an error's one line, or None) have one entry for each call when neither is set.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    messages: tuple[str | None, ...] = ()
+    load_error: str | None = None
+    died: str | None = None
+    seconds: float = 0.0
+
+
+class _Dead(Exception):
+    """The zygote is gone or does not answer."""
+
+
+class _Zygote:
+    """One zygote process and its two pipes."""
+
+    def __init__(self, settings: dict[str, Any]):
+        self.scratch = tempfile.mkdtemp(prefix="semrep-")
+        os.chmod(self.scratch, 0o777)
+        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("zygote.py"))]
+        self.process = subprocess.Popen(
+            [*command, json.dumps(settings | {"scratch": self.scratch})],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PYTHONHASHSEED": "0"}, cwd="/", close_fds=True,
+        )  # fmt: skip
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.layers: list[str] = []
+        try:
+            self.layers = self._receive(START_SECONDS)["ready"]
+        except _Dead as error:
+            self.process.kill()
+            assert self.process.stderr is not None
+            tail = self.process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+            self.close()
+            raise SandboxError(f"the sandbox does not start ({' '.join(tail) or error}); it needs Linux and fork") from error
+
+    def _receive(self, seconds: float) -> Any:
+        deadline = time.monotonic() + seconds
+        data, size = b"", 4
+        while len(data) < size:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.stdout], [], [], left)[0]:
+                raise _Dead("no answer in time")
+            more = os.read(self.stdout, min(size - len(data), 1 << 20))
+            if not more:
+                raise _Dead("it ended")
+            data += more
+            if size == 4 and len(data) == 4:
+                size, data = struct.unpack("!I", data)[0], b""
+                if size == 0:
+                    break
+        return json.loads(data)
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        body = json.dumps(request).encode()
+        data = memoryview(struct.pack("!I", len(body)) + body)
+        try:
+            while data:
+                data = data[os.write(self.stdin, data) :]
+        except OSError as error:
+            raise _Dead(str(error)) from error
+        return self._receive(request["limits"]["wall_seconds"] + GRACE_SECONDS)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Sandbox:
+    """A pool of `workers` zygotes. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests."""
+
+    def __init__(
+        self,
+        workers: int = 2,
+        limits: Limits | None = None,
+        become: int | None = None,
+        namespaces: bool = True,
+        landlock: bool = True,
+    ):
+        if sys.platform != "linux":
+            raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
+        self.limits = limits or Limits()
+        self.settings = [
+            {"uid": 61_000 + i, "scratch_mb": 16, "become": become, "namespaces": namespaces, "landlock": landlock} for i in range(workers)
+        ]
+        self.free: queue.SimpleQueue[tuple[int, _Zygote]] = queue.SimpleQueue()
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self.restarts = 0
+        for index, zygote in enumerate(self.threads.map(_Zygote, self.settings)):
+            self.layers = zygote.layers
+            self.free.put((index, zygote))
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the zygotes."""
+        self.threads.shutdown(wait=True)
+        while not self.free.empty():
+            self.free.get()[1].close()
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """`function` over `items` on the pool's threads, results in order; `function` may call `run`."""
+        return self.threads.map(function, items)
+
+    def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
+        """Load `source` in a fresh contained process and call `entry` with each argument tuple (wire form)."""
+        token = secrets.token_hex(16)
+        request: dict[str, Any] = {
+            "source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits or self.limits),
+        }  # fmt: skip
+        index, zygote = self.free.get()
+        try:
+            reply = zygote.ask(request)
+        except _Dead:
+            zygote.close()
+            self.restarts += 1
+            zygote = _Zygote(self.settings[index])
+            return Observation(died="timeout", seconds=request["limits"]["wall_seconds"])
+        finally:
+            self.free.put((index, zygote))
+        return _read(reply, token, len(calls))
+
+
+def _read(reply: dict[str, Any], token: str, expected: int) -> Observation:
+    """An observation from a zygote's reply; whatever is not exactly a report of this run is no report."""
+    seconds = float(reply["seconds"])
+    raw = reply["raw"]
+    if raw is None or reply["timeout"]:
+        died = (
+            "timeout"
+            if reply["timeout"] or reply["signal"] in (24, 27, 9)
+            else f"signal {reply['signal']}"
+            if reply["signal"]
+            else "silent exit"
+        )
+        return Observation(died=died, seconds=seconds)
+    try:
+        report = json.loads(raw)
+        if not isinstance(report, dict) or report.get("token") != token:
+            raise ValueError("not this run's report")
+        if report["load"] is not None:
+            return Observation(load_error=str(report["load"]), seconds=seconds)
+        rows = report["calls"]
+        if len(rows) != expected:
+            raise ValueError("wrong number of calls")
+        outcomes = tuple(Outcome(value, error, mutated, output) for value, error, mutated, output, _ in rows)
+        return Observation(outcomes, tuple(row[4] for row in rows), seconds=seconds)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Observation(died="forged report", seconds=seconds)

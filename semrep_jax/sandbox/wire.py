@@ -1,0 +1,97 @@
+"""Plain values across the wall, as JSON that remembers the Python type.
+
+Loaded by the zygote (which has no package path), by the parent and by the task rooms, so it imports only the standard
+library. Wire form: None, bool, int and str are themselves; float is ["f", repr]; list, tuple, set, frozenset, bytes,
+complex and dict are tagged lists. Only *exact* builtin types cross: an instance of a subclass, whose methods a
+stranger wrote, is `Unencodable`, and no method of a value is ever called before its type is checked.
+"""
+
+import json as _json
+import math as _math
+
+MAX_NODES = 200_000
+MAX_DEPTH = 60
+MAX_INT_BITS = 13_000
+
+
+class Unencodable(Exception):
+    """The value is of a type, a size or a depth that does not cross the wall."""
+
+
+def encode(value, _type=type, _len=len):
+    """Wire form of `value`; raises Unencodable for anything but bounded plain builtins."""
+    budget = [MAX_NODES]
+
+    def walk(v, depth):
+        budget[0] -= 1
+        if budget[0] < 0 or depth > MAX_DEPTH:
+            raise Unencodable("value too large or nested too deeply")
+        t = _type(v)
+        if v is None or t is bool:
+            return v
+        if t is int:
+            if v.bit_length() > MAX_INT_BITS:
+                raise Unencodable("integer too large")
+            return v
+        if t is str:
+            budget[0] -= _len(v) // 16
+            return v.encode("utf-8", "backslashreplace").decode()
+        if t is float:
+            return ["f", repr(v)]
+        if t is list:
+            return ["l"] + [walk(x, depth + 1) for x in v]
+        if t is tuple:
+            return ["t"] + [walk(x, depth + 1) for x in v]
+        if t is dict:
+            return ["d"] + sorted(([walk(k, depth + 1), walk(x, depth + 1)] for k, x in v.items()), key=_json.dumps)
+        if t is set or t is frozenset:
+            return ["s" if t is set else "z", *sorted((walk(x, depth + 1) for x in v), key=_json.dumps)]
+        if t is bytes:
+            return ["b", v.hex()]
+        if t is complex:
+            return ["c", repr(v.real), repr(v.imag)]
+        raise Unencodable("a value of type " + str(t.__name__)[:80])
+
+    return walk(value, 0)
+
+
+def decode(wire):
+    """The Python value of a wire form (a fresh object every time); raises ValueError for what is none."""
+    if wire is None or type(wire) in (bool, int, str):
+        return wire
+    if type(wire) is not list or not wire:
+        raise ValueError(f"not a wire value: {wire!r:.80}")
+    tag, rest = wire[0], wire[1:]
+    if tag == "f":
+        return float(rest[0])
+    if tag == "l":
+        return [decode(x) for x in rest]
+    if tag == "t":
+        return tuple([decode(x) for x in rest])
+    if tag == "d":
+        return {decode(k): decode(v) for k, v in rest}
+    if tag == "s":
+        return {decode(x) for x in rest}
+    if tag == "z":
+        return frozenset(decode(x) for x in rest)
+    if tag == "b":
+        return bytes.fromhex(rest[0])
+    if tag == "c":
+        return complex(float(rest[0]), float(rest[1]))
+    raise ValueError(f"unknown wire tag {tag!r}")
+
+
+def same(a, b, tolerance=0.0):
+    """Type-aware deep equality of two wire forms; floats within `tolerance` (relative and absolute), NaN equals NaN."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is not list:
+        return a == b
+    if len(a) != len(b) or not a or a[0] != b[0]:
+        return False
+    if a[0] == "f":
+        x, y = float(a[1]), float(b[1])
+        return x == y or (_math.isnan(x) and _math.isnan(y)) or _math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+    if a[0] == "d":
+        return all(same(k, j, tolerance) and same(v, w, tolerance) for (k, v), (j, w) in zip(a[1:], b[1:], strict=True))
+    return all(same(x, y, tolerance) for x, y in zip(a[1:], b[1:], strict=True))

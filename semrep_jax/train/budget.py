@@ -1,0 +1,35 @@
+"""The one budget B that both stages consume: stage 1 takes the first round(alpha B) optimiser steps, stage 2 the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REWRITE, TRANSFORM = "rewrite", "transform"
+
+
+@dataclass
+class Budget:
+    """`used` of `total` optimiser steps are spent. The only counter of training progress; saved with every checkpoint."""
+
+    total: int
+    alpha: float
+    used: int = 0
+
+    @property
+    def boundary(self) -> int:
+        """The first step of stage 2."""
+        return round(self.alpha * self.total)
+
+    @property
+    def stage(self) -> str:
+        """The stage that the next step belongs to."""
+        return REWRITE if self.used < self.boundary else TRANSFORM
+
+    @property
+    def left(self) -> int:
+        """Steps not yet spent."""
+        return self.total - self.used
+
+    def spend(self) -> None:
+        """Consume one optimiser step."""
+        self.used += 1

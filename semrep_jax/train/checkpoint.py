@@ -1,0 +1,92 @@
+"""Checkpoints through Orbax: atomic, asynchronous, the newest N kept, refused where they belong to another run.
+
+A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (step, loader state, budget, counters). Its
+*identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
+its final name only when it is whole, so `kill -9` during a save leaves the previous one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+from semrep_jax.programs import SemRepError
+
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+class CheckpointError(SemRepError):
+    """A checkpoint is damaged, or belongs to another run."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint gave back."""
+
+    step: int
+    state: Any
+    record: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run in `directory`; `identity` is a flat dict of what a resumed run must share."""
+
+    def __init__(self, directory: Path, identity: dict[str, Any], keep: int):
+        self.directory, self.identity = directory, identity
+        directory.mkdir(parents=True, exist_ok=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self.manager = ocp.CheckpointManager(directory.resolve(), options=options)
+
+    def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
+        """Start saving `state` (a tree of arrays) and `record` (JSON) as `step`."""
+        whole = {"identity": self.identity, "record": record}
+        self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole)))
+
+    def restore(self, like: Any) -> Restored | None:
+        """The newest checkpoint laid out like the tree `like`; None where there is none. Raises CheckpointError."""
+        step = self.manager.latest_step()
+        if step is None:
+            return None
+        path = self.directory / str(step)
+        try:
+            whole = self.manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
+        except Exception as error:
+            raise self._damaged(path, error) from error
+        self._same_run(whole["identity"], path)
+        try:
+            state = self.manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))["state"]
+        except Exception as error:
+            raise self._damaged(path, error) from error
+        return Restored(step, state, whole["record"])
+
+    def wait(self) -> None:
+        """Block until every started save is on disk. Raises CheckpointError where it could not be written."""
+        try:
+            self.manager.wait_until_finished()
+        except Exception as error:
+            raise CheckpointError(f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk") from error
+
+    def close(self) -> None:
+        """Wait for saves and let go of the directory."""
+        self.wait()
+        self.manager.close()
+
+    def _same_run(self, theirs: dict[str, Any], path: Path) -> None:
+        keys = sorted(set(theirs) | set(self.identity))
+        differ = [k for k in keys if theirs.get(k) != self.identity.get(k)]
+        if differ:
+            shown = ", ".join(f"{k} was {theirs.get(k)!r} and is {self.identity.get(k)!r}" for k in differ[:5])
+            more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
+            raise CheckpointError(f"checkpoint {path} belongs to another run: {shown}{more}; use another work_dir or restore the setting")
+
+    def _damaged(self, path: Path, error: Exception) -> CheckpointError:
+        return CheckpointError(f"checkpoint {path} is damaged ({_first_line(error)}); delete it to go on from the one before")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]

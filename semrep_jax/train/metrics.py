@@ -1,0 +1,90 @@
+"""What a run leaves behind while it runs: metrics.jsonl, samples.jsonl, TensorBoard events; and a gentle stop.
+
+The JSON-lines files are cut back to the restored step on resume, so that a killed and resumed run leaves the same lines
+as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+
+class JsonLines:
+    """An append-only file of JSON objects with a "step" each, cut to `before` at opening."""
+
+    def __init__(self, path: Path, before: int):
+        self.path = path
+        kept = []
+        if path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    break  # a line cut short by a kill; everything from here on is written again
+                if row["step"] < before:
+                    kept.append(line)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(line + "\n" for line in kept))
+        temporary.replace(path)
+        self.file = path.open("a")
+
+    def write(self, step: int, row: dict[str, Any]) -> None:
+        """Append one object."""
+        self.file.write(json.dumps({"step": step} | row) + "\n")
+        self.file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+class Recorder:
+    """Metrics of one run, to a file and to TensorBoard. `before` is the first step that will be written."""
+
+    def __init__(self, directory: Path, before: int = 0):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.lines = JsonLines(directory / "metrics.jsonl", before)
+        self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=before or None)
+
+    def write(self, step: int, metrics: dict[str, Any]) -> None:
+        """One step's metrics; numbers go to TensorBoard too."""
+        self.lines.write(step, {k: (round(v, 6) if isinstance(v, float) else v) for k, v in metrics.items()})
+        for name, value in metrics.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.lines.close()
+        self.board.close()
+
+
+class Stop:
+    """Turns SIGTERM and SIGINT into a flag that the loop reads between steps; a second SIGINT interrupts at once."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def __enter__(self) -> Stop:
+        self.previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved; `main` exits with 0."""

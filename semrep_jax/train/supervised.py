@@ -1,0 +1,127 @@
+"""The supervised warm start of a base (`job: pretrain`): next-token loss on the completions of generated pairs.
+
+    python -m semrep_jax.main --config configs/pretrain_nano.yaml
+
+Trains a tokenizer on the examples, a decoder from scratch, and leaves a model directory in Hugging Face layout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from semrep_jax.config import Config
+from semrep_jax.data import supervised as data
+from semrep_jax.model import decoder, pretrained, sharding, tokenizer
+from semrep_jax.model.decoder import Model, Shape
+from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.progress import bar
+from semrep_jax.tasks import grammar
+from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
+from semrep_jax.train.checkpoint import Checkpoints
+from semrep_jax.train.metrics import Recorder, Stop, Stopped
+from semrep_jax.train.optimiser import adamw
+
+CORPUS = 3000
+
+
+def run(config: Config, directory: Path) -> dict[str, Any]:
+    """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM."""
+    setting = config.supervised
+    generator = Generator(seed=config.seed)
+    words = _tokenizer(generator, config.model.shape.vocab, directory)
+    model, params = decoder.create(
+        _shape(config, words),
+        sharding.build(**config.mesh.model_dump()),
+        jnp.dtype(config.model.compute),
+        config.model.remat,
+        config.seed,
+    )
+    optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
+    state = {"params": params, "optimiser": jax.jit(optimiser.init)(params)}
+    source = data.PairSource(generator, words, 100 * setting.steps * setting.rows, setting.row_length, setting.prompt_weight)
+    batches = data.stream(source, setting.rows, setting.row_length)
+    saved = Checkpoints(directory / "checkpoints", config.comparable() | {"data": repr(source)}, setting.keep)
+    first, seconds = 0, 0.0
+    if (restored := saved.restore(state)) is not None:
+        first, state, seconds = restored.step, restored.state, restored.record["seconds"]
+        batches.set_state(restored.record["loader"])
+    update = _update(model, optimiser)
+    recorder = Recorder(directory, first)
+    metrics: dict[str, Any] = {}
+    with Stop() as stop, bar("warm start", setting.steps, first) as progress:
+        for step in range(first, setting.steps):
+            began = time.perf_counter()
+            batch = next(batches)
+            state, out = update(state, model.sharding.batch(batch))
+            out = {k: float(v) for k, v in out.items()}
+            seconds += (took := time.perf_counter() - began)
+            metrics = out | {"tokens_per_s": batch["tokens"].size / took, "seconds": seconds}
+            recorder.write(step, metrics)
+            progress.advance(f"loss {out['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
+            done = step + 1
+            if done % setting.checkpoint_every == 0 or done == setting.steps or stop.wanted:
+                saved.save(done, state, {"loader": batches.get_state(), "seconds": seconds})
+            if stop.wanted and done < setting.steps:
+                saved.close()
+                raise Stopped(f"stopped after step {done} of {setting.steps}; the same command goes on from there")
+    saved.close()
+    recorder.close()
+    pretrained.export(directory / setting.export, model, state["params"], words)
+    return metrics
+
+
+def _update(model: Model, optimiser: Any) -> Any:
+    def loss(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        bound = model.bind(params)
+        hidden = bound.hidden(batch["tokens"], batch["positions"], batch["segments"])
+        target, inside = batch["tokens"][:, 1:], batch["segments"][:, 1:] == batch["segments"][:, :-1]
+        weight = jnp.where(inside, batch["weight"][:, 1:], 0.0)
+        logp, _ = token_logprobs(hidden[:, :-1], bound.head(), target)
+        total = jnp.maximum(weight.sum(), 1.0)
+        return -jnp.sum(logp * weight, where=weight > 0) / total, total
+
+    def update(state: dict[str, Any], batch: dict[str, jax.Array]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+        (value, total), grads = jax.value_and_grad(loss, has_aux=True)(state["params"], batch)
+        updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+        return {"params": params, "optimiser": moments}, {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
+
+    return jax.jit(update, donate_argnums=0)
+
+
+def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.Tokenizer:
+    """The run's tokenizer, trained on examples of all families (texts only, no tests) and kept for a resumed run."""
+    if (directory / "tokenizer.json").is_file():
+        return tokenizer.load(directory)
+    others = Generator(families=grammar.HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)
+
+    def corpus() -> Iterator[str]:
+        for index in range(CORPUS):
+            example = (others if index % 10 == 0 else generator).example(index)
+            yield example.instruction + "\n" + example.source + example.target
+
+    words = tokenizer.train(corpus(), vocab)
+    words.backend.save(str(directory / "tokenizer.json"))
+    return words
+
+
+def _shape(config: Config, words: tokenizer.Tokenizer) -> Shape:
+    sizes = config.model.shape
+    rows = -(-words.vocab_size // 64) * 64
+    return Shape(
+        vocab=rows, dim=sizes.dim, layers=sizes.layers, heads=sizes.heads, kv_heads=sizes.kv_heads,
+        head_dim=sizes.head_dim, ffn=sizes.ffn, qk_norm=sizes.qk_norm,
+    )  # fmt: skip
+
+
+def parameter_count(params: Any) -> int:
+    """Number of scalars in a parameter tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.to_pure_dict(params)))

@@ -1,0 +1,128 @@
+"""(task, programs) -> verdicts: what the trainer, the search and the evaluation call.
+
+    with Verifier(Sandbox(workers=2)) as verifier:
+        verdicts = verifier.verify(task, programs)
+
+The sandbox observes, this module judges: it alone holds the expected outcomes, and compares them in wire form. Verdicts
+are cached by task and exact text; one verdict is a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
+
+from semrep_jax.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.sandbox.pool import Observation, Sandbox
+from semrep_jax.sandbox.wire import decode, same
+
+CACHE = 50_000
+
+
+class Verifier:
+    """Judges Python programs. Safe to call from several threads; owns the sandbox it is given."""
+
+    def __init__(self, sandbox: Sandbox):
+        self.sandbox = sandbox
+        self.cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+        self.lock = Lock()
+        self.hits = 0
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.sandbox.close()
+
+    def verify(self, task: Task, programs: Sequence[Program]) -> list[Verdict]:
+        """One verdict for each program on one task."""
+        return self.verify_all([(task, program) for program in programs])
+
+    def verify_all(self, pairs: Sequence[tuple[Task, Program | str]]) -> list[Verdict]:
+        """One verdict for each (task, program); a str in a program's place is the reason why there is none."""
+        return list(self.sandbox.map(lambda pair: self._one(*pair), pairs))
+
+    def _one(self, task: Task, program: Program | str) -> Verdict:
+        if isinstance(program, str):
+            return unreadable(task, program)
+        key = (task.sha256, program.sha256)
+        with self.lock:
+            if key in self.cache:
+                self.hits += 1
+                self.cache.move_to_end(key)
+                return self.cache[key]
+        cases = task.preserve.cases + task.edit.cases
+        observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
+        verdict = replace(judge(task, observation), duplicate=duplicate(task.source, program))
+        with self.lock:
+            self.cache[key] = verdict
+            if len(self.cache) > CACHE:
+                self.cache.popitem(last=False)
+        return verdict
+
+
+def unreadable(task: Task, reason: str) -> Verdict:
+    """The verdict on a completion that holds no program."""
+    return Verdict(Status.FORMAT, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), feedback=reason)
+
+
+def duplicate(source: Program, program: Program) -> Duplicate:
+    """How far `program` merely repeats `source`."""
+    if program.source.strip() == source.source.strip():
+        return Duplicate.EXACT
+    if program.canonical is not None and program.canonical == source.canonical:
+        return Duplicate.CANONICAL
+    return Duplicate.NONE
+
+
+def judge(task: Task, observation: Observation) -> Verdict:
+    """The verdict that an observation of preserve cases, then edit cases, amounts to."""
+    nothing = Verdict(Status.OK, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), seconds=observation.seconds)
+    if observation.load_error is not None:
+        return replace(nothing, status=Status.COMPILE, feedback=observation.load_error)
+    if observation.died is not None:
+        status = Status.TIMEOUT if observation.died == "timeout" else Status.CRASH
+        return replace(nothing, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
+    split = len(task.preserve)
+    preserve = _passed(task.preserve, observation.outcomes[:split])
+    edit = _passed(task.edit, observation.outcomes[split:])
+    flags = preserve + edit
+    status, feedback = Status.OK, ""
+    if not all(flags):
+        first = flags.index(False)
+        case, seen = (task.preserve.cases + task.edit.cases)[first], observation.outcomes[first]
+        status = Status.MEMORY if seen.error == "MemoryError" else Status.WRONG
+        feedback = explain(task.preserve.entry, case, seen, observation.messages[first])
+    return replace(
+        nothing, status=status, compiled=True, feedback=feedback,
+        preserve=Score(sum(preserve), len(preserve)), edit=Score(sum(edit), len(edit)),
+    )  # fmt: skip
+
+
+def _passed(tests: Tests, outcomes: Sequence[Outcome]) -> list[bool]:
+    return [matches(case.expected, seen, tests.tolerance) for case, seen in zip(tests.cases, outcomes, strict=True)]
+
+
+def matches(expected: Outcome, seen: Outcome, tolerance: float = 0.0) -> bool:
+    """Whether an observed outcome is the expected one: value or exception class, mutated arguments, printed text."""
+    return (
+        seen.error == expected.error
+        and same(expected.value, seen.value, tolerance)
+        and same(expected.mutated, seen.mutated, tolerance)
+        and seen.output == expected.output
+    )
+
+
+def explain(entry: str, case: Case, seen: Outcome, message: str | None) -> str:
+    """One line about a failed case: the call, what was expected, what happened."""
+    call = f"{entry}({', '.join(repr(a) for a in decode(case.args))})"
+    expected = f"raises {case.expected.error}" if case.expected.error else f"is {decode(case.expected.value)!r}"
+    if seen.error:
+        got = message or seen.error
+    elif not same(case.expected.value, seen.value):
+        got = repr(decode(seen.value))
+    else:
+        got = "other changes to its arguments or other output"
+    return f"{call} {expected}, got {got}"[:500]

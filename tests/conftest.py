@@ -1,0 +1,47 @@
+"""Shared fixtures: one sandbox a session, the nano base, and a tiny random model that compiles fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from semrep_jax.config import RolloutConfig
+from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.verify import Verifier
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(2, Limits(cpu_seconds=0.5, wall_seconds=1.5, memory_mb=256)) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def verifier(sandbox: Sandbox) -> Verifier:
+    return Verifier(sandbox)
+
+
+@pytest.fixture(scope="session")
+def nano():
+    from semrep_jax.model import pretrained, sharding
+
+    return pretrained.load("nano", sharding.build())
+
+
+@pytest.fixture(scope="session")
+def tiny(nano, tmp_path_factory: pytest.TempPathFactory):
+    """A random one-layer model with the nano tokenizer, saved as a model directory and loaded back."""
+    from semrep_jax.model import decoder, pretrained, sharding
+
+    shape = decoder.Shape(vocab=nano.model.shape.vocab, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24)
+    model, params = decoder.create(shape, sharding.build(), seed=3)
+    directory: Path = tmp_path_factory.mktemp("tiny")
+    pretrained.export(directory, model, params, nano.tokenizer)
+    return pretrained.load(str(directory), sharding.build())
+
+
+@pytest.fixture(scope="session")
+def rollout() -> RolloutConfig:
+    return RolloutConfig(prompts=2, group=3, max_prompt=96, max_new=24, bucket=96)

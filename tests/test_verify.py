@@ -1,0 +1,118 @@
+"""Verdicts: what is right, what is wrong, and what they say."""
+
+import pytest
+
+from semrep_jax import prompts
+from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program, Status, Task, Tests
+from semrep_jax.sandbox.wire import Unencodable, decode, encode, same
+
+
+def case(args: tuple, value: object = None, **outcome: object) -> Case:
+    return Case(encode(args), Outcome(value=encode(value), **outcome))
+
+
+def program(source: str) -> Program:
+    return Program(Language.PYTHON, source)
+
+
+SOURCE = program("def f(x):\n    return x + 1")
+TASK = Task("t", SOURCE, Tests("f", (case((1,), 2), case((5,), 6))), Tests("f", (case((0,), 0),)))
+
+
+def one(verifier, source: str, task: Task = TASK):
+    return verifier.verify(task, [program(source)])[0]
+
+
+def test_a_correct_program_passes_both_sets_and_the_source_only_one(verifier):
+    good = one(verifier, "def f(y):\n    return y + 1 if y else 0")
+    assert good.status is Status.OK and good.correct and good.duplicate is Duplicate.NONE
+    same_again = one(verifier, SOURCE.source)
+    assert same_again.duplicate is Duplicate.EXACT and same_again.equivalent and not same_again.correct
+
+
+def test_a_renamed_copy_is_a_canonical_duplicate(verifier):
+    assert one(verifier, "def f(other):  # hi\n    return other + 1").duplicate is Duplicate.CANONICAL
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "says"),
+    [
+        ("def f(x: return x", Status.COMPILE, "SyntaxError"),
+        ("raise KeyError('early')", Status.COMPILE, "early"),
+        ("def g(x): return x", Status.COMPILE, "KeyError"),
+        ("def f(x): return x", Status.WRONG, "f(1) is 2, got 1"),
+        ("def f(x): return float(x + 1)", Status.WRONG, "got 2.0"),
+        ("def f(x): return x / 0", Status.WRONG, "ZeroDivisionError"),
+        ("def f(x):\n    while True: pass", Status.TIMEOUT, "timeout"),
+        ("def f(x): return len('a' * 10**10)", Status.MEMORY, "MemoryError"),
+        ("def f(x): return (yield x)", Status.WRONG, "generator"),
+        ("import os\ndef f(x): os._exit(0)", Status.CRASH, "ended early"),
+    ],
+)
+def test_each_failure_has_its_status_and_says_what_happened(verifier, source, status, says):
+    verdict = one(verifier, source)
+    assert verdict.status is status and says in verdict.feedback and not verdict.correct
+
+
+def test_mutated_arguments_and_printed_text_are_part_of_the_behaviour(verifier):
+    task = Task("m", program("def f(xs):\n    return sorted(xs)"), Tests("f", (case(([2, 1],), [1, 2]),)), Tests("f"))
+    assert one(verifier, "def f(xs):\n    return sorted(xs)", task).equivalent
+    assert not one(verifier, "def f(xs):\n    xs.sort()\n    return xs", task).equivalent
+    assert not one(verifier, "def f(xs):\n    print(1)\n    return sorted(xs)", task).equivalent
+
+
+def test_an_expected_exception_class_must_be_the_builtin_one(verifier):
+    task = Task("e", SOURCE, Tests("f", (Case(encode((0,)), Outcome(error="ValueError")),)), Tests("f"))
+    assert one(verifier, "def f(x): raise ValueError('a')", task).equivalent
+    assert not one(verifier, "class ValueError(Exception): pass\ndef f(x): raise ValueError('a')", task).equivalent
+
+
+def test_a_completion_without_a_program_is_a_format_failure(verifier):
+    program_, why = prompts.extract("def f(:")
+    assert program_ is None
+    verdict = verifier.verify_all([(TASK, why)])[0]
+    assert verdict.status is Status.FORMAT and verdict.feedback == why and verdict.preserve.total == 2
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x <|program|> y", "def f("])
+def test_text_that_is_no_program_is_refused_with_a_reason(text):
+    program_, why = prompts.extract(text)
+    assert program_ is None and why
+
+
+def test_a_repeated_program_is_answered_from_the_cache(verifier):
+    first = one(verifier, "def f(x): return x + 2 - 1")
+    hits = verifier.hits
+    assert one(verifier, "def f(x): return x + 2 - 1") == first
+    assert verifier.hits == hits + 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, -(10**30), 0.1, float("inf"), "é\n", b"\x00", [1, [2]], (1, "a"), {1: "a", "b": [2]}, {3, 1}, frozenset({2}), 1 + 2j],
+)
+def test_values_cross_the_wall_unchanged(value):
+    back = decode(encode(value))
+    assert back == value and type(back) is type(value)
+
+
+def test_equality_minds_the_type_and_tolerates_only_floats():
+    assert not same(encode(1), encode(True)) and not same(encode(1), encode(1.0)) and not same(encode([1]), encode((1,)))
+    assert same(encode({"a": 1, "b": 2}), encode({"b": 2, "a": 1}))
+    assert same(encode(float("nan")), encode(float("nan")))
+    assert same(encode([1.0]), encode([1.0 + 1e-9]), 1e-6) and not same(encode([1.0]), encode([1.0 + 1e-9]))
+
+
+def test_strangers_objects_and_monsters_do_not_cross():
+    class Sneaky(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = int.__hash__
+
+    deep: list = []
+    for _ in range(100):
+        deep = [deep]
+    for value in (Sneaky(1), deep, [0] * 300_000, 1 << 100_000, object()):
+        with pytest.raises(Unencodable):
+            encode(value)
