@@ -59,7 +59,7 @@ def test_malformed_files_are_refused(tmp_path, text, says):
 
 def test_a_missing_file_is_named_with_its_neighbours(tmp_path):
     (tmp_path / "quickstart.yaml").write_text("job: compare\n")
-    with pytest.raises(ConfigError, match="quickstart.yaml"):
+    with pytest.raises(ConfigError, match=r"quickstart\.yaml"):
         config.load(tmp_path / "quikstart.yaml")
 
 

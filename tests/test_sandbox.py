@@ -107,6 +107,14 @@ def f(x):
     json.dumps = lambda *a, **k: '{}'
     return object()""",
     "deep recursion in C": "def f(x):\n v = []\n for _ in range(10**6): v = [v]\n return v",
+    "search the memory for the answer": """
+import gc
+def f(x):
+    for o in gc.get_objects():
+        if type(o) in (list, tuple, set, dict):
+            for v in list(o.values()) if type(o) is dict else list(o):
+                if type(v) is int and 8_400_000 < v < 8_500_000: return v
+                if type(v) is str and '84147' in v: return int(v[v.index('84147'):][:7])""",
     "crash": "import ctypes\ndef f(x): ctypes.string_at(0)",
     "a hostile exception": "class E(Exception):\n def __str__(s):\n  while True: pass\ndef f(x): raise E",
     "trace function": "import sys\ndef f(x):\n sys.settrace(lambda *a: (_ for _ in ()).throw(SystemExit))\n return 1",
@@ -136,16 +144,6 @@ def test_the_environment_of_a_candidate_is_empty(verifier, monkeypatch):
     with Sandbox(1, LIMITS) as sandbox:
         seen = sandbox.run("import os\ndef f(x): return sorted(os.environ)", "f", [encode((1,))])
     assert "SECRET_TOKEN" not in str(seen.outcomes)
-
-
-def test_expected_outcomes_are_nowhere_in_the_childs_memory(verifier):
-    source = """
-import gc
-def f(x):
-    return any(%s in (o if isinstance(o, (list, tuple, set)) else [o]) for o in gc.get_objects() if isinstance(o, (list, tuple, dict, set)))
-""" % "str(8_414_700 + 9)"
-    seen = verifier.sandbox.run(source, "f", [encode((3,))])
-    assert seen.outcomes[0].value is False
 
 
 def test_a_thread_that_outlives_the_call_dies_with_its_run(verifier):

@@ -97,12 +97,16 @@ def landlock(readable: list[str], writable: list[str]) -> list[str]:
     return (["landlock"] + (["landlock tcp"] if abi >= 4 else []) + (["landlock signals"] if abi >= 6 else [])) if held else []
 
 
+def bound_capabilities() -> None:
+    """Empty the bounding set, once for the zygote and all its children: no exec can gain a capability again."""
+    for capability in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break
+
+
 def privileges(uid: int) -> None:
     """Become `uid` where root, and give up every capability and the way back. Raises OSError where that fails."""
     if os.geteuid() == 0:
-        for capability in range(64):
-            if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-                break
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)

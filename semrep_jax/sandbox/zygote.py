@@ -248,6 +248,7 @@ def main():
             _, code = os.waitpid(inner, 0)
             _exit(os.waitstatus_to_exitcode(code) & 0xFF)
         lockdown.die_with_parent()
+    lockdown.bound_capabilities()
     held = lockdown.landlock(readable, [scratch]) if settings["landlock"] else []
     program = lockdown.filter_program()
     root = ["uid"] if os.geteuid() == 0 else []

@@ -69,12 +69,11 @@ def _off_by_one(fn: ast.FunctionDef) -> Iterator[Site]:
 
 
 def _wrong_initial(fn: ast.FunctionDef) -> Iterator[Site]:
-    for statement in fn.body:
-        node: Any = statement
+    for node in fn.body:
         if isinstance(node, ast.Assign) and _is_int(node.value) and isinstance(node.targets[0], ast.Name):
-            right = node.value.value
-            hint = f"{node.targets[0].id} should start at {right}"
-            yield hint, _setter(node, "value", ast.Constant(right + 1))
+            value: Any = node.value
+            hint = f"{node.targets[0].id} should start at {value.value}"
+            yield hint, _setter(node, "value", ast.Constant(value.value + 1))
 
 
 def _wrong_constant(fn: ast.FunctionDef) -> Iterator[Site]:
