@@ -16,6 +16,7 @@ from semrep_jax import config as configuration
 from semrep_jax.config import Config, Job
 from semrep_jax.programs import SemRepError
 from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.stop import Stop, Stopped
 from semrep_jax.workdir import WorkDir
 
 EPILOG = """
@@ -85,14 +86,13 @@ def run(config: Config) -> int:
     if config.job is Job.PRETRAIN:
         return _pretrain(config, work)
     limits = Limits(config.sandbox.cpu_seconds, config.sandbox.wall_seconds, config.sandbox.memory_mb)
-    with Sandbox(config.sandbox.workers, limits) as sandbox:
+    with Stop() as stop, Sandbox(config.sandbox.workers, limits) as sandbox:
         from semrep_jax import report
         from semrep_jax.evaluate import jobs
-        from semrep_jax.train.metrics import Stopped
         from semrep_jax.verify import Verifier
 
         try:
-            result = jobs.run(config, work, Verifier(sandbox))
+            result = jobs.run(config, work, Verifier(sandbox), stop)
         except Stopped as stopped:
             print(stopped)
             return 0
@@ -107,10 +107,10 @@ def run(config: Config) -> int:
 
 def _pretrain(config: Config, work: WorkDir) -> int:
     from semrep_jax.train import supervised
-    from semrep_jax.train.metrics import Stopped
 
     try:
-        metrics = supervised.run(config, work.path)
+        with Stop() as stop:
+            metrics = supervised.run(config, work.path, stop)
     except Stopped as stopped:
         print(stopped)
         return 0

@@ -212,6 +212,7 @@ def test_the_budget_is_one_counter_with_the_boundary_at_alpha():
         seen.append(budget.stage)
         budget.spend()
     assert seen == [REWRITE] * 3 + [TRANSFORM] * 7
+    assert Budget(10, 0.3, used=1).stage_left == 2 and Budget(10, 0.3, used=3).stage_left == 7
     assert Budget(10, 0.0).stage == TRANSFORM and Budget(10, 1.0).boundary == 10
 
 

@@ -23,8 +23,8 @@ from semrep_jax.model.pretrained import Loaded
 from semrep_jax.programs import TaskError
 from semrep_jax.progress import bar
 from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.stop import Stop, Stopped
 from semrep_jax.tasks.suite import Suite
-from semrep_jax.train.metrics import Stop, Stopped
 from semrep_jax.train.trainer import Trained, Trainer
 from semrep_jax.verify import Verifier
 from semrep_jax.workdir import WorkDir
@@ -42,7 +42,7 @@ class Result:
     seconds: float
 
 
-def run(config: Config, work: WorkDir, verifier: Verifier) -> Result:
+def run(config: Config, work: WorkDir, verifier: Verifier, stop: Stop) -> Result:
     """Run the job named by the config. Raises Stopped after a SIGTERM, with everything saved."""
     before = work.read("results.json")
     began = time.perf_counter()
@@ -54,10 +54,10 @@ def run(config: Config, work: WorkDir, verifier: Verifier) -> Result:
         Job.TRAIN: {SEMREP if config.train.alpha > 0 else FINETUNE: config.train.alpha},
         Job.EVALUATE: {},
     }[config.job]
-    trained = {name: _train(config, name, alpha, loaded, verifier, work) for name, alpha in alphas.items()}
+    trained = {name: _train(config, name, alpha, loaded, verifier, work, stop) for name, alpha in alphas.items()}
     found = [suites.build(name, config.evaluate, verifier) for name in _ordered(config)]
     params = {BASE: loaded.params} | {name: arm.params for name, arm in trained.items()}
-    measured = _measure_all(config, loaded, params, found, verifier, work)
+    measured = _measure_all(config, loaded, params, found, verifier, work, stop)
     arms = {name: metrics(results, config.evaluate.resamples) | costs(trained.get(name)) for name, results in measured.items()}
     spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for results in measured.values() for m in results)
     seconds = before["seconds"] if before else max(spent, time.perf_counter() - began)
@@ -72,20 +72,20 @@ def _ordered(config: Config) -> list[str]:
     return sorted(names, key=lambda n: n == "robustness")
 
 
-def _train(config: Config, name: str, alpha: float, loaded: Loaded, verifier: Verifier, work: WorkDir) -> Trained:
+def _train(config: Config, name: str, alpha: float, loaded: Loaded, verifier: Verifier, work: WorkDir, stop: Stop) -> Trained:
     directory = work.path / "arms" / name
-    arm = Trainer(config, alpha, loaded, verifier, directory).run()
+    arm = Trainer(config, alpha, loaded, verifier, directory, stop).run()
     if not (directory / "model" / "model.safetensors").exists():
         pretrained.export(directory / "model", loaded.model, arm.params, loaded.tokenizer)
     return arm
 
 
 def _measure_all(
-    config: Config, loaded: Loaded, params: dict[str, Any], found: list[Suite], verifier: Verifier, work: WorkDir
+    config: Config, loaded: Loaded, params: dict[str, Any], found: list[Suite], verifier: Verifier, work: WorkDir, stop: Stop
 ) -> dict[str, list[Measured]]:
     wanted = [(arm, suite, turns) for arm in params for suite in found for turns in TURNS]
     measured: dict[str, list[Measured]] = {arm: [] for arm in params}
-    with Stop() as stop, bar("evaluation", len(wanted)) as progress:
+    with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
             name = f"evaluation/{arm}-{suite.name}-T{turns}.json"
             saved = work.read(name)

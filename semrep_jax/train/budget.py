@@ -30,6 +30,11 @@ class Budget:
         """Steps not yet spent."""
         return self.total - self.used
 
+    @property
+    def stage_left(self) -> int:
+        """Steps left to the stage that the next step belongs to."""
+        return (self.boundary if self.used < self.boundary else self.total) - self.used
+
     def spend(self) -> None:
         """Consume one optimiser step."""
         self.used += 1

@@ -8,6 +8,8 @@ its final name only when it is whole, so `kill -9` during a save leaves the prev
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,8 @@ class Checkpoints:
     def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
         """Start saving `state` (a tree of arrays) and `record` (JSON) as `step`."""
         whole = {"identity": self.identity, "record": record}
-        self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole)))
+        with self._writing():
+            self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole)))
 
     def restore(self, like: Any) -> Restored | None:
         """The newest checkpoint laid out like the tree `like`; None where there is none. Raises CheckpointError."""
@@ -65,8 +68,13 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Block until every started save is on disk. Raises CheckpointError where it could not be written."""
-        try:
+        with self._writing():
             self.manager.wait_until_finished()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             raise CheckpointError(f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk") from error
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it runs: metrics.jsonl, samples.jsonl, TensorBoard events; and a gentle stop.
+"""What a run leaves behind while it runs: metrics.jsonl, samples.jsonl, TensorBoard events.
 
 The JSON-lines files are cut back to the restored step on resume, so that a killed and resumed run leaves the same lines
 as an uninterrupted one.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tensorboardX import SummaryWriter
@@ -64,27 +62,3 @@ class Recorder:
         """Flush and close."""
         self.lines.close()
         self.board.close()
-
-
-class Stop:
-    """Turns SIGTERM and SIGINT into a flag that the loop reads between steps; a second SIGINT interrupts at once."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-    def __enter__(self) -> Stop:
-        self.previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.wanted = True
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has saved; `main` exits with 0."""

@@ -23,16 +23,17 @@ from semrep_jax.model import decoder, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
 from semrep_jax.progress import bar
+from semrep_jax.stop import Stop, Stopped
 from semrep_jax.tasks import grammar
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
 from semrep_jax.train.checkpoint import Checkpoints
-from semrep_jax.train.metrics import Recorder, Stop, Stopped
+from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.optimiser import adamw
 
 CORPUS = 3000
 
 
-def run(config: Config, directory: Path) -> dict[str, Any]:
+def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM."""
     setting = config.supervised
     generator = Generator(seed=config.seed)
@@ -56,7 +57,7 @@ def run(config: Config, directory: Path) -> dict[str, Any]:
     update = _update(model, optimiser)
     recorder = Recorder(directory, first)
     metrics: dict[str, Any] = {}
-    with Stop() as stop, bar("warm start", setting.steps, first) as progress:
+    with bar("warm start", setting.steps, first) as progress:
         for step in range(first, setting.steps):
             began = time.perf_counter()
             batch = next(batches)

@@ -26,10 +26,11 @@ from semrep_jax.model.pretrained import Loaded
 from semrep_jax.programs import Completion, Finish, Program, Task, Verdict
 from semrep_jax.progress import bar
 from semrep_jax.rollout.local import LocalPolicy, Usage, pad_prompts
+from semrep_jax.stop import Stop, Stopped
 from semrep_jax.train import grpo, stages
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.checkpoint import Checkpoints
-from semrep_jax.train.metrics import JsonLines, Recorder, Stop, Stopped
+from semrep_jax.train.metrics import JsonLines, Recorder
 from semrep_jax.train.optimiser import adamw
 from semrep_jax.train.stages import Stage
 from semrep_jax.verify import Verifier
@@ -63,8 +64,8 @@ class Trained:
 class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint."""
 
-    def __init__(self, config: Config, alpha: float, loaded: Loaded, verifier: Verifier, directory: Path):
-        self.config, self.verifier, self.directory, self.loaded = config, verifier, directory, loaded
+    def __init__(self, config: Config, alpha: float, loaded: Loaded, verifier: Verifier, directory: Path, stop: Stop):
+        self.config, self.verifier, self.directory, self.loaded, self.stop = config, verifier, directory, loaded, stop
         setting = config.train
         self.stages = stages.build(config, alpha)
         self.loaders = {name: prompt_data.stream(stage.tasks, config.rollout.prompts, config.seed) for name, stage in self.stages.items()}
@@ -81,7 +82,7 @@ class Trainer:
         self._restore(saved)
         recorder = Recorder(self.directory, self.budget.used)
         samples = JsonLines(self.directory / "samples.jsonl", self.budget.used)
-        with Stop() as stop, bar(self.directory.name, self.budget.total, self.budget.used) as progress:
+        with bar(self.directory.name, self.budget.total, self.budget.used) as progress:
             while self.budget.left:
                 step, stage = self.budget.used, self.stages[self.budget.stage]
                 groups, metrics = self.step(step, stage)
@@ -92,8 +93,8 @@ class Trainer:
                 progress.advance(
                     f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step", self.budget.used - step
                 )
-                self._checkpoint(saved, stop.wanted)
-                if stop.wanted and self.budget.left:
+                self._checkpoint(saved, step, self.stop.wanted)
+                if self.stop.wanted and self.budget.left:
                     saved.close()
                     raise Stopped(f"stopped after step {self.budget.used} of {self.budget.total}; the same command goes on from there")
         saved.close()
@@ -122,7 +123,7 @@ class Trainer:
         advantage, keep = grpo.advantages(np.array(reward), correct, self.config.train.advantage)
         batch = self._batch(texts, completions, advantage, keep)
         metrics: dict[str, Any] = {}
-        for _ in range(min(self.config.train.epochs, self.budget.left)):
+        for _ in range(min(self.config.train.epochs, self.budget.stage_left)):
             self.state, out = update(self.state, batch, self.loaded.model, self.config.train, setting.temperature)
             metrics = metrics or {k: float(v) for k, v in out.items()}  # the first update's: on-policy mismatch
             self.budget.spend()
@@ -191,9 +192,9 @@ class Trainer:
             "total_tokens": usage.tokens,
         } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
 
-    def _checkpoint(self, saved: Checkpoints, now: bool) -> None:
+    def _checkpoint(self, saved: Checkpoints, before: int, now: bool) -> None:
         every, used = self.config.train.checkpoint_every, self.budget.used
-        if now or not self.budget.left or used // every != (used - self.config.train.epochs) // every:
+        if now or not self.budget.left or used // every != before // every:
             loaders = {name: loader.get_state() for name, loader in self.loaders.items()}
             record = {"loaders": loaders, "used": used, "usage": asdict(self.policy.usage), "seconds": self.seconds}
             saved.save(used, self.state, record)
