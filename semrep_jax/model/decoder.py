@@ -246,6 +246,10 @@ class Model:
         """The module over `params` (inside or outside of jit)."""
         return nnx.merge(self.graph, params)
 
+    def abstract(self) -> Any:
+        """The parameter tree's shapes and types, without arrays."""
+        return jax.eval_shape(lambda: nnx.state(Decoder(self.shape, rngs=nnx.Rngs(params=0))))
+
 
 def create(shape: Shape, sharding: Sharding, compute: Any = jnp.float32, remat: bool = False, seed: int = 0) -> tuple[Model, Any]:
     """A model and its random parameters, each born on its own shard (never whole on one device)."""

@@ -7,6 +7,9 @@ from typing import Any
 import jax
 import optax
 
+from semrep_jax.model import decoder
+from semrep_jax.model.decoder import Model
+
 
 def adamw(learning_rate: float, steps: int, warmup: int, weight_decay: float, max_norm: float, floor: float = 0.1) -> Any:
     """The transformation; the rate ends at `floor` of its peak. Norms and biases are not decayed."""
@@ -22,3 +25,25 @@ def adamw(learning_rate: float, steps: int, warmup: int, weight_decay: float, ma
         optax.clip_by_global_norm(max_norm),
         optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=weight_decay, mask=decayed),
     )
+
+
+def state_shardings(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
+    """Shardings of {"params", "optimiser"}: moments lie like their parameters, counters everywhere.
+
+    Naming them on the way in and out of the update keeps one compiled program for the whole run.
+    """
+    of_params = decoder.shardings(params, model.shape, model.sharding)
+    of_moments = optax.tree_utils.tree_map_params(
+        optimiser,
+        lambda _, sharding: sharding,
+        jax.eval_shape(optimiser.init, params),
+        of_params,
+        transform_non_params=lambda _: model.sharding.named(),
+    )
+    return {"params": of_params, "optimiser": of_moments}
+
+
+def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
+    """The training state at step 0, born sharded."""
+    shardings = state_shardings(model, optimiser, params)
+    return {"params": params, "optimiser": jax.jit(optimiser.init, out_shardings=shardings["optimiser"])(params)}

@@ -28,7 +28,7 @@ from semrep_jax.tasks import grammar
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import Recorder
-from semrep_jax.train.optimiser import adamw
+from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
 
 CORPUS = 3000
 
@@ -46,7 +46,7 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
         config.seed,
     )
     optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
-    state = {"params": params, "optimiser": jax.jit(optimiser.init)(params)}
+    state = initial_state(model, optimiser, params)
     source = data.PairSource(generator, words, 100 * setting.steps * setting.rows, setting.row_length, setting.prompt_weight)
     batches = data.stream(source, setting.rows, setting.row_length)
     saved = Checkpoints(directory / "checkpoints", config.comparable() | {"data": repr(source)}, setting.keep)
@@ -95,7 +95,7 @@ def _update(model: Model, optimiser: Any) -> Any:
         params = optax.apply_updates(state["params"], updates)
         return {"params": params, "optimiser": moments}, {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
 
-    return jax.jit(update, donate_argnums=0)
+    return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser, model.abstract()), None))
 
 
 def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.Tokenizer:

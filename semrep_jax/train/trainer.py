@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from semrep_jax.train import grpo, stages
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import JsonLines, Recorder
-from semrep_jax.train.optimiser import adamw
+from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
 from semrep_jax.train.stages import Stage
 from semrep_jax.verify import Verifier
 
@@ -71,8 +72,9 @@ class Trainer:
         self.loaders = {name: prompt_data.stream(stage.tasks, config.rollout.prompts, config.seed) for name, stage in self.stages.items()}
         self.budget = Budget(setting.budget, alpha)
         self.key = jax.random.key(config.seed)
-        self.state = {"params": loaded.params, "optimiser": jax.jit(_optimiser(setting).init)(loaded.params)}
+        self.state = initial_state(loaded.model, _optimiser(setting), loaded.params)
         self.policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
+        self.update = compiled_update(loaded.model, setting, config.rollout.temperature)
         self.seconds = 0.0
 
     def run(self) -> Trained:
@@ -124,7 +126,7 @@ class Trainer:
         batch = self._batch(texts, completions, advantage, keep)
         metrics: dict[str, Any] = {}
         for _ in range(min(self.config.train.epochs, self.budget.stage_left)):
-            self.state, out = update(self.state, batch, self.loaded.model, self.config.train, setting.temperature)
+            self.state, out = self.update(self.state, batch)
             metrics = metrics or {k: float(v) for k, v in out.items()}  # the first update's: on-policy mismatch
             self.budget.spend()
         clock.lap("update")
@@ -232,13 +234,18 @@ def _optimiser(setting: TrainConfig) -> Any:
     return adamw(setting.learning_rate, setting.budget, setting.warmup, setting.weight_decay, setting.max_norm)
 
 
-@partial(jax.jit, static_argnames=("model", "setting", "temperature"))
-def update(state: Any, batch: Any, model: Model, setting: TrainConfig, temperature: float) -> tuple[Any, Any]:
-    """One optimiser step on a batch of rollouts: the new state and metrics. Compiled once for both arms of a comparison."""
-    grads, metrics = jax.grad(lambda p: grpo.loss(model, p, batch, setting, temperature), has_aux=True)(state["params"])
-    updates, moments = _optimiser(setting).update(grads, state["optimiser"], state["params"])
-    state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
-    return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
+@lru_cache(maxsize=4)
+def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """(state, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms."""
+    optimiser = _optimiser(setting)
+
+    def update(state: Any, batch: Any) -> tuple[Any, Any]:
+        grads, metrics = jax.grad(lambda p: grpo.loss(model, p, batch, setting, temperature), has_aux=True)(state["params"])
+        updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
+        state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
+        return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
+
+    return jax.jit(update, out_shardings=(state_shardings(model, optimiser, model.abstract()), None))
 
 
 score = jax.jit(lambda params, batch, model, temperature: grpo.score(model, params, batch, temperature)[0], static_argnums=(2, 3))
