@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from semrep_jax.config import RolloutConfig
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
+
+# Tests compile many programs and run each for moments: optimise the compiling. Runs started by tests inherit this.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +41,8 @@ def tiny(nano, tmp_path_factory: pytest.TempPathFactory):
     from semrep_jax.model import decoder, pretrained, sharding
 
     shape = decoder.Shape(vocab=nano.model.shape.vocab, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24)
-    model, params = decoder.create(shape, sharding.build(), seed=3)
+    model = decoder.build(shape, sharding.build())
+    params = model.init(seed=3)
     directory: Path = tmp_path_factory.mktemp("tiny")
     pretrained.export(directory, model, params, nano.tokenizer)
     return pretrained.load(str(directory), sharding.build())

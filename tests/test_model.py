@@ -27,9 +27,10 @@ SHAPES = {
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(scope="module", params=SHAPES)
 def made(request):
-    return decoder.create(SHAPES[request.param], sharding.build(), seed=1)
+    model = decoder.build(SHAPES[request.param], sharding.build())
+    return model, model.init(seed=1)
 
 
 def plain(bound, tokens):
@@ -64,7 +65,7 @@ def test_the_shared_prompt_gives_the_plain_layouts_loss_and_gradient(made):
     (a, ga), (b, gb) = jax.jit(jax.value_and_grad(shared))(params), jax.jit(jax.value_and_grad(separate))(params)
     assert float(a) == pytest.approx(float(b), rel=1e-5)
     for x, y in zip(jax.tree.leaves(ga), jax.tree.leaves(gb), strict=True):
-        np.testing.assert_allclose(x, y, atol=2e-5)
+        assert jnp.linalg.norm(x - y) <= 1e-4 * jnp.linalg.norm(y)
 
 
 def test_cached_decoding_equals_the_full_forward(made):
@@ -103,7 +104,8 @@ def test_remat_changes_nothing_but_memory():
     tokens = jnp.array(RNG.integers(1, 64, (2, 6)))
     grads = []
     for remat in (False, True):
-        model, params = decoder.create(shape, sharding.build(), remat=remat, seed=1)
+        model = decoder.build(shape, sharding.build(), remat=remat)
+        params = model.init(seed=1)
         grads.append(jax.jit(jax.grad(lambda p, m=model: plain(m.bind(p), tokens).sum()))(params))
     for x, y in zip(jax.tree.leaves(grads[0]), jax.tree.leaves(grads[1]), strict=True):
         np.testing.assert_allclose(x, y, atol=1e-5)
@@ -203,7 +205,8 @@ def loss(p, model, t):
 seen = []
 for sizes in ((1, 1, 1), (8, 1, 1), (2, 4, 1), (1, 4, 2), (2, 2, 2)):
     place = sharding.build(*sizes)
-    model, params = decoder.create(shape, place, seed=2)
+    model = decoder.build(shape, place)
+    params = model.init(2)
     value, grads = jax.jit(jax.value_and_grad(lambda p, t: loss(p, model, t)))(params, place.batch(tokens))
     seen.append((float(value), float(jnp.sqrt(sum((g ** 2).sum() for g in jax.tree.leaves(grads))))))
     whole = sum(x.size for x in jax.tree.leaves(params))
@@ -211,12 +214,12 @@ for sizes in ((1, 1, 1), (8, 1, 1), (2, 4, 1), (1, 4, 2), (2, 2, 2)):
     assert local < whole / (sizes[1] * sizes[2]) * 1.3, (sizes, local, whole)
 assert np.ptp(np.array(seen), axis=0).max() < 1e-5, seen
 try:
-    decoder.create(shape, sharding.build(1, 1, 8))
+    decoder.build(shape, sharding.build(1, 1, 8)).init(0)
 except sharding.ShardingError as error:
     assert "heads" in str(error), error
 else:
     raise SystemExit("a mesh that does not divide was accepted")
 """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | flags, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -250,25 +250,22 @@ class Model:
         """The parameter tree's shapes and types, without arrays."""
         return jax.eval_shape(lambda: nnx.state(Decoder(self.shape, rngs=nnx.Rngs(params=0))))
 
+    def shardings(self) -> Any:
+        """The sharding of every parameter, as a tree like `abstract`. Raises ShardingError where an axis does not divide."""
+        table = layout(self.shape)
 
-def create(shape: Shape, sharding: Sharding, compute: Any = jnp.float32, remat: bool = False, seed: int = 0) -> tuple[Model, Any]:
-    """A model and its random parameters, each born on its own shard (never whole on one device)."""
+        def of(path: Any, leaf: Any) -> Any:
+            name = next(str(getattr(p, "key", getattr(p, "name", ""))) for p in path)
+            return self.sharding.named(*table[name][1], shape=leaf.shape, name=name)
 
-    def init() -> Any:
-        return nnx.state(Decoder(shape, rngs=nnx.Rngs(params=seed), compute=compute, remat=remat))
+        return jax.tree_util.tree_map_with_path(of, self.abstract())
 
-    abstract = jax.eval_shape(init)
-    graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, rngs=nnx.Rngs(params=seed), compute=compute, remat=remat)))
-    params = jax.jit(init, out_shardings=shardings(abstract, shape, sharding))()
-    return Model(graph, shape, sharding), params
+    def init(self, seed: int) -> Any:
+        """Random parameters, each born on its own shard (never whole on one device)."""
+        return jax.jit(lambda: nnx.state(Decoder(self.shape, rngs=nnx.Rngs(params=seed))), out_shardings=self.shardings())()
 
 
-def shardings(params: Any, shape: Shape, sharding: Sharding) -> Any:
-    """The shardings of a parameter tree (or of its shapes), leaf by leaf."""
-    table = layout(shape)
-
-    def of(path: Any, leaf: Any) -> Any:
-        name = next(str(getattr(p, "key", getattr(p, "name", ""))) for p in path)
-        return sharding.named(*table[name][1], shape=leaf.shape, name=name)
-
-    return jax.tree_util.tree_map_with_path(of, params)
+def build(shape: Shape, sharding: Sharding, compute: Any = jnp.float32, remat: bool = False) -> Model:
+    """A model without parameters; `compute` is the type of its activations."""
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, rngs=nnx.Rngs(params=0), compute=compute, remat=remat)))
+    return Model(graph, shape, sharding)

@@ -50,8 +50,9 @@ def load(source: str, sharding: Sharding, compute: Any = jnp.float32, remat: boo
     words = tokenizer.load(directory)
     if words.vocab_size > shape.vocab:
         raise ModelError(f"{directory}: the tokenizer has {words.vocab_size} ids and the embedding {shape.vocab} rows")
-    model, params = decoder.create(shape, sharding, compute, remat)
-    params = nnx.to_pure_dict(params)
+    model = decoder.build(shape, sharding, compute, remat)
+    abstract = model.abstract()
+    params, places = nnx.to_pure_dict(abstract), nnx.to_pure_dict(model.shardings())
     path = directory / "model.safetensors"
     try:
         with safe_open(path, framework="numpy") as file:
@@ -65,12 +66,11 @@ def load(source: str, sharding: Sharding, compute: Any = jnp.float32, remat: boo
                 value = _gather(file, ours, shape)
                 if value.shape != leaf.shape:
                     raise ModelError(f"{path}: {ours} has shape {value.shape}, config.json says {leaf.shape}")
-                params[ours] = jax.device_put(value, leaf.sharding)
+                params[ours] = jax.device_put(value, places[ours])
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} can't be read ({error}); export the model again") from error
-    template = nnx.state(model.bind(decoder.create(shape, sharding, compute, remat)[1]))
-    nnx.replace_by_pure_dict(template, params)
-    return Loaded(model, template, words, directory)
+    nnx.replace_by_pure_dict(abstract, params)
+    return Loaded(model, abstract, words, directory)
 
 
 def read_shape(directory: Path) -> Shape:

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import optax
 
-from semrep_jax.model import decoder
 from semrep_jax.model.decoder import Model
 
 
@@ -27,16 +26,16 @@ def adamw(learning_rate: float, steps: int, warmup: int, weight_decay: float, ma
     )
 
 
-def state_shardings(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
+def state_shardings(model: Model, optimiser: Any) -> dict[str, Any]:
     """Shardings of {"params", "optimiser"}: moments lie like their parameters, counters everywhere.
 
     Naming them on the way in and out of the update keeps one compiled program for the whole run.
     """
-    of_params = decoder.shardings(params, model.shape, model.sharding)
+    of_params = model.shardings()
     of_moments = optax.tree_utils.tree_map_params(
         optimiser,
         lambda _, sharding: sharding,
-        jax.eval_shape(optimiser.init, params),
+        jax.eval_shape(optimiser.init, model.abstract()),
         of_params,
         transform_non_params=lambda _: model.sharding.named(),
     )
@@ -45,5 +44,5 @@ def state_shardings(model: Model, optimiser: Any, params: Any) -> dict[str, Any]
 
 def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
     """The training state at step 0, born sharded."""
-    shardings = state_shardings(model, optimiser, params)
+    shardings = state_shardings(model, optimiser)
     return {"params": params, "optimiser": jax.jit(optimiser.init, out_shardings=shardings["optimiser"])(params)}

@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 
 from semrep_jax.config import Config
 from semrep_jax.data import supervised as data
@@ -38,13 +37,9 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     setting = config.supervised
     generator = Generator(seed=config.seed)
     words = _tokenizer(generator, config.model.shape.vocab, directory)
-    model, params = decoder.create(
-        _shape(config, words),
-        sharding.build(**config.mesh.model_dump()),
-        jnp.dtype(config.model.compute),
-        config.model.remat,
-        config.seed,
-    )
+    place = sharding.build(**config.mesh.model_dump())
+    model = decoder.build(_shape(config, words), place, jnp.dtype(config.model.compute), config.model.remat)
+    params = model.init(config.seed)
     optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
     state = initial_state(model, optimiser, params)
     source = data.PairSource(generator, words, 100 * setting.steps * setting.rows, setting.row_length, setting.prompt_weight)
@@ -95,7 +90,7 @@ def _update(model: Model, optimiser: Any) -> Any:
         params = optax.apply_updates(state["params"], updates)
         return {"params": params, "optimiser": moments}, {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
 
-    return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser, model.abstract()), None))
+    return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 
 
 def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.Tokenizer:
@@ -121,8 +116,3 @@ def _shape(config: Config, words: tokenizer.Tokenizer) -> Shape:
         vocab=rows, dim=sizes.dim, layers=sizes.layers, heads=sizes.heads, kv_heads=sizes.kv_heads,
         head_dim=sizes.head_dim, ffn=sizes.ffn, qk_norm=sizes.qk_norm,
     )  # fmt: skip
-
-
-def parameter_count(params: Any) -> int:
-    """Number of scalars in a parameter tree."""
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.to_pure_dict(params)))

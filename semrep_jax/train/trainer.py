@@ -245,7 +245,7 @@ def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> C
         state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
         return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
 
-    return jax.jit(update, out_shardings=(state_shardings(model, optimiser, model.abstract()), None))
+    return jax.jit(update, out_shardings=(state_shardings(model, optimiser), None))
 
 
 score = jax.jit(lambda params, batch, model, temperature: grpo.score(model, params, batch, temperature)[0], static_argnums=(2, 3))
