@@ -12,8 +12,8 @@ from semrep_jax import config as configuration
 from semrep_jax import report
 from semrep_jax.evaluate import intervals, jobs, suites
 from semrep_jax.evaluate.measure import Measured, metrics, robustness
+from semrep_jax.tasks.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated import HELD_OUT_KINDS
-from semrep_jax.tasks.grammar import HELD_OUT_FAMILIES
 from semrep_jax.workdir import WorkDir
 
 

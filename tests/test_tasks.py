@@ -9,15 +9,15 @@ import pytest
 from semrep_jax import forms
 from semrep_jax.programs import Program, TaskError
 from semrep_jax.sandbox.wire import encode
-from semrep_jax.tasks import generated, grammar, humaneval, reference
+from semrep_jax.tasks import families, generated, grammar, humaneval, reference
 from semrep_jax.tasks.generated import HELD_OUT_KINDS, KINDS, Generator
 from semrep_jax.tasks.mutations import MUTATIONS, mutants
 from semrep_jax.tasks.suite import Suite
 
 
-@pytest.mark.parametrize("name", grammar.FAMILIES)
+@pytest.mark.parametrize("name", families.FAMILIES)
 def test_all_forms_of_a_family_compute_the_same_function(name):
-    family = grammar.FAMILIES[name]
+    family = families.FAMILIES[name]
     assert len(family.forms) >= 3
     for seed in range(12):
         rng = Random(seed)
@@ -30,7 +30,7 @@ def test_all_forms_of_a_family_compute_the_same_function(name):
 
 
 def test_there_are_enough_families_and_kinds_and_some_are_held_out():
-    assert len(grammar.TRAIN_FAMILIES) >= 12 and len(grammar.HELD_OUT_FAMILIES) >= 3
+    assert len(families.TRAIN_FAMILIES) >= 12 and len(families.HELD_OUT_FAMILIES) >= 3
     assert len(KINDS) >= 12 and len(HELD_OUT_KINDS) >= 3
 
 
@@ -43,8 +43,8 @@ def test_an_example_depends_on_its_index_and_generator_only():
 def test_every_kind_of_edit_is_drawn_and_held_out_ones_are_not():
     drawn = Counter(Generator().example(i).kind for i in range(400))
     assert set(drawn) == set(generated.TRAIN_KINDS)
-    families = {Generator().example(i).family for i in range(400)}
-    assert families == set(grammar.TRAIN_FAMILIES)
+    drawn_families = {Generator().example(i).family for i in range(400)}
+    assert drawn_families == set(families.TRAIN_FAMILIES)
 
 
 def test_tasks_keep_and_change_something_and_their_solution_passes_both(verifier):

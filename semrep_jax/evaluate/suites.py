@@ -13,8 +13,8 @@ from itertools import islice
 from semrep_jax.config import EvaluateConfig
 from semrep_jax.programs import Language, Program, Task
 from semrep_jax.tasks import humaneval
+from semrep_jax.tasks.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated import HELD_OUT_KINDS, TRAIN_KINDS, Generator
-from semrep_jax.tasks.grammar import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.verify import Verifier
 

@@ -18,7 +18,8 @@ from semrep_jax import forms
 from semrep_jax.programs import Case, Language, Program, Task, TaskError, Tests
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks import grammar, reference
-from semrep_jax.tasks.grammar import CONDITIONS, EXPRESSIONS, FAMILIES, Family, Spec
+from semrep_jax.tasks.families import FAMILIES, TRAIN_FAMILIES, Family
+from semrep_jax.tasks.grammar import CONDITIONS, EXPRESSIONS, Spec
 from semrep_jax.tasks.mutations import mutate, site_count
 
 VERSION = 1
@@ -176,7 +177,7 @@ class Generator:
     """Draws examples of one split from the given families and kinds; example `index` is the same on every machine."""
 
     split: str = "train"
-    families: tuple[str, ...] = grammar.TRAIN_FAMILIES
+    families: tuple[str, ...] = TRAIN_FAMILIES
     kinds: tuple[str, ...] = TRAIN_KINDS
     seed: int = 0
 

@@ -10,8 +10,8 @@ from itertools import islice
 from semrep_jax import prompts, rewards
 from semrep_jax.config import Config, RewardConfig
 from semrep_jax.programs import Program, Task, Verdict
+from semrep_jax.tasks.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
-from semrep_jax.tasks.grammar import TRAIN_FAMILIES
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 
 Reward = Callable[[Task, Sequence[Program | str], Sequence[Verdict]], list[float]]

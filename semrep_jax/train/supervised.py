@@ -23,7 +23,7 @@ from semrep_jax.model.decoder import Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
 from semrep_jax.progress import bar
 from semrep_jax.stop import Stop, Stopped
-from semrep_jax.tasks import grammar
+from semrep_jax.tasks.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import Recorder
@@ -97,7 +97,7 @@ def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.T
     """The run's tokenizer, trained on examples of all families (texts only, no tests) and kept for a resumed run."""
     if (directory / "tokenizer.json").is_file():
         return tokenizer.load(directory)
-    others = Generator(families=grammar.HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)
+    others = Generator(families=HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)
 
     def corpus() -> Iterator[str]:
         for index in range(CORPUS):
