@@ -31,6 +31,20 @@ def task(value: object = SECRET, args: tuple = (3,)) -> Task:
     return Task("escape", source, Tests("f", (Case(encode(args), Outcome(value=encode(value))),)), Tests("f"))
 
 
+FORGED = """
+import os, json, sys
+def f(x):
+    frame, token = sys._getframe(), None
+    while frame:
+        request = frame.f_locals.get('request')
+        token = request.get('token') if isinstance(request, dict) else token
+        frame = frame.f_back
+    row = [%s, None, None, '', None]
+    for fd in range(3, 64):
+        try: os.write(fd, json.dumps({'token': token, 'load': None, 'calls': [row]}).encode())
+        except OSError: pass
+    os._exit(0)"""
+
 ESCAPES = {
     "always-equal object": "class E:\n __eq__ = lambda s, o: True\n __hash__ = None\ndef f(x): return E()",
     "always-equal int": "class E(int):\n def __eq__(s, o): return True\n __hash__ = int.__hash__\ndef f(x): return E(1)",
@@ -115,6 +129,11 @@ def f(x):
             for v in list(o.values()) if type(o) is dict else list(o):
                 if type(v) is int and 8_400_000 < v < 8_500_000: return v
                 if type(v) is str and '84147' in v: return int(v[v.index('84147'):][:7])""",
+    "a malformed report": FORGED % """['f', 'x']""",
+    "a report of NaN": FORGED % "float('nan')",
+    "a report of the wrong shape": FORGED % "{'a': [[]]}",
+    "a report of an unpaired surrogate": FORGED % "'\\ud800'",
+    "a report too deep": FORGED % "eval('[' * 90 + ']' * 90)",
     "crash": "import ctypes\ndef f(x): ctypes.string_at(0)",
     "a hostile exception": "class E(Exception):\n def __str__(s):\n  while True: pass\ndef f(x): raise E",
     "trace function": "import sys\ndef f(x):\n sys.settrace(lambda *a: (_ for _ in ()).throw(SystemExit))\n return 1",
@@ -144,6 +163,13 @@ def test_the_environment_of_a_candidate_is_empty(verifier, monkeypatch):
     with Sandbox(1, LIMITS) as sandbox:
         seen = sandbox.run("import os\ndef f(x): return sorted(os.environ)", "f", [encode((1,))])
     assert "SECRET_TOKEN" not in str(seen.outcomes)
+
+
+def test_two_zygotes_see_a_set_of_strings_in_the_same_order(verifier):
+    source = "def f(x): return list({'alpha', 'beta', 'gamma', 'delta', str(x)})"
+    with Sandbox(1, LIMITS) as other:
+        seen = [s.run(source, "f", [encode((3,))]).outcomes for s in (verifier.sandbox, verifier.sandbox, other)]
+    assert seen[0] and seen[0] == seen[1] == seen[2]
 
 
 def test_a_thread_that_outlives_the_call_dies_with_its_run(verifier):

@@ -14,6 +14,7 @@ import queue
 import secrets
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from semrep_jax.programs import Outcome, SemRepError
+from semrep_jax.sandbox.wire import decode
 
 GRACE_SECONDS = 5.0
 START_SECONDS = 30.0
@@ -70,7 +72,7 @@ class _Zygote:
     def __init__(self, settings: dict[str, Any]):
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
-        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("zygote.py"))]
+        command = [sys.executable, "-P", "-s", "-S", str(Path(__file__).with_name("zygote.py"))]
         self.process = subprocess.Popen(
             [*command, json.dumps(settings | {"scratch": self.scratch})],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PYTHONHASHSEED": "0"}, cwd="/", close_fds=True,
@@ -140,7 +142,7 @@ class Sandbox:
         self.settings = [
             {"uid": 61_000 + i, "scratch_mb": 16, "become": become, "namespaces": namespaces, "landlock": landlock} for i in range(workers)
         ]
-        self.free: queue.SimpleQueue[tuple[int, _Zygote]] = queue.SimpleQueue()
+        self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.restarts = 0
         for index, zygote in enumerate(self.threads.map(_Zygote, self.settings)):
@@ -157,7 +159,9 @@ class Sandbox:
         """End the zygotes."""
         self.threads.shutdown(wait=True)
         while not self.free.empty():
-            self.free.get()[1].close()
+            _, zygote = self.free.get()
+            if zygote is not None:
+                zygote.close()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """`function` over `items` on the pool's threads, results in order; `function` may call `run`."""
@@ -171,11 +175,13 @@ class Sandbox:
         }  # fmt: skip
         index, zygote = self.free.get()
         try:
+            zygote = zygote or _Zygote(self.settings[index])
             reply = zygote.ask(request)
         except _Dead:
+            assert zygote is not None
             zygote.close()
+            zygote = None  # the next candidate starts a new one
             self.restarts += 1
-            zygote = _Zygote(self.settings[index])
             return Observation(died="timeout", seconds=request["limits"]["wall_seconds"])
         finally:
             self.free.put((index, zygote))
@@ -183,28 +189,33 @@ class Sandbox:
 
 
 def _read(reply: dict[str, Any], token: str, expected: int) -> Observation:
-    """An observation from a zygote's reply; whatever is not exactly a report of this run is no report."""
+    """An observation from a zygote's reply. Whatever is not exactly a well-formed report of this run is no report: the candidate
+    may have written it, so every value is decoded once here, where a failure is a verdict and not a crash of the judge."""
     seconds = float(reply["seconds"])
-    raw = reply["raw"]
+    raw, number = reply["raw"], reply["signal"]
     if raw is None or reply["timeout"]:
-        died = (
-            "timeout"
-            if reply["timeout"] or reply["signal"] in (24, 27, 9)
-            else f"signal {reply['signal']}"
-            if reply["signal"]
-            else "silent exit"
-        )
-        return Observation(died=died, seconds=seconds)
+        killed = reply["timeout"] or number in (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
+        return Observation(died="timeout" if killed else f"signal {number}" if number else "silent exit", seconds=seconds)
     try:
         report = json.loads(raw)
-        if not isinstance(report, dict) or report.get("token") != token:
+        if report["token"] != token:
             raise ValueError("not this run's report")
         if report["load"] is not None:
-            return Observation(load_error=str(report["load"]), seconds=seconds)
-        rows = report["calls"]
-        if len(rows) != expected:
+            return Observation(load_error=_text(report["load"]), seconds=seconds)
+        if len(report["calls"]) != expected:
             raise ValueError("wrong number of calls")
-        outcomes = tuple(Outcome(value, error, mutated, output) for value, error, mutated, output, _ in rows)
-        return Observation(outcomes, tuple(row[4] for row in rows), seconds=seconds)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        outcomes, messages = [], []
+        for value, error, mutated, output, message in report["calls"]:
+            decode(value), decode(mutated)
+            outcomes.append(Outcome(value, _text(error), mutated, _text(output) or ""))
+            messages.append(_text(message))
+        return Observation(tuple(outcomes), tuple(messages), seconds=seconds)
+    except Exception:
         return Observation(died="forged report", seconds=seconds)
+
+
+def _text(value: object) -> str | None:
+    """A printable string or None; anything else is no report."""
+    if value is not None and type(value) is not str:
+        raise TypeError("not a text")
+    return value if value is None else value.encode("utf-8", "backslashreplace").decode()

@@ -1,6 +1,7 @@
 """The zygote: a small Python process that forks one locked-down child for each candidate program.
 
-Started by `pool` as `python -I -S zygote.py SETTINGS` with an empty environment, never imported by the package. It is
+Started by `pool` as `python -P -s -S zygote.py SETTINGS` with an environment of one variable (a fixed hash seed, so that a set
+has one order and a verdict one value), never imported by the package. It is
 process 1 of its own pid namespace where the kernel allows that, so that one `kill(-1)` after each run ends whatever the
 candidate left behind. The child holds the candidate's text and the inputs, *never an expected output*: there is nothing
 in it worth stealing, and what it reports are raw observations that the parent judges.
@@ -86,7 +87,7 @@ def one_call(function, wire_args):
     try:
         after = wire.encode(args)
     except BaseException:
-        after = ["unencodable"]
+        after = ["t", "arguments that do not encode"]
     output = wire.encode("".join(capture.parts))
     return [value, error, None if after == wire_args else after, output, message]
 
