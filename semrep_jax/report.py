@@ -31,11 +31,11 @@ TITLES = {
 }  # fmt: skip
 COSTS = (("train_steps", "steps"), ("train_tokens", "tokens"), ("train_rollouts", "rollouts"), ("train_seconds", "seconds"))
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem;color:#1c2430}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2rem auto;padding:0 1rem;color:#1c2430}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d8dee6}
 table{border-collapse:collapse;margin:.8rem 0}td,th{padding:.25rem .7rem;border-bottom:1px solid #e4e8ee;text-align:right}
-td:first-child,th:first-child{text-align:left}small,.ci{color:#6b7785;font-size:.85em}.win{background:#e8f3e8}.loss{background:#fbeaea}
-pre{background:#f6f8fa;padding:.6rem;overflow:auto;font-size:13px;margin:.2rem 0;border-radius:4px}
+td:first-child,th:first-child{text-align:left}small,.ci{color:#6b7785;font-size:.85em;white-space:nowrap}.win{background:#e8f3e8}.loss{background:#fbeaea}
+pre{background:#f6f8fa;padding:.6rem;white-space:pre-wrap;font-size:13px;margin:.2rem 0;border-radius:4px}
 .row{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:.8rem}.ok{color:#1d7a35}.bad{color:#b3261e}
 .verdict{background:#eef3f9;padding:.7rem 1rem;border-left:4px solid #1f6fb2}img{max-width:100%}
 """
