@@ -255,6 +255,7 @@ def main():
     root = ["uid"] if os.geteuid() == 0 else []
     layers = ["rlimits", "wall kill", *root, *left, *held, *(["seccomp"] if program is not None else [])]
     gc.collect()
+    gc.disable()  # a collection in a child would touch, and so copy, every page it inherited
     gc.freeze()
     send({"ready": layers})
     while (head := read_exactly(4)) is not None:
