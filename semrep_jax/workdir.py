@@ -25,6 +25,13 @@ class WorkDirError(SemRepError):
     """The work directory can't be used."""
 
 
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
 class WorkDir:
     """`config.work_dir`, claimed for this process. Raises WorkDirError or ConfigError."""
 
@@ -67,9 +74,7 @@ class WorkDir:
         """Write text or JSON under `name`, atomically."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, path)
+        write_atomically(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
         return path
 
     def read(self, name: str) -> Any:

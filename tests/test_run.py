@@ -185,7 +185,7 @@ def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, ca
 def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_directory(config, tmp_path):
     work = tmp_path / "small"
     work.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=210m", "tmpfs", str(work)], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(work)], capture_output=True).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
         process = subprocess.Popen(command(config, work / "run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

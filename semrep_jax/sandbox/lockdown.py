@@ -8,7 +8,6 @@ References: landlock(7), seccomp(2), namespaces(7), capabilities(7).
 import ctypes
 import errno
 import os
-import platform
 import struct
 import sysconfig
 
@@ -62,7 +61,7 @@ def die_with_parent() -> None:
 def readable_paths() -> list[str]:
     """What a candidate may read: the standard library without site-packages, shared libraries, a few devices."""
     paths = ["/dev/null", "/dev/zero", "/dev/urandom", "/usr/share/zoneinfo", "/etc/localtime", "/lib64", "/usr/lib64"]
-    multiarch = f"{platform.machine()}-linux-gnu"
+    multiarch = f"{os.uname().machine}-linux-gnu"
     paths += [f"/lib/{multiarch}", f"/usr/lib/{multiarch}"]
     for name in ("stdlib", "platstdlib"):
         base = sysconfig.get_path(name)
@@ -97,24 +96,23 @@ def landlock(readable: list[str], writable: list[str]) -> list[str]:
     return (["landlock"] + (["landlock tcp"] if abi >= 4 else []) + (["landlock signals"] if abi >= 6 else [])) if held else []
 
 
-def bound_capabilities() -> None:
-    """Empty the bounding set, once for the zygote and all its children: no exec can gain a capability again."""
+def bound_capabilities(gid: int) -> None:
+    """What a zygote gives up for itself and all its children: groups, and any capability that an exec could give back."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for capability in range(64):
         if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break
 
 
 def privileges(uid: int) -> None:
-    """Become `uid` where root, and give up every capability and the way back. Raises OSError where that fails."""
+    """Become `uid` where root (with it every capability goes), else give up every capability. Raises OSError where that fails."""
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    header, nothing = struct.pack("II", 0x20080522, 0), bytes(24)
-    _libc.capset(header, nothing)
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.geteuid() == 0:
-        raise PermissionError(errno.EPERM, "still root")
+    elif _libc.capset(struct.pack("II", 0x20080522, 0), bytes(24)) != 0:
+        raise PermissionError(errno.EPERM, "capabilities stay")
 
 
 # Denied system calls: processes, signals, tracing, sockets, mounts, keys, kernel interfaces, IPC that outlives a run.
@@ -132,19 +130,36 @@ _DENIED = {
 }  # fmt: skip
 
 
+_Instruction = tuple[int, int, int, int]
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW: list[_Instruction] = [(_RETURN, 0, 0, 0x7FFF0000)]
+
+
+def _decide(ranges: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
+    """A balanced tree over [first number, action] ranges: the kernel tries each of its 900 calls when a filter is laid on."""
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    below, above = _decide(ranges[:middle]), _decide(ranges[middle:])
+    return [(_AT_LEAST, len(below), 0, ranges[middle][0]), *below, *above]
+
+
 def filter_program() -> object | None:
     """The seccomp filter of this machine as a C structure to pass to `syscalls`; None on an unknown processor."""
-    known = _DENIED.get(platform.machine())
+    known = _DENIED.get(os.uname().machine)
     if known is None:
         return None
     arch, clone, clone3, denied = known
-    load = lambda offset: (0x20, 0, 0, offset)  # noqa: E731
-    refuse, allow, kill = (0x06, 0, 0, 0x50000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x80000000)
-    code = [load(4), (0x15, 1, 0, arch), kill, load(0), (0x35, 0, 1, 0x40000000), kill]
-    for number in denied:
-        code += [(0x15, 0, 1, number), refuse]
-    code += [(0x15, 0, 1, clone3), (0x06, 0, 0, 0x50000 | errno.ENOSYS)]
-    code += [(0x15, 0, 3, clone), load(16), (0x45, 1, 0, 0x10000), refuse, allow]  # clone only for threads
+    refuse, absent = [(_RETURN, 0, 0, 0x50000 | errno.EPERM)], [(_RETURN, 0, 0, 0x50000 | errno.ENOSYS)]
+    kill = (_RETURN, 0, 0, 0x80000000)
+    threads_only = [(_LOAD, 0, 0, 16), (0x45, 0, 1, 0x10000), *_ALLOW, *refuse]  # CLONE_THREAD among the flags
+    actions = dict.fromkeys(denied, refuse) | {clone: threads_only, clone3: absent}
+    starts = {0: _ALLOW}
+    for number in sorted(actions):
+        starts[number] = actions[number]
+        starts.setdefault(number + 1, actions.get(number + 1, _ALLOW))
+    starts[0x40000000] = [kill]  # the x32 numbers
+    code = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, arch), kill, (_LOAD, 0, 0, 0), *_decide(list(starts.items()))]
     blob = b"".join(struct.pack("HBBI", *instruction) for instruction in code)
     buffer = ctypes.create_string_buffer(blob, len(blob))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(code), ctypes.addressof(buffer)), 16)
@@ -152,6 +167,7 @@ def filter_program() -> object | None:
     return program
 
 
-def syscalls(program: object | None) -> bool:
-    """Lay the filter on this thread; it can't be taken off."""
-    return program is not None and _libc.prctl(_PR_SET_SECCOMP, 2, program, 0, 0) == 0
+def syscalls(program: object) -> None:
+    """Lay the filter on this thread; it can't be taken off. Raises OSError where the kernel refuses it."""
+    if _libc.prctl(_PR_SET_SECCOMP, 2, program, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the system call filter is refused")

@@ -31,6 +31,8 @@ from semrep_jax.sandbox.wire import decode
 
 GRACE_SECONDS = 5.0
 START_SECONDS = 30.0
+# Sets in one order and so one verdict each time; symbols resolved before the fork; a heap that does not shrink and grow.
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "MALLOC_TOP_PAD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "100000000"}
 
 
 class SandboxError(SemRepError):
@@ -72,16 +74,16 @@ class _Zygote:
     def __init__(self, settings: dict[str, Any]):
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
-        command = [sys.executable, "-P", "-s", "-S", str(Path(__file__).with_name("zygote.py"))]
+        command = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges", str(Path(__file__).with_name("zygote.py"))]
         self.process = subprocess.Popen(
             [*command, json.dumps(settings | {"scratch": self.scratch})],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PYTHONHASHSEED": "0"}, cwd="/", close_fds=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd="/", close_fds=True,
         )  # fmt: skip
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
         self.layers: list[str] = []
         try:
-            self.layers = self._receive(START_SECONDS)["ready"]
+            self.layers = self._receive(START_SECONDS)[0]["ready"]
         except _Dead as error:
             self.process.kill()
             assert self.process.stderr is not None
@@ -89,24 +91,23 @@ class _Zygote:
             self.close()
             raise SandboxError(f"the sandbox does not start ({' '.join(tail) or error}); it needs Linux and fork") from error
 
-    def _receive(self, seconds: float) -> Any:
+    def _receive(self, seconds: float) -> tuple[Any, bytes]:
         deadline = time.monotonic() + seconds
-        data, size = b"", 4
+        data, head, size = bytearray(), 0, 8
         while len(data) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.stdout], [], [], left)[0]:
                 raise _Dead("no answer in time")
-            more = os.read(self.stdout, min(size - len(data), 1 << 20))
+            more = os.read(self.stdout, 1 << 16)
             if not more:
                 raise _Dead("it ended")
             data += more
-            if size == 4 and len(data) == 4:
-                size, data = struct.unpack("!I", data)[0], b""
-                if size == 0:
-                    break
-        return json.loads(data)
+            if size == 8 and len(data) >= 8:
+                head, raw = struct.unpack_from("!II", data)
+                size = 8 + head + raw
+        return json.loads(data[8 : 8 + head]), bytes(data[8 + head :])
 
-    def ask(self, request: dict[str, Any]) -> Any:
+    def ask(self, request: dict[str, Any]) -> tuple[Any, bytes]:
         body = json.dumps(request).encode()
         data = memoryview(struct.pack("!I", len(body)) + body)
         try:
@@ -176,7 +177,7 @@ class Sandbox:
         index, zygote = self.free.get()
         try:
             zygote = zygote or _Zygote(self.settings[index])
-            reply = zygote.ask(request)
+            reply, raw = zygote.ask(request)
         except _Dead:
             assert zygote is not None
             zygote.close()
@@ -185,15 +186,15 @@ class Sandbox:
             return Observation(died="timeout", seconds=request["limits"]["wall_seconds"])
         finally:
             self.free.put((index, zygote))
-        return _read(reply, token, len(calls))
+        return _read(reply, raw, token, len(calls))
 
 
-def _read(reply: dict[str, Any], token: str, expected: int) -> Observation:
-    """An observation from a zygote's reply. Whatever is not exactly a well-formed report of this run is no report: the candidate
-    may have written it, so every value is decoded once here, where a failure is a verdict and not a crash of the judge."""
+def _read(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Observation:
+    """An observation from a zygote's reply and its child's bytes. Whatever is not exactly a well-formed report of this run is none:
+    the candidate may have written it, so each value is decoded once here, where a failure is a verdict and no crash of the judge."""
     seconds = float(reply["seconds"])
-    raw, number = reply["raw"], reply["signal"]
-    if raw is None or reply["timeout"]:
+    number = reply["signal"]
+    if not raw or reply["timeout"]:
         killed = reply["timeout"] or number in (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
         return Observation(died="timeout" if killed else f"signal {number}" if number else "silent exit", seconds=seconds)
     try:

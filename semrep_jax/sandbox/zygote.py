@@ -6,7 +6,10 @@ process 1 of its own pid namespace where the kernel allows that, so that one `ki
 candidate left behind. The child holds the candidate's text and the inputs, *never an expected output*: there is nothing
 in it worth stealing, and what it reports are raw observations that the parent judges.
 
-Frames on standard input and output: 4 bytes of length, then JSON.
+A request is 4 bytes of length, then JSON; a reply two lengths of 4 bytes, then JSON, then the child's own bytes as they came.
+
+A fork costs what the child touches: each page it writes or first reads is a fault of some microseconds. So everything that
+can be done once is done before the fork: static limits, warm caches, resolved symbols, and no hooks after it.
 """
 
 import gc
@@ -25,11 +28,35 @@ lockdown = importlib.import_module("lockdown")
 wire = importlib.import_module("wire")
 del sys.path[0]
 
-PRELOAD = (
-    "abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum "
-    "fractions functools hashlib heapq inspect io itertools json keyword math numbers operator pprint queue random re "
-    "secrets signal socket statistics string struct subprocess textwrap threading time traceback types typing unicodedata uuid weakref zlib"
-)
+CORE = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "re", "string", "typing")
+# Loaded into the zygote when a program first names them, so that no child has to (its user may not be able to read them).
+ON_DEMAND = """
+    abc argparse array ast base64 binascii calendar cmath codecs collections.abc colorsys configparser contextlib contextvars csv
+    dataclasses datetime decimal difflib enum errno fnmatch fractions gettext getopt glob graphlib hashlib hmac html html.entities
+    html.parser inspect io ipaddress json keyword linecache locale logging mimetypes numbers opcode optparse os os.path pathlib pickle
+    posixpath pprint queue quopri random reprlib sched secrets selectors shlex shutil signal socket sqlite3 stat statistics stringprep
+    struct subprocess symtable sys tempfile textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse
+    uuid warnings weakref xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
+""".split()  # noqa: SIM905
+# Run in the zygote before any candidate, so that children inherit specialised bytecode and sorted free lists, not the work.
+WARM_UP = """
+from typing import Dict, List
+import math
+def entry(items: List[int], text: str, table: Dict[str, int]):
+    seen, words = set(), []
+    for i, item in enumerate(items):
+        if item not in seen and math.sqrt(abs(item)) >= 0:
+            seen.add(item)
+        words.append(f"{item:d}" + text[i % len(text)].upper())
+    while len(words) > 2:
+        words.pop()
+    table["total"] = sum(x * 2 for x in sorted(seen, key=lambda x: -x))
+    try:
+        return {w: (len(w), [c for c in w]) for w in words}, "".join(words).split(","), 1.5 * table["none"]
+    except KeyError as error:
+        print(error)
+    return words[::-1], any(seen), max(items, default=None)
+"""
 MAX_REPLY = 4 << 20
 MAX_OUTPUT = 64 << 10
 _dumps, _exit, _write = json.dumps, os._exit, os.write
@@ -110,23 +137,23 @@ def describe(error):
         return class_name(error)
 
 
+def limit_to(what, limit):
+    """Lower the soft and the hard limit `what` to `limit`, or to what the hard limit already is."""
+    hard = resource.getrlimit(what)[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(what, (limit, limit))
+
+
 def child(request, settings, report, program):
     """Lock down, observe, report, end. Never returns."""
     try:
-        os.setsid()
         limits = request["limits"]
-        os.chdir(settings["scratch"])
-        memory = settings["address_space"] + (limits["memory_mb"] << 20)
-        cpu = int(limits["cpu_seconds"]) + 2
-        for what, limit in (
-            (resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_FSIZE, 1 << 20),
-            (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_NPROC, 64), (resource.RLIMIT_STACK, 64 << 20),
-        ):  # fmt: skip
-            hard = resource.getrlimit(what)[1]
-            limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(what, (limit, limit))
+        limit_to(resource.RLIMIT_AS, settings["address_space"] + (limits["memory_mb"] << 20))
+        limit_to(resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2)
+        os.setsid()
         lockdown.privileges(settings["uid"])
-        lockdown.syscalls(program)
+        if program is not None:
+            lockdown.syscalls(program)
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_seconds"])
         found = observe(request["source"], request["entry"], request["calls"])
         text = _dumps({"token": request["token"], **found}).encode()
@@ -139,12 +166,13 @@ def child(request, settings, report, program):
 
 
 def run(request, settings, program, null):
-    """Fork a child for one candidate, collect its report within the wall time, and sweep everything away."""
+    """Fork a child for one candidate, collect its bytes within the wall time, and sweep everything away: (facts, bytes)."""
     began = time.monotonic()
     reader, report = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
+        os.close(settings["statm"])
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         child(request, settings, report, program)
@@ -163,9 +191,7 @@ def run(request, settings, program, null):
     os.close(reader)
     code = sweep(pid, settings, killed=timeout or size > MAX_REPLY)
     clean(settings["scratch"])
-    reply = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
-    raw = b"".join(chunks)
-    return {**reply, "raw": raw.decode("utf-8", "replace") if raw and size <= MAX_REPLY else None}
+    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, b"" if size > MAX_REPLY else b"".join(chunks)
 
 
 def sweep(pid, settings, killed):
@@ -215,19 +241,52 @@ def read_exactly(size):
     return data
 
 
-def send(message):
+def send(message, raw=b""):
     """One frame on standard output."""
-    data = json.dumps(message).encode()
-    data = struct.pack("!I", len(data)) + data
+    head = json.dumps(message).encode()
+    data = struct.pack("!II", len(head), len(raw)) + head + raw
     while data:
         data = data[os.write(1, data) :]
+
+
+def load(names):
+    """Import standard modules into this process, for every child to come.
+
+    Hooks after a fork are left out: they touch 160 pages, and one reseeds `random`, where a verdict must not hang on chance.
+    So is OpenSSL, whose 5 MB of tables each child would have to map; the built-in hashes do.
+    """
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    sys.modules["_hashlib"] = None
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass  # not in this Python: the program will say so
+    if "random" in names:
+        sys.modules["random"].seed(0)
+    os.register_at_fork = register
+
+
+def load_named(source, settings):
+    """Load what a program's text names, once for all programs."""
+    new = [name for name in ON_DEMAND if name in source and name not in sys.modules]
+    if new:
+        load(new)
+        measure(settings)
+
+
+def measure(settings):
+    """Note how large this process is: a child's memory limit is on top of that."""
+    gc.freeze()
+    settings["address_space"] = int(os.pread(settings["statm"], 100, 0).split()[0]) * resource.getpagesize()
 
 
 def main():
     """Enter the lockdown once, then serve requests until standard input ends."""
     settings = json.loads(sys.argv[1])
-    for name in PRELOAD.split():
-        importlib.import_module(name)
+    load(CORE)
+    if settings["become"]:
+        load(ON_DEMAND)  # an ordinary user may not be able to read root's Python
     for name in ("lockdown", "wire"):
         sys.modules.pop(name)
     readable = lockdown.readable_paths()
@@ -237,9 +296,8 @@ def main():
         os.setresuid(settings["become"], settings["become"], settings["become"])
     lockdown.die_with_parent()
     null = os.open("/dev/null", os.O_RDWR)
-    with open("/proc/self/statm") as statm:
-        settings["address_space"] = int(statm.read().split()[0]) * resource.getpagesize()
     scratch = settings["scratch"]
+    os.chdir("/")
     left = lockdown.namespaces(scratch, settings["scratch_mb"]) if settings["namespaces"] else []
     settings["pid_namespace"] = "pid" in left
     if settings["pid_namespace"]:
@@ -248,21 +306,34 @@ def main():
             os.close(0)
             _, code = os.waitpid(inner, 0)
             _exit(os.waitstatus_to_exitcode(code) & 0xFF)
-        lockdown.die_with_parent()
-    lockdown.bound_capabilities()
+    os.chdir(scratch)
+    settings["statm"] = os.open("/proc/self/statm", os.O_RDONLY)
+    lockdown.bound_capabilities(settings["uid"])
+    lockdown.die_with_parent()  # again: a fork or a change of ids clears it
     held = lockdown.landlock(readable, [scratch]) if settings["landlock"] else []
     program = lockdown.filter_program()
     root = ["uid"] if os.geteuid() == 0 else []
     layers = ["rlimits", "wall kill", *root, *left, *held, *(["seccomp"] if program is not None else [])]
+    out, err = sys.stdout, sys.stderr
+    for _ in range(20):
+        json.dumps(observe(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]]))
+    sys.stdout, sys.stderr = out, err
+    for what, limit in (
+        (resource.RLIMIT_FSIZE, 1 << 20), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NPROC, 64), (resource.RLIMIT_STACK, 64 << 20),
+    ):  # fmt: skip
+        limit_to(what, limit)
     gc.collect()
     gc.disable()  # a collection in a child would touch, and so copy, every page it inherited
-    gc.freeze()
+    measure(settings)
     send({"ready": layers})
     while (head := read_exactly(4)) is not None:
         body = read_exactly(struct.unpack("!I", head)[0])
         if body is None:
             break
-        send(run(json.loads(body), settings, program, null))
+        request = json.loads(body)
+        load_named(request["source"], settings)
+        send(*run(request, settings, program, null))
 
 
 if __name__ == "__main__":

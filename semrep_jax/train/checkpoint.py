@@ -7,6 +7,7 @@ its final name only when it is whole, so `kill -9` during a save leaves the prev
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 
 from semrep_jax.programs import SemRepError
+from semrep_jax.workdir import write_atomically
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -46,6 +48,7 @@ class Checkpoints:
     def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
         """Start saving `state` (a tree of arrays) and `record` (JSON) as `step`."""
         whole = {"identity": self.identity, "record": record}
+        self.wait()
         with self._writing():
             self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole)))
 
@@ -55,21 +58,36 @@ class Checkpoints:
         if step is None:
             return None
         path = self.directory / str(step)
+        self._check_sizes(path)
         try:
             whole = self.manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
         except Exception as error:
-            raise self._damaged(path, error) from error
+            raise self._damaged(path, _first_line(error)) from error
         self._same_run(whole["identity"], path)
         try:
             state = self.manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))["state"]
         except Exception as error:
-            raise self._damaged(path, error) from error
+            raise self._damaged(path, _first_line(error)) from error
         return Restored(step, state, whole["record"])
 
     def wait(self) -> None:
         """Block until every started save is on disk. Raises CheckpointError where it could not be written."""
         with self._writing():
             self.manager.wait_until_finished()
+            write_atomically(
+                self.directory / "sizes.json", json.dumps({str(s): _sizes(self.directory / str(s)) for s in self.manager.all_steps()})
+            )
+
+    def _check_sizes(self, path: Path) -> None:
+        """Refuse a checkpoint with a file cut short, before Orbax's threads trip over it."""
+        try:
+            known = json.loads((self.directory / "sizes.json").read_text()).get(path.name, {})
+        except FileNotFoundError:
+            return  # killed during the first save: what is there under a final name is whole
+        now = _sizes(path)
+        for name, size in known.items():
+            if now.get(name) != size:
+                raise self._damaged(path, f"{name} has {now.get(name, 0)} bytes and was written with {size}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -91,8 +109,12 @@ class Checkpoints:
             more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
             raise CheckpointError(f"checkpoint {path} belongs to another run: {shown}{more}; use another work_dir or restore the setting")
 
-    def _damaged(self, path: Path, error: Exception) -> CheckpointError:
-        return CheckpointError(f"checkpoint {path} is damaged ({_first_line(error)}); delete it to go on from the one before")
+    def _damaged(self, path: Path, why: str) -> CheckpointError:
+        return CheckpointError(f"checkpoint {path} is damaged ({why}); delete it to go on from the one before")
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    return {str(p.relative_to(directory)): p.stat().st_size for p in sorted(directory.rglob("*")) if p.is_file()}
 
 
 def _first_line(error: Exception) -> str:
