@@ -75,6 +75,39 @@ class DuplicateRule(StrEnum):
     CANONICAL = "canonical"
 
 
+class Remat(StrEnum):
+    """What the backward pass computes again instead of keeping."""
+
+    NONE = "none"
+    DOTS = "dots"
+    FULL = "full"
+
+
+class AttentionKind(StrEnum):
+    """Who computes self-attention."""
+
+    AUTO = "auto"
+    XLA = "xla"
+    CUDNN = "cudnn"
+    PALLAS = "pallas"
+
+
+class Quantise(StrEnum):
+    """How the frozen projections under LoRA adapters are kept."""
+
+    NONE = "none"
+    NF4 = "nf4"
+    INT4 = "int4"
+    INT8 = "int8"
+
+
+class Layout(StrEnum):
+    """How the update lays out a group of completions of one prompt."""
+
+    SHARED = "shared"
+    PLAIN = "plain"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
 
@@ -92,13 +125,26 @@ class ShapeConfig(_Section):
     qk_norm: bool = Field(False, description="Normalise queries and keys (Qwen3).")
 
 
+class LoraConfig(_Section):
+    """LoRA and QLoRA: train adapters beside frozen weights; exports have them merged."""
+
+    rank: int = Field(0, ge=0, description="Rank of the adapters; 0 for none.")
+    alpha: float = Field(32.0, gt=0, description="The adapters' output is scaled by alpha / rank.")
+    quantise: Quantise = Field(Quantise.NONE, description="Keep the frozen projections in 4 or 8 bits (QLoRA).")
+
+
 class ModelConfig(_Section):
     """Which model, and how it computes."""
 
-    source: str = Field("nano", description="'nano' (shipped with the package) or a model directory in Hugging Face layout.")
+    source: str = Field("nano", description="'nano' (shipped), a directory in Hugging Face layout, a .gguf file, or a hub id.")
     shape: ShapeConfig = Field(ShapeConfig(), description="Sizes for job: pretrain; a loaded model has its own.")
-    compute: Literal["float32", "bfloat16"] = Field("float32", description="Type of activations; weights stay float32.")
-    remat: bool = Field(False, description="Recompute activations in the backward pass to save memory.")
+    compute: Literal["float32", "bfloat16"] = Field("float32", description="Type of activations and matrix products.")
+    weights: Literal["float32", "bfloat16"] = Field("float32", description="Type the weights are kept in; train float32 masters.")
+    remat: Remat = Field(Remat.NONE, description="What the backward pass computes again: nothing, all but matrix products, everything.")
+    attention: AttentionKind = Field(
+        AttentionKind.AUTO, description="cudnn (NVIDIA, bfloat16), pallas (TPU), xla, or what fits the device."
+    )
+    lora: LoraConfig = Field(LoraConfig(), description="Low-rank adapters; rank 0 trains every weight.")
 
 
 class MeshConfig(_Section):
@@ -130,6 +176,17 @@ class RolloutConfig(_Section):
     rewrites: int = Field(1, ge=1, description="C_rep candidates sampled for each stage-2 prompt; the first accepted is used.")
 
 
+class RemoteConfig(_Section):
+    """A model behind an OpenAI-compatible endpoint, evaluated in place of a local one."""
+
+    url: str | None = Field(None, description="Base URL, e.g. http://localhost:8000/v1; null for the local model.")
+    model: str = Field("default", description="The model's name at the endpoint.")
+    key_variable: str | None = Field(None, description="Environment variable that holds the API key; null sends none.")
+    concurrency: int = Field(8, ge=1, description="Requests under way at once.")
+    retries: int = Field(5, ge=0, description="Further tries after a time-out, 429 or server error.")
+    timeout: float = Field(120.0, gt=0, description="Longest wait for one answer (s).")
+
+
 class RewardConfig(_Section):
     """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
 
@@ -155,6 +212,7 @@ class TrainConfig(_Section):
     reduction: Reduction = Field(Reduction.TOKEN_MEAN, description="Normalisation of the loss.")
     clip_low: float = Field(0.2, gt=0, lt=1, description="Lower clip of the probability ratio.")
     clip_high: float = Field(0.28, gt=0, description="Upper clip of the probability ratio.")
+    layout: Layout = Field(Layout.SHARED, description="shared computes a group's prompt once; plain repeats it (to compare with).")
     epochs: int = Field(1, ge=1, description="Optimiser updates on one batch of rollouts; each consumes one step of B.")
     kl: KL = Field(KL.NONE, description="Penalty for leaving the base.")
     kl_weight: float = Field(0.02, ge=0, description="Weight of the penalty.")
@@ -215,6 +273,7 @@ class Config(_Section):
     mesh: MeshConfig = MeshConfig()
     tasks: TasksConfig = TasksConfig()
     rollout: RolloutConfig = RolloutConfig()
+    remote: RemoteConfig = RemoteConfig()
     reward: RewardConfig = RewardConfig()
     train: TrainConfig = TrainConfig()
     supervised: SupervisedConfig = SupervisedConfig()
@@ -231,6 +290,10 @@ class Config(_Section):
             )
         if self.job is Job.COMPARE and alpha == 0:
             raise ValueError("train.alpha: 0 makes both arms of job compare the same; choose a value in (0, 1]")
+        if self.remote.url and self.job is not Job.EVALUATE:
+            raise ValueError(f"remote.url: {self.remote.url} can only be evaluated, not trained; use job evaluate or set it to null")
+        if self.model.lora.quantise is not Quantise.NONE and not self.model.lora.rank:
+            raise ValueError("model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank")
         if self.sandbox.wall_seconds < self.sandbox.cpu_seconds:
             raise ValueError("sandbox.wall_seconds: is below sandbox.cpu_seconds; raise it")
         return self

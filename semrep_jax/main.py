@@ -1,6 +1,7 @@
-"""The command: read a config, run its job.
+"""The command: read a config, run its job; or transform one file with a model.
 
 python -m semrep_jax.main --config configs/quickstart.yaml
+python -m semrep_jax.main transform FILE --instruction "..." --config configs/smollm2_transform.yaml
 python -m semrep_jax.main --config configs/quickstart.yaml --set train.budget=40 --set work_dir=runs/longer
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
@@ -25,6 +28,9 @@ jobs
   train      one arm: SemRep where train.alpha > 0, fine-tuning only where it is 0
   evaluate   a model on the held-out suites
   pretrain   warm-start a base from scratch on generated pairs
+
+commands of their own (--help says more)
+  transform FILE --instruction "..." --config C [--tests T.py] [--in-place]
 
 examples
   python -m semrep_jax.main --config configs/quickstart.yaml
@@ -54,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["transform"]:
+        return _guarded(lambda: _transform(transform_parser().parse_args(arguments[1:])))
     options = parser().parse_args(arguments)
     if options.list_settings:
         print(configuration.describe())
@@ -62,12 +71,21 @@ def main(arguments: list[str] | None = None) -> int:
         parser().print_usage(sys.stderr)
         print("error: --config FILE is missing; try --config configs/quickstart.yaml", file=sys.stderr)
         return 2
+    return _guarded(lambda: _with_config(options))
+
+
+def _with_config(options: argparse.Namespace) -> int:
+    config = configuration.load(options.config, options.set)
+    if options.print_config:
+        print(config.to_yaml(), end="")
+        return 0
+    return run(config)
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    """The command's exit code; a mistake of the user's becomes one line."""
     try:
-        config = configuration.load(options.config, options.set)
-        if options.print_config:
-            print(config.to_yaml(), end="")
-            return 0
-        return run(config)
+        return command()
     except SemRepError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -103,6 +121,51 @@ def run(config: Config) -> int:
     console.print(jobs.verdict(result), highlight=False)
     console.print(f"report: {path}", highlight=False, soft_wrap=True)
     return 0
+
+
+def transform_parser() -> argparse.ArgumentParser:
+    """The command line of `transform`."""
+    command = argparse.ArgumentParser(
+        prog="python -m semrep_jax.main transform",
+        description="Change a Python file as told: samples programs, runs your tests on each, shows the best as a diff. Writes nothing "
+        "without --in-place, and then only a program that passes every test given.",
+        epilog="Exit code 0: a program is proposed (and passes the tests given); 1: none; 2: a mistake in the input.",
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="the Python file; the model reads all of it")
+    command.add_argument("--instruction", required=True, help='what to change, e.g. "Handle the empty list by returning None."')
+    command.add_argument("--config", required=True, metavar="C", help="which model and how to sample, e.g. configs/smollm2_transform.yaml")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
+    command.add_argument("--tests", type=Path, metavar="T.py", help="your tests: test_* functions that import FILE's functions")
+    command.add_argument("--in-place", action="store_true", help="write the proposal into FILE")
+    return command
+
+
+def _transform(options: argparse.Namespace) -> int:
+    config = configuration.load(options.config, options.set)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with Sandbox(config.sandbox.workers) as sandbox:
+        from semrep_jax import transform
+        from semrep_jax.evaluate import jobs
+
+        proposal = transform.propose(options.file, options.instruction, options.tests, jobs.policy(config), config, sandbox)
+    for reason, count in proposal.rejected.most_common():
+        print(f"{count} of {proposal.samples} samples: {reason}")
+    best = proposal.best
+    if best is None:
+        print("no sample held a program")
+        return 1
+    print(proposal.diff or "the best program is the file as it is", end="" if proposal.diff else "\n")
+    print(f"{best.votes} of {proposal.samples} samples agree on it")
+    for before, after in zip(proposal.tests_before, best.tests, strict=True):
+        was = "passed" if before.passed else "failed"
+        print(f"  {after.name}: {'passed' if after.passed else 'failed'} (before: {was})  {after.message}".rstrip())
+    if not best.tests:
+        print("no tests were given: whether it is right is not known")
+    failed = not all(t.passed for t in best.tests)
+    if options.in_place:
+        transform.write(options.file, proposal)
+        print(f"written to {options.file}")
+    return 1 if failed else 0
 
 
 def _pretrain(config: Config, work: WorkDir) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semrep_jax.config import KL, Advantage, Correction, Reduction, TrainConfig
+from semrep_jax.config import KL, Advantage, Correction, Layout, Reduction, TrainConfig
 from semrep_jax.train import grpo
 
 
@@ -65,7 +65,7 @@ def _gradient(params, batch, model, setting):
 
 
 def score(tiny, batch):
-    return jax.jit(lambda p: grpo.score(tiny.model, p, batch, 1.0))(tiny.params)
+    return jax.jit(lambda p: grpo.score(tiny.model, p, batch, 1.0, Layout.SHARED))(tiny.params)
 
 
 def gradient(tiny, batch, **changes):
@@ -114,7 +114,7 @@ def test_on_policy_the_loss_is_the_plain_policy_gradient(tiny, batch):
     _, metrics, grads = gradient(tiny, batch)
 
     def plain(params):
-        logp, _ = grpo.score(tiny.model, params, batch, 1.0)
+        logp, _ = grpo.score(tiny.model, params, batch, 1.0, Layout.SHARED)
         return -jnp.sum(logp * batch["advantage"][..., None], where=batch["mask"]) / batch["mask"].sum()
 
     want = jnp.concatenate([g.ravel() for g in jax.tree.leaves(jax.jit(jax.grad(plain))(tiny.params))])

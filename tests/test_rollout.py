@@ -6,12 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from semrep_jax.config import TrainConfig
+from semrep_jax.config import Layout, TrainConfig
 from semrep_jax.programs import Finish
-from semrep_jax.rollout.local import LocalPolicy, Usage
+from semrep_jax.prompts import rewrite
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.policy import Usage
 from semrep_jax.train import grpo
 
-PROMPTS = ["<|rewrite|>def f(x):\n    return x<|program|>", "<|rewrite|>def run(xs):\n    return sum(xs)<|program|>"]
+PROMPTS = [rewrite("def f(x):\n    return x"), rewrite("def run(xs):\n    return sum(xs)")]
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def batch_of(policy, prompts, groups, limit, pad=0):
         for g, c in enumerate(group):
             size = len(c.token_ids)
             ids[b, g, :size], sampled[b, g, :size], mask[b, g, :size] = c.token_ids, c.logprobs, True
-    prompt, length = pad_prompts([policy.tokenizer.encode(p) for p in prompts], 0, len(prompts), 96)
+    prompt, length = pad_prompts([policy.tokenizer.encode_prompt(p) for p in prompts], 0, len(prompts), 96)
     return {"prompt": prompt, "length": length, "completion": ids, "sampled": sampled, "mask": mask}
 
 
@@ -37,7 +39,7 @@ def batch_of(policy, prompts, groups, limit, pad=0):
 def test_sampled_logprobs_are_the_trainers_logprobs_of_the_tempered_distribution(policy, rollout, temperature):
     groups = policy.sample(PROMPTS, 3, temperature, jax.random.key(1))
     batch = batch_of(policy, PROMPTS, groups, rollout.max_new)
-    logp, _ = jax.jit(lambda p: grpo.score(policy.model, p, batch, temperature))(policy.params)
+    logp, _ = jax.jit(lambda p: grpo.score(policy.model, p, batch, temperature, Layout.SHARED))(policy.params)
     np.testing.assert_allclose(np.asarray(logp)[batch["mask"]], batch["sampled"][batch["mask"]], atol=2e-4)
     batch |= {"advantage": np.ones((2, 3), np.float32)}
     _, metrics = jax.jit(lambda p: grpo.loss(policy.model, p, batch, TrainConfig(), temperature))(policy.params)
@@ -74,7 +76,7 @@ def test_a_completion_stops_at_its_first_end_token_and_says_so(policy, rollout):
 
 
 def test_a_prompt_too_long_is_counted_and_gives_nothing(policy):
-    groups = policy.sample([PROMPTS[0], "<|rewrite|>" + "x + " * 200], 2, 1.0, jax.random.key(0))
+    groups = policy.sample([PROMPTS[0], rewrite("x + " * 200)], 2, 1.0, jax.random.key(0))
     assert [c.finish for c in groups[1]] == [Finish.PROMPT_TOO_LONG] * 2 and groups[1][0].text == ""
     assert groups[0][0].token_ids
 
@@ -83,7 +85,7 @@ def test_usage_counts_a_groups_prompt_once(policy):
     policy.usage = Usage()
     groups = policy.sample(PROMPTS, 3, 1.0, jax.random.key(0))
     assert policy.usage.rollouts == 6
-    assert policy.usage.prompt_tokens == sum(len(policy.tokenizer.encode(p)) for p in PROMPTS)
+    assert policy.usage.prompt_tokens == sum(len(policy.tokenizer.encode_prompt(p)) for p in PROMPTS)
     assert policy.usage.completion_tokens == sum(len(c.token_ids) for g in groups for c in g)
 
 

@@ -26,9 +26,9 @@ FORMATS = ("rewrite", "direct", "guided")
 def text_of(example: Example, form: str) -> tuple[str, str]:
     """Prompt and completion of an example in one of FORMATS."""
     if form == "rewrite":
-        return prompts.rewrite(example.source), example.rewrite + prompts.END
+        return prompts.rewrite(example.source).compact, example.rewrite + prompts.END
     equivalent = example.rewrite if form == "guided" else None
-    return prompts.transform(example.source, example.instruction, equivalent), example.target + prompts.END
+    return prompts.transform(example.source, example.instruction, equivalent).compact, example.target + prompts.END
 
 
 class PairSource:

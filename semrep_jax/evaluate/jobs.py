@@ -8,10 +8,11 @@ An arm's training and each of its measurements are kept as they end, so a run th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax.config import Config, Job
@@ -19,10 +20,13 @@ from semrep_jax.evaluate import suites
 from semrep_jax.evaluate.intervals import Estimate, difference, exact
 from semrep_jax.evaluate.measure import TURNS, Measured, measure, metrics, robustness
 from semrep_jax.model import pretrained, sharding
+from semrep_jax.model.decoder import Setup
 from semrep_jax.model.pretrained import Loaded
 from semrep_jax.programs import TaskError
 from semrep_jax.progress import bar
 from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.policy import Policy
+from semrep_jax.rollout.remote import RemotePolicy
 from semrep_jax.stop import Stop, Stopped
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.train.trainer import Trained, Trainer
@@ -46,24 +50,42 @@ def run(config: Config, work: WorkDir, verifier: Verifier, stop: Stop) -> Result
     """Run the job named by the config. Raises Stopped after a SIGTERM, with everything saved."""
     before = work.read("results.json")
     began = time.perf_counter()
-    loaded = pretrained.load(
-        config.model.source, sharding.build(**config.mesh.model_dump()), jnp.dtype(config.model.compute), config.model.remat
-    )
+    if config.remote.url:
+        remote = RemotePolicy(config.remote, config.rollout)
+        return _finish(config, work, began, before, {BASE: lambda: remote}, {}, verifier, stop)
+    loaded = pretrained.load(config.model.source, sharding.build(**config.mesh.model_dump()), Setup.of(config.model), config.seed)
     alphas = {
         Job.COMPARE: {SEMREP: config.train.alpha, FINETUNE: 0.0},
         Job.TRAIN: {SEMREP if config.train.alpha > 0 else FINETUNE: config.train.alpha},
         Job.EVALUATE: {},
     }[config.job]
     trained = {name: _train(config, name, alpha, loaded, verifier, work, stop) for name, alpha in alphas.items()}
-    found = [suites.build(name, config.evaluate, verifier) for name in _ordered(config)]
     params = {BASE: loaded.params} | {name: arm.params for name, arm in trained.items()}
-    measured = _measure_all(config, loaded, params, found, verifier, work, stop)
+    local = {arm: partial(LocalPolicy, loaded.model, one, loaded.tokenizer, config.rollout) for arm, one in params.items()}
+    return _finish(config, work, began, before, local, trained, verifier, stop)
+
+
+def _finish(
+    config: Config, work: WorkDir, began: float, before: Any, policies: Mapping[str, Callable[[], Policy]], trained: dict[str, Trained],
+    verifier: Verifier, stop: Stop,
+) -> Result:  # fmt: skip
+    """Measure every policy on every suite and write results.json."""
+    found = [suites.build(name, config.evaluate, verifier) for name in _ordered(config)]
+    measured = _measure_all(config, policies, found, verifier, work, stop)
     arms = {name: metrics(results, config.evaluate.resamples) | costs(trained.get(name)) for name, results in measured.items()}
     spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for results in measured.values() for m in results)
     seconds = before["seconds"] if before else max(spent, time.perf_counter() - began)
     result = Result(arms, differences(measured, config.evaluate.resamples), measured, seconds)
     work.write("results.json", to_json(config, result, found))
     return result
+
+
+def policy(config: Config) -> Policy:
+    """The policy that a config names, untrained: the remote one or the local model."""
+    if config.remote.url:
+        return RemotePolicy(config.remote, config.rollout)
+    loaded = pretrained.load(config.model.source, sharding.build(**config.mesh.model_dump()), Setup.of(config.model), config.seed)
+    return LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
 
 
 def _ordered(config: Config) -> list[str]:
@@ -75,23 +97,22 @@ def _ordered(config: Config) -> list[str]:
 def _train(config: Config, name: str, alpha: float, loaded: Loaded, verifier: Verifier, work: WorkDir, stop: Stop) -> Trained:
     directory = work.path / "arms" / name
     arm = Trainer(config, alpha, loaded, verifier, directory, stop).run()
-    if not (directory / "model" / "model.safetensors").exists():
+    if not (directory / "model" / "config.json").exists():
         pretrained.export(directory / "model", loaded.model, arm.params, loaded.tokenizer)
     return arm
 
 
 def _measure_all(
-    config: Config, loaded: Loaded, params: dict[str, Any], found: list[Suite], verifier: Verifier, work: WorkDir, stop: Stop
+    config: Config, policies: Mapping[str, Callable[[], Policy]], found: list[Suite], verifier: Verifier, work: WorkDir, stop: Stop
 ) -> dict[str, list[Measured]]:
-    wanted = [(arm, suite, turns) for arm in params for suite in found for turns in TURNS]
-    measured: dict[str, list[Measured]] = {arm: [] for arm in params}
+    wanted = [(arm, suite, turns) for arm in policies for suite in found for turns in TURNS]
+    measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
     with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
             name = f"evaluation/{arm}-{suite.name}-T{turns}.json"
             saved = work.read(name)
             if saved is None:
-                policy = LocalPolicy(loaded.model, params[arm], loaded.tokenizer, config.rollout)
-                one = measure(policy, suite, turns, verifier, config)
+                one = measure(policies[arm](), suite, turns, verifier, config)
                 work.write(name, one.to_json())
             else:
                 one = Measured(**saved)

@@ -17,7 +17,7 @@ from semrep_jax import prompts
 from semrep_jax.config import Config
 from semrep_jax.evaluate.intervals import Estimate, exact, mean
 from semrep_jax.programs import Completion, Finish, Program, Verdict
-from semrep_jax.rollout.local import LocalPolicy, Usage
+from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.train import stages, trainer
 from semrep_jax.verify import Verifier
@@ -57,7 +57,7 @@ class Measured:
         return asdict(self)
 
 
-def measure(policy: LocalPolicy, suite: Suite, turns: int, verifier: Verifier, config: Config) -> Measured:
+def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config: Config) -> Measured:
     """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws."""
     setting, began = config.evaluate, time.perf_counter()
     key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + turns)
@@ -94,7 +94,7 @@ def measure(policy: LocalPolicy, suite: Suite, turns: int, verifier: Verifier, c
     )
 
 
-def _guides(policy: LocalPolicy, suite: Suite, verifier: Verifier, config: Config, key: jax.Array) -> list[str]:
+def _guides(policy: Policy, suite: Suite, verifier: Verifier, config: Config, key: jax.Array) -> list[str]:
     tasks, setting = list(suite.tasks), config.evaluate
     texts = [stages.rewrite_prompt(t) for t in tasks]
     groups = policy.sample(texts, setting.samples, setting.temperature, key, setting.batch)

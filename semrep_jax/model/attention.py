@@ -1,6 +1,7 @@
 """Attention, with grouped key/value heads, in its two shapes.
 
-`attend` is plain masked attention. `attend_shared` is the attention of G completions that share one prompt: the
+`attend` is causal self-attention: by cuDNN on NVIDIA, by a Pallas kernel on TPU, by XLA elsewhere (`model.attention`).
+`attend_shared` is the attention of G completions that share one prompt: the
 prompt's keys and values exist once a group and are never repeated, in the rollout and in the update alike.
 Axis letters: B batch, G group, T queries, S own keys, P prompt keys, N heads, K kv heads, R = N/K, M = R T, H head size.
 """
@@ -9,8 +10,17 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from semrep_jax.config import AttentionKind
+from semrep_jax.programs import SemRepError
 
 _NEVER = -1e30
+LANES = 128
+
+
+class AttentionError(SemRepError):
+    """The chosen attention can't compute these shapes."""
 
 
 def _heads_first(q: jax.Array, kv_heads: int) -> jax.Array:
@@ -28,45 +38,103 @@ def _heads_last(out: jax.Array, length: int) -> jax.Array:
 
 
 def _scores(q: jax.Array, k: jax.Array) -> jax.Array:
-    """Scaled products [..., K, M, S] in float32 of rows [..., K, M, H] with keys [..., S, K, H]."""
-    keys = jnp.moveaxis(k, -3, -1)
-    return jnp.matmul(q, keys, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    """Scaled products [..., K, M, S] in float32 of rows [..., K, M, H] with keys [..., K, S, H]."""
+    return jnp.matmul(q, jnp.swapaxes(k, -1, -2), preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
 
 
 def _mix(weights: jax.Array, v: jax.Array) -> jax.Array:
-    """Weighted values [..., K, M, H] from weights [..., K, M, S] and values [..., S, K, H]."""
-    return jnp.matmul(weights.astype(v.dtype), jnp.moveaxis(v, -2, -3))
+    """Weighted values [..., K, M, H] from weights [..., K, M, S] and values [..., K, S, H]."""
+    return jnp.matmul(weights.astype(v.dtype), v)
 
 
-def attend(q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array, mask_BTS: jax.Array) -> jax.Array:
-    """Softmax attention in float32; `mask_BTS` is True where a query may look. Returns [B, T, N, H]."""
-    length, heads = q_BTNH.shape[1:3]
-    kv_heads = k_BSKH.shape[2]
-    scores = _scores(_heads_first(q_BTNH, kv_heads), k_BSKH)
-    mask = jnp.tile(mask_BTS[:, None], (1, 1, heads // kv_heads, 1))
+def by_head(x: jax.Array) -> jax.Array:
+    """Keys or values [..., T, K, H] as [..., K, T, H]: how caches keep them, so that decoding copies none."""
+    return jnp.swapaxes(x, -2, -3)
+
+
+def attend(
+    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array | None, kind: AttentionKind, mesh: Mesh
+) -> jax.Array:
+    """Causal self-attention, within segments where given (all of 0 are padding). Returns [B, T, N, H]."""
+    kind = chosen(kind, q_BTNH)
+    if kind is AttentionKind.PALLAS:
+        return _splash(q_BTNH, k_BTKH, v_BTKH, segments_BT, mesh)
+    length = q_BTNH.shape[1]
+    together = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None, :]
+    if kind is AttentionKind.CUDNN:
+        mask = None if together is None else together[:, None]
+        return jax.nn.dot_product_attention(q_BTNH, k_BTKH, v_BTKH, mask=mask, is_causal=True, implementation="cudnn")
+    heads, kv_heads = q_BTNH.shape[2], k_BTKH.shape[2]
+    scores = _scores(_heads_first(q_BTNH, kv_heads), by_head(k_BTKH))
+    mask = jnp.tril(jnp.ones((length, length), bool))
+    mask = mask[None] if together is None else mask & together
+    mask = jnp.tile(mask[:, None], (1, 1, heads // kv_heads, 1))
     weights = jax.nn.softmax(jnp.where(mask, scores, _NEVER), axis=-1)
-    return _heads_last(_mix(weights, v_BSKH), length)
+    return _heads_last(_mix(weights, by_head(v_BTKH)), length)
+
+
+def chosen(kind: AttentionKind, q_BTNH: jax.Array) -> AttentionKind:
+    """What `auto` means here: cuDNN for half precision on NVIDIA, the Pallas kernel on TPU where it tiles, XLA elsewhere."""
+    if kind is not AttentionKind.AUTO:
+        return kind
+    backend = jax.default_backend()
+    if backend == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16):
+        return AttentionKind.CUDNN
+    if backend == "tpu" and q_BTNH.shape[1] % LANES == 0:
+        return AttentionKind.PALLAS
+    return AttentionKind.XLA
+
+
+def _splash(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array | None, mesh: Mesh) -> jax.Array:
+    """The splash kernel of jax.experimental.pallas on each device's rows and heads; interpreted where there is no TPU."""
+    from jax.experimental.pallas.ops.tpu import splash_attention as splash  # takes a while to import
+
+    length, heads, kv_heads, size = *q.shape[1:3], *k.shape[2:]
+    if length % LANES:
+        raise AttentionError(
+            f"attention: pallas needs lengths that are multiples of {LANES}, not {length}; raise rollout.bucket or take xla"
+        )
+    block = next(b for b in (512, 256, LANES) if length % b == 0)
+    sizes = splash.BlockSizes(
+        block_q=block, block_kv=block, block_kv_compute=block, block_q_dkv=block, block_kv_dkv=block, block_kv_dkv_compute=block,
+        block_q_dq=block, block_kv_dq=block,
+    )  # fmt: skip
+    causal = splash.MultiHeadMask([splash.CausalMask((length, length))] * (heads // kv_heads))
+    interpreted = mesh.devices.flat[0].platform != "tpu"
+    kernel = splash.make_splash_mqa_single_device(causal, block_sizes=sizes, interpret=interpreted)
+    ids = jnp.ones(q.shape[:2], jnp.int32) if segments is None else segments
+
+    def local(q: jax.Array, k: jax.Array, v: jax.Array, ids: jax.Array) -> jax.Array:
+        q = jnp.moveaxis(q.reshape(*q.shape[:2], k.shape[2], -1, size), 1, 3) * size**-0.5  # [B, K, R, T, H]
+        of_head = jax.vmap(kernel, in_axes=(0, 0, 0, None))
+        of_row = jax.vmap(lambda q, k, v, i: of_head(q, k, v, splash.SegmentIds(q=i, kv=i)))
+        out = of_row(q, jnp.moveaxis(k, 1, 2), jnp.moveaxis(v, 1, 2), ids)
+        return jnp.moveaxis(out, 3, 1).reshape(*out.shape[:1], length, -1, size)
+
+    rows, by_head = PartitionSpec(("data", "fsdp")), PartitionSpec(("data", "fsdp"), None, "tensor", None)
+    split = jax.shard_map(local, mesh=mesh, in_specs=(by_head, by_head, by_head, rows), out_specs=by_head, check_vma=False)
+    return split(q, k, v, ids)
 
 
 def attend_shared(
     q_BGTNH: jax.Array,
-    prompt_k_BPKH: jax.Array,
-    prompt_v_BPKH: jax.Array,
+    prompt_k_BKPH: jax.Array,
+    prompt_v_BKPH: jax.Array,
     prompt_mask_BP: jax.Array,
-    k_BGSKH: jax.Array,
-    v_BGSKH: jax.Array,
+    k_BGKSH: jax.Array,
+    v_BGKSH: jax.Array,
     mask_TS: jax.Array,
 ) -> jax.Array:
-    """Softmax over the shared prompt and the completion's own keys together. Returns [B, G, T, N, H]."""
+    """Softmax over the shared prompt and the completion's own keys together; keys and values lie `by_head`. Returns [B, G, T, N, H]."""
     batch, group, length, heads, size = q_BGTNH.shape
-    kv_heads, prompt_length = prompt_k_BPKH.shape[2], prompt_k_BPKH.shape[1]
+    kv_heads, prompt_length = prompt_k_BKPH.shape[1:3]
     q_BGKMH = _heads_first(q_BGTNH, kv_heads)
     rows = q_BGKMH.shape[3]
     by_prompt = jnp.moveaxis(q_BGKMH, 1, 2).reshape(batch, kv_heads, group * rows, size)
-    past = jnp.moveaxis(_scores(by_prompt, prompt_k_BPKH).reshape(batch, kv_heads, group, rows, prompt_length), 1, 2)
+    past = jnp.moveaxis(_scores(by_prompt, prompt_k_BKPH).reshape(batch, kv_heads, group, rows, prompt_length), 1, 2)
     past = jnp.where(prompt_mask_BP[:, None, None, None], past, _NEVER)
-    own = jnp.where(jnp.tile(mask_TS, (heads // kv_heads, 1)), _scores(q_BGKMH, k_BGSKH), _NEVER)
+    own = jnp.where(jnp.tile(mask_TS, (heads // kv_heads, 1)), _scores(q_BGKMH, k_BGKSH), _NEVER)
     weights = jax.nn.softmax(jnp.concatenate([past, own], axis=-1), axis=-1)
     past = jnp.moveaxis(weights[..., :prompt_length], 1, 2).reshape(batch, kv_heads, group * rows, prompt_length)
-    out = jnp.moveaxis(_mix(past, prompt_v_BPKH).reshape(batch, kv_heads, group, rows, size), 1, 2)
-    return _heads_last(out + _mix(weights[..., prompt_length:], v_BGSKH), length)
+    out = jnp.moveaxis(_mix(past, prompt_v_BKPH).reshape(batch, kv_heads, group, rows, size), 1, 2)
+    return _heads_last(out + _mix(weights[..., prompt_length:], v_BGKSH), length)

@@ -18,29 +18,11 @@ import numpy as np
 
 from semrep_jax.config import RolloutConfig
 from semrep_jax.model.decoder import Model
-from semrep_jax.model.logprobs import log_softmax
+from semrep_jax.model.logprobs import draw
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.programs import Completion, Finish
-
-
-@dataclass
-class Usage:
-    """What sampling has cost: rollouts, prompt tokens (once a group) and completion tokens."""
-
-    rollouts: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def add(self, other: Usage) -> None:
-        """Count `other` in."""
-        self.rollouts += other.rollouts
-        self.prompt_tokens += other.prompt_tokens
-        self.completion_tokens += other.completion_tokens
+from semrep_jax.prompts import Prompt
+from semrep_jax.rollout.policy import Usage
 
 
 class DecodeState(NamedTuple):
@@ -73,10 +55,10 @@ def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -
     return Batch(ids, lengths)
 
 
-@partial(jax.jit, static_argnames=("model", "group", "max_new", "end_id", "pad_id"))
+@partial(jax.jit, static_argnames=("model", "group", "max_new", "end_ids", "pad_id"))
 def decode(
     params: Any, prompt_BP: jax.Array, length_B: jax.Array, live_B: jax.Array, temperature: jax.Array, key: jax.Array,
-    *, model: Model, group: int, max_new: int, end_id: int, pad_id: int,
+    *, model: Model, group: int, max_new: int, end_ids: tuple[int, ...], pad_id: int,
 ) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     """Token ids and log-probs [B, G, T]; positions after the first end token hold pad and 0. Dead rows decode nothing."""
     bound = model.bind(params)
@@ -86,10 +68,9 @@ def decode(
     keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(batch))
     keys_BG = jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(group)))(keys_B)
 
-    def draw(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logp = log_softmax(hidden_BGD, head, temperature)
-        token = jax.vmap(jax.vmap(lambda k, row: jax.random.categorical(jax.random.fold_in(k, t), row)))(keys_BG, logp)
-        return token, jnp.take_along_axis(logp, token[..., None], axis=-1)[..., 0]
+    def choose(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        uniform = jax.vmap(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, t))))(keys_BG)
+        return draw(hidden_BGD, head, temperature, uniform)
 
     def record(state: DecodeState, token: jax.Array, logp: jax.Array) -> DecodeState:
         token = jnp.where(state.done_BG, pad_id, token)
@@ -97,16 +78,16 @@ def decode(
         return state._replace(
             t=state.t + 1,
             token_BG=token,
-            done_BG=state.done_BG | (token == end_id),
+            done_BG=state.done_BG | jnp.isin(token, jnp.array(end_ids)),
             tokens_BGT=jax.lax.dynamic_update_index_in_dim(state.tokens_BGT, token, state.t, axis=2),
             logprobs_BGT=jax.lax.dynamic_update_index_in_dim(state.logprobs_BGT, logp, state.t, axis=2),
         )
 
     def body(state: DecodeState) -> DecodeState:
         hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches)
-        return record(state._replace(caches=caches), *draw(hidden, state.t))
+        return record(state._replace(caches=caches), *choose(hidden, state.t))
 
-    empty = jnp.zeros((batch, group, max_new, model.shape.kv_heads, model.shape.head_dim), head.dtype)
+    empty = jnp.zeros((batch, group, model.shape.kv_heads, max_new, model.shape.head_dim), head.dtype)
     state = DecodeState(
         t=jnp.int32(0),
         token_BG=jnp.full((batch, group), pad_id, jnp.int32),
@@ -116,7 +97,7 @@ def decode(
         caches=[(empty, empty) for _ in range(model.shape.layers)],
     )
     first = jnp.broadcast_to(last_BD[:, None], (batch, group, last_BD.shape[-1]))
-    state = record(state, *draw(first, state.t))
+    state = record(state, *choose(first, state.t))
     state = jax.lax.while_loop(lambda s: (s.t < max_new) & ~jnp.all(s.done_BG), body, state)
     return state.tokens_BGT, state.logprobs_BGT
 
@@ -131,13 +112,13 @@ class LocalPolicy:
     setting: RolloutConfig
     usage: Usage = field(default_factory=Usage)
 
-    def sample(self, prompts: list[str], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
+    def sample(self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
         """n completions of each prompt, decoded `rows` prompts at a time (default all at once).
 
         A prompt longer than `max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
         """
         rows = rows or len(prompts)
-        encoded = [self.tokenizer.encode(p) for p in prompts]
+        encoded = [self.tokenizer.encode_prompt(p) for p in prompts]
         out: list[list[Completion]] = []
         for start in range(0, len(prompts), rows):
             out += self._batch(encoded[start : start + rows], n, temperature, jax.random.fold_in(key, start), rows)
@@ -153,7 +134,7 @@ class LocalPolicy:
         tokens, logprobs = jax.device_get(
             decode(
                 self.params, prompt, length, live, jnp.float32(temperature), key,
-                model=self.model, group=n, max_new=self.setting.max_new, end_id=self.tokenizer.end_id, pad_id=self.tokenizer.pad_id,
+                model=self.model, group=n, max_new=self.setting.max_new, end_ids=self.tokenizer.end_ids, pad_id=self.tokenizer.pad_id,
             )
         )  # fmt: skip
         groups = []
@@ -168,7 +149,7 @@ class LocalPolicy:
         return groups
 
     def _completion(self, ids: np.ndarray, logprobs: np.ndarray) -> Completion:
-        ends = np.flatnonzero(ids == self.tokenizer.end_id)
+        ends = np.flatnonzero(np.isin(ids, self.tokenizer.end_ids))
         size = int(ends[0]) + 1 if ends.size else len(ids)
         text = self.tokenizer.decode(int(i) for i in ids[: size - bool(ends.size)])
         finish = Finish.STOP if ends.size else Finish.LENGTH

@@ -8,14 +8,15 @@ Axis letters: B prompts, G completions of each, T completion tokens.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semrep_jax.config import KL, Advantage, Correction, Reduction, TrainConfig
-from semrep_jax.model.decoder import Model
+from semrep_jax.config import KL, Advantage, Correction, Layout, Reduction, TrainConfig
+from semrep_jax.model.decoder import Decoder, Model
 from semrep_jax.model.logprobs import token_logprobs
 
 
@@ -51,11 +52,25 @@ def reduce(value_BGT: jax.Array, mask_BGT: jax.Array, kind: Reduction) -> tuple[
     return jnp.sum(jnp.sum(value_BGT, axis=-1, where=mask_BGT) / lengths, where=alive_BG), jnp.sum(alive_BG)
 
 
-def score(model: Model, params: Any, batch: dict[str, jax.Array], temperature: float) -> tuple[jax.Array, jax.Array]:
+def score(model: Model, params: Any, batch: dict[str, jax.Array], temperature: float, layout: Layout) -> tuple[jax.Array, jax.Array]:
     """The trainer's log p and entropy [B, G, T] of every completion token."""
     bound = model.bind(params)
-    hidden = bound.shared(batch["prompt"], batch["length"], batch["completion"])
+    hidden = (bound.shared if layout is Layout.SHARED else partial(_repeated, bound))(batch["prompt"], batch["length"], batch["completion"])
     return token_logprobs(hidden, bound.head(), batch["completion"], temperature)
+
+
+def _repeated(bound: Decoder, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:
+    """What `Decoder.shared` gives, with the prompt repeated before every completion (the plain layout)."""
+    (batch, group, size), width = completion_BGT.shape, prompt_BP.shape[1]
+    rows = batch * group
+    tokens = jnp.concatenate([jnp.repeat(prompt_BP, group, axis=0), completion_BGT.reshape(rows, size)], axis=1)
+    length = jnp.repeat(length_B, group)[:, None]
+    inside = jnp.arange(width)[None] < length
+    positions = jnp.concatenate([jnp.where(inside, jnp.arange(width), 0), length + jnp.arange(size)], axis=1)
+    segments = jnp.concatenate([inside, jnp.ones((rows, size), bool)], axis=1).astype(jnp.int32)
+    hidden = bound.hidden(tokens, positions, segments)
+    before = jnp.take_along_axis(hidden, length[:, :, None] - 1, axis=1)
+    return jnp.concatenate([before, hidden[:, width:-1]], axis=1).reshape(batch, group, size, -1)
 
 
 def loss(
@@ -66,7 +81,7 @@ def loss(
     `batch` holds prompt [B, P], length [B], completion [B, G, T], mask [B, G, T], advantage [B, G], sampled [B, G, T] (the
     sampler's log-probs), and where asked for `old` (the trainer's before the update) and `reference` (the base's).
     """
-    logp, entropy = score(model, params, batch, temperature)
+    logp, entropy = score(model, params, batch, temperature, config.layout)
     mask, advantage = batch["mask"], batch["advantage"][..., None]
     old = batch["old"] if config.correction is Correction.TIS else batch["sampled"]
     ratio = jnp.exp(jnp.where(mask, logp - old, 0.0))

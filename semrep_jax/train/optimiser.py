@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from semrep_jax.model.decoder import Model
@@ -31,11 +33,12 @@ def state_shardings(model: Model, optimiser: Any) -> dict[str, Any]:
 
     Naming them on the way in and out of the update keeps one compiled program for the whole run.
     """
-    of_params = model.shardings()
+    of_params, _ = model.split(model.shardings())
+    like, _ = model.split(model.abstract())
     of_moments = optax.tree_utils.tree_map_params(
         optimiser,
         lambda _, sharding: sharding,
-        jax.eval_shape(optimiser.init, model.abstract()),
+        jax.eval_shape(optimiser.init, like),
         of_params,
         transform_non_params=lambda _: model.sharding.named(),
     )
@@ -43,6 +46,8 @@ def state_shardings(model: Model, optimiser: Any) -> dict[str, Any]:
 
 
 def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
-    """The training state at step 0, born sharded."""
+    """The training state at step 0, born sharded; it owns its copy of the trained parameters, which updates donate."""
     shardings = state_shardings(model, optimiser)
+    trained, _ = model.split(params)
+    params = jax.jit(partial(jax.tree.map, jnp.copy), out_shardings=shardings["params"])(trained)
     return {"params": params, "optimiser": jax.jit(optimiser.init, out_shardings=shardings["optimiser"])(params)}

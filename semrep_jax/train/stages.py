@@ -10,6 +10,7 @@ from itertools import islice
 from semrep_jax import prompts, rewards
 from semrep_jax.config import Config, RewardConfig
 from semrep_jax.programs import Program, Task, Verdict
+from semrep_jax.prompts import Prompt
 from semrep_jax.tasks.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
 from semrep_jax.train.budget import REWRITE, TRANSFORM
@@ -23,18 +24,18 @@ class Stage:
 
     name: str
     tasks: list[Task]
-    prompt: Callable[[Task, str | None], str]
+    prompt: Callable[[Task, str | None], Prompt]
     reward: Reward
     correct: Callable[[Verdict], bool]
     guided: bool
 
 
-def rewrite_prompt(task: Task, guide: str | None = None) -> str:
+def rewrite_prompt(task: Task, guide: str | None = None) -> Prompt:
     """The stage-1 prompt."""
     return prompts.rewrite(task.source.source)
 
 
-def transform_prompt(task: Task, guide: str | None = None) -> str:
+def transform_prompt(task: Task, guide: str | None = None) -> Prompt:
     """The stage-2 prompt, or the direct transformation's where there is no guide."""
     return prompts.transform(task.source.source, task.instruction, guide)
 

@@ -19,7 +19,7 @@ import optax
 from semrep_jax.config import Config
 from semrep_jax.data import supervised as data
 from semrep_jax.model import decoder, pretrained, sharding, tokenizer
-from semrep_jax.model.decoder import Model, Shape
+from semrep_jax.model.decoder import Model, Setup, Shape
 from semrep_jax.model.logprobs import token_logprobs
 from semrep_jax.progress import bar
 from semrep_jax.stop import Stop, Stopped
@@ -38,7 +38,7 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     generator = Generator(seed=config.seed)
     words = _tokenizer(generator, config.model.shape.vocab, directory)
     place = sharding.build(**config.mesh.model_dump())
-    model = decoder.build(_shape(config, words), place, jnp.dtype(config.model.compute), config.model.remat)
+    model = decoder.build(_shape(config, words), place, Setup.of(config.model))
     params = model.init(config.seed)
     optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
     state = initial_state(model, optimiser, params)

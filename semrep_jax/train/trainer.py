@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ import numpy as np
 import optax
 
 from semrep_jax import prompts, rewards
-from semrep_jax.config import KL, Config, Correction, TrainConfig, Truncation
+from semrep_jax.config import KL, Config, Correction, Layout, TrainConfig, Truncation
 from semrep_jax.data import prompts as prompt_data
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.pretrained import Loaded
 from semrep_jax.programs import Completion, Finish, Program, Task, Verdict
 from semrep_jax.progress import bar
-from semrep_jax.rollout.local import LocalPolicy, Usage, pad_prompts
+from semrep_jax.prompts import Prompt
+from semrep_jax.rollout.local import LocalPolicy, pad_prompts
+from semrep_jax.rollout.policy import Usage
 from semrep_jax.stop import Stop, Stopped
 from semrep_jax.train import grpo, stages
 from semrep_jax.train.budget import Budget
@@ -45,7 +47,7 @@ class Group:
 
     task: Task
     guide: str | None
-    prompt: str
+    prompt: Prompt
     completions: list[Completion]
     programs: list[Program | str]
     verdicts: list[Verdict]
@@ -73,6 +75,7 @@ class Trainer:
         self.budget = Budget(setting.budget, alpha)
         self.key = jax.random.key(config.seed)
         self.state = initial_state(loaded.model, _optimiser(setting), loaded.params)
+        _, self.frozen = loaded.model.split(loaded.params)
         self.policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
         self.update = compiled_update(loaded.model, setting, config.rollout.temperature)
         self.seconds = 0.0
@@ -102,14 +105,19 @@ class Trainer:
         saved.close()
         recorder.close()
         samples.close()
-        return Trained(self.state["params"], self.budget, self.policy.usage, self.seconds)
+        return Trained(self.params, self.budget, self.policy.usage, self.seconds)
+
+    @property
+    def params(self) -> Any:
+        """All parameters of the policy: what is trained, and what is not."""
+        return self.loaded.model.join(self.state["params"], self.frozen)
 
     def step(self, step: int, stage: Stage) -> tuple[list[Group], dict[str, Any]]:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
         setting, clock = self.config.rollout, _Clock()
         key = jax.random.fold_in(self.key, step)
         before = Usage(**asdict(self.policy.usage))
-        self.policy.params = self.state["params"]
+        self.policy.params = self.params
         tasks = [stage.tasks[i] for i in next(self.loaders[stage.name])]
 
         guides = self.guide(tasks, jax.random.fold_in(key, GUIDE)) if stage.guided else [None] * len(tasks)
@@ -126,7 +134,7 @@ class Trainer:
         batch = self._batch(texts, completions, advantage, keep)
         metrics: dict[str, Any] = {}
         for _ in range(min(self.config.train.epochs, self.budget.stage_left)):
-            self.state, out = self.update(self.state, batch)
+            self.state, out = self.update(self.state, self.frozen, batch)
             metrics = metrics or {k: float(v) for k, v in out.items()}  # the first update's: on-policy mismatch
             self.budget.spend()
         clock.lap("update")
@@ -147,12 +155,12 @@ class Trainer:
         size = len(programs[0])
         return [flat[i : i + size] for i in range(0, len(flat), size)]
 
-    def _batch(self, texts: list[str], completions: list[list[Completion]], advantage: np.ndarray, keep: np.ndarray) -> dict[str, Any]:
+    def _batch(self, texts: list[Prompt], completions: list[list[Completion]], advantage: np.ndarray, keep: np.ndarray) -> dict[str, Any]:
         """The update's arrays: prompts padded to their bucket, completions to the limit, masks by position."""
         limit, words = self.config.rollout.max_new, self.loaded.tokenizer
         shape = (*advantage.shape, limit)
         ids, sampled, mask = np.full(shape, words.pad_id, np.int32), np.zeros(shape, np.float32), np.zeros(shape, bool)
-        encoded = [words.encode(text) for text in texts]
+        encoded = [words.encode_prompt(text) for text in texts]
         for b, group in enumerate(completions):
             for g, c in enumerate(group):
                 size = len(c.token_ids)
@@ -165,9 +173,11 @@ class Trainer:
         batch = {"prompt": prompt, "length": length, "completion": ids, "sampled": sampled, "mask": mask, "advantage": advantage}
         batch = self.loaded.model.sharding.batch(batch)
         if self.config.train.correction is Correction.TIS:
-            batch["old"] = score(self.state["params"], batch, self.loaded.model, self.config.rollout.temperature)
+            batch["old"] = score(self.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout)
         if self.config.train.kl is not KL.NONE:
-            batch["reference"] = score(self.loaded.params, batch, self.loaded.model, self.config.rollout.temperature)
+            batch["reference"] = score(
+                self.loaded.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout
+            )
         return batch
 
     def _summary(self, stage: Stage, groups: list[Group], correct: np.ndarray, keep: np.ndarray, before: Usage) -> dict[str, Any]:
@@ -235,20 +245,29 @@ def _optimiser(setting: TrainConfig) -> Any:
 
 
 @lru_cache(maxsize=4)
-def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """(state, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms."""
+def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms.
+
+    The state is donated: its old buffers hold the new one.
+    """
     optimiser = _optimiser(setting)
 
-    def update(state: Any, batch: Any) -> tuple[Any, Any]:
-        grads, metrics = jax.grad(lambda p: grpo.loss(model, p, batch, setting, temperature), has_aux=True)(state["params"])
+    def update(state: Any, frozen: Any, batch: Any) -> tuple[Any, Any]:
+        def loss(trained: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+            return grpo.loss(model, model.join(trained, frozen), batch, setting, temperature)
+
+        grads, metrics = jax.grad(loss, has_aux=True)(state["params"])
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
         return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
 
-    return jax.jit(update, out_shardings=(state_shardings(model, optimiser), None))
+    return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 
 
-score = jax.jit(lambda params, batch, model, temperature: grpo.score(model, params, batch, temperature)[0], static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def score(params: Any, batch: Any, model: Model, temperature: float, layout: Layout) -> jax.Array:
+    """log p [B, G, T] of a batch's completions under `params`."""
+    return grpo.score(model, params, batch, temperature, layout)[0]
 
 
 def _rows(group: Group, index: int) -> list[dict[str, Any]]:

@@ -1,0 +1,143 @@
+"""LoRA and QLoRA: low-rank adapters beside frozen projections, whose weights may be kept in 4 or 8 bits (qwix).
+
+y = x W + (alpha / rank) (x A) B, with A drawn and B zero at the start (arXiv 2106.09685); quantised W as in QLoRA (2305.14314): codes
+with one scale for each tile of at most 64 inputs of each output. Our layers are stacked and scanned, where qwix's own module
+rewriting can't see them, so the low-rank path is written here and qwix gives the number formats.
+Axis letters as in `decoder`; R rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import qwix
+
+from semrep_jax.config import Quantise
+
+TILE = 64
+# The adapted projections, each with how many of its axes (after L) are inputs.
+PROJECTIONS = {"q_LDNH": 1, "k_LDKH": 1, "v_LDKH": 1, "o_LNHD": 2, "gate_LDF": 1, "up_LDF": 1, "down_LFD": 1}
+A, B, CODES, SCALE = "_lora_a", "_lora_b", "_codes", "_scale"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Rank and scale of the adapters, and the number format of what they adapt."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    quantise: Quantise = Quantise.NONE
+
+    @property
+    def scale(self) -> float:
+        """The factor on A B."""
+        return self.alpha / self.rank
+
+
+class Parameter(NamedTuple):
+    """A parameter's shape, logical axes and initial standard deviation (0 for biases, -1 for norms, which start at one)."""
+
+    size: tuple[int, ...]
+    axes: tuple[str | None, ...]
+    std: float
+
+
+def quantised(adapter: Adapter | None) -> bool:
+    """Whether projections are kept as codes and scales."""
+    return adapter is not None and adapter.quantise is not Quantise.NONE
+
+
+def layout(table: Mapping[str, Parameter], adapter: Adapter | None) -> dict[str, Parameter]:
+    """The A [L, in..., R] and B [L, R, out...] of each projection in a decoder's `table`."""
+    if adapter is None:
+        return {}
+    found = {}
+    for name, inputs in PROJECTIONS.items():
+        size, axes, _ = table[name]
+        cut = 1 + inputs
+        width = 1
+        for n in size[1:cut]:
+            width *= n
+        found[name + A] = Parameter((*size[:cut], adapter.rank), (*axes[:cut], None), width**-0.5)
+        found[name + B] = Parameter((size[0], adapter.rank, *size[cut:]), (axes[0], None, *axes[cut:]), 0.0)
+    return found
+
+
+def quantised_layout(table: Mapping[str, Parameter], adapter: Adapter | None) -> dict[str, Parameter]:
+    """The codes and scales that stand for each projection."""
+    if not quantised(adapter):
+        return {}
+    found = {}
+    for name in PROJECTIONS:
+        size, axes, _ = table[name]
+        tiled, tile = _tile(name, size)
+        found[name + CODES] = Parameter(size, axes, 0.0)
+        scales = tuple(n // tile if i == tiled else n for i, n in enumerate(size))
+        found[name + SCALE] = Parameter(scales, tuple(None if i == tiled else a for i, a in enumerate(axes)), 0.0)
+    return found
+
+
+def _tile(name: str, size: tuple[int, ...]) -> tuple[int, int]:
+    """The last input axis, and the largest divisor of its length that is at most TILE."""
+    axis = PROJECTIONS[name]
+    return axis, next(t for t in range(min(TILE, size[axis]), 0, -1) if size[axis] % t == 0)
+
+
+def quantise(name: str, value: jax.Array, adapter: Adapter) -> dict[str, jax.Array]:
+    """A stacked projection [L, ...] as {"_codes": [L, ...], "_scale": one for each tile}."""
+    axis, tile = _tile(name, value.shape)
+    channels = tuple(i for i in range(value.ndim) if i != axis)
+    array = qwix.quantize(value, adapter.quantise.value, channelwise_axes=channels, tiled_axes={axis: tile}, scale_dtype=jnp.float32)
+    return {CODES: array.qvalue, SCALE: array.scale}
+
+
+def dequantise(kept: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:
+    """One layer's weights with every code and scale turned back into the projection."""
+    if not quantised(adapter):
+        return dict(kept)
+    assert adapter is not None
+    ready = {name: w for name, w in kept.items() if not name.endswith((CODES, SCALE))}
+    for name in PROJECTIONS:
+        array = qwix.QArray(qvalue=kept[name + CODES], scale=kept[name + SCALE], qtype=adapter.quantise.value)
+        ready[name] = qwix.dequantize(array)
+    return ready
+
+
+def project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
+    """x [..., in...] through the projection `name` of one layer, and through its adapter beside it."""
+    inputs = PROJECTIONS[name]
+    y = jnp.tensordot(x, w[name], axes=inputs)
+    if adapter is not None and name + A in w:
+        y += adapter.scale * jnp.tensordot(jnp.tensordot(x, w[name + A], axes=inputs), w[name + B], axes=1)
+    return y
+
+
+def merge(w: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:
+    """The same projections with their adapters added in and gone, of one layer."""
+    if adapter is None:
+        return dict(w)
+    merged = {name: value for name, value in w.items() if not name.endswith((A, B))}
+    for name in PROJECTIONS:
+        if name + A not in w:
+            continue
+        merged[name] = w[name] + adapter.scale * _low_rank(w[name + A], w[name + B]).astype(w[name].dtype)
+    return merged
+
+
+def _low_rank(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.tensordot(a, b, axes=1)
+
+
+def merged_params(params: dict[str, Any], adapter: Adapter | None) -> dict[str, Any]:
+    """A decoder's whole parameter dict in float32 without codes and adapters, as an export needs it."""
+    if adapter is None:
+        return params
+    plain = dequantise(params, adapter)
+    for name in PROJECTIONS:
+        low = jax.vmap(_low_rank)(plain.pop(name + A), plain.pop(name + B))
+        plain[name] = plain[name].astype(jnp.float32) + adapter.scale * low
+    return plain
