@@ -8,6 +8,8 @@ Axis letters as in `decoder`; R rank.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from semrep_jax.config import Quantise
 TILE = 64
 # The adapted projections, each with how many of its axes (after L) are inputs.
 PROJECTIONS = {"q_LDNH": 1, "k_LDKH": 1, "v_LDKH": 1, "o_LNHD": 2, "gate_LDF": 1, "up_LDF": 1, "down_LFD": 1}
+QKV, OUT, GATE_UP, DOWN = TOGETHER = ("q_LDNH", "k_LDKH", "v_LDKH"), ("o_LNHD",), ("gate_LDF", "up_LDF"), ("down_LFD",)
 A, B, CODES, SCALE = "_lora_a", "_lora_b", "_codes", "_scale"
 
 
@@ -59,10 +62,7 @@ def layout(table: Mapping[str, Parameter], adapter: Adapter | None) -> dict[str,
     for name, inputs in PROJECTIONS.items():
         size, axes, _ = table[name]
         cut = 1 + inputs
-        width = 1
-        for n in size[1:cut]:
-            width *= n
-        found[name + A] = Parameter((*size[:cut], adapter.rank), (*axes[:cut], None), width**-0.5)
+        found[name + A] = Parameter((*size[:cut], adapter.rank), (*axes[:cut], None), math.prod(size[1:cut]) ** -0.5)
         found[name + B] = Parameter((size[0], adapter.rank, *size[cut:]), (axes[0], None, *axes[cut:]), 0.0)
     return found
 
@@ -107,8 +107,37 @@ def dequantise(kept: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[s
     return ready
 
 
-def project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
-    """x [..., in...] through the projection `name` of one layer, and through its adapter beside it."""
+class Turned(NamedTuple):
+    """Projections that read the same input as one matrix [outs, in], and the shape of each one's output."""
+
+    matrix: jax.Array
+    outs: tuple[tuple[int, ...], ...]
+
+
+def turn(w: Mapping[str, jax.Array]) -> dict[str, Any]:
+    """One layer's projections as `Turned`, each under the first of its names. On a CPU, at the few rows of a decode step, the product
+    with the rows last takes about half the time; elsewhere the compiler sees to layouts."""
+    turned: dict[str, Any] = dict(w)
+    for names in TOGETHER:
+        parts = [w[name] for name in names]
+        inputs = PROJECTIONS[names[0]]
+        matrix = jnp.concatenate([p.reshape(math.prod(p.shape[:inputs]), -1).T for p in parts])
+        turned[names[0]] = Turned(matrix, tuple(p.shape[inputs:] for p in parts))
+    return turned
+
+
+def project(x: jax.Array, w: Mapping[str, Any], names: tuple[str, ...], adapter: Adapter | None) -> list[jax.Array]:
+    """x [..., in...] through the projections of one of TOGETHER in one layer, and through their adapters beside them."""
+    first, inputs = w[names[0]], PROJECTIONS[names[0]]
+    if not isinstance(first, Turned):
+        return [_project(x, w, name, adapter) for name in names]
+    y = first.matrix @ x.reshape(-1, first.matrix.shape[1]).T
+    ends = list(itertools.accumulate(math.prod(out) for out in first.outs))
+    pieces = jnp.split(y, ends[:-1])
+    return [piece.T.reshape(*x.shape[: x.ndim - inputs], *out) for piece, out in zip(pieces, first.outs, strict=True)]
+
+
+def _project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
     inputs = PROJECTIONS[name]
     y = jnp.tensordot(x, w[name], axes=inputs)
     if adapter is not None and name + A in w:

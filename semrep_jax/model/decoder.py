@@ -25,7 +25,7 @@ from semrep_jax.model.attention import attend, attend_shared, by_head
 from semrep_jax.model.sharding import Sharding
 from semrep_jax.programs import SemRepError
 
-Weights = dict[str, jax.Array]
+Weights = dict[str, Any]
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
@@ -144,8 +144,9 @@ class Decoder(nnx.Module):
     def layers(self) -> list[Weights]:
         """The weights of each layer, sliced once and with the adapters merged in (for the decode loop)."""
         kept = self._weights()
-        each = ({n: w[i] for n, w in kept.items()} for i in range(self.shape.layers))
-        return [adapters.merge(self._ready(w), self.setup.adapter) for w in each]
+        each = (self._ready({n: w[i] for n, w in kept.items()}) for i in range(self.shape.layers))
+        merged = [adapters.merge(w, self.setup.adapter) for w in each]
+        return [adapters.turn(w) for w in merged] if self.mesh.devices.flat[0].platform == "cpu" else merged
 
     def head(self) -> jax.Array:
         """The output projection [V, D] in the compute type."""
@@ -163,16 +164,16 @@ class Decoder(nnx.Module):
         """One block on h [..., T, D] at positions [..., T]; `attention(q, k, v)` decides what is looked at."""
         eps, adapter = self.shape.norm_eps, self.setup.adapter
         x = _rms_norm(h, w["attn_norm_LD"], eps)
-        q, k, v = (adapters.project(x, w, name, adapter) for name in ("q_LDNH", "k_LDKH", "v_LDKH"))
+        q, k, v = adapters.project(x, w, adapters.QKV, adapter)
         if self.shape.qkv_bias:
             q, k, v = q + w["q_bias_LNH"], k + w["k_bias_LKH"], v + w["v_bias_LKH"]
         if self.shape.qk_norm:
             q, k = _rms_norm(q, w["q_norm_LH"], eps), _rms_norm(k, w["k_norm_LH"], eps)
         mixed = attention(_rope(q, position, self.shape), _rope(k, position, self.shape), v)
-        h = h + adapters.project(mixed, w, "o_LNHD", adapter)
+        h = h + adapters.project(mixed, w, adapters.OUT, adapter)[0]
         x = _rms_norm(h, w["ffn_norm_LD"], eps)
-        gate, up = (adapters.project(x, w, name, adapter) for name in ("gate_LDF", "up_LDF"))
-        return h + adapters.project(jax.nn.silu(gate) * up, w, "down_LFD", adapter)
+        gate, up = adapters.project(x, w, adapters.GATE_UP, adapter)
+        return h + adapters.project(jax.nn.silu(gate) * up, w, adapters.DOWN, adapter)[0]
 
     def _scan(self, body: Callable[[Any, Weights], tuple[Any, Any]], carry: Any) -> tuple[Any, Any]:
         def ready(carry: Any, kept: Weights) -> tuple[Any, Any]:

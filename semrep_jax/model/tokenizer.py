@@ -172,9 +172,12 @@ def from_gguf(metadata: dict[str, Any], origin: str) -> Tokenizer:
         known = ", ".join(cuts)
         raise TokenizerError(f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}")
     cut, ignore_merges = cuts[pre]
+    lacks = [k for k in ("tokens", "token_type", "eos_token_id") if f"tokenizer.ggml.{k}" not in metadata]
+    if lacks:
+        raise TokenizerError(f"{origin} lacks tokenizer.ggml.{lacks[0]}; convert the model again")
     tokens, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
     special = {i for i, k in enumerate(kinds) if k in (_CONTROL, _USER_DEFINED)}
-    merges = [tuple(m.split(" ")) for m in metadata["tokenizer.ggml.merges"]]
+    merges = [tuple(m.split(" ")) for m in metadata.get("tokenizer.ggml.merges", [])]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges, ignore_merges=ignore_merges))
     if pre == "qwen2":
