@@ -29,6 +29,7 @@ class Job(StrEnum):
     TRAIN = "train"
     PRETRAIN = "pretrain"
     EVALUATE = "evaluate"
+    PLAN = "plan"
 
 
 class Advantage(StrEnum):
@@ -113,7 +114,7 @@ class _Section(BaseModel):
 
 
 class ShapeConfig(_Section):
-    """Sizes of a decoder trained from scratch (`job: pretrain`)."""
+    """Sizes of a decoder that is trained from scratch (`job: pretrain`) or only planned (`job: plan`)."""
 
     vocab: int = Field(768, ge=300, description="Most ids the tokenizer may have.")
     dim: int = Field(128, ge=8, description="Model width D.")
@@ -122,7 +123,10 @@ class ShapeConfig(_Section):
     kv_heads: int = Field(2, ge=1, description="Key/value heads K; divides heads.")
     head_dim: int = Field(32, ge=2, description="Width of a head H.")
     ffn: int = Field(448, ge=8, description="Width F of the feed-forward block.")
+    rope_theta: float = Field(10_000.0, gt=0, description="Base of the rotary wavelengths.")
+    tied: bool = Field(True, description="Use the embedding as the output projection.")
     qk_norm: bool = Field(False, description="Normalise queries and keys (Qwen3).")
+    qkv_bias: bool = Field(False, description="Biases on queries, keys and values (Qwen2).")
 
 
 class LoraConfig(_Section):
@@ -137,7 +141,7 @@ class ModelConfig(_Section):
     """Which model, and how it computes."""
 
     source: str = Field("nano", description="'nano' (shipped), a directory in Hugging Face layout, a .gguf file, or a hub id.")
-    shape: ShapeConfig = Field(ShapeConfig(), description="Sizes for job: pretrain; a loaded model has its own.")
+    shape: ShapeConfig = Field(ShapeConfig(), description="Sizes for jobs pretrain and plan; a loaded model has its own.")
     compute: Literal["float32", "bfloat16"] = Field("float32", description="Type of activations and matrix products.")
     weights: Literal["float32", "bfloat16"] = Field("float32", description="Type the weights are kept in; train float32 masters.")
     remat: Remat = Field(Remat.NONE, description="What the backward pass computes again: nothing, all but matrix products, everything.")
@@ -261,11 +265,18 @@ class EvaluateConfig(_Section):
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
 
 
+class PlanConfig(_Section):
+    """The TPU topology that `job: plan` compiles for, with no TPU at hand."""
+
+    topology: str = Field("v5e:8x8", description="KIND:GRID of chips: v4, v5e, v5p or v6e, e.g. v5p:4x4x8.")
+    programs: list[Literal["update", "rollout"]] = Field(["update", "rollout"], min_length=1, description="What is compiled.")
+
+
 class Config(_Section):
     """The whole of a run. `python -m semrep_jax.main --config FILE --set train.budget=40`."""
 
     job: Job = Field(
-        description="compare: base, SemRep and fine-tuning at equal budget; train: one arm; pretrain: a base; evaluate: a model."
+        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; plan for TPUs."
     )
     work_dir: str = Field("runs/default", description="Where everything a run writes goes; an existing run of the same config is resumed.")
     seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
@@ -279,6 +290,7 @@ class Config(_Section):
     supervised: SupervisedConfig = SupervisedConfig()
     sandbox: SandboxConfig = SandboxConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    plan: PlanConfig = PlanConfig()
 
     @model_validator(mode="after")
     def _possible(self) -> Config:

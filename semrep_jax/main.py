@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ jobs
   train      one arm: SemRep where train.alpha > 0, fine-tuning only where it is 0
   evaluate   a model on the held-out suites
   pretrain   warm-start a base from scratch on generated pairs
+  plan       compile the training step and the rollout for a TPU topology without one: memory, FLOPs, collectives, does it fit
 
 commands of their own (--help says more)
   transform FILE --instruction "..." --config C [--tests T.py] [--in-place]
@@ -103,6 +105,8 @@ def run(config: Config) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if config.job is Job.PRETRAIN:
         return _pretrain(config, work)
+    if config.job is Job.PLAN:
+        return _plan(config, work)
     limits = Limits(config.sandbox.cpu_seconds, config.sandbox.wall_seconds, config.sandbox.memory_mb)
     with Stop() as stop, Sandbox(config.sandbox.workers, limits) as sandbox:
         from semrep_jax import report
@@ -166,6 +170,19 @@ def _transform(options: argparse.Namespace) -> int:
         transform.write(options.file, proposal)
         print(f"written to {options.file}")
     return 1 if failed else 0
+
+
+def _plan(config: Config, work: WorkDir) -> int:
+    from semrep_jax.train import plan
+
+    began = time.perf_counter()
+    found = plan.run(config)
+    arms = {name: {k: {"value": v, "low": v, "high": v, "n": 1} for k, v in figures.items()} for name, figures in found.items()}
+    seconds = round(time.perf_counter() - began, 2)
+    path = work.write("results.json", {"job": "plan", "config_sha256": config.sha256, "seconds": seconds, "arms": arms})
+    plan.show(config, found, Console(width=None if sys.stdout.isatty() else 120))
+    print(f"figures: {path}")
+    return 0
 
 
 def _pretrain(config: Config, work: WorkDir) -> int:

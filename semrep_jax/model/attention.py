@@ -56,7 +56,7 @@ def attend(
     q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array | None, kind: AttentionKind, mesh: Mesh
 ) -> jax.Array:
     """Causal self-attention, within segments where given (all of 0 are padding). Returns [B, T, N, H]."""
-    kind = chosen(kind, q_BTNH)
+    kind = chosen(kind, q_BTNH, mesh)
     if kind is AttentionKind.PALLAS:
         return _splash(q_BTNH, k_BTKH, v_BTKH, segments_BT, mesh)
     length = q_BTNH.shape[1]
@@ -73,14 +73,14 @@ def attend(
     return _heads_last(_mix(weights, by_head(v_BTKH)), length)
 
 
-def chosen(kind: AttentionKind, q_BTNH: jax.Array) -> AttentionKind:
+def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh) -> AttentionKind:
     """What `auto` means here: cuDNN for half precision on NVIDIA, the Pallas kernel on TPU where it tiles, XLA elsewhere."""
     if kind is not AttentionKind.AUTO:
         return kind
-    backend = jax.default_backend()
-    if backend == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16):
+    platform = mesh.devices.flat[0].platform
+    if platform == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16):
         return AttentionKind.CUDNN
-    if backend == "tpu" and q_BTNH.shape[1] % LANES == 0:
+    if platform == "tpu" and q_BTNH.shape[1] % LANES == 0:
         return AttentionKind.PALLAS
     return AttentionKind.XLA
 

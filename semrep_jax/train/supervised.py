@@ -112,7 +112,4 @@ def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.T
 def _shape(config: Config, words: tokenizer.Tokenizer) -> Shape:
     sizes = config.model.shape
     rows = -(-words.vocab_size // 64) * 64
-    return Shape(
-        vocab=rows, dim=sizes.dim, layers=sizes.layers, heads=sizes.heads, kv_heads=sizes.kv_heads,
-        head_dim=sizes.head_dim, ffn=sizes.ffn, qk_norm=sizes.qk_norm,
-    )  # fmt: skip
+    return Shape(**sizes.model_dump() | {"vocab": rows})

@@ -1,0 +1,141 @@
+"""Ahead-of-time compilation for a TPU topology that nobody here owns: does a step fit, and what bounds its speed?
+
+Needs the `libtpu` wheel (extra `tpu`) and no TPU. Numbers are the compiler's (memory) and read from its partitioned program (FLOPs,
+collectives); peaks are the published ones. Nothing is executed. A compile takes one to three minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semrep_jax.model import hlo
+from semrep_jax.model.hlo import Work
+from semrep_jax.model.sharding import AXES, Sharding, ShardingError
+from semrep_jax.programs import SemRepError
+
+ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+GIB = 2**30
+
+
+class PlanError(SemRepError):
+    """The topology or the program can't be planned here."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Published peaks of a chip: bfloat16 FLOP/s, HBM and interconnect bytes/s, and the HBM that the compiler may use (bytes)."""
+
+    name: str
+    flops: float
+    bandwidth: float
+    interconnect: float
+    memory: float
+
+
+# cloud.google.com/tpu/docs (November 2025); usable memory as the compiler of libtpu 0.0.52 states it.
+CHIPS = {
+    "v4": Chip("TPU v4", 275e12, 1200e9, 300e9, 30.75 * GIB),
+    "v5e": Chip("TPU v5e", 197e12, 819e9, 200e9, 15.75 * GIB),
+    "v5p": Chip("TPU v5p", 459e12, 2765e9, 600e9, 95.73 * GIB),
+    "v6e": Chip("TPU v6e", 918e12, 1638e9, 448e9, 31.24 * GIB),
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One program for one device: bytes by kind, its work, how long it took to compile (s), whether it fits."""
+
+    fits: bool
+    needed: float
+    arguments: float
+    outputs: float
+    temporaries: float
+    work: Work
+    seconds: float
+
+
+def topology(name: str, data: int, fsdp: int, tensor: int) -> tuple[Sharding, Chip]:
+    """The mesh over a topology's devices, e.g. "v5e:8x8", laid along its rings. Call before JAX is used. Raises PlanError."""
+    kind, _, grid = name.partition(":")
+    if kind not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", grid):
+        raise PlanError(f"plan.topology {name!r}: write KIND:GRID with a kind of {', '.join(CHIPS)} and a grid of chips, e.g. v5e:8x8")
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    from jax.experimental import mesh_utils, topologies
+    from jax.sharding import Mesh
+
+    three = grid.count("x") == 2
+    extra: dict[str, Any] = {"wrap": tuple(int(n) >= 4 for n in grid.split("x"))} if three else {}
+    if kind == "v4":
+        extra["chip_config_name"] = "megacore"
+    try:
+        devices = topologies.get_topology_desc(topology_name=name, platform="tpu", **extra).devices
+    except Exception as error:
+        raise PlanError(
+            f"plan.topology {name}: the TPU compiler does not answer ({_line(error)}); it comes with pip install -e '.[tpu]' and serves "
+            "one process at a time"
+        ) from error
+    if data == -1:
+        data = max(1, len(devices) // (fsdp * tensor))
+    if data * fsdp * tensor != len(devices):
+        raise ShardingError(
+            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} is {data * fsdp * tensor} devices and {name} has {len(devices)}; "
+            "make them equal"
+        )
+    shape = (data, fsdp, tensor)
+    try:
+        placed = mesh_utils.create_device_mesh(shape, devices)
+    except NotImplementedError:
+        placed = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    return Sharding(Mesh(np.asarray(placed), AXES)), CHIPS[kind]
+
+
+def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], chip: Chip) -> Compiled:
+    """Compile a jitted `function` for the devices of its abstract arguments' shardings."""
+    began = time.perf_counter()
+    lowered = function.lower(*arguments, **keywords)
+    with tempfile.TemporaryDirectory() as directory:
+        options = {
+            "xla_dump_to": directory,
+            "xla_dump_hlo_pass_re": "tpu-spmd-partitioning",
+            "xla_tpu_offload_gather_to_sparsecore": "false",
+        }
+        try:
+            memory = lowered.compile(compiler_options=options).memory_analysis()
+            out = memory.output_size_in_bytes - memory.alias_size_in_bytes
+            sizes = memory.argument_size_in_bytes, out, memory.temp_size_in_bytes
+        except Exception as error:
+            sizes = _too_large(error)
+        work = hlo.read(_partitioned(Path(directory)))
+    arguments_, outputs, temporaries = sizes
+    needed = float(sum(sizes))
+    return Compiled(needed <= chip.memory, needed, arguments_, outputs, temporaries, work, time.perf_counter() - began)
+
+
+def _too_large(error: Exception) -> tuple[float, float, float]:
+    """(0, 0, bytes needed) out of the compiler's complaint; any other complaint is raised."""
+    found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", str(error)) or re.search(r"Used ([\d.]+)([KMGT]) of", str(error))
+    if found is None:
+        raise PlanError(f"the TPU compiler refuses the program: {_line(error)}") from error
+    return 0.0, 0.0, float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)
+
+
+def _partitioned(directory: Path) -> str:
+    """The program after partitioning, or before any optimisation where there is one device."""
+    for pattern in ("*after_tpu-spmd-partitioning*.txt", "*before_optimizations.txt"):
+        files = sorted(directory.glob(pattern), key=lambda p: p.stat().st_size)
+        if files:
+            return files[-1].read_text()
+    raise PlanError("the TPU compiler left no program to read; install the libtpu that pyproject names")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
