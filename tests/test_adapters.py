@@ -56,13 +56,19 @@ def trained(loaded):
     return before, state, loaded.model.join(state["params"], frozen)
 
 
+@pytest.fixture(scope="module", params=[Quantise.NONE, Quantise.NF4])
+def arm(request, directory):
+    """(loaded, trained part before, state after, all parameters after) of one update."""
+    loaded = load(directory, request.param)
+    return loaded, *trained(loaded)
+
+
 def test_new_adapters_change_nothing(tiny, directory):
     np.testing.assert_allclose(logits(load(directory)), logits(tiny), atol=1e-5)
 
 
-def test_only_adapters_are_trained_and_carry_optimiser_state(directory):
-    loaded = load(directory)
-    before, state, after = trained(loaded)
+def test_only_adapters_are_trained_and_carry_optimiser_state(arm):
+    loaded, before, state, after = arm
     names = set(nnx.to_pure_dict(state["params"]))
     assert names and all(name.endswith((adapters.A, adapters.B)) for name in names)
     moved = {n for n, old in nnx.to_pure_dict(before).items() if not np.array_equal(old, nnx.to_pure_dict(state["params"])[n])}
@@ -71,15 +77,13 @@ def test_only_adapters_are_trained_and_carry_optimiser_state(directory):
     assert all(np.array_equal(whole[n], base[n]) for n in base if n not in names)
 
 
-@pytest.mark.parametrize("quantise", list(Quantise))
-def test_an_export_has_the_adapters_merged(directory, tmp_path, quantise):
-    loaded = load(directory, quantise)
-    _, _, params = trained(loaded)
+def test_an_export_has_the_adapters_merged(arm, tmp_path):
+    loaded, _, _, params = arm
     pretrained.export(tmp_path, loaded.model, params, loaded.tokenizer)
     plain = pretrained.load(str(tmp_path), sharding.build())
     assert plain.model.setup.adapter is None
     np.testing.assert_allclose(logits(plain), logits(loaded, params), atol=2e-4)
-    assert not np.allclose(logits(plain), logits(load(directory, quantise)), atol=1e-4)
+    assert not np.allclose(logits(plain), logits(loaded), atol=1e-4)
 
 
 @pytest.mark.parametrize(("quantise", "bits", "error"), [(Quantise.NF4, 4, 0.15), (Quantise.INT4, 4, 0.15), (Quantise.INT8, 8, 0.01)])
@@ -94,14 +98,13 @@ def test_quantised_projections_take_few_bits_and_stay_close(tiny, directory, qua
         assert float(gap) < error, name
 
 
-def test_decoding_with_merged_adapters_samples_what_the_update_scores(directory, rollout):
+def test_decoding_with_merged_adapters_samples_what_the_update_scores(arm, rollout):
     from semrep_jax.config import Layout
     from semrep_jax.prompts import rewrite
     from semrep_jax.rollout.local import LocalPolicy, pad_prompts
     from semrep_jax.train import grpo
 
-    loaded = load(directory, Quantise.NF4)
-    _, _, params = trained(loaded)
+    loaded, _, _, params = arm
     policy = LocalPolicy(loaded.model, params, loaded.tokenizer, rollout)
     prompts = [rewrite("def f(x):\n    return x")]
     (group,) = policy.sample(prompts, 3, 1.0, jax.random.key(0))

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from semrep_jax.config import Remat
+from semrep_jax.config import AttentionKind, Layout, Remat
 from semrep_jax.model import decoder, pretrained, sharding
+from semrep_jax.model.attention import AttentionError
 from semrep_jax.model.decoder import ModelError, Setup, Shape
 from semrep_jax.model.logprobs import token_logprobs
 from semrep_jax.model.sharding import ShardingError
 from semrep_jax.model.tokenizer import TokenizerError
+from semrep_jax.train import grpo
 
 SHAPES = {
     "llama": Shape(vocab=64, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24),
@@ -43,8 +45,9 @@ def logits(loaded, tokens):
     return jax.jit(lambda p: plain(loaded.model.bind(p), tokens))(loaded.params)
 
 
-def test_the_shared_prompt_gives_the_plain_layouts_loss_and_gradient(made):
-    model, params = made
+def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone():
+    model = decoder.build(SHAPES["llama"], sharding.build())
+    params = model.init(seed=1)
     lengths, group, size = [5, 9], 3, 6
     prompt = jnp.array(RNG.integers(1, 64, (2, 12)))
     completion = jnp.array(RNG.integers(1, 64, (2, group, size)))
@@ -64,6 +67,23 @@ def test_the_shared_prompt_gives_the_plain_layouts_loss_and_gradient(made):
         return total
 
     (a, ga), (b, gb) = jax.jit(jax.value_and_grad(shared))(params), jax.jit(jax.value_and_grad(separate))(params)
+    assert float(a) == pytest.approx(float(b), rel=1e-5)
+    for x, y in zip(jax.tree.leaves(ga), jax.tree.leaves(gb), strict=True):
+        assert jnp.linalg.norm(x - y) <= 1e-4 * jnp.linalg.norm(y)
+
+
+def test_the_plain_layout_of_the_config_is_the_shared_one_computed_the_long_way(made):
+    model, params = made
+    batch = {
+        "prompt": jnp.array(RNG.integers(1, 64, (2, 12))),
+        "length": jnp.array([5, 9]),
+        "completion": jnp.array(RNG.integers(1, 64, (2, 3, 6))),
+    }
+    scores = {}
+    for layout in Layout:
+        total = jax.jit(jax.value_and_grad(lambda p, one=layout: grpo.score(model, p, batch, 1.0, one)[0].sum()))
+        scores[layout] = total(params)
+    (a, ga), (b, gb) = scores.values()
     assert float(a) == pytest.approx(float(b), rel=1e-5)
     for x, y in zip(jax.tree.leaves(ga), jax.tree.leaves(gb), strict=True):
         assert jnp.linalg.norm(x - y) <= 1e-4 * jnp.linalg.norm(y)
@@ -104,7 +124,7 @@ def test_remat_changes_nothing_but_memory():
     shape = SHAPES["llama"]
     tokens = jnp.array(RNG.integers(1, 64, (2, 6)))
     grads = []
-    for remat in Remat:
+    for remat in (Remat.NONE, Remat.DOTS, Remat.FULL):
         model = decoder.build(shape, sharding.build(), setup=Setup(remat=remat))
         params = model.init(seed=1)
         grads.append(jax.jit(jax.grad(lambda p, m=model: plain(m.bind(p), tokens).sum()))(params))
@@ -192,28 +212,43 @@ def test_a_mesh_larger_than_the_machine_is_refused_with_the_fix():
         sharding.build(data=64)
 
 
-def test_eight_devices_give_the_same_loss_as_one_and_parameters_are_born_sharded():
+def test_every_mesh_of_eight_devices_gives_the_loss_gradient_and_samples_of_one():
     code = """
 import jax, jax.numpy as jnp, numpy as np
+from semrep_jax.config import Layout, TrainConfig
 from semrep_jax.model import decoder, sharding
-from semrep_jax.model.logprobs import token_logprobs
-shape = decoder.Shape(vocab=64, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24)
-tokens = jnp.array(np.random.default_rng(0).integers(1, 64, (8, 9)))
-def loss(p, model, t):
-    b = model.bind(p)
-    h = b.hidden(t, jnp.broadcast_to(jnp.arange(9), t.shape), jnp.ones_like(t))
-    return -token_logprobs(h[:, :-1], b.head(), t[:, 1:])[0].mean()
-seen = []
-for sizes in ((1, 1, 1), (8, 1, 1), (2, 4, 1), (1, 4, 2), (2, 2, 2)):
-    place = sharding.build(*sizes)
-    model = decoder.build(shape, place)
-    params = model.init(2)
-    value, grads = jax.jit(jax.value_and_grad(lambda p, t: loss(p, model, t)))(params, place.batch(tokens))
-    seen.append((float(value), float(jnp.sqrt(sum((g ** 2).sum() for g in jax.tree.leaves(grads))))))
-    whole = sum(x.size for x in jax.tree.leaves(params))
-    local = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(params))
-    assert local < whole / (sizes[1] * sizes[2]) * 1.3, (sizes, local, whole)
-assert np.ptp(np.array(seen), axis=0).max() < 1e-5, seen
+from semrep_jax.rollout.local import decode
+from semrep_jax.train import grpo
+shape = decoder.Shape(vocab=64, dim=16, layers=1, heads=4, kv_heads=2, head_dim=8, ffn=24)
+rng = np.random.default_rng(0)
+size = (8, 2, 4)
+host = {"prompt": rng.integers(1, 64, (8, 6)), "length": rng.integers(2, 7, 8), "completion": rng.integers(1, 64, size),
+        "sampled": np.full(size, -4.0, np.float32), "mask": rng.random(size) < 0.8, "advantage": rng.normal(size=(8, 2)).astype(np.float32)}
+seen = {}
+for data in (1, 2, 4, 8):
+    for fsdp in (1, 2, 4, 8):
+        for tensor in (1, 2):
+            if data * fsdp * tensor not in (1, 8):
+                continue
+            place = sharding.build(data, fsdp, tensor)
+            model = decoder.build(shape, place)
+            params = model.init(2)
+            batch = place.batch(host)
+            loss = lambda p, b: grpo.loss(model, p, b, TrainConfig(), 1.0)[0]
+            value, grads = jax.jit(jax.value_and_grad(loss))(params, batch)
+            live, how = place.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
+            tokens, logp = decode(params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0), model=model, **how)
+            seen[data, fsdp, tensor] = jax.device_get((value, jax.tree.leaves(grads), tokens, logp))
+            whole = sum(x.size for x in jax.tree.leaves(params))
+            local = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(params))
+            assert local < whole / (fsdp * tensor) * 1.3, (fsdp, tensor, local, whole)
+one = seen.pop((1, 1, 1))
+assert len(seen) == 7, seen.keys()
+for mesh, (value, grads, tokens, logp) in seen.items():
+    assert abs(value - one[0]) < 1e-5, (mesh, value, one[0])
+    for a, b in zip(grads, one[1], strict=True):
+        assert np.abs(a - b).max() <= 1e-4 * max(1e-3, np.abs(b).max()), mesh
+    assert (tokens == one[2]).all() and np.abs(logp - one[3]).max() < 1e-4, mesh
 try:
     decoder.build(shape, sharding.build(1, 1, 8)).init(0)
 except sharding.ShardingError as error:
@@ -224,3 +259,16 @@ else:
     flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | flags, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("segmented", [False, True])
+def test_the_pallas_kernel_computes_what_xla_does(segmented):
+    from semrep_jax.model.attention import attend
+
+    mesh = sharding.build().mesh
+    q, k, v = (jnp.array(RNG.normal(size=(2, 256, heads, 128)), jnp.float32) for heads in (4, 2, 2))
+    segments = jnp.array(np.repeat([[1, 2]], 128, axis=1).repeat(2, 0)) if segmented else None
+    got, want = (attend(q, k, v, segments, kind, mesh) for kind in (AttentionKind.PALLAS, AttentionKind.XLA))
+    np.testing.assert_allclose(got, want, atol=2e-5)
+    with pytest.raises(AttentionError, match="multiples of 128"):
+        attend(q[:, :100], k[:, :100], v[:, :100], None, AttentionKind.PALLAS, mesh)

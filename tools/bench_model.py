@@ -164,9 +164,9 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         arguments = GRPOConfig(
             output_dir=scratch, per_device_train_batch_size=MICRO, gradient_accumulation_steps=SEQUENCES // MICRO, num_generations=GROUP,
-            max_completion_length=NEW, beta=0.0, num_iterations=1, generation_batch_size=SEQUENCES, max_steps=rounds + 1, use_cpu=not on_gpu, bf16=on_gpu, fp16=False,
-            learning_rate=1e-6, report_to=[], save_strategy="no", temperature=1.0, generation_kwargs={"min_new_tokens": NEW},
-            gradient_checkpointing=False, disable_tqdm=True,
+            generation_batch_size=SEQUENCES, max_completion_length=NEW, beta=0.0, num_iterations=1, max_steps=rounds + 1,
+            use_cpu=not on_gpu, bf16=on_gpu, fp16=False, learning_rate=1e-6, report_to=[], save_strategy="no", temperature=1.0,
+            generation_kwargs={"min_new_tokens": NEW}, gradient_checkpointing=False, disable_tqdm=True,
         )  # fmt: skip
         data = Dataset.from_dict({"prompt": texts * (rounds + 1)})
         trainer = GRPOTrainer(
