@@ -72,8 +72,9 @@ def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone():
         assert jnp.linalg.norm(x - y) <= 1e-4 * jnp.linalg.norm(y)
 
 
-def test_the_plain_layout_of_the_config_is_the_shared_one_computed_the_long_way(made):
-    model, params = made
+def test_the_plain_layout_of_the_config_is_the_shared_one_computed_the_long_way():
+    model = decoder.build(SHAPES["qwen3"], sharding.build())
+    params = model.init(seed=1)
     batch = {
         "prompt": jnp.array(RNG.integers(1, 64, (2, 12))),
         "length": jnp.array([5, 9]),
