@@ -159,6 +159,18 @@ class MeshConfig(_Section):
     tensor: int = Field(1, ge=1, description="Pieces heads, ffn and vocabulary are cut into.")
 
 
+class DistributedConfig(_Section):
+    """Several processes, one a host, with the devices of all in one mesh. work_dir must be a directory that all share."""
+
+    coordinator: str | None = Field(
+        None,
+        description="HOST:PORT of process 0; 'auto' where the cluster tells (TPU pod, Slurm, Open MPI, Kubernetes); null for one process.",
+    )
+    processes: int = Field(1, ge=1, description="How many processes there are.")
+    process: int = Field(0, ge=0, description="Which of them this is; the one setting that differs, so give it with --set.")
+    timeout: int = Field(300, ge=1, description="Longest wait for the others at the start (s).")
+
+
 class TasksConfig(_Section):
     """The training tasks."""
 
@@ -282,6 +294,7 @@ class Config(_Section):
     seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
     model: ModelConfig = ModelConfig()
     mesh: MeshConfig = MeshConfig()
+    distributed: DistributedConfig = DistributedConfig()
     tasks: TasksConfig = TasksConfig()
     rollout: RolloutConfig = RolloutConfig()
     remote: RemoteConfig = RemoteConfig()
@@ -306,6 +319,10 @@ class Config(_Section):
             raise ValueError(f"remote.url: {self.remote.url} can only be evaluated, not trained; use job evaluate or set it to null")
         if self.model.lora.quantise is not Quantise.NONE and not self.model.lora.rank:
             raise ValueError("model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank")
+        if self.distributed.process >= self.distributed.processes:
+            raise ValueError(
+                f"distributed.process: {self.distributed.process} is not one of {self.distributed.processes}; they count from 0"
+            )
         if self.sandbox.wall_seconds < self.sandbox.cpu_seconds:
             raise ValueError("sandbox.wall_seconds: is below sandbox.cpu_seconds; raise it")
         return self
@@ -316,8 +333,8 @@ class Config(_Section):
         return hashlib.sha256(json.dumps(self.comparable(), sort_keys=True).encode()).hexdigest()
 
     def comparable(self) -> dict[str, Any]:
-        """The settings that a resumed run must share: all but where it writes and how wide its sandbox pool is."""
-        settings = self.model_dump(mode="json", exclude={"work_dir": True, "sandbox": {"workers"}})
+        """The settings that a resumed run must share: all but where it writes and runs."""
+        settings = self.model_dump(mode="json", exclude={"work_dir": True, "distributed": True, "sandbox": {"workers"}})
         return flatten(settings)
 
     def to_yaml(self) -> str:

@@ -12,12 +12,16 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from semrep_jax import config as configuration
+from semrep_jax import progress
 from semrep_jax.config import Config, Job
+from semrep_jax.peers import joined
 from semrep_jax.programs import SemRepError
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.stop import Stop, Stopped
@@ -101,30 +105,41 @@ def _guarded(command: Callable[[], int]) -> int:
 
 def run(config: Config) -> int:
     """Run the job of `config`; the sandbox's zygotes start before JAX is imported."""
-    work = WorkDir(config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if config.job is Job.PRETRAIN:
-        return _pretrain(config, work)
     if config.job is Job.PLAN:
-        return _plan(config, work)
-    limits = Limits(config.sandbox.cpu_seconds, config.sandbox.wall_seconds, config.sandbox.memory_mb)
-    with Stop() as stop, Sandbox(config.sandbox.workers, limits) as sandbox:
-        from semrep_jax import report
-        from semrep_jax.evaluate import jobs
-        from semrep_jax.verify import Verifier
-
+        return _plan(config, WorkDir(config))
+    with ExitStack() as stack:
+        sandbox = None if config.job is Job.PRETRAIN else stack.enter_context(Sandbox(config.sandbox.workers, _limits(config)))
+        peers = stack.enter_context(joined(config.distributed))
+        stop = stack.enter_context(Stop(peers))
+        progress.console.quiet = not peers.leader
+        work = peers.together(lambda: WorkDir(config, peers.leader))
         try:
-            result = jobs.run(config, work, Verifier(sandbox), stop)
+            shown = _pretrain(config, work, stop) if sandbox is None else _measured(config, work, sandbox, stop)
         except Stopped as stopped:
-            print(stopped)
-            return 0
-        path = report.write(work)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for table in report.terminal_tables(work.read("results.json")):
-        console.print(table)
-    console.print(jobs.verdict(result), highlight=False)
-    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+            shown = [str(stopped)]
+    if peers.leader:
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        for part in shown:
+            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
     return 0
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.sandbox.cpu_seconds, config.sandbox.wall_seconds, config.sandbox.memory_mb)
+
+
+def _measured(config: Config, work: WorkDir, sandbox: Sandbox, stop: Stop) -> list[Any]:
+    """The jobs that end in a table; what to print of them."""
+    from semrep_jax import report
+    from semrep_jax.evaluate import jobs
+    from semrep_jax.verify import Verifier
+
+    result = jobs.run(config, work, Verifier(sandbox, stop.peers), stop)
+    if not stop.peers.leader:
+        return []
+    path = report.write(work)
+    return [*report.terminal_tables(work.read("results.json")), jobs.verdict(result), f"report: {path}"]
 
 
 def transform_parser() -> argparse.ArgumentParser:
@@ -185,22 +200,16 @@ def _plan(config: Config, work: WorkDir) -> int:
     return 0
 
 
-def _pretrain(config: Config, work: WorkDir) -> int:
+def _pretrain(config: Config, work: WorkDir, stop: Stop) -> list[Any]:
     from semrep_jax.train import supervised
 
-    try:
-        with Stop() as stop:
-            metrics = supervised.run(config, work.path, stop)
-    except Stopped as stopped:
-        print(stopped)
-        return 0
+    metrics = supervised.run(config, work.path, stop)
     final = {name: {"value": v, "low": v, "high": v, "n": 1} for name, v in metrics.items()}
     work.write(
         "results.json",
         {"job": "pretrain", "config_sha256": config.sha256, "seconds": metrics["seconds"], "arms": {"base": final}},
     )
-    print(f"loss {metrics['loss']:.4f} after {metrics['seconds']:.0f} s; model: {work.path / config.supervised.export}")
-    return 0
+    return [f"loss {metrics['loss']:.4f} after {metrics['seconds']:.0f} s; model: {work.path / config.supervised.export}"]
 
 
 if __name__ == "__main__":

@@ -1,25 +1,33 @@
-"""A gentle stop: SIGTERM and SIGINT ask, the loops save and end between steps."""
+"""A gentle stop: SIGTERM and SIGINT to any process of a run ask, the loops save and end between steps."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
 
+from semrep_jax.peers import ALONE, Peers
+
 
 class Stop:
     """Turns SIGTERM and SIGINT into a flag that the loop reads between steps; a second SIGINT interrupts at once."""
 
-    def __init__(self) -> None:
-        self.wanted = False
+    def __init__(self, peers: Peers = ALONE) -> None:
+        self.peers = peers
+        self.asked = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any process was asked to stop. All read it at the same points; read it once and act on that."""
+        return self.peers.any(self.asked)
 
     def __enter__(self) -> Stop:
         self.previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted and number == signal.SIGINT:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.wanted = True
+        self.asked = True
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self.previous.items():

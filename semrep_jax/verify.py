@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+from semrep_jax.peers import ALONE, Peers
 from semrep_jax.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.sandbox.pool import Observation, Sandbox
 from semrep_jax.sandbox.wire import decode, same
@@ -22,10 +23,10 @@ CACHE = 50_000
 
 
 class Verifier:
-    """Judges Python programs. Safe to call from several threads; owns the sandbox it is given."""
+    """Judges Python programs; each process of a run its share. Owns the sandbox it is given."""
 
-    def __init__(self, sandbox: Sandbox):
-        self.sandbox = sandbox
+    def __init__(self, sandbox: Sandbox, peers: Peers = ALONE):
+        self.sandbox, self.peers = sandbox, peers
         self.cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
         self.lock = Lock()
         self.hits = 0
@@ -42,7 +43,7 @@ class Verifier:
 
     def verify_all(self, pairs: Sequence[tuple[Task, Program | str]]) -> list[Verdict]:
         """One verdict for each (task, program); a str in a program's place is the reason why there is none."""
-        return list(self.sandbox.map(lambda pair: self._one(*pair), pairs))
+        return self.peers.gather(list(self.sandbox.map(lambda pair: self._one(*pair), self.peers.share(pairs))))
 
     def _one(self, task: Task, program: Program | str) -> Verdict:
         if isinstance(program, str):

@@ -33,10 +33,14 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class WorkDir:
-    """`config.work_dir`, claimed for this process. Raises WorkDirError or ConfigError."""
+    """`config.work_dir`, claimed for the run. Only its leader holds and writes it; its other processes read. Raises WorkDirError."""
 
-    def __init__(self, config: Config):
-        self.path = Path(config.work_dir)
+    def __init__(self, config: Config, leader: bool = True):
+        self.path, self.leader = Path(config.work_dir), leader
+        if leader:
+            self._claim(config)
+
+    def _claim(self, config: Config) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock = (self.path / ".lock").open("a")
@@ -71,8 +75,10 @@ class WorkDir:
             )
 
     def write(self, name: str, content: str | dict[str, Any]) -> Path:
-        """Write text or JSON under `name`, atomically."""
+        """Write text or JSON under `name`, atomically; what other processes than the leader would write is the same."""
         path = self.path / name
+        if not self.leader:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
         return path

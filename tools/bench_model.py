@@ -113,10 +113,10 @@ def torch_parts(directory: str, rounds: int) -> dict[str, Any]:
 
     def sample() -> Any:
         with torch.inference_mode():
-            return model.generate(prompts, attention_mask=torch.ones_like(prompts), **settings).clone()
+            return model.generate(prompts, attention_mask=torch.ones_like(prompts), **settings)
 
     found = {"decode": median(sample, rounds)}
-    sequences = sample().to(device)
+    sequences = sample().clone()  # outside of inference mode, so that autograd may have it
     advantage = torch.randn(SEQUENCES, 1, device=device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6)
 

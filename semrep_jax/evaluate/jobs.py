@@ -71,6 +71,7 @@ def _finish(
 ) -> Result:  # fmt: skip
     """Measure every policy on every suite and write results.json."""
     found = [suites.build(name, config.evaluate, verifier) for name in _ordered(config)]
+    verifier.peers.same(" ".join(s.sha256 for s in found), "the evaluation suites")
     measured = _measure_all(config, policies, found, verifier, work, stop)
     arms = {name: metrics(results, config.evaluate.resamples) | costs(trained.get(name)) for name, results in measured.items()}
     spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for results in measured.values() for m in results)

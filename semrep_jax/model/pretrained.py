@@ -230,7 +230,11 @@ def settings_of(shape: Shape, words: Tokenizer) -> dict[str, Any]:
 
 
 def export(directory: Path, model: Model, params: Any, words: Tokenizer) -> None:
-    """Write `params` (adapters merged) as a model directory in float32; files of at most 4 GiB with an index where more."""
+    """Write `params` (adapters merged) as a model directory in float32; files of at most 4 GiB with an index where more.
+
+    All processes of a run call it; the first writes.
+    """
+    writes = jax.process_index() == 0
     directory.mkdir(parents=True, exist_ok=True)
     files: list[dict[str, str]] = []
     tensors: dict[str, np.ndarray] = {}
@@ -238,18 +242,21 @@ def export(directory: Path, model: Model, params: Any, words: Tokenizer) -> None
 
     def flush() -> None:
         name = f"model-{len(files) + 1:05d}.safetensors"
-        save_file(tensors, directory / name, metadata={"format": "pt"})
+        if writes:
+            save_file(tensors, directory / name, metadata={"format": "pt"})
         files.append(dict.fromkeys(tensors, name))
         tensors.clear()
 
     for ours, leaf in adapters.merged_params(nnx.to_pure_dict(params), model.setup.adapter).items():
         for index, theirs in enumerate(_sources(ours, model.shape)):
-            value = np.asarray(jax.device_get(leaf[index] if "_L" in ours else leaf), np.float32)
+            value = np.asarray(model.sharding.fetch(leaf[index] if "_L" in ours else leaf), np.float32)
             flat = value.reshape(tuple(reversed(theirs.size)) if theirs.turned else theirs.size)
             if tensors and sum(t.nbytes for t in tensors.values()) + flat.nbytes > _SHARD_BYTES:
                 flush()
             tensors[theirs.name] = np.ascontiguousarray(flat.T if theirs.turned else flat)
     flush()
+    if not writes:
+        return
     if len(files) == 1:
         (directory / "model-00001.safetensors").replace(directory / "model.safetensors")
     else:

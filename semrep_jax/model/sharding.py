@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from semrep_jax.programs import SemRepError
@@ -62,13 +63,21 @@ class Sharding:
         return NamedSharding(self.mesh, PartitionSpec(*spec))
 
     def batch(self, tree: Any) -> Any:
-        """Put a tree of host arrays on the devices, split along their first axis (replicated where that does not divide)."""
+        """Put a tree of host arrays, whole on every process, on the devices: split along their first axis, or replicated where that
+        does not divide."""
 
         def put(x: Any) -> Any:
             divides = np.ndim(x) > 0 and np.shape(x)[0] % self.size("batch") == 0
-            return jax.device_put(x, self.named("batch") if divides else self.named())
+            place = self.named("batch") if divides else self.named()
+            if place.is_fully_addressable:
+                return jax.device_put(x, place)
+            return jax.make_array_from_callback(np.shape(x), place, lambda index: np.asarray(x)[index])
 
         return jax.tree.map(put, tree)
+
+    def fetch(self, tree: Any) -> Any:
+        """A tree of device arrays as host arrays, whole on every process. All must call it."""
+        return jax.tree.map(lambda x: jax.device_get(x) if x.is_fully_addressable else process_allgather(x, tiled=True), tree)
 
     def tree(self, axes: Any, shapes: Any) -> Any:
         """Shardings for a tree of logical-axis tuples, checked against the tree of shapes beside it."""
@@ -90,5 +99,11 @@ def build(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Sharding:
         raise ShardingError(
             f"mesh data={data} x fsdp={fsdp} x tensor={tensor} needs {wanted} devices and {len(devices)} are here; "
             "lower mesh.data, mesh.fsdp or mesh.tensor"
+        )
+    without = jax.process_count() - len({d.process_index for d in devices[:wanted]})
+    if without:
+        raise ShardingError(
+            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} takes {wanted} of {len(devices)} devices and leaves {without} of "
+            f"{jax.process_count()} processes without one; raise mesh.data, or -1 for all"
         )
     return Sharding(Mesh(np.array(devices[:wanted]).reshape(data, fsdp, tensor), AXES))

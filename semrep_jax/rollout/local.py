@@ -131,7 +131,7 @@ class LocalPolicy:
         )
         live = np.array(fits + [False] * (rows - len(encoded)))
         prompt, length, live = self.model.sharding.batch((batch.prompt_BP, batch.length_B, live))
-        tokens, logprobs = jax.device_get(
+        tokens, logprobs = self.model.sharding.fetch(
             decode(
                 self.params, prompt, length, live, jnp.float32(temperature), key,
                 model=self.model, group=n, max_new=self.setting.max_new, end_ids=self.tokenizer.end_ids, pad_id=self.tokenizer.pad_id,

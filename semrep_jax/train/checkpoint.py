@@ -2,7 +2,8 @@
 
 A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (step, loader state, budget, counters). Its
 *identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
-its final name only when it is whole, so `kill -9` during a save leaves the previous one.
+its final name only when it is whole, so `kill -9` during a save leaves the previous one. The processes of a run save
+together into one directory that all share; another number of processes restores it onto the same mesh.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 
 from semrep_jax.programs import SemRepError
@@ -74,9 +76,9 @@ class Checkpoints:
         """Block until every started save is on disk. Raises CheckpointError where it could not be written."""
         with self._writing():
             self.manager.wait_until_finished()
-            write_atomically(
-                self.directory / "sizes.json", json.dumps({str(s): _sizes(self.directory / str(s)) for s in self.manager.all_steps()})
-            )
+            if jax.process_index() == 0:
+                sizes = {str(s): _sizes(self.directory / str(s)) for s in self.manager.all_steps()}
+                write_atomically(self.directory / "sizes.json", json.dumps(sizes))
 
     def _check_sizes(self, path: Path) -> None:
         """Refuse a checkpoint with a file cut short, before Orbax's threads trip over it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,34 @@ class JsonLines:
 
 
 class Recorder:
-    """Metrics of one run, to a file and to TensorBoard. `before` is the first step that will be written."""
+    """Metrics of one run to a file and to TensorBoard, and its samples. `before` is the first step that will be written.
 
-    def __init__(self, directory: Path, before: int = 0):
+    Of the processes of a run one `writes`; the others' recorders do nothing.
+    """
+
+    def __init__(self, directory: Path, before: int = 0, writes: bool = True):
+        self.writes = writes
+        if not writes:
+            return
         directory.mkdir(parents=True, exist_ok=True)
         self.lines = JsonLines(directory / "metrics.jsonl", before)
+        self.samples = JsonLines(directory / "samples.jsonl", before)
         self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=before or None)
 
-    def write(self, step: int, metrics: dict[str, Any]) -> None:
-        """One step's metrics; numbers go to TensorBoard too."""
+    def write(self, step: int, metrics: dict[str, Any], samples: Iterable[dict[str, Any]] = ()) -> None:
+        """One step's metrics, and a row for each of its samples; numbers go to TensorBoard too."""
+        if not self.writes:
+            return
         self.lines.write(step, {k: (round(v, 6) if isinstance(v, float) else v) for k, v in metrics.items()})
+        for row in samples:
+            self.samples.write(step, row)
         for name, value in metrics.items():
             if isinstance(value, (int, float)) and math.isfinite(value):
                 self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush and close."""
-        self.lines.close()
-        self.board.close()
+        if self.writes:
+            self.lines.close()
+            self.samples.close()
+            self.board.close()

@@ -28,6 +28,7 @@ from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
+from semrep_jax.workdir import write_atomically
 
 CORPUS = 3000
 
@@ -50,7 +51,7 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
         first, state, seconds = restored.step, restored.state, restored.record["seconds"]
         batches.set_state(restored.record["loader"])
     update = _update(model, optimiser)
-    recorder = Recorder(directory, first)
+    recorder = Recorder(directory, first, stop.peers.leader)
     metrics: dict[str, Any] = {}
     with bar("warm start", setting.steps, first) as progress:
         for step in range(first, setting.steps):
@@ -62,10 +63,10 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
             metrics = out | {"tokens_per_s": batch["tokens"].size / took, "seconds": seconds}
             recorder.write(step, metrics)
             progress.advance(f"loss {out['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
-            done = step + 1
-            if done % setting.checkpoint_every == 0 or done == setting.steps or stop.wanted:
+            done, ending = step + 1, stop.wanted
+            if done % setting.checkpoint_every == 0 or done == setting.steps or ending:
                 saved.save(done, state, {"loader": batches.get_state(), "seconds": seconds})
-            if stop.wanted and done < setting.steps:
+            if ending and done < setting.steps:
                 saved.close()
                 raise Stopped(f"stopped after step {done} of {setting.steps}; the same command goes on from there")
     saved.close()
@@ -105,7 +106,8 @@ def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.T
             yield example.instruction + "\n" + example.source + example.target
 
     words = tokenizer.train(corpus(), vocab)
-    words.backend.save(str(directory / "tokenizer.json"))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory / "tokenizer.json", words.backend.to_str(pretty=True))  # every process of a run would write the same
     return words
 
 

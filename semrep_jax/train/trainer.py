@@ -33,7 +33,7 @@ from semrep_jax.stop import Stop, Stopped
 from semrep_jax.train import grpo, stages
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.checkpoint import Checkpoints
-from semrep_jax.train.metrics import JsonLines, Recorder
+from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
 from semrep_jax.train.stages import Stage
 from semrep_jax.verify import Verifier
@@ -85,26 +85,22 @@ class Trainer:
         identity = self.config.comparable() | {"alpha of the arm": self.budget.alpha} | stages.fingerprint(self.stages)
         saved = Checkpoints(self.directory / "checkpoints", identity, self.config.train.keep)
         self._restore(saved)
-        recorder = Recorder(self.directory, self.budget.used)
-        samples = JsonLines(self.directory / "samples.jsonl", self.budget.used)
+        recorder = Recorder(self.directory, self.budget.used, self.verifier.peers.leader)
         with bar(self.directory.name, self.budget.total, self.budget.used) as progress:
             while self.budget.left:
                 step, stage = self.budget.used, self.stages[self.budget.stage]
                 groups, metrics = self.step(step, stage)
-                recorder.write(step, metrics)
-                for index, group in enumerate(groups):
-                    for row in _rows(group, index):
-                        samples.write(step, row)
+                recorder.write(step, metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)])
                 progress.advance(
                     f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step", self.budget.used - step
                 )
-                self._checkpoint(saved, step, self.stop.wanted)
-                if self.stop.wanted and self.budget.left:
+                ending = self.stop.wanted
+                self._checkpoint(saved, step, ending)
+                if ending and self.budget.left:
                     saved.close()
                     raise Stopped(f"stopped after step {self.budget.used} of {self.budget.total}; the same command goes on from there")
         saved.close()
         recorder.close()
-        samples.close()
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
 
     @property
