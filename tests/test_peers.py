@@ -70,7 +70,7 @@ def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
 def left_behind(work: Path) -> tuple[dict[str, np.ndarray], list[dict], str]:
     arm = work / "arms" / "semrep"
     rows = [json.loads(line) for line in (arm / "metrics.jsonl").read_text().splitlines()]
-    untimed = [{k: v for k, v in row.items() if not k.startswith("times/")} for row in rows]
+    untimed = [{k: v for k, v in row.items() if not k.startswith(("times/", "process/"))} for row in rows]
     return load_file(arm / "model" / "model.safetensors"), untimed, (arm / "samples.jsonl").read_text()
 
 
@@ -116,5 +116,5 @@ def test_shares_are_a_partition_in_order():
 
 
 def test_a_process_that_is_none_of_them_is_refused():
-    with pytest.raises(configuration.ConfigError, match="distributed.process: 2 is not one of 2"):
+    with pytest.raises(configuration.ConfigError, match=r"distributed\.process: 2 is not one of 2"):
         configuration.build({"job": "train", "distributed": {"coordinator": "localhost:1", "processes": 2, "process": 2}})

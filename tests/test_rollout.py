@@ -9,7 +9,7 @@ import pytest
 from semrep_jax.config import Layout, TrainConfig
 from semrep_jax.programs import Finish
 from semrep_jax.prompts import rewrite
-from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.local import LocalPolicy, cache_sizes
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.train import grpo
 
@@ -92,3 +92,15 @@ def test_usage_counts_a_groups_prompt_once(policy):
 def test_a_low_temperature_is_nearly_greedy(policy):
     groups = policy.sample(PROMPTS, 4, 0.01, jax.random.key(0))
     assert all(len({c.token_ids for c in g}) == 1 for g in groups)
+
+
+def test_a_completion_that_outgrows_its_cache_goes_on_as_the_trainer_has_it(tiny, rollout, monkeypatch):
+    monkeypatch.setattr("semrep_jax.rollout.local.FIRST_CACHE", 8)
+    assert cache_sizes(rollout.max_new) == [8, 16, 24]
+    policy = LocalPolicy(tiny.model, tiny.params, tiny.tokenizer, rollout)
+    prompts = [rewrite(f"x = {i}") for i in range(5)]  # a batch that no other test has compiled
+    groups = policy.sample(prompts, 3, 1.0, jax.random.key(1))
+    assert max(len(c.token_ids) for g in groups for c in g) == 24
+    batch = batch_of(policy, prompts, groups, rollout.max_new)
+    logp, _ = jax.jit(lambda p: grpo.score(policy.model, p, batch, 1.0, Layout.SHARED))(policy.params)
+    np.testing.assert_allclose(np.asarray(logp)[batch["mask"]], batch["sampled"][batch["mask"]], atol=2e-4)

@@ -50,7 +50,7 @@ def rows(work: Path, arm: str = "semrep") -> list[dict]:
 
 
 def untimed(row: dict) -> dict:
-    return {k: v for k, v in row.items() if not k.startswith("times/")}
+    return {k: v for k, v in row.items() if not k.startswith(("times/", "process/"))}
 
 
 def wait_for_steps(work: Path, process: subprocess.Popen, count: int) -> None:

@@ -24,6 +24,8 @@ from semrep_jax.programs import Completion, Finish
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Usage
 
+FIRST_CACHE = 256
+
 
 class DecodeState(NamedTuple):
     """The state of the decode loop. B prompts, G samples each, T the completion limit."""
@@ -55,6 +57,14 @@ def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -
     return Batch(ids, lengths)
 
 
+def cache_sizes(max_new: int) -> list[int]:
+    """Lengths that the caches of `max_new` tokens grow through: doubled from FIRST_CACHE, so that short completions read short caches."""
+    sizes = [FIRST_CACHE]
+    while sizes[-1] < max_new:
+        sizes.append(2 * sizes[-1])
+    return [*sizes[:-1], max_new]
+
+
 @partial(jax.jit, static_argnames=("model", "group", "max_new", "end_ids", "pad_id"))
 def decode(
     params: Any, prompt_BP: jax.Array, length_B: jax.Array, live_B: jax.Array, temperature: jax.Array, key: jax.Array,
@@ -83,11 +93,18 @@ def decode(
             logprobs_BGT=jax.lax.dynamic_update_index_in_dim(state.logprobs_BGT, logp, state.t, axis=2),
         )
 
+    def unfinished(size: int, state: DecodeState) -> jax.Array:
+        return (state.t < size) & ~jnp.all(state.done_BG)
+
     def body(state: DecodeState) -> DecodeState:
         hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches)
         return record(state._replace(caches=caches), *choose(hidden, state.t))
 
-    empty = jnp.zeros((batch, group, model.shape.kv_heads, max_new, model.shape.head_dim), head.dtype)
+    def grown(caches: Any, size: int) -> Any:
+        return jax.tree.map(lambda cache: jnp.pad(cache, [(0, 0)] * 3 + [(0, size - cache.shape[3]), (0, 0)]), caches)
+
+    sizes = cache_sizes(max_new)
+    empty = jnp.zeros((batch, group, model.shape.kv_heads, sizes[0], model.shape.head_dim), head.dtype)
     state = DecodeState(
         t=jnp.int32(0),
         token_BG=jnp.full((batch, group), pad_id, jnp.int32),
@@ -98,7 +115,9 @@ def decode(
     )
     first = jnp.broadcast_to(last_BD[:, None], (batch, group, last_BD.shape[-1]))
     state = record(state, *choose(first, state.t))
-    state = jax.lax.while_loop(lambda s: (s.t < max_new) & ~jnp.all(s.done_BG), body, state)
+    for size in sizes:
+        state = state._replace(caches=grown(state.caches, size))
+        state = jax.lax.while_loop(partial(unfinished, size), body, state)
     return state.tokens_BGT, state.logprobs_BGT
 
 

@@ -27,7 +27,7 @@ from semrep_jax.model.pretrained import Loaded
 from semrep_jax.programs import Completion, Finish, Program, Task, Verdict
 from semrep_jax.progress import bar
 from semrep_jax.prompts import Prompt
-from semrep_jax.rollout.local import LocalPolicy, pad_prompts
+from semrep_jax.rollout.local import LocalPolicy, decode, pad_prompts
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.stop import Stop, Stopped
 from semrep_jax.train import grpo, stages
@@ -198,6 +198,7 @@ class Trainer:
             "tokens": usage.tokens - before.tokens,
             "total_rollouts": usage.rollouts,
             "total_tokens": usage.tokens,
+            "process/programs": _compiled(decode, self.update),
         } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
 
     def _checkpoint(self, saved: Checkpoints, before: int, now: bool) -> None:
@@ -234,6 +235,11 @@ def program_of(completion: Completion) -> Program | str:
         return "the prompt is longer than rollout.max_prompt"
     program, why = prompts.extract(completion.text)
     return program or why
+
+
+def _compiled(*functions: Any) -> int:
+    """How many programs (shapes) of these jitted functions this process has compiled."""
+    return sum(f._cache_size() for f in functions)
 
 
 def _optimiser(setting: TrainConfig) -> Any:
