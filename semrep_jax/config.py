@@ -144,7 +144,7 @@ class ModelConfig(_Section):
     shape: ShapeConfig = Field(ShapeConfig(), description="Sizes for jobs pretrain and plan; a loaded model has its own.")
     compute: Literal["float32", "bfloat16"] = Field("float32", description="Type of activations and matrix products.")
     weights: Literal["float32", "bfloat16"] = Field("float32", description="Type the weights are kept in; train float32 masters.")
-    remat: Remat = Field(Remat.NONE, description="What the backward pass computes again: nothing, all but matrix products, everything.")
+    remat: Remat = Field(Remat.DOTS, description="What the backward pass computes again: nothing, all but matrix products, everything.")
     attention: AttentionKind = Field(
         AttentionKind.AUTO, description="cudnn (NVIDIA, bfloat16), pallas (TPU), xla, or what fits the device."
     )

@@ -138,7 +138,7 @@ class Completion:
 
 
 class Status(StrEnum):
-    """The one-word outcome of verifying a program, worst first."""
+    """The one-word outcome of verifying a program: of Python first, then what only kernels can meet."""
 
     FORMAT = "format"
     COMPILE = "compile"
@@ -147,6 +147,12 @@ class Status(StrEnum):
     CRASH = "crash"
     WRONG = "wrong"
     OK = "ok"
+    BANNED = "banned"
+    LAUNCH = "launch"
+    RACE = "race"
+    NONDETERMINISTIC = "nondeterministic"
+    NUMERIC = "numeric"
+    UNSUPPORTED = "unsupported"
 
 
 class Duplicate(StrEnum):

@@ -101,7 +101,7 @@ class Setup:
 
     compute: Any = jnp.float32
     weights: Any = jnp.float32
-    remat: Remat = Remat.NONE
+    remat: Remat = Remat.DOTS
     attention: AttentionKind = AttentionKind.AUTO
     adapter: Adapter | None = None
 
@@ -270,7 +270,7 @@ def checkpointed(body: Callable[..., Any], remat: Remat) -> Callable[..., Any]:
     if remat is Remat.NONE:
         return body
     policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat is Remat.DOTS else None
-    return jax.checkpoint(body, policy=policy)
+    return jax.checkpoint(body, policy=policy, prevent_cse=False)  # under scan nothing could be merged
 
 
 def _rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from semrep_jax.programs import Outcome, SemRepError
 from semrep_jax.sandbox.wire import decode
@@ -74,7 +74,7 @@ class _Zygote:
     def __init__(self, settings: dict[str, Any]):
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
-        command = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges", str(Path(__file__).with_name("zygote.py"))]
+        command = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges", settings["script"]]
         self.process = subprocess.Popen(
             [*command, json.dumps(settings | {"scratch": self.scratch})],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd="/", close_fds=True,
@@ -107,9 +107,9 @@ class _Zygote:
                 size = 8 + head + raw
         return json.loads(data[8 : 8 + head]), bytes(data[8 + head :])
 
-    def ask(self, request: dict[str, Any]) -> tuple[Any, bytes]:
+    def ask(self, request: dict[str, Any], raw: bytes = b"") -> tuple[Any, bytes]:
         body = json.dumps(request).encode()
-        data = memoryview(struct.pack("!I", len(body)) + body)
+        data = memoryview(struct.pack("!I", len(body)) + body + raw)
         try:
             while data:
                 data = data[os.write(self.stdin, data) :]
@@ -126,23 +126,14 @@ class _Zygote:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-class Sandbox:
-    """A pool of `workers` zygotes. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests."""
+class Pool:
+    """`workers` zygotes of one script, each serving one request at a time; one that dies is replaced."""
 
-    def __init__(
-        self,
-        workers: int = 2,
-        limits: Limits | None = None,
-        become: int | None = None,
-        namespaces: bool = True,
-        landlock: bool = True,
-    ):
+    def __init__(self, workers: int, script: Path, **settings: Any):
         if sys.platform != "linux":
             raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
-        self.limits = limits or Limits()
-        self.settings = [
-            {"uid": 61_000 + i, "scratch_mb": 16, "become": become, "namespaces": namespaces, "landlock": landlock} for i in range(workers)
-        ]
+        common = {"script": str(script), "scratch_mb": 16, "become": None, "namespaces": True, "landlock": True} | settings
+        self.settings = [common | {"uid": 61_000 + i} for i in range(workers)]
         self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.restarts = 0
@@ -150,7 +141,7 @@ class Sandbox:
             self.layers = zygote.layers
             self.free.put((index, zygote))
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -168,25 +159,43 @@ class Sandbox:
         """`function` over `items` on the pool's threads, results in order; `function` may call `run`."""
         return self.threads.map(function, items)
 
-    def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
-        """Load `source` in a fresh contained process and call `entry` with each argument tuple (wire form)."""
-        token = secrets.token_hex(16)
-        request: dict[str, Any] = {
-            "source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits or self.limits),
-        }  # fmt: skip
+    def ask(self, request: dict[str, Any], raw: bytes = b"") -> tuple[dict[str, Any], bytes] | None:
+        """A free zygote's answer to a request that holds `limits`; None where it did not answer in time."""
         index, zygote = self.free.get()
         try:
             zygote = zygote or _Zygote(self.settings[index])
-            reply, raw = zygote.ask(request)
+            return zygote.ask(request, raw)
         except _Dead:
             assert zygote is not None
             zygote.close()
             zygote = None  # the next candidate starts a new one
             self.restarts += 1
-            return Observation(died="timeout", seconds=request["limits"]["wall_seconds"])
+            return None
         finally:
             self.free.put((index, zygote))
-        return _read(reply, raw, token, len(calls))
+
+
+class Sandbox(Pool):
+    """A pool of zygotes that run Python. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests."""
+
+    def __init__(
+        self,
+        workers: int = 2,
+        limits: Limits | None = None,
+        become: int | None = None,
+        namespaces: bool = True,
+        landlock: bool = True,
+    ):
+        self.limits = limits or Limits()
+        super().__init__(workers, Path(__file__).with_name("zygote.py"), become=become, namespaces=namespaces, landlock=landlock)
+
+    def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
+        """Load `source` in a fresh contained process and call `entry` with each argument tuple (wire form)."""
+        token, limits = secrets.token_hex(16), limits or self.limits
+        answer = self.ask({"source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits)})
+        if answer is None:
+            return Observation(died="timeout", seconds=limits.wall_seconds)
+        return _read(*answer, token, len(calls))
 
 
 def _read(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Observation:

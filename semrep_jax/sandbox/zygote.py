@@ -144,7 +144,12 @@ def limit_to(what, limit):
     resource.setrlimit(what, (limit, limit))
 
 
-def child(request, settings, report, program):
+def observe_python(request):
+    """What a Python candidate does when it is called."""
+    return observe(request["source"], request["entry"], request["calls"])
+
+
+def child(request, settings, report, program, act):
     """Lock down, observe, report, end. Never returns."""
     try:
         limits = request["limits"]
@@ -155,7 +160,7 @@ def child(request, settings, report, program):
         if program is not None:
             lockdown.syscalls(program)
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_seconds"])
-        found = observe(request["source"], request["entry"], request["calls"])
+        found = act(request)
         text = _dumps({"token": request["token"], **found}).encode()
         while text:
             text = text[_write(report, text) :]
@@ -165,7 +170,7 @@ def child(request, settings, report, program):
         _exit(0)
 
 
-def run(request, settings, program, null):
+def run(request, settings, program, null, act):
     """Fork a child for one candidate, collect its bytes within the wall time, and sweep everything away: (facts, bytes)."""
     began = time.monotonic()
     reader, report = os.pipe()
@@ -175,7 +180,7 @@ def run(request, settings, program, null):
         os.close(settings["statm"])
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        child(request, settings, report, program)
+        child(request, settings, report, program, act)
     os.close(report)
     chunks, size, deadline, timeout = [], 0, began + request["limits"]["wall_seconds"], False
     while True:
@@ -281,15 +286,14 @@ def measure(settings):
     settings["address_space"] = int(os.pread(settings["statm"], 100, 0).split()[0]) * resource.getpagesize()
 
 
-def main():
-    """Enter the lockdown once, then serve requests until standard input ends."""
-    settings = json.loads(sys.argv[1])
+def serve(handle, settings):
+    """Enter the lockdown once, then answer requests by `handle(request, settings, filter, null)` until standard input ends."""
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)  # an ordinary user may not be able to read root's Python
     for name in ("lockdown", "wire"):
         sys.modules.pop(name)
-    readable = lockdown.readable_paths()
+    readable = lockdown.readable_paths() + settings.get("readable", [])
     if settings["become"] and os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(settings["become"], settings["become"], settings["become"])
@@ -331,10 +335,14 @@ def main():
         body = read_exactly(struct.unpack("!I", head)[0])
         if body is None:
             break
-        request = json.loads(body)
-        load_named(request["source"], settings)
-        send(*run(request, settings, program, null))
+        send(*handle(json.loads(body), settings, program, null))
+
+
+def run_python(request, settings, program, null):
+    """Observe one Python candidate."""
+    load_named(request["source"], settings)
+    return run(request, settings, program, null, observe_python)
 
 
 if __name__ == "__main__":
-    main()
+    serve(run_python, json.loads(sys.argv[1]))

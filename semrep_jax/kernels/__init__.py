@@ -1,0 +1,1 @@
+"""Running CUDA programs: candidates and their launch lists, NVRTC, execution on a CPU."""

@@ -1,0 +1,396 @@
+// Fibres, barriers and warps. Compiled once and linked to every candidate; the contained child drives it through `semrep_launch`.
+#include "runtime.hpp"
+
+#include <csignal>
+#include <initializer_list>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+
+extern "C" {
+// The linker makes these where a candidate has static __shared__ variables.
+extern char __start_semrep_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_semrep_shared[] __attribute__((weak, visibility("hidden")));
+}
+
+namespace semrep {
+
+// What the judge reads when a launch has ended, however it ended. Plain numbers in memory that outlives this process.
+struct Report {
+    int64_t status, line, launch, fault_address;
+    int64_t block[3], thread[3];
+    char text[240];
+};
+
+namespace {
+
+constexpr size_t STACK = 128 << 10, GUARD = 4096;
+constexpr unsigned MOST = 1024, WARPS = MOST / 32;
+enum State : uint8_t { READY, AT_BARRIER, AT_WARP, DONE };
+
+struct Fibre : Thread {
+    void* stack_pointer;
+    char* stack;
+    State state;
+    int line;
+    bool predicate;
+    int count, total;
+};
+
+struct Meeting {  // lanes of one mask that exchange values; two sets of slots, because a lane may be one exchange ahead
+    unsigned mask, arrived;
+    unsigned turn;
+    uint64_t slots[2][32];
+    unsigned present[2];
+};
+
+struct Warp {
+    Meeting meetings[34];
+    unsigned used;
+};
+
+Fibre fibres[MOST];
+Warp warps[WARPS];
+unsigned size_of_block, live, order[MOST];
+char* free_stacks[MOST];
+unsigned free_count, made_stacks;
+void* scheduler;
+void (*body)(void**);
+void** arguments;
+Report* report;
+char* shared_memory;
+size_t shared_size;
+uint64_t random_state, clock_ticks;
+bool asked_for_active_mask;
+
+uint64_t random64() {
+    random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
+    return random_state;
+}
+
+Fibre* me() { return static_cast<Fibre*>(self); }
+
+extern "C" void semrep_switch(void** from, void* to);
+#if defined(__x86_64__)
+asm(R"(
+.text
+.globl semrep_switch
+.hidden semrep_switch
+.type semrep_switch, @function
+semrep_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+)");
+constexpr int SAVED = 6;
+#elif defined(__aarch64__)
+asm(R"(
+.text
+.globl semrep_switch
+.hidden semrep_switch
+.type semrep_switch, @function
+semrep_switch:
+    sub sp, sp, #160
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x9, sp
+    str x9, [x0]
+    mov sp, x1
+    ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #160
+    ret
+)");
+#else
+#error "the emulator switches stacks on x86-64 and aarch64"
+#endif
+
+void park() { semrep_switch(&me()->stack_pointer, scheduler); }
+
+void leave_meetings(Fibre* fibre) {  // a thread that has returned is waited for by nobody
+    Warp& warp = warps[fibre->linear / 32];
+    for (unsigned i = 0; i < warp.used; i++) {
+        Meeting& m = warp.meetings[i];
+        if (m.arrived == 0) continue;
+        unsigned wanted = 0;
+        for (unsigned l = 0; l < 32; l++) {
+            unsigned t = fibre->linear / 32 * 32 + l;
+            if ((m.mask >> l & 1) && t < size_of_block && fibres[t].state != DONE) wanted |= 1u << l;
+        }
+        if ((m.arrived & wanted) != wanted) continue;
+        m.present[m.turn & 1] = m.arrived;
+        for (unsigned l = 0; l < 32; l++)
+            if (m.arrived >> l & 1) fibres[fibre->linear / 32 * 32 + l].state = READY;
+        m.arrived = 0, m.turn++;
+    }
+}
+
+void thread_main() {
+    body(arguments);
+    Fibre* fibre = me();
+    fibre->state = DONE;
+    live--;
+    leave_meetings(fibre);
+    park();
+    __builtin_unreachable();
+}
+
+char* take_stack() {
+    if (free_count) return free_stacks[--free_count];
+    char* base = static_cast<char*>(mmap(nullptr, STACK + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (base == MAP_FAILED) fail(LAUNCH, "no memory for the threads' stacks", 0);
+    mprotect(base, GUARD, PROT_NONE);
+    made_stacks++;
+    return base + GUARD;
+}
+
+void prepare(Fibre* fibre) {
+    fibre->stack = take_stack();
+    auto top = reinterpret_cast<uintptr_t>(fibre->stack + STACK) & ~uintptr_t(15);
+    auto* frame = reinterpret_cast<void**>(top);
+#if defined(__x86_64__)
+    *--frame = nullptr;  // as after a call: the stack is 8 off a multiple of 16
+    *--frame = reinterpret_cast<void*>(thread_main);
+    for (int i = 0; i < SAVED; i++) *--frame = nullptr;
+#else
+    frame -= 20;
+    memset(frame, 0, 160);
+    frame[11] = reinterpret_cast<void*>(thread_main);
+#endif
+    fibre->stack_pointer = frame;
+}
+
+void resume(Fibre* fibre) {
+    if (fibre->stack == nullptr) prepare(fibre);
+    self = fibre;
+    semrep_switch(&scheduler, fibre->stack_pointer);
+    if (fibre->state == DONE) {
+        free_stacks[free_count++] = fibre->stack;
+        fibre->stack = nullptr;
+    }
+}
+
+void open_barrier() {
+    int count = 0, line = 0;
+    for (unsigned t = 0; t < size_of_block; t++)
+        if (fibres[t].state == AT_BARRIER) {
+            if (line && fibres[t].line != line) {
+                char text[200];
+                snprintf(text, sizeof text, "divergent barrier: threads of one block wait at line %d and at line %d", line, fibres[t].line);
+                self = &fibres[t];
+                fail(RACE, text, fibres[t].line);
+            }
+            line = fibres[t].line;
+            count += fibres[t].predicate;
+        }
+    for (unsigned t = 0; t < size_of_block; t++)
+        if (fibres[t].state == AT_BARRIER) fibres[t].count = count, fibres[t].total = int(live), fibres[t].state = READY;
+}
+
+[[noreturn]] void stuck() {
+    unsigned at_barrier = 0, at_warp = 0;
+    int barrier_line = 0, warp_line = 0;
+    for (unsigned t = 0; t < size_of_block; t++) {
+        if (fibres[t].state == AT_BARRIER) at_barrier++, barrier_line = fibres[t].line;
+        if (fibres[t].state == AT_WARP) at_warp++, warp_line = fibres[t].line, self = &fibres[t];
+    }
+    char text[200];
+    if (at_barrier)
+        snprintf(text, sizeof text, "deadlock: %u threads wait at the barrier of line %d, %u for lanes of their mask at line %d", at_barrier,
+                 barrier_line, at_warp, warp_line);
+    else
+        snprintf(text, sizeof text, "deadlock: %u threads wait for lanes of their mask at line %d that never come", at_warp, warp_line);
+    fail(asked_for_active_mask ? UNSUPPORTED : RACE, asked_for_active_mask ? "__activemask() in divergent code" : text, warp_line);
+}
+
+void shuffle_order(unsigned schedule) {
+    for (unsigned t = 0; t < size_of_block; t++) order[t] = schedule == 1 ? size_of_block - 1 - t : t;
+    if (schedule >= 2)
+        for (unsigned t = size_of_block - 1; t > 0; t--) {
+            unsigned other = random64() % (t + 1), kept = order[t];
+            order[t] = order[other], order[other] = kept;
+        }
+}
+
+void run_block(unsigned schedule) {
+    unsigned t = 0;
+    for (unsigned z = 0; z < block_size.z; z++)
+        for (unsigned y = 0; y < block_size.y; y++)
+            for (unsigned x = 0; x < block_size.x; x++, t++) {
+                Fibre& f = fibres[t];
+                f.index = {x, y, z}, f.linear = t, f.state = READY, f.stack = nullptr;
+            }
+    live = size_of_block;
+    for (unsigned w = 0; w <= (size_of_block - 1) / 32; w++) warps[w].used = 0;
+    memset(shared_memory, 0xff, shared_size);
+    if (__start_semrep_shared) memset(__start_semrep_shared, 0xff, __stop_semrep_shared - __start_semrep_shared);
+    shuffle_order(schedule);
+    while (live) {
+        bool moved = false;
+        for (unsigned i = 0; i < size_of_block; i++)
+            if (fibres[order[i]].state == READY) resume(&fibres[order[i]]), moved = true;
+        if (!live) break;
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < size_of_block; i++) waiting += fibres[i].state == AT_BARRIER;
+        if (waiting == live) {
+            open_barrier();
+            if (schedule >= 2) shuffle_order(schedule);
+        } else if (!moved) {
+            stuck();
+        }
+    }
+}
+
+void on_signal(int number, siginfo_t* info, void*) {
+    if (report->status == RUNNING || report->status == FINISHED) {
+        report->status = FAULT;
+        report->line = number;
+        report->fault_address = reinterpret_cast<int64_t>(info->si_addr);
+        if (self) {
+            report->thread[0] = self->index.x, report->thread[1] = self->index.y, report->thread[2] = self->index.z;
+            report->block[0] = block.x, report->block[1] = block.y, report->block[2] = block.z;
+        }
+    }
+    _exit(3);
+}
+
+}  // namespace
+
+Thread* self;
+uint3 block, block_size, grid_size;
+
+void fail(int status, const char* text, int line) {
+    report->status = status;
+    report->line = line;
+    if (self) {
+        report->thread[0] = self->index.x, report->thread[1] = self->index.y, report->thread[2] = self->index.z;
+        report->block[0] = block.x, report->block[1] = block.y, report->block[2] = block.z;
+    }
+    strncpy(report->text, text, sizeof report->text - 1);
+    _exit(3);
+}
+
+int block_barrier(int line, Vote vote, bool predicate) {
+    Fibre* fibre = me();
+    fibre->state = AT_BARRIER, fibre->line = line, fibre->predicate = predicate;
+    park();
+    int held = fibre->count;
+    if (vote == AND) return held == fibre->total;
+    if (vote == OR) return held > 0;
+    return held;
+}
+
+const uint64_t* warp_exchange(unsigned mask, uint64_t mine, unsigned* present, int line) {
+    Fibre* fibre = me();
+    unsigned own = fibre->linear % 32, first = fibre->linear / 32 * 32;
+    if (!(mask >> own & 1)) fail(RACE, "a thread calls a warp function with a mask that does not hold its own lane", line);
+    Warp& warp = warps[fibre->linear / 32];
+    Meeting* m = nullptr;
+    for (unsigned i = 0; i < warp.used && !m; i++)
+        if (warp.meetings[i].mask == mask) m = &warp.meetings[i];
+    if (!m) {
+        if (warp.used == 34) fail(UNSUPPORTED, "more than 34 different warp masks in one block", line);
+        m = &warp.meetings[warp.used++];
+        m->mask = mask, m->arrived = 0, m->turn = 0;
+    }
+    unsigned turn = m->turn & 1, wanted = 0;
+    m->slots[turn][own] = mine;
+    m->arrived |= 1u << own;
+    for (unsigned l = 0; l < 32; l++)
+        if ((mask >> l & 1) && first + l < size_of_block && fibres[first + l].state != DONE) wanted |= 1u << l;
+    if ((m->arrived & wanted) == wanted) {
+        m->present[turn] = m->arrived;
+        for (unsigned l = 0; l < 32; l++)
+            if ((m->arrived >> l & 1) && l != own) fibres[first + l].state = READY;
+        m->arrived = 0, m->turn++;
+    } else {
+        fibre->state = AT_WARP, fibre->line = line;
+        park();
+    }
+    *present = m->present[turn];
+    return m->slots[turn];
+}
+
+unsigned active_mask() {
+    asked_for_active_mask = true;
+    unsigned mask = 0, first = me()->linear / 32 * 32;
+    for (unsigned l = 0; l < 32; l++)
+        if (first + l < size_of_block && fibres[first + l].state != DONE) mask |= 1u << l;
+    return mask;
+}
+
+unsigned lane() { return me()->linear % 32; }
+void yield() { park(); }
+void* dynamic_shared() { return shared_memory; }
+uint64_t ticks() { return clock_ticks += 8; }
+
+}  // namespace semrep
+
+using namespace semrep;
+
+// Once in a process: where to report, and handlers on a stack of their own.
+extern "C" __attribute__((visibility("default"))) void semrep_begin(void* where) {
+    report = static_cast<Report*>(where);
+    stack_t alternative = {};
+    alternative.ss_size = 64 << 10;
+    alternative.ss_sp = malloc(alternative.ss_size);
+    sigaltstack(&alternative, nullptr);
+    struct sigaction action = {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(number, &action, nullptr);
+}
+
+// One launch. `dims` is grid then block; `shared` points at `bytes` of dynamic shared memory. Schedule 0 is in order, 1 reversed, others random.
+extern "C" __attribute__((visibility("default"))) void semrep_launch(
+    void (*kernel)(void**), void** args, const unsigned* dims, void* shared, unsigned long bytes, unsigned schedule, long launch) {
+    body = kernel, arguments = args;
+    grid_size = {dims[0], dims[1], dims[2]}, block_size = {dims[3], dims[4], dims[5]};
+    size_of_block = dims[3] * dims[4] * dims[5];
+    shared_memory = static_cast<char*>(shared), shared_size = bytes;
+    random_state = 0x9e3779b97f4a7c15ull * (schedule + 1);
+    report->launch = launch;
+    unsigned long blocks = (unsigned long)dims[0] * dims[1] * dims[2];
+    unsigned long step = 1, at = schedule == 1 ? blocks - 1 : 0;
+    if (schedule == 1) step = blocks - 1;
+    if (schedule >= 2 && blocks > 2) {  // a stride that is prime to the number of blocks visits each once
+        step = random64() % blocks | 1, at = random64() % blocks;
+        auto common = [](unsigned long a, unsigned long b) { while (b) { unsigned long c = a % b; a = b, b = c; } return a; };
+        while (common(step, blocks) != 1) step = (step + 1) % blocks ? (step + 1) % blocks : 1;
+    }
+    for (unsigned long b = 0; b < blocks; b++, at = (at + step) % blocks) {
+        block = {unsigned(at % dims[0]), unsigned(at / dims[0] % dims[1]), unsigned(at / dims[0] / dims[1])};
+        run_block(schedule);
+    }
+    self = nullptr;
+}

@@ -1,0 +1,36 @@
+// What the emulator's runtime offers to the header that candidates are compiled against (cuda.hpp).
+//
+// A block runs at a time, each of its threads on a fibre of its own. A barrier parks the fibre until the others are there; nothing is
+// preemptive, so a schedule (the order in which parked fibres go on) is chosen, not suffered, and can be fuzzed.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+struct uint3 { unsigned x, y, z; };
+
+namespace semrep {
+
+struct Thread {
+    uint3 index;
+    unsigned linear;
+};
+
+extern Thread* self;             // the thread that runs
+extern uint3 block, block_size, grid_size;
+
+enum Vote { NONE, COUNT, AND, OR };
+
+// Waits for every thread of the block that has not returned; the count of those whose predicate holds. `line` names the barrier.
+int block_barrier(int line, Vote vote = NONE, bool predicate = false);
+// Gives 8 bytes to the lanes of `mask` and waits for theirs: the slots of all 32 lanes, and which lanes took part.
+const uint64_t* warp_exchange(unsigned mask, uint64_t mine, unsigned* present, int line);
+unsigned active_mask();
+unsigned lane();
+void yield();                    // let others run: a failed compare-and-swap may be waiting for them
+void* dynamic_shared();
+uint64_t ticks();
+[[noreturn]] void fail(int status, const char* text, int line);
+
+enum Status { RUNNING = 0, FINISHED = 1, RACE = 2, UNSUPPORTED = 3, ASSERT = 4, FAULT = 5, LAUNCH = 6 };
+
+}  // namespace semrep

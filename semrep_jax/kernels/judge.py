@@ -1,0 +1,125 @@
+"""A candidate's verdict without a GPU: parsed, compiled by NVRTC, run on the CPU over shapes, seeds and schedules, compared.
+
+    with Judge() as judge:
+        verdict = judge.judge(task, text)
+
+What is right here is *emulated-correct*: a GPU may still disagree, and no time is measured. The oracle and its answers stay in this
+process; the contained one has inputs only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from semrep_jax.kernels import numerics
+from semrep_jax.kernels.candidate import Candidate, parse
+from semrep_jax.kernels.emulate import Emulator, Run, Unsupported
+from semrep_jax.kernels.expressions import ExpressionError, evaluate
+from semrep_jax.kernels.nvrtc import Compiler
+from semrep_jax.kernels.source import Refused
+from semrep_jax.kernels.spec import DTYPES, Axes, KernelTask, draw
+from semrep_jax.programs import Duplicate, Score, Status, Verdict
+
+SCHEDULES = (1, 2, 3)
+
+
+class Judge:
+    """Judges kernel candidates, `workers` at a time. `seed` decides the inputs and is not the policy's to know."""
+
+    def __init__(self, workers: int = 2, seed: int = 0):
+        self.seed = seed
+        self.compiler = Compiler(workers)
+        try:
+            self.emulator = Emulator(workers)
+        except Exception:
+            self.compiler.close()
+            raise
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="kernels")
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.threads.shutdown()
+        self.emulator.close()
+        self.compiler.close()
+
+    def judge_all(self, pairs: Sequence[tuple[KernelTask, str]]) -> list[Verdict]:
+        """One verdict for each (task, completion)."""
+        return list(self.threads.map(lambda pair: self.judge(*pair), pairs))
+
+    def judge(self, task: KernelTask, text: str) -> Verdict:
+        """The verdict on one completion. Its `preserve` score counts executions: shapes, then schedules."""
+        began = time.perf_counter()
+        checks = self._checks(task)
+        status, feedback, passed = self._judge(task, text, checks)
+        compiled = status not in (Status.FORMAT, Status.BANNED, Status.COMPILE)
+        score = Score(passed, len(checks))
+        return Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, seconds=time.perf_counter() - began)
+
+    def _checks(self, task: KernelTask) -> list[tuple[Axes, int, int]]:
+        """(axes, seed, schedule): every shape in order with a seed of its own, then the first under other schedules."""
+        shapes = (*task.small, *task.edge)
+        checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
+        return checks + [(shapes[0], self.seed + len(shapes) + i, schedule) for i, schedule in enumerate(SCHEDULES)]
+
+    def _judge(self, task: KernelTask, text: str, checks: list[tuple[Axes, int, int]]) -> tuple[Status, str, int]:
+        try:
+            candidate = parse(text, task)
+            inputs = [draw(task, axes, seed) for axes, seed, _ in checks]
+            runs = [_run(task, candidate, axes, given, schedule) for (axes, _, schedule), given in zip(checks, inputs, strict=True)]
+        except Refused as error:
+            return (Status.BANNED if error.banned else Status.FORMAT), str(error), 0
+        except ExpressionError as error:
+            return Status.LAUNCH, str(error), 0
+        compiled = self.compiler.compile(candidate)
+        if not compiled.ok:
+            return Status.COMPILE, "\n".join(compiled.complaints), 0
+        try:
+            ran = self.emulator.run(self.emulator.build(candidate), candidate, runs)
+        except Unsupported as error:
+            return Status.UNSUPPORTED, str(error), 0
+        passed = 0
+        for index, buffers in enumerate(ran.buffers):
+            if ran.mishap is not None and ran.mishap.run <= index:
+                break
+            wrong = _wrong(task, checks[index][0], inputs[index], buffers)
+            if wrong is not None:
+                status, why = wrong
+                if checks[index][2] and passed == len(checks) - len(SCHEDULES):
+                    status, why = (
+                        Status.RACE,
+                        f"right when threads and blocks run in order, wrong in another order (schedule {checks[index][2]}): {why}",
+                    )
+                return status, f"{why} (axes {dict(checks[index][0])})", passed
+            passed += 1
+        if ran.mishap is not None:
+            return Status(ran.mishap.kind), f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
+        return Status.OK, "", passed
+
+
+def _run(task: KernelTask, candidate: Candidate, axes: Axes, inputs: dict[str, np.ndarray], schedule: int) -> Run:
+    outputs = {a.name: (DTYPES[a.dtype], a.count(axes)) for a in task.outputs}
+    scratch = {n: (DTYPES[dtype], count) for n, (dtype, count) in candidate.buffers(task, axes).items()}
+    return Run(candidate.plan(task, axes), inputs | outputs | scratch, schedule)
+
+
+def _wrong(task: KernelTask, axes: Axes, inputs: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> tuple[Status, str] | None:
+    """What is wrong with the buffers after a run; None where nothing is."""
+    for name, before in inputs.items():
+        if before.tobytes() != after[name].tobytes():
+            return Status.MEMORY, f"it changed its input {name}"
+    wanted = task.oracle(inputs)
+    scales = task.scale(inputs, wanted)
+    length = float(evaluate(task.length, task.names(axes)))
+    for array, want, scale in zip(task.outputs, wanted, scales, strict=True):
+        size = array.size(axes)
+        got = after[array.name].reshape(size)
+        found = numerics.compare(array.name, array.dtype, got, np.broadcast_to(want, size), np.broadcast_to(scale, size), length)
+        if found is not None:
+            return Status.NUMERIC, found.text
+    return None

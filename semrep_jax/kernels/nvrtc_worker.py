@@ -1,0 +1,37 @@
+"""A process that compiles one program after another with NVRTC. Started by `nvrtc` by path; a line of JSON in, a line of JSON out."""
+
+import base64
+import json
+import resource
+import sys
+from typing import Any
+
+
+def compile_one(request: dict[str, Any]) -> dict[str, Any]:
+    """{"cubin", "names"} or {"log"}."""
+    from cuda.core import Program, ProgramOptions
+
+    options = ProgramOptions(
+        name="kernel.cu", std="c++17", arch=request["arch"], include_path=request["include"], ofast_compile=request["fast"], lineinfo=True,
+        no_display_error_number=True,
+    )  # fmt: skip
+    try:
+        made = Program(request["text"], "c++", options).compile("cubin", name_expressions=tuple(request["names"]))
+    except Exception as error:
+        return {"log": str(error)}
+    names = {k: v.decode() if isinstance(v, bytes) else v for k, v in made.symbol_mapping.items()}
+    return {"cubin": base64.b64encode(made.code).decode(), "names": names}
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+    import cuda.core  # noqa: F401  (now, so that the first request does not wait for it)
+
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(compile_one(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""CUDA kernels to be made faster."""

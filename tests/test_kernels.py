@@ -1,0 +1,172 @@
+"""Kernel candidates: what is refused, what is compiled, what the emulator finds, and that no task accepts a wrong answer."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semrep_jax.kernels.candidate import parse
+from semrep_jax.kernels.expressions import ExpressionError, evaluate
+from semrep_jax.kernels.judge import _wrong
+from semrep_jax.kernels.source import Refused
+from semrep_jax.kernels.spec import DTYPES, draw
+from semrep_jax.tasks.kernels.builtin import TASKS
+
+HERE = Path(__file__).parent
+FILES = sorted([*(HERE / "exploits").glob("*.cu"), *(HERE / "conformance").glob("*.cu")])
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator:
+    from semrep_jax.kernels.judge import Judge
+    from semrep_jax.kernels.nvrtc import CompilerError
+
+    try:
+        one = Judge()
+    except CompilerError as error:
+        pytest.skip(str(error))
+    with one:
+        yield one
+
+
+def candidate(path: Path) -> tuple[str, str, str]:
+    """Task, verdict and completion of a fixture."""
+    text = path.read_text()
+    said = {k: re.search(rf"^// {k}: (.*)$", text, re.MULTILINE)[1] for k in ("task", "verdict", "launch")}
+    return said["task"], said["verdict"], f"```cuda\n{text}```\n```json\n{said['launch']}\n```"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_each_fixture_gets_its_verdict(path, judge):
+    task, wanted, text = candidate(path)
+    verdict = judge.judge(TASKS[task], text)
+    assert verdict.status == wanted, verdict.feedback
+    assert (verdict.status == "ok") == (not verdict.feedback) and (verdict.status != "ok" or verdict.preserve.all)
+
+
+def test_every_c_src_is_right_under_every_schedule(judge):
+    verdicts = judge.judge_all([(task, task.source) for task in TASKS.values()])
+    assert {n: v.feedback for n, v in zip(TASKS, verdicts, strict=True) if v.status != "ok"} == {}
+
+
+def test_there_are_more_than_sixty_tasks_over_the_classes_of_levels_one_and_two():
+    assert len(TASKS) >= 60
+    families = {
+        "activation",
+        "elementwise",
+        "reduction",
+        "loss",
+        "softmax",
+        "norm",
+        "scan",
+        "move",
+        "pooling",
+        "convolution",
+        "product",
+        "attention",
+    }
+    assert {t.family for t in TASKS.values()} == families
+    assert len({t.sha256 for t in TASKS.values()}) == len(TASKS)
+
+
+def fakes(task, axes, inputs, seed) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Answers that a weak judge would let pass, and the right one."""
+    right = [np.broadcast_to(w, a.size(axes)).astype(DTYPES[a.dtype]) for w, a in zip(task.oracle(inputs), task.outputs, strict=True)]
+    yield "right", right
+    yield "zeros", [np.zeros_like(r) for r in right]
+    yield "ones", [np.ones_like(r) for r in right]
+    for array in task.inputs:
+        yield f"a copy of {array.name}", [np.resize(inputs[array.name].ravel(), r.shape).astype(r.dtype) for r in right]
+    other = task.oracle(draw(task, axes, seed + 5))
+    yield "another seed's", [np.broadcast_to(o, r.shape).astype(r.dtype) for o, r in zip(other, right, strict=True)]
+    cut = [r.copy() for r in right]
+    for r in cut:
+        r.reshape(-1)[-max(1, r.shape[-1] if r.ndim > 1 else 1) :] = 0
+    yield "the last row dropped", cut
+    half = {n: x if x.dtype.kind in "iu" else x.astype(np.float16) for n, x in inputs.items()}
+    with np.errstate(all="ignore"):
+        out = task.reference(np, **half)
+    yield "half precision", [np.broadcast_to(o, r.shape).astype(r.dtype) for o, r in zip((out,), right, strict=True)]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_discrimination_gate_rejects_every_fake_and_never_the_right_answer(name):
+    task, rejected, seen = TASKS[name], set(), set()
+    for seed, axes in enumerate((*task.small, *task.edge)):
+        inputs = draw(task, axes, seed)
+        for fake, outputs in fakes(task, axes, inputs, seed):
+            seen.add(fake)
+            if _wrong(task, axes, inputs, dict(inputs) | {a.name: o for a, o in zip(task.outputs, outputs, strict=True)}):
+                rejected.add(fake)
+    assert seen - rejected == {"right"}
+
+
+def test_the_reference_is_the_oracle_on_jax_too():
+    import jax.numpy as jnp
+
+    for task in TASKS.values():
+        axes = task.small[0]
+        inputs = draw(task, axes, 0)
+        with np.errstate(all="ignore"):
+            got = np.asarray(task.reference(jnp, **{n: jnp.asarray(x) for n, x in inputs.items()}))
+        np.testing.assert_allclose(got, task.oracle(inputs)[0], rtol=2e-3, atol=2e-4, err_msg=task.name)
+
+
+GOOD = '{"launch": [{"kernel": "k", "grid": [1], "block": [32], "args": ["x", "y", "i32:N"]}]}'
+CODE = "__global__ void k(const float* x, float* y, int n) { }"
+
+
+@pytest.mark.parametrize(
+    ("code", "launch", "says"),
+    [
+        (CODE, "nothing", "is not JSON"),
+        (CODE, '{"launch": []}', "at least one launch"),
+        (CODE, '{"launch": [{"kernel": "other", "grid": [1], "block": [1], "args": []}]}', "the CUDA block has k"),
+        (CODE, GOOD.replace('"i32:N"', '"z"'), "buffers are x, y"),
+        (CODE, GOOD.replace('"i32:N"', '"i32:Q"'), "'Q' is not known here"),
+        (CODE, GOOD.replace('"i32:N"', '"f32:N"'), 'write "i32:N"'),
+        (CODE, GOOD.replace(', "i32:N"', ""), "2 arguments and k (line 1) takes 3"),
+        (CODE, GOOD.replace("[32]", "[1, 2, 3, 4]"), "one to three expressions"),
+        (CODE.replace("const ", ""), GOOD, "declare it const float*"),
+        (CODE.replace("float*", "int*"), GOOD, "points at int and the buffer holds f32"),
+        (f"template <int T> {CODE}", GOOD, "write its arguments"),
+        (CODE, GOOD.replace('{"launch"', '{"scratch": {"x": "f32[N]"}, "launch"'), "a name of its own"),
+        ("int f();", GOOD, "no __global__ function"),
+        ("\n\n#include <cub/cub.cuh>\n" + CODE, GOOD, "line 3: #include <cub/cub.cuh> is not available"),
+    ],
+)
+def test_a_malformed_candidate_is_told_what_to_write(code, launch, says):
+    with pytest.raises(Refused, match=re.escape(says)):
+        parse(f"```cuda\n{code}\n```\n```json\n{launch}\n```", TASKS["relu"])
+
+
+def test_a_compilers_complaint_carries_the_writers_line(judge):
+    verdict = judge.judge(
+        TASKS["relu"], f"```cuda\n// a comment\n\n{CODE.replace('{ }', '{ y[0] = missing; }')}\n```\n```json\n{GOOD}\n```"
+    )
+    assert verdict.status == "compile" and verdict.feedback == 'line 3: identifier "missing" is undefined'
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os')", "N.real", "[1]", "9**9**9", "1 << 99", "'a'", "lambda: 1", "M", "1/0", "N if", "x" * 999]
+)
+def test_an_expression_is_arithmetic_and_nothing_else(text):
+    with pytest.raises(ExpressionError):
+        evaluate(text, {"N": 5})
+
+
+def test_expressions_have_the_values_of_arithmetic():
+    names = {"N": 1000, "M": 3}
+    wanted = {"ceil_div(N, 256) * M": 12, "next_pow2(N)": 1024, "min(N, 64) if M > 2 else 0": 64, "-N // 7": -143, "N / 8": 125.0}
+    assert {text: evaluate(text, names) for text in wanted} == wanted
+
+
+def test_the_rooms_of_kernels_do_not_import_jax():
+    code = "import sys, semrep_jax.kernels.judge, semrep_jax.tasks.kernels.builtin; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
