@@ -37,6 +37,7 @@ jobs
 
 commands of their own (--help says more)
   transform FILE --instruction "..." --config C [--tests T.py] [--in-place]
+  judge FILE --task NAME     is a CUDA kernel right? compiled by NVRTC, run on the CPU (needs the extra nvrtc, g++, and no GPU)
 
 examples
   python -m semrep_jax.main --config configs/quickstart.yaml
@@ -67,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["judge"]:
+        return _guarded(lambda: _judge(judge_parser().parse_args(arguments[1:])))
     if arguments[:1] == ["transform"]:
         return _guarded(lambda: _transform(transform_parser().parse_args(arguments[1:])))
     options = parser().parse_args(arguments)
@@ -185,6 +188,39 @@ def _transform(options: argparse.Namespace) -> int:
         transform.write(options.file, proposal)
         print(f"written to {options.file}")
     return 1 if failed else 0
+
+
+def judge_parser() -> argparse.ArgumentParser:
+    """The command line of `judge`."""
+    command = argparse.ArgumentParser(
+        prog="python -m semrep_jax.main judge",
+        description="Whether a CUDA kernel computes what a built-in task asks for: parsed, compiled by NVRTC, run on the CPU over shapes, "
+        "distributions and thread schedules, compared with a float64 oracle. What passes is right in emulation; nothing is timed.",
+        epilog="Exit code 0: right; 1: not; 2: a mistake in the input. Without FILE the task's own program is printed, to start from.",
+    )
+    command.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", help="CUDA with a line // launch: [...], or text with two fenced blocks"
+    )
+    command.add_argument("--task", required=True, metavar="NAME", help="e.g. softmax; a wrong name lists all")
+    return command
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from semrep_jax.kernels.candidate import from_file
+    from semrep_jax.kernels.judge import Judge
+    from semrep_jax.tasks.kernels import builtin
+
+    task = builtin.named(options.task)
+    if options.file is None:
+        print(task.source, end="")
+        return 0
+    text = from_file(options.file.read_text())
+    with Judge() as judge:
+        verdict = judge.judge(task, text)
+    print(f"{task.name}: {verdict.status}, {verdict.preserve.passed} of {verdict.preserve.total} executions right, {verdict.seconds:.1f} s")
+    if verdict.feedback:
+        print(verdict.feedback)
+    return 0 if verdict.correct else 1
 
 
 def _plan(config: Config, work: WorkDir) -> int:

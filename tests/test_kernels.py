@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semrep_jax.kernels.candidate import parse
+from semrep_jax import main
+from semrep_jax.kernels.candidate import from_file, parse
 from semrep_jax.kernels.expressions import ExpressionError, evaluate
 from semrep_jax.kernels.judge import _wrong
 from semrep_jax.kernels.source import Refused
@@ -38,8 +39,8 @@ def judge() -> Iterator:
 def candidate(path: Path) -> tuple[str, str, str]:
     """Task, verdict and completion of a fixture."""
     text = path.read_text()
-    said = {k: re.search(rf"^// {k}: (.*)$", text, re.MULTILINE)[1] for k in ("task", "verdict", "launch")}
-    return said["task"], said["verdict"], f"```cuda\n{text}```\n```json\n{said['launch']}\n```"
+    task, verdict = (re.search(rf"^// {k}: (.*)$", text, re.MULTILINE)[1] for k in ("task", "verdict"))
+    return task, verdict, from_file(text)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -170,3 +171,18 @@ def test_expressions_have_the_values_of_arithmetic():
 def test_the_rooms_of_kernels_do_not_import_jax():
     code = "import sys, semrep_jax.kernels.judge, semrep_jax.tasks.kernels.builtin; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_command_judges_a_persons_file(judge, tmp_path, capsys):
+    task, _, _ = candidate(HERE / "conformance" / "votes.cu")
+    assert main.main(["judge", str(HERE / "conformance" / "votes.cu"), "--task", task]) == 0
+    assert "row_argmax: ok" in capsys.readouterr().out
+    assert main.main(["judge", str(HERE / "exploits" / "guard_write.cu"), "--task", "relu"]) == 1
+    assert "memory" in capsys.readouterr().out
+    (tmp_path / "k.cu").write_text(CODE)
+    for arguments, says in (
+        (["judge", str(tmp_path / "k.cu"), "--task", "relu"], "no launch list"),
+        (["judge", str(tmp_path / "k.cu"), "--task", "relv"], "did you mean relu"),
+        (["judge", str(tmp_path / "none.cu"), "--task", "relu"], "none.cu"),
+    ):
+        assert main.main(arguments) == 2 and says in capsys.readouterr().err

@@ -109,6 +109,18 @@ def _started(launch: Launch, names: Mapping[str, int | float], where: str) -> St
     return Started(launch.kernel, (grid[0], grid[1], grid[2]), (block[0], block[1], block[2]), shared, args)
 
 
+def from_file(text: str) -> str:
+    """A completion out of a file: as it is where it has fenced blocks, else CUDA with its launch list in a `// launch: ...` line."""
+    launch = re.search(r"^//[ \t]*launch:(.*)$", text, re.MULTILINE)
+    if "```" in text:
+        return text
+    if launch is None:
+        raise Refused(
+            'the file has no launch list; put one into a line like // launch: [{"kernel": ..., "grid": ..., "block": ..., "args": ...}]'
+        )
+    return f"```cuda\n{text}\n```\n```json\n{launch[1].strip()}\n```\n"
+
+
 def parse(text: str, task: KernelTask) -> Candidate:
     """The candidate in a completion. Raises Refused with what is wrong and how to write it."""
     blocks = [(lang.lower(), body) for lang, body in _FENCE.findall(text)]

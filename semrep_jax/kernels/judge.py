@@ -24,14 +24,15 @@ from semrep_jax.kernels.source import Refused
 from semrep_jax.kernels.spec import DTYPES, Axes, KernelTask, draw
 from semrep_jax.programs import Duplicate, Score, Status, Verdict
 
-SCHEDULES = (1, 2, 3)
-
 
 class Judge:
-    """Judges kernel candidates, `workers` at a time. `seed` decides the inputs and is not the policy's to know."""
+    """Judges kernel candidates, `workers` at a time. `seed` decides the inputs and is not the policy's to know.
 
-    def __init__(self, workers: int = 2, seed: int = 0):
-        self.seed = seed
+    Each shape runs once with threads and blocks in order, the first one again under every one of `schedules`.
+    """
+
+    def __init__(self, workers: int = 2, seed: int = 0, schedules: Sequence[int] = (1, 2, 3)):
+        self.seed, self.schedules = seed, tuple(schedules)
         self.compiler = Compiler(workers)
         try:
             self.emulator = Emulator(workers)
@@ -65,7 +66,7 @@ class Judge:
         """(axes, seed, schedule): every shape in order with a seed of its own, then the first under other schedules."""
         shapes = (*task.small, *task.edge)
         checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
-        return checks + [(shapes[0], self.seed + len(shapes) + i, schedule) for i, schedule in enumerate(SCHEDULES)]
+        return checks + [(shapes[0], self.seed + len(shapes) + i, schedule) for i, schedule in enumerate(self.schedules)]
 
     def _judge(self, task: KernelTask, text: str, checks: list[tuple[Axes, int, int]]) -> tuple[Status, str, int]:
         try:
@@ -90,7 +91,7 @@ class Judge:
             wrong = _wrong(task, checks[index][0], inputs[index], buffers)
             if wrong is not None:
                 status, why = wrong
-                if checks[index][2] and passed == len(checks) - len(SCHEDULES):
+                if checks[index][2] and passed == len(task.small) + len(task.edge):
                     status, why = (
                         Status.RACE,
                         f"right when threads and blocks run in order, wrong in another order (schedule {checks[index][2]}): {why}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from semrep_jax.kernels.spec import Array, KernelTask, Values
+from semrep_jax.programs import TaskError
 from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, VECTOR, XM, YM, Form, X, naive
 
 
@@ -424,3 +426,11 @@ def _products() -> list[KernelTask]:
 TASKS: dict[str, KernelTask] = {
     t.name: t for group in (_unary, _elementwise, _reductions, _losses, _rowwise, _scans_and_moves, _windows, _products) for t in group()
 }
+
+
+def named(name: str) -> KernelTask:
+    """The task of this name. Raises TaskError with the nearest names, or all."""
+    if name not in TASKS:
+        near = get_close_matches(name, TASKS, 3)
+        raise TaskError(f"no kernel task {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(TASKS)}"))
+    return TASKS[name]
