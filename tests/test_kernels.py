@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,11 @@ import pytest
 from semrep_jax import main
 from semrep_jax.kernels.candidate import from_file, parse
 from semrep_jax.kernels.expressions import ExpressionError, evaluate
-from semrep_jax.kernels.judge import _wrong
+from semrep_jax.kernels.gate import RIGHT, accepted
 from semrep_jax.kernels.source import Refused
-from semrep_jax.kernels.spec import DTYPES, draw
+from semrep_jax.kernels.spec import Values, draw
 from semrep_jax.tasks.kernels.builtin import TASKS
+from semrep_jax.tasks.kernels.chains import chains, split_of
 
 HERE = Path(__file__).parent
 FILES = sorted([*(HERE / "exploits").glob("*.cu"), *(HERE / "conformance").glob("*.cu")])
@@ -76,36 +79,23 @@ def test_there_are_more_than_sixty_tasks_over_the_classes_of_levels_one_and_two(
     assert len({t.sha256 for t in TASKS.values()}) == len(TASKS)
 
 
-def fakes(task, axes, inputs, seed) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Answers that a weak judge would let pass, and the right one."""
-    right = [np.broadcast_to(w, a.size(axes)).astype(DTYPES[a.dtype]) for w, a in zip(task.oracle(inputs), task.outputs, strict=True)]
-    yield "right", right
-    yield "zeros", [np.zeros_like(r) for r in right]
-    yield "ones", [np.ones_like(r) for r in right]
-    for array in task.inputs:
-        yield f"a copy of {array.name}", [np.resize(inputs[array.name].ravel(), r.shape).astype(r.dtype) for r in right]
-    other = task.oracle(draw(task, axes, seed + 5))
-    yield "another seed's", [np.broadcast_to(o, r.shape).astype(r.dtype) for o, r in zip(other, right, strict=True)]
-    cut = [r.copy() for r in right]
-    for r in cut:
-        r.reshape(-1)[-max(1, r.shape[-1] if r.ndim > 1 else 1) :] = 0
-    yield "the last row dropped", cut
-    half = {n: x if x.dtype.kind in "iu" else x.astype(np.float16) for n, x in inputs.items()}
-    with np.errstate(all="ignore"):
-        out = task.reference(np, **half)
-    yield "half precision", [np.broadcast_to(o, r.shape).astype(r.dtype) for o, r in zip((out,), right, strict=True)]
-
-
 @pytest.mark.parametrize("name", TASKS)
 def test_the_discrimination_gate_rejects_every_fake_and_never_the_right_answer(name):
-    task, rejected, seen = TASKS[name], set(), set()
-    for seed, axes in enumerate((*task.small, *task.edge)):
-        inputs = draw(task, axes, seed)
-        for fake, outputs in fakes(task, axes, inputs, seed):
-            seen.add(fake)
-            if _wrong(task, axes, inputs, dict(inputs) | {a.name: o for a, o in zip(task.outputs, outputs, strict=True)}):
-                rejected.add(fake)
-    assert seen - rejected == {"right"}
+    assert accepted(TASKS[name]) == {RIGHT}
+
+
+def test_the_gate_names_what_a_weak_task_lets_pass():
+    weak = replace(TASKS["relu"], inputs=(replace(TASKS["relu"].inputs[0], values=Values.POSITIVE),))
+    assert accepted(weak) == {RIGHT, "a copy of x"}
+
+
+def test_chains_are_different_sound_repeatable_and_in_one_split(judge):
+    train, test = (list(islice(chains(split), 12)) for split in ("train", "test"))
+    names = [t.name for t in train + test]
+    assert len(set(names)) == 24 and [t.sha256 for t in train] == [t.sha256 for t in islice(chains("train"), 12)]
+    assert {split_of(t.name.removeprefix("chain_")) for t in test} == {"test"}
+    assert all(accepted(t) == {RIGHT} for t in train)
+    assert [v.feedback for v in judge.judge_all([(t, t.source) for t in train + test])] == [""] * 24
 
 
 def test_the_reference_is_the_oracle_on_jax_too():

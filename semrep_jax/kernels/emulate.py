@@ -1,8 +1,8 @@
 """CUDA programs on a CPU: built by g++ against our header, run on fibres in a contained process, their buffers handed back.
 
     with Emulator(workers=2) as emulator:
-        library = emulator.build(candidate)          # about 0.1 s
-        ran = emulator.run(library, [run, ...])      # milliseconds for thousands of threads
+        with emulator.built(candidate) as library:              # about 0.1 s
+            ran = emulator.run(library, candidate, [run, ...])  # milliseconds for thousands of threads
 
 Memory is hostile: outputs and scratch begin as 0xff bytes, 256 bytes of pattern lie before each buffer and an unreadable page behind it.
 A run has a schedule: 0 threads and blocks in order, 1 reversed, others random. What the header does not know is `Unsupported`.
@@ -11,7 +11,6 @@ References: study of CUDA on CPUs in this project's design; NVIDIA Warp issue 16
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import re
@@ -19,10 +18,10 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -80,7 +79,7 @@ class Emulator:
     """Builds and runs candidates; safe to call from several threads. Raises EmulatorError where g++ is missing."""
 
     def __init__(self, workers: int = 2, limits: Limits = LIMITS):
-        self.limits, self.lock = limits, Lock()
+        self.limits = limits
         self.compiler = shutil.which("g++")
         if self.compiler is None:
             raise EmulatorError("kernels are run on the CPU by way of g++, which is not here; install it (e.g. apt install g++)")
@@ -109,18 +108,18 @@ class Emulator:
         if done.returncode:
             raise EmulatorError(f"g++ can't build the emulator ({done.stderr.strip().splitlines()[0]}); it needs C++20 (g++ 10 or newer)")
 
-    def build(self, candidate: Candidate) -> Path:
-        """The shared object of a candidate that NVRTC has accepted. Raises Unsupported with the compiler's first complaint."""
+    @contextmanager
+    def built(self, candidate: Candidate) -> Iterator[Path]:
+        """The shared object of a candidate that NVRTC has accepted, for as long as it is used.
+
+        Raises Unsupported with the compiler's first complaint.
+        """
         entries = "\n".join(f"SEMREP_ENTRY({i}, {name})" for i, name in enumerate(candidate.kernels))
         text = f'#include "cuda.hpp"\nnamespace {{\n#line 1 "kernel.cu"\n{candidate.device.emulated}\n}}\n#line 1 "launch"\n{entries}\n'
-        path = self.directory / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
-        with self.lock:
-            if path.exists():
-                return path
+        library = self.directory / f"{os.urandom(12).hex()}.so"
         assert self.compiler is not None
-        building = path.with_suffix(f".{os.urandom(4).hex()}")
         limited = ["/bin/sh", "-c", _COMPILER_LIMITS, self.compiler]  # not preexec_fn: this process has threads
-        command = [*limited, *FLAGS, "-shared", "-x", "c++", "-", "-x", "none", "runtime.o", "-o", str(building)]
+        command = [*limited, *FLAGS, "-shared", "-x", "c++", "-", "-x", "none", "runtime.o", "-o", str(library)]
         try:
             done = subprocess.run(command, input=text, cwd=self.directory, capture_output=True, text=True, timeout=30)
         except subprocess.TimeoutExpired as error:
@@ -128,9 +127,11 @@ class Emulator:
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if "error" in line] or ["the C++ compiler ended without a word"]
             raise Unsupported(re.sub(r"^kernel\.cu:(\d+):\d+: ", r"line \1: ", errors[0]).replace(str(self.directory), "")[:300])
-        os.chmod(building, 0o755)
-        building.replace(path)
-        return path
+        try:
+            os.chmod(library, 0o755)
+            yield library
+        finally:
+            library.unlink()
 
     def run(self, library: Path, candidate: Candidate, runs: Sequence[Run]) -> Ran:
         """Execute `runs` one after the other in one contained process."""

@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from semrep_jax.kernels import numerics
 from semrep_jax.kernels.candidate import Candidate, parse
 from semrep_jax.kernels.emulate import Emulator, Run, Unsupported
-from semrep_jax.kernels.expressions import ExpressionError, evaluate
+from semrep_jax.kernels.expressions import ExpressionError
+from semrep_jax.kernels.gate import difference
 from semrep_jax.kernels.nvrtc import Compiler
 from semrep_jax.kernels.source import Refused
 from semrep_jax.kernels.spec import DTYPES, Axes, KernelTask, draw
@@ -81,7 +81,8 @@ class Judge:
         if not compiled.ok:
             return Status.COMPILE, "\n".join(compiled.complaints), 0
         try:
-            ran = self.emulator.run(self.emulator.build(candidate), candidate, runs)
+            with self.emulator.built(candidate) as library:
+                ran = self.emulator.run(library, candidate, runs)
         except Unsupported as error:
             return Status.UNSUPPORTED, str(error), 0
         passed = 0
@@ -114,13 +115,5 @@ def _wrong(task: KernelTask, axes: Axes, inputs: dict[str, np.ndarray], after: d
     for name, before in inputs.items():
         if before.tobytes() != after[name].tobytes():
             return Status.MEMORY, f"it changed its input {name}"
-    wanted = task.oracle(inputs)
-    scales = task.scale(inputs, wanted)
-    length = float(evaluate(task.length, task.names(axes)))
-    for array, want, scale in zip(task.outputs, wanted, scales, strict=True):
-        size = array.size(axes)
-        got = after[array.name].reshape(size)
-        found = numerics.compare(array.name, array.dtype, got, np.broadcast_to(want, size), np.broadcast_to(scale, size), length)
-        if found is not None:
-            return Status.NUMERIC, found.text
-    return None
+    found = difference(task, axes, inputs, after)
+    return None if found is None else (Status.NUMERIC, found.text)
