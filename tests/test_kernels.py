@@ -176,3 +176,26 @@ def test_the_command_judges_a_persons_file(judge, tmp_path, capsys):
         (["judge", str(tmp_path / "none.cu"), "--task", "relu"], "none.cu"),
     ):
         assert main.main(arguments) == 2 and says in capsys.readouterr().err
+
+
+def test_answers_in_the_style_of_load_inline_are_converted_and_what_is_not_read_is_named(judge):
+    python, cpp = (HERE / "conformance" / n for n in ("load_inline_relu.py.txt", "load_inline_matmul.cpp"))
+    relu, matmul = python.read_text(), f"```cpp\n{cpp.read_text()}```"
+    pairs = [(TASKS["relu"], relu), (TASKS["matmul"], matmul)]
+    assert [(v.status, v.feedback) for v in judge.judge_all(pairs)] == [("ok", "")] * 2
+    for old, new, says in (
+        ("const int block_size = 256;", "int block_size = pick();", "line 13: this host code can't be converted: 'pick()'"),
+        ("block_size>>>", "block_size, 0, stream>>>", "'stream'"),
+        ("return out;", "return x;", "the one output tensor that it made"),
+        ("(torch::Tensor x) {", "(torch::Tensor x, int n) {", "the task's inputs as tensors: x"),
+    ):
+        assert old in relu
+        with pytest.raises(Refused, match=re.escape(says)):
+            parse(relu.replace(old, new), TASKS["relu"])
+
+
+def test_a_converted_answer_that_stops_zeroing_its_output_is_wrong(judge):
+    text = (HERE / "conformance" / "load_inline_matmul.cpp").read_text()
+    adds = text.replace("C[row * N + col] = s;", "C[row * N + col] += s;")
+    assert judge.judge(TASKS["matmul"], f"```cpp\n{adds}```").status == "ok"
+    assert judge.judge(TASKS["matmul"], f"```cpp\n{adds.replace('zeros', 'empty')}```").status == "numeric"

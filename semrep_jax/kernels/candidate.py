@@ -9,7 +9,8 @@
     ```
 
 An argument is the name of an input, an output or a scratch buffer, or `type:expression` for a scalar. The harness allocates, launches and
-times; a candidate owns no host code. A list of launches alone is taken too.
+times; a candidate owns no host code. A list of launches alone is taken too, and an answer in the style of `load_inline` whose host
+function is simple enough to be read (`inline`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from semrep_jax.kernels import inline
 from semrep_jax.kernels.expressions import ExpressionError, evaluate, integer
+from semrep_jax.kernels.launches import Launch, Scratch, Started
 from semrep_jax.kernels.source import Device, Kernel, Parameter, Refused, clean
 from semrep_jax.kernels.spec import DTYPES, Array, Axes, KernelTask
 
@@ -38,36 +41,6 @@ _OF_TYPE = {c: dtype for dtype, names in _SCALARS.items() for c in names}
 _VECTORS = {"f32": r"float[1-4]", "i32": r"int[1-4]", "u32": r"uint[1-4]", "f64": r"double[1-4]", "f16": r"(__)?half2", "u8": r"uchar[1-4]",
             "bf16": r"(__)?nv_bfloat162", "i64": r"longlong[1-4]", "u64": r"ulonglong[1-4]"}  # fmt: skip
 _RAW = ("void", "char", "unsigned char", "uint8_t", "int4", "uint4", "float4")  # bytes, or a wide load of any type
-
-
-@dataclass(frozen=True)
-class Launch:
-    """One launch of the list, as written: expressions still."""
-
-    kernel: str
-    grid: tuple[str | int, ...]
-    block: tuple[str | int, ...]
-    shared: str | int
-    args: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """A buffer of the candidate's own: element type and length."""
-
-    dtype: str
-    length: str
-
-
-@dataclass(frozen=True)
-class Started:
-    """A launch at given axes. An argument is a buffer's name, or (type, value)."""
-
-    kernel: str
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared: int
-    args: tuple[str | tuple[str, int | float], ...]
 
 
 @dataclass(frozen=True)
@@ -110,9 +83,9 @@ def _started(launch: Launch, names: Mapping[str, int | float], where: str) -> St
 
 
 def from_file(text: str) -> str:
-    """A completion out of a file: as it is where it has fenced blocks, else CUDA with its launch list in a `// launch: ...` line."""
+    """A completion out of a file: as it is where it has fenced blocks or launches kernels, else CUDA with a `// launch: ...` line."""
     launch = re.search(r"^//[ \t]*launch:(.*)$", text, re.MULTILINE)
-    if "```" in text:
+    if "```" in text or (launch is None and "<<<" in text):
         return text
     if launch is None:
         raise Refused(
@@ -129,6 +102,9 @@ def parse(text: str, task: KernelTask) -> Candidate:
     if len(code) == 1 and len(lists) == 1:
         device = clean(code[0])
         launches, scratch = _read(lists[0], task)
+    elif not lists and (host := inline.code_of(code[0] if len(code) == 1 else text)) is not None:
+        device, launches, scratch = inline.convert(host, task)
+        launches = tuple(_typed(launch, device) for launch in launches)
     else:
         raise Refused(
             f"write exactly one ```cuda block and one ```json launch block; found {len(code)} and {len(lists)}. The launch block looks "
@@ -137,6 +113,14 @@ def parse(text: str, task: KernelTask) -> Candidate:
     for index, launch in enumerate(launches):
         _check(launch, device, task, scratch, f"launch {index + 1}")
     return Candidate(device, launches, scratch)
+
+
+def _typed(launch: Launch, device: Device) -> Launch:
+    """A converted launch with its scalars' types, which are its kernel's."""
+    kernel = device.kernels.get(launch.kernel.partition("<")[0].strip())
+    types = [_OF_TYPE.get(p.type, "i32") for p in kernel.parameters] if kernel is not None else []
+    args = (f"{types[i] if i < len(types) else 'i32'}:{a[2:]}" if a.startswith("?:") else a for i, a in enumerate(launch.args))
+    return replace(launch, args=tuple(args))
 
 
 def _read(text: str, task: KernelTask) -> tuple[tuple[Launch, ...], dict[str, Scratch]]:

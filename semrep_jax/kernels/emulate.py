@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semrep_jax.kernels.candidate import Candidate, Started
+from semrep_jax.kernels.candidate import Candidate
+from semrep_jax.kernels.launches import Started
 from semrep_jax.kernels.spec import DTYPES
 from semrep_jax.programs import SemRepError
 from semrep_jax.sandbox.pool import Limits, Pool
@@ -33,7 +34,7 @@ from semrep_jax.sandbox.pool import Limits, Pool
 PAGE = mmap.PAGESIZE
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-strict-aliasing", "-w")
-MARGIN, PATTERN = 256, 0xA5
+MARGIN, PATTERN, MOST_MEMORY = 256, 0xA5, 512 << 20
 _COMPILER_LIMITS = 'ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 _REPORT = struct.Struct("=4q3q3q240s")
 _DONE_AT = 1024
@@ -178,6 +179,8 @@ def _laid_out(candidate: Candidate, runs: Sequence[Run]) -> tuple[bytearray, lis
             launches.append([candidate.kernels.index(launch.kernel), [*launch.grid, *launch.block], shared, launch.shared, args])
         plans.append({"guards": guards, "launches": launches, "schedule": run.schedule})
         places.append(lies)
+        if at > MOST_MEMORY:
+            raise Unsupported(f"its buffers take more than {MOST_MEMORY >> 20} MiB over all executions; declare less scratch")
     memory = bytearray(at)
     whole = np.frombuffer(memory, np.uint8)
     for run, lies in zip(runs, places, strict=True):

@@ -146,10 +146,6 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_cuda.language()))
 
 
-def _text(node: Node | None) -> str:
-    return node.text.decode() if node is not None and node.text is not None else ""
-
-
 def _kernels(node: Node, template: tuple[str, ...] = ()) -> list[Kernel]:
     found: list[Kernel] = []
     for child in node.children:
@@ -164,7 +160,7 @@ def _kernels(node: Node, template: tuple[str, ...] = ()) -> list[Kernel]:
 
 def _template_names(declaration: Node) -> list[str]:
     (parameters,) = [c for c in declaration.children if c.type == "template_parameter_list"][:1] or [declaration]
-    return [_text(c).split("=")[0].split()[-1] for c in parameters.named_children]
+    return [node_text(c).split("=")[0].split()[-1] for c in parameters.named_children]
 
 
 def _kernel(definition: Node, template: tuple[str, ...]) -> Kernel:
@@ -176,7 +172,37 @@ def _kernel(definition: Node, template: tuple[str, ...]) -> Kernel:
     parameters = declarator.child_by_field_name("parameters")
     wanted = ("parameter_declaration", "optional_parameter_declaration")
     read = [_parameter(p) for p in (parameters.named_children if parameters else []) if p.type in wanted]
-    return Kernel(_text(declarator.child_by_field_name("declarator")), template, tuple(read), definition.start_point[0] + 1)
+    return Kernel(node_text(declarator.child_by_field_name("declarator")), template, tuple(read), definition.start_point[0] + 1)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a text: `device` where it is marked for the GPU."""
+
+    node: Node
+    device: bool
+
+
+def functions(code: str) -> list[Function]:
+    """The function definitions at the top of a text."""
+    found = []
+    for node in _parser().parse(_ALIGN.sub(lambda m: " " * len(m[0]), code).encode()).root_node.children:
+        inner = [c for c in node.children if c.type == "function_definition"] if node.type == "template_declaration" else [node]
+        for definition in inner:
+            if definition.type == "function_definition":
+                found.append(Function(definition, any(c.type in ("__global__", "__device__") for c in definition.children)))
+    return found
+
+
+def blank(code: str, node: Node) -> str:
+    """The text with a node's characters made blank, newlines kept."""
+    raw = code.encode()
+    return (raw[: node.start_byte] + re.sub(rb"[^\n]", b" ", raw[node.start_byte : node.end_byte]) + raw[node.end_byte :]).decode()
+
+
+def node_text(node: Node | None) -> str:
+    """A node's text; nothing for none."""
+    return node.text.decode() if node is not None and node.text is not None else ""
 
 
 def _parameter(node: Node) -> Parameter:
@@ -187,5 +213,5 @@ def _parameter(node: Node) -> Parameter:
         inner = declarator.child_by_field_name("declarator")
         declarator = inner if inner is not None else declarator.named_children[-1] if declarator.named_children else None
     before = [c for c in node.children if c.type == "type_qualifier"]
-    const = any(_text(c) == "const" for c in before)
-    return Parameter(_text(declarator), " ".join(_text(node.child_by_field_name("type")).split()), pointer, const)
+    const = any(node_text(c) == "const" for c in before)
+    return Parameter(node_text(declarator), " ".join(node_text(node.child_by_field_name("type")).split()), pointer, const)
