@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -139,10 +140,34 @@ def project(x: jax.Array, w: Mapping[str, Any], names: tuple[str, ...], adapter:
 
 def _project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
     inputs = PROJECTIONS[name]
-    y = jnp.tensordot(x, w[name], axes=inputs)
+    y = contract(x, w[name], inputs)
     if adapter is not None and name + A in w:
-        y += adapter.scale * jnp.tensordot(jnp.tensordot(x, w[name + A], axes=inputs), w[name + B], axes=1)
+        y += adapter.scale * contract(contract(x, w[name + A], inputs), w[name + B], 1)
     return y
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def contract(x: jax.Array, w: jax.Array, inputs: int) -> jax.Array:
+    """x [..., in...] w [in..., out...] over the last `inputs` axes of x.
+
+    `jnp.tensordot` but for its gradient: JAX's own makes the weight's as [out..., in...] and turns it, for which XLA on a CPU
+    writes every activation out a second time with its axes swapped (a tenth of an update).
+    """
+    return jnp.tensordot(x, w, axes=inputs)
+
+
+def _contract_forward(x: jax.Array, w: jax.Array, inputs: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return jnp.tensordot(x, w, axes=inputs), (x, w)
+
+
+def _contract_backward(inputs: int, kept: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, w = kept
+    rows, outs = tuple(range(x.ndim - inputs)), w.ndim - inputs
+    of_x = ((tuple(range(dy.ndim - outs, dy.ndim)), tuple(range(inputs, w.ndim))), ((), ()))
+    return jax.lax.dot_general(dy, w, of_x), jax.lax.dot_general(x, dy, ((rows, rows), ((), ())))
+
+
+contract.defvjp(_contract_forward, _contract_backward)
 
 
 def merge(w: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:

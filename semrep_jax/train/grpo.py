@@ -56,7 +56,7 @@ def score(model: Model, params: Any, batch: dict[str, jax.Array], temperature: f
     """The trainer's log p and entropy [B, G, T] of every completion token."""
     bound = model.bind(params)
     hidden = (bound.shared if layout is Layout.SHARED else partial(_repeated, bound))(batch["prompt"], batch["length"], batch["completion"])
-    return token_logprobs(hidden, bound.head(), batch["completion"], temperature)
+    return token_logprobs(hidden, bound.head(), batch["completion"], temperature, bound.chunk)
 
 
 def _repeated(bound: Decoder, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:

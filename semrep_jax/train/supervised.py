@@ -81,7 +81,7 @@ def _update(model: Model, optimiser: Any) -> Any:
         hidden = bound.hidden(batch["tokens"], batch["positions"], batch["segments"])
         target, inside = batch["tokens"][:, 1:], batch["segments"][:, 1:] == batch["segments"][:, :-1]
         weight = jnp.where(inside, batch["weight"][:, 1:], 0.0)
-        logp, _ = token_logprobs(hidden[:, :-1], bound.head(), target)
+        logp, _ = token_logprobs(hidden[:, :-1], bound.head(), target, chunk=bound.chunk)
         total = jnp.maximum(weight.sum(), 1.0)
         return -jnp.sum(logp * weight, where=weight > 0) / total, total
 
