@@ -174,6 +174,7 @@ class DistributedConfig(_Section):
 class TasksConfig(_Section):
     """The training tasks."""
 
+    source: Literal["generated", "kernels"] = Field("generated", description="Python functions, or CUDA kernels to be made faster.")
     train_size: int = Field(256, ge=1, description="Tasks drawn for each stage; passed over in shuffled epochs.")
     families: list[str] | None = Field(None, description="Families to train on; null takes all that are not held out.")
     kinds: list[str] | None = Field(None, description="Kinds of edit to train on; null takes all that are not held out.")
@@ -211,6 +212,7 @@ class RewardConfig(_Section):
     a2: float = Field(0.1, ge=0, description="R_inst: C_tgt compiles.")
     b2: float = Field(0.3, ge=0, description="R_inst: C_tgt passes all of U_sem.")
     c2: float = Field(0.6, ge=0, description="R_inst: C_tgt passes all of U_edit.")
+    d2: float = Field(0.5, ge=0, description="R_inst: speed-up of a correct kernel, full at 16 times; nothing where no GPU measured it.")
     duplicate: DuplicateRule = Field(DuplicateRule.CANONICAL, description="Repetitions of C_src that earn nothing in stage 1.")
     novelty: float = Field(0.0, ge=0, description="Weight of the tree-edit distance to C_src and to the group's other correct members.")
 
@@ -266,10 +268,12 @@ class SandboxConfig(_Section):
 class EvaluateConfig(_Section):
     """Held-out suites and how often each task is sampled."""
 
-    suites: list[Literal["correctness", "new_families", "new_kinds", "robustness", "humaneval"]] = Field(
+    suites: list[Literal["correctness", "new_families", "new_kinds", "robustness", "humaneval", "kernels", "kernelbench"]] = Field(
         ["correctness", "new_families", "new_kinds", "robustness"], min_length=1, description="What is measured."
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
+    kernelbench: str | None = Field(None, description="A checkout of KernelBench, for the suite kernelbench; its files are executed.")
+    levels: list[Literal[1, 2]] = Field([1, 2], min_length=1, description="KernelBench's levels in the suite.")
     samples: int = Field(2, ge=1, description="Completions of each task, at T=1 and at T=2 alike.")
     temperature: float = Field(0.6, gt=0, description="Sampling temperature of evaluation.")
     batch: int = Field(48, ge=1, description="Prompts decoded together.")
@@ -319,6 +323,8 @@ class Config(_Section):
             raise ValueError(f"remote.url: {self.remote.url} can only be evaluated, not trained; use job evaluate or set it to null")
         if self.model.lora.quantise is not Quantise.NONE and not self.model.lora.rank:
             raise ValueError("model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank")
+        if "kernelbench" in self.evaluate.suites and not self.evaluate.kernelbench:
+            raise ValueError("evaluate.kernelbench: null, and evaluate.suites asks for kernelbench; set it to a checkout of KernelBench")
         if self.distributed.process >= self.distributed.processes:
             raise ValueError(
                 f"distributed.process: {self.distributed.process} is not one of {self.distributed.processes}; they count from 0"

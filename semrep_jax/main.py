@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,8 @@ def _measured(config: Config, work: WorkDir, sandbox: Sandbox, stop: Stop) -> li
     from semrep_jax.evaluate import jobs
     from semrep_jax.verify import Verifier
 
-    result = jobs.run(config, work, Verifier(sandbox, stop.peers), stop)
+    with closing(Verifier(sandbox, stop.peers, config.seed)) as verifier:
+        result = jobs.run(config, work, verifier, stop)
     if not stop.peers.leader:
         return []
     path = report.write(work)
@@ -208,9 +209,9 @@ def judge_parser() -> argparse.ArgumentParser:
 def _judge(options: argparse.Namespace) -> int:
     from semrep_jax.kernels.candidate import from_file
     from semrep_jax.kernels.judge import Judge
-    from semrep_jax.tasks.kernels import builtin
+    from semrep_jax.tasks.kernels import catalogue
 
-    task = builtin.named(options.task)
+    task = catalogue.find(options.task)
     if options.file is None:
         print(task.source, end="")
         return 0

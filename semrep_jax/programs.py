@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from semrep_jax import forms
+from semrep_jax.forms import cuda, python
 
 
 class SemRepError(Exception):
@@ -32,6 +32,7 @@ class Language(StrEnum):
     """A programming language a policy can transform."""
 
     PYTHON = "python"
+    CUDA = "cuda"
 
 
 class Objective(StrEnum):
@@ -41,9 +42,12 @@ class Objective(StrEnum):
     SPEED = "speed"
 
 
+_FORMS = {Language.PYTHON: python, Language.CUDA: cuda}
+
+
 @dataclass(frozen=True)
 class Program:
-    """A text in a language. `canonical` is None where the text does not parse."""
+    """A text in a language; of CUDA, device code and launch list in two fenced blocks. `canonical` is None where it does not parse."""
 
     language: Language
     source: str
@@ -56,7 +60,13 @@ class Program:
     @cached_property
     def canonical(self) -> str | None:
         """The form with comments, layout, local names and spelling of constants removed; None if it does not parse."""
-        return forms.canonical(self.source)
+        return _FORMS[self.language].canonical(self.source)
+
+    def distance(self, other: Program) -> float:
+        """How far the canonical forms are from each other, in [0, 1]; 1 where one of them does not parse."""
+        if self.canonical is None or other.canonical is None:
+            return 1.0
+        return _FORMS[self.language].distance(self.canonical, other.canonical)
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,8 @@ class Task:
     """C_src with what must hold after its transformation.
 
     `preserve` is U_sem (what C_src passes, to be kept), `edit` is U_edit (what C_src fails, to be satisfied; empty for a
-    pure rewriting task), `instruction` is I. `solution` is a known C_tgt where one exists: supervision and upper bound,
-    never shown to a policy under evaluation.
+    pure rewriting task), `instruction` is I. `kernel` is a kernel's specification (`kernels.spec.KernelTask`), which its tests are
+    drawn from. `solution` is a known C_tgt where one exists: supervision and upper bound, never shown to a policy under evaluation.
     """
 
     id: str
@@ -111,11 +121,13 @@ class Task:
     split: str = "train"
     tags: dict[str, str] = field(default_factory=dict)
     solution: Program | None = None
+    kernel: Any = field(default=None, compare=False, repr=False)
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of everything that decides a verdict: source, instruction and both test sets."""
         content = [self.source.sha256, self.instruction, asdict(self.preserve), asdict(self.edit), self.objective]
+        content += [] if self.kernel is None else [self.kernel.sha256]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -152,6 +164,7 @@ class Status(StrEnum):
     RACE = "race"
     NONDETERMINISTIC = "nondeterministic"
     NUMERIC = "numeric"
+    HACK_SUSPECT = "hack_suspect"
     UNSUPPORTED = "unsupported"
 
 
@@ -183,7 +196,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Raw facts about one program on one task; no reward. `seconds` is wall time in the sandbox (s)."""
+    """Raw facts about one program on one task; no reward. `seconds` is wall time in the sandbox (s).
+
+    `published` is what the task's own authors would have said of the same outputs, where they have a rule of their own.
+    """
 
     status: Status
     compiled: bool
@@ -193,6 +209,7 @@ class Verdict:
     speedup: float | None = None
     feedback: str = ""
     seconds: float = 0.0
+    published: bool | None = None
 
     @property
     def equivalent(self) -> bool:

@@ -23,12 +23,25 @@ from semrep_jax.workdir import WorkDir
 
 COLOURS = {"base": "#888888", "semrep": "#1f6fb2", "finetune": "#d1682b"}
 LABELS = {"base": "base", "semrep": "SemRep", "finetune": "fine-tuning only"}
-QUALITY = ("correctness", "new_families", "new_kinds", "robustness", "robust_pass", "consistency", "humaneval")
+QUALITY = (
+    "correctness",
+    "new_families",
+    "new_kinds",
+    "robustness",
+    "robust_pass",
+    "consistency",
+    "humaneval",
+    "kernels",
+    "kernelbench",
+    "published",
+)
 TITLES = {
     "correctness": "correctness", "new_families": "generalisation: new families", "new_kinds": "generalisation: new kinds of edit",
     "robustness": "perturbed C_src", "robust_pass": "robustness: right on both", "consistency": "robustness: same verdict",
-    "humaneval": "HumanEval, seeded bugs",
+    "humaneval": "HumanEval, seeded bugs", "kernels": "CUDA kernels, right in emulation",
+    "kernelbench": "KernelBench, small, right in emulation", "published": "the same, by KernelBench's tolerance",
 }  # fmt: skip
+EMULATED = "Kernels were run on the CPU: right means right in emulation. No GPU timed them, so speed earned nothing."
 COSTS = (("train_steps", "steps"), ("train_tokens", "tokens"), ("train_rollouts", "rollouts"), ("train_seconds", "seconds"))
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2rem auto;padding:0 1rem;color:#1c2430}
@@ -44,7 +57,8 @@ pre{background:#f6f8fa;padding:.6rem;white-space:pre-wrap;font-size:13px;margin:
 def terminal_tables(results: dict[str, Any]) -> list[Table]:
     """The comparison as tables for the terminal."""
     arms = results["arms"]
-    quality = Table(title="share of samples correct, mean [95 % interval over tasks]")
+    emulated = EMULATED if _kernels(results) else None
+    quality = Table(title="share of samples correct, mean [95 % interval over tasks]", caption=emulated)
     quality.add_column("metric")
     for arm in arms:
         quality.add_column(LABELS.get(arm, arm), justify="right")
@@ -63,6 +77,10 @@ def terminal_tables(results: dict[str, Any]) -> list[Table]:
         sampled = [sum(v["value"] for k, v in values.items() if k.endswith(f"_tokens/T{t}")) for t in (1, 2)]
         cost.add_row(LABELS.get(arm, arm), *[f"{values[k]['value']:,.0f}" for k, _ in COSTS], *[f"{s:,.0f}" for s in sampled])
     return [quality, cost]
+
+
+def _kernels(results: dict[str, Any]) -> bool:
+    return not {"kernels", "kernelbench"}.isdisjoint(results["suites"])
 
 
 def _quality_rows(arms: dict[str, Any]) -> list[str]:
@@ -91,7 +109,7 @@ def write(work: WorkDir) -> Path:
         f"<p><small>seed {results['seed']}, config {results['config_sha256'][:12]}, {results['seconds']:.0f} s</small></p>",
         f"<p class=verdict>{html.escape(results['verdict'])}</p>",
         f"<h2>Training, on one budget axis</h2><img alt='training curves' src='{_plot(curves)}'>" if curves else "",
-        "<h2>Held-out tasks</h2>", _quality_table(results),
+        "<h2>Held-out tasks</h2>", _quality_table(results), f"<p>{EMULATED}</p>" if _kernels(results) else "",
         "<p><small>Mean over tasks of the share of samples that are correct, with a 95 % bootstrap interval over tasks. T=1 writes the "
         "edit directly, T=2 writes a rewrite first; both end with the same number of samples. Green or red: the paired difference's "
         "interval leaves out zero.</small></p>",
@@ -202,7 +220,8 @@ def _cost_table(results: dict[str, Any]) -> str:
 
 def _programs(directory: Path) -> str:
     blocks = []
-    for path in sorted(directory.glob("*-correctness-T2.json"), reverse=True):
+    shown = [*directory.glob("*-correctness-T2.json")] or [*directory.glob("*-T2.json")]
+    for path in sorted(shown, reverse=True):
         arm = path.name.split("-")[0]
         for example in json.loads(path.read_text())["examples"][:3]:
             rewrite = example["rewrite"] or "(no rewrite was accepted: C_src stood in)"

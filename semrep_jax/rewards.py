@@ -2,6 +2,7 @@
 
 R_sem  = a1 [C_rep compiles] + b1 [C_rep ≡ C_src on U_sem], 0 for a duplicate of C_src        (stage 1)
 R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit]              (stage 2)
+       + d2 log2(speed-up) / 4, between 0 and d2, for a correct program of a speed task whose time was measured
 
 Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and a
 correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
@@ -9,9 +10,9 @@ correct rewrite earns up to `novelty` more by its tree-edit distance to C_src an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from semrep_jax import forms
 from semrep_jax.config import DuplicateRule, RewardConfig
 from semrep_jax.programs import Duplicate, Program, Verdict
 
@@ -37,18 +38,21 @@ def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
     """R_inst of the paper. A program that does not compile passes nothing."""
     if not verdict.compiled:
         return 0.0
-    return weights.a2 + weights.b2 * verdict.preserve.all + weights.c2 * verdict.edit.all
+    reward = weights.a2 + weights.b2 * verdict.preserve.all + weights.c2 * verdict.edit.all
+    if verdict.correct and verdict.speedup is not None:
+        reward += weights.d2 * min(max(math.log2(verdict.speedup) / 4, 0.0), 1.0)
+    return reward
 
 
 def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
     """In [0, 1] for each member of a group: 0 where it is not correct, else the mean of two tree-edit distances, to C_src and
     to the nearest other correct member (1 where there is none)."""
-    texts = [p.canonical if ok and isinstance(p, Program) else None for p, ok in zip(programs, correct, strict=True)]
+    good = [p if ok and isinstance(p, Program) and p.canonical is not None else None for p, ok in zip(programs, correct, strict=True)]
     values = []
-    for i, text in enumerate(texts):
-        if text is None or source.canonical is None:
+    for i, program in enumerate(good):
+        if program is None or source.canonical is None:
             values.append(0.0)
             continue
-        others = [forms.distance(text, other) for j, other in enumerate(texts) if other is not None and j != i]
-        values.append(0.5 * forms.distance(text, source.canonical) + 0.5 * min(others, default=1.0))
+        others = [program.distance(other) for j, other in enumerate(good) if other is not None and j != i]
+        values.append(0.5 * program.distance(source) + 0.5 * min(others, default=1.0))
     return values

@@ -58,11 +58,12 @@ def propose(path: Path, instruction: str, tests: Path | None, policy: Policy, co
     text = None if tests is None else usertests.read(tests)
     before = () if text is None else tuple(usertests.run(source, path.stem, text, sandbox))
     key, setting = jax.random.key(config.seed), config.evaluate
-    (completions,) = policy.sample([prompts.transform(source, instruction)], setting.samples, setting.temperature, key)
+    asked = prompts.transform(Program(Language.PYTHON, source), instruction)
+    (completions,) = policy.sample([asked], setting.samples, setting.temperature, key)
     found: dict[str, Program] = {}
     votes, rejected = Counter[str](), Counter[str]()
     for completion in completions:
-        program, why = prompts.extract(completion.text)
+        program, why = prompts.extract(completion.text, Language.PYTHON)
         if program is None:
             rejected[completion.finish.value if completion.finish != "stop" and not completion.text else why] += 1
             continue

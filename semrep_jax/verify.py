@@ -4,7 +4,8 @@
         verdicts = verifier.verify(task, programs)
 
 The sandbox observes, this module judges: it alone holds the expected outcomes, and compares them in wire form. Verdicts
-are cached by task and exact text; one verdict is a few milliseconds.
+are cached by task and exact text; one verdict is a few milliseconds. CUDA goes to the kernels' judge, which starts with the first
+kernel that comes and takes about 0.2 s for each.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+from semrep_jax.kernels.judge import Judge
 from semrep_jax.peers import ALONE, Peers
-from semrep_jax.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.sandbox.pool import Observation, Sandbox
 from semrep_jax.sandbox.wire import decode, same
 
@@ -23,19 +25,35 @@ CACHE = 50_000
 
 
 class Verifier:
-    """Judges Python programs; each process of a run its share. Owns the sandbox it is given."""
+    """Judges programs; each process of a run its share. Owns the sandbox it is given. `seed` decides what kernels are tried on."""
 
-    def __init__(self, sandbox: Sandbox, peers: Peers = ALONE):
-        self.sandbox, self.peers = sandbox, peers
+    def __init__(self, sandbox: Sandbox, peers: Peers = ALONE, seed: int = 0):
+        self.sandbox, self.peers, self.seed = sandbox, peers, seed
+        self._kernels: Judge | None = None
         self.cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
-        self.lock = Lock()
+        self.lock, self.starting = Lock(), Lock()
         self.hits = 0
 
     def __enter__(self) -> Verifier:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
         self.sandbox.close()
+
+    def close(self) -> None:
+        """End the kernels' judge; the sandbox goes on."""
+        if self._kernels is not None:
+            self._kernels.close()
+            self._kernels = None
+
+    @property
+    def kernels(self) -> Judge:
+        """The judge of CUDA, from the first time that it is needed. Raises CompilerError or EmulatorError where it can't run here."""
+        with self.starting:
+            if self._kernels is None:
+                self._kernels = Judge(len(self.sandbox.settings), self.seed)
+            return self._kernels
 
     def verify(self, task: Task, programs: Sequence[Program]) -> list[Verdict]:
         """One verdict for each program on one task."""
@@ -54,14 +72,24 @@ class Verifier:
                 self.hits += 1
                 self.cache.move_to_end(key)
                 return self.cache[key]
-        cases = task.preserve.cases + task.edit.cases
-        observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
-        verdict = replace(judge(task, observation), duplicate=duplicate(task.source, program))
+        verdict = self._kernel(task, program) if program.language is Language.CUDA else self._python(task, program)
         with self.lock:
             self.cache[key] = verdict
             if len(self.cache) > CACHE:
                 self.cache.popitem(last=False)
         return verdict
+
+    def _python(self, task: Task, program: Program) -> Verdict:
+        cases = task.preserve.cases + task.edit.cases
+        observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
+        return replace(judge(task, observation), duplicate=duplicate(task.source, program))
+
+    def _kernel(self, task: Task, program: Program) -> Verdict:
+        """U_edit of a kernel is one test: to be right and another program than C_src."""
+        verdict = self.kernels.judge(task.kernel, program.source)
+        copied = duplicate(task.source, program)
+        feedback = verdict.feedback or ("the same program as before" if copied is not Duplicate.NONE else "")
+        return replace(verdict, duplicate=copied, edit=Score(int(verdict.correct and copied is Duplicate.NONE), 1), feedback=feedback)
 
 
 def unreadable(task: Task, reason: str) -> Verdict:

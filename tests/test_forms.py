@@ -1,6 +1,6 @@
 """Canonical forms and the distance between them."""
 
-from semrep_jax import forms
+from semrep_jax.forms import python as forms
 
 SOURCE = "def f(xs):\n    total = 0\n    for x in xs:\n        total += x\n    return total\n"
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from semrep_jax import forms
+from semrep_jax.forms import python as forms
 from semrep_jax.programs import Program, TaskError
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks import families, generated, grammar, humaneval, reference

@@ -68,7 +68,7 @@ def test_an_expected_exception_class_must_be_the_builtin_one(verifier):
 
 
 def test_a_completion_without_a_program_is_a_format_failure(verifier):
-    program_, why = prompts.extract("def f(:")
+    program_, why = prompts.extract("def f(:", Language.PYTHON)
     assert program_ is None
     verdict = verifier.verify_all([(TASK, why)])[0]
     assert verdict.status is Status.FORMAT and verdict.feedback == why and verdict.preserve.total == 2
@@ -76,7 +76,7 @@ def test_a_completion_without_a_program_is_a_format_failure(verifier):
 
 @pytest.mark.parametrize("text", ["", "\n", "x <|program|> y", "def f("])
 def test_text_that_is_no_program_is_refused_with_a_reason(text):
-    program_, why = prompts.extract(text)
+    program_, why = prompts.extract(text, Language.PYTHON)
     assert program_ is None and why
 
 

@@ -38,7 +38,7 @@ GENERATORS = {
 def verdicts(policy: LocalPolicy, verifier: Verifier, tasks: list[Task], texts: list[str], temperature: float, key: int) -> list[Verdict]:
     """Two samples of each prompt, judged on its task."""
     groups = policy.sample(texts, 2, temperature, jax.random.key(key))
-    return verifier.verify_all([(t, program_of(c)) for t, group in zip(tasks, groups, strict=True) for c in group])
+    return verifier.verify_all([(t, program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group])
 
 
 def share(flags: list[bool]) -> float:
@@ -61,9 +61,9 @@ def main() -> None:
             edits = list(islice(generator.tasks(), options.tasks))
             sources = list(islice(generator.tasks(rewriting=True), options.tasks))
             known = [generator.example(int(t.id.rsplit("/", 1)[1])).rewrite for t in edits]
-            rewritten = verdicts(policy, verifier, sources, [prompts.rewrite(t.source.source) for t in sources], options.temperature, 0)
-            direct = [prompts.transform(t.source.source, t.instruction) for t in edits]
-            guided = [prompts.transform(t.source.source, t.instruction, k) for t, k in zip(edits, known, strict=True)]
+            rewritten = verdicts(policy, verifier, sources, [prompts.rewrite(t.source) for t in sources], options.temperature, 0)
+            direct = [prompts.transform(t.source, t.instruction) for t in edits]
+            guided = [prompts.transform(t.source, t.instruction, k) for t, k in zip(edits, known, strict=True)]
             figures[f"{name}/rewrite_accepted"] = share([rewards.accepted(v, DuplicateRule.CANONICAL) for v in rewritten])
             figures[f"{name}/rewrite_equivalent"] = share([v.equivalent for v in rewritten])
             figures[f"{name}/direct"] = share([v.correct for v in verdicts(policy, verifier, edits, direct, options.temperature, 1)])

@@ -13,4 +13,6 @@ def stream(tasks: list[Task], batch: int, seed: int) -> grain.DatasetIterator:
     if not tasks:
         raise TaskError("the task set is empty: widen tasks.families, tasks.kinds or tasks.train_size")
     dataset = grain.MapDataset.range(len(tasks)).seed(seed).shuffle().repeat()
-    return iter(dataset.batch(batch, batch_fn=lambda rows: np.asarray(rows, np.int64)).to_iter_dataset(grain.ReadOptions(num_threads=0)))
+    # drop_remainder: there is none, and counting it overflows for batches of one
+    batched = dataset.batch(batch, drop_remainder=True, batch_fn=lambda rows: np.asarray(rows, np.int64))
+    return iter(batched.to_iter_dataset(grain.ReadOptions(num_threads=0)))

@@ -17,7 +17,7 @@ from grain.experimental import FirstFitPackIterDataset
 
 from semrep_jax import prompts
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.programs import TaskError
+from semrep_jax.programs import Language, Program, TaskError
 from semrep_jax.tasks.generated import Example, Generator
 
 FORMATS = ("rewrite", "direct", "guided")
@@ -25,10 +25,11 @@ FORMATS = ("rewrite", "direct", "guided")
 
 def text_of(example: Example, form: str) -> tuple[str, str]:
     """Prompt and completion of an example in one of FORMATS."""
+    source = Program(Language.PYTHON, example.source)
     if form == "rewrite":
-        return prompts.rewrite(example.source).compact, example.rewrite + prompts.END
+        return prompts.rewrite(source).compact, example.rewrite + prompts.END
     equivalent = example.rewrite if form == "guided" else None
-    return prompts.transform(example.source, example.instruction, equivalent).compact, example.target + prompts.END
+    return prompts.transform(source, example.instruction, equivalent).compact, example.target + prompts.END
 
 
 class PairSource:

@@ -15,6 +15,7 @@ import numpy as np
 
 from semrep_jax import prompts
 from semrep_jax.config import Config
+from semrep_jax.evaluate import speed
 from semrep_jax.evaluate.intervals import Estimate, exact, mean
 from semrep_jax.programs import Completion, Finish, Program, Verdict
 from semrep_jax.rollout.policy import Policy, Usage
@@ -28,7 +29,10 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Measured:
-    """One policy on one suite at T turns: `correct` [tasks][samples], costs, and a few worked examples."""
+    """One policy on one suite at T turns: `correct` [tasks][samples], costs, and a few worked examples.
+
+    `published` is the verdicts by the tasks' own authors, `speedups` those of correct samples that a GPU timed (None elsewhere).
+    """
 
     suite: str
     turns: int
@@ -41,6 +45,8 @@ class Measured:
     guides_accepted: float
     too_long: int
     examples: list[dict[str, Any]]
+    published: list[list[bool]] | None = None
+    speedups: list[list[float | None]] | None = None
 
     @property
     def per_task(self) -> np.ndarray:
@@ -76,29 +82,34 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
         groups = policy.sample(texts, 1, setting.temperature, jax.random.fold_in(key, 2), setting.batch)
         completions = [group[0] for group in groups]
         rewrites = [g if g != s else None for g, s in zip(guides, sources, strict=True)]
-    programs = [trainer.program_of(c) for c in completions]
-    pairs = [(t, programs[i * n + j]) for i, t in enumerate(tasks) for j in range(n)]
-    verdicts = verifier.verify_all(pairs)
+    each = [t for t in tasks for _ in range(n)]
+    verdicts = verifier.verify_all([(t, trainer.program_of(c, t.source.language)) for t, c in zip(each, completions, strict=True)])
     return Measured(
         suite=suite.name,
         turns=turns,
         suite_sha256=suite.sha256,
         task_ids=[t.id for t in tasks],
-        correct=[[v.correct for v in verdicts[i : i + n]] for i in range(0, len(verdicts), n)],
+        correct=_rows([v.correct for v in verdicts], n),
         rollouts=policy.usage.rollouts,
         tokens=policy.usage.tokens,
         seconds=round(time.perf_counter() - began, 3),
         guides_accepted=accepted,
         too_long=sum(c.finish is Finish.PROMPT_TOO_LONG for c in completions),
+        published=None if verdicts[0].published is None else _rows([bool(v.published) for v in verdicts], n),
+        speedups=_rows([v.speedup for v in verdicts], n) if any(v.speedup is not None for v in verdicts) else None,
         examples=_examples(suite, n, rewrites, completions, verdicts),
     )
+
+
+def _rows(values: list[Any], n: int) -> list[list[Any]]:
+    return [values[i : i + n] for i in range(0, len(values), n)]
 
 
 def _guides(policy: Policy, suite: Suite, verifier: Verifier, config: Config, key: jax.Array) -> list[str]:
     tasks, setting = list(suite.tasks), config.evaluate
     texts = [stages.rewrite_prompt(t) for t in tasks]
     groups = policy.sample(texts, setting.samples, setting.temperature, key, setting.batch)
-    each = [(t, trainer.program_of(c)) for t, group in zip(tasks, groups, strict=True) for c in group]
+    each = [(t, trainer.program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group]
     verdicts = verifier.verify_all(each)
     single: list[list[Program | str]] = [[p] for _, p in each]
     return trainer.choose_guides([t for t, _ in each], single, [[v] for v in verdicts], config)
@@ -110,7 +121,7 @@ def _examples(
     rows = []
     for i, task in enumerate(suite.tasks[:SHOWN]):
         first = i * n
-        program, _ = prompts.extract(completions[first].text)
+        program, _ = prompts.extract(completions[first].text, task.source.language)
         rows.append(
             {
                 "task": task.id, "family": task.tags.get("family", ""), "kind": task.tags.get("kind", ""),
@@ -130,6 +141,10 @@ def metrics(results: list[Measured], resamples: int) -> dict[str, Estimate]:
         found[f"{suite}/T{turns}"] = mean(m.per_task, resamples)
         found[f"{suite}_best@{len(m.correct[0])}/T{turns}"] = mean(m.best, resamples)
         found[f"{suite}_tokens/T{turns}"] = exact(m.tokens)
+        if m.published is not None:
+            found[f"published/T{turns}"] = mean(np.asarray(m.published, float).mean(axis=1), resamples)
+        if m.speedups is not None:
+            found |= {f"{suite}_{name}/T{turns}": value for name, value in speed.metrics(m.speedups, resamples).items()}
         if turns == 2:
             found[f"{suite}_guides_accepted/T2"] = exact(m.guides_accepted)
         if suite == "robustness" and ("correctness", turns) in by:

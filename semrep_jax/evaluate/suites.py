@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 from semrep_jax.config import EvaluateConfig
 from semrep_jax.programs import Language, Program, Task
+from semrep_jax.progress import console
 from semrep_jax.tasks import humaneval
 from semrep_jax.tasks.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated import HELD_OUT_KINDS, TRAIN_KINDS, Generator
+from semrep_jax.tasks.kernels import catalogue, kernelbench
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.verify import Verifier
 
@@ -29,6 +32,15 @@ def build(name: str, setting: EvaluateConfig, verifier: Verifier) -> Suite:
     """The suite called `name` with at most `setting.tasks` tasks."""
     if name == "humaneval":
         return Suite(name, tuple(islice(humaneval.tasks(verifier.sandbox, seed=setting.seed), setting.tasks)))
+    if name == "kernels":
+        return Suite(name, tuple(catalogue.held_out()[: setting.tasks]))
+    if name == "kernelbench":
+        problems = list(kernelbench.read(Path(setting.kernelbench or "").expanduser(), setting.levels))
+        for p in problems:
+            if not p.sound:
+                console.print(f"kernelbench: {p.path.name} is left out: {p.reason or 'it accepts ' + ', '.join(p.weak)}")
+        kernels = [p.task for p in problems if p.task is not None and p.sound]
+        return Suite(name, tuple(catalogue.task(k, "test") for k in kernels[: setting.tasks]))
     if name == "robustness":
         return Suite(name, tuple(perturbed(_generated("correctness", setting), verifier)))
     return Suite(name, tuple(_generated(name, setting)))

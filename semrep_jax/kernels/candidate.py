@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from semrep_jax.forms.cuda import FENCE
 from semrep_jax.kernels import inline
 from semrep_jax.kernels.expressions import ExpressionError, evaluate, integer
 from semrep_jax.kernels.launches import Launch, Scratch, Started
@@ -29,7 +30,6 @@ from semrep_jax.kernels.source import Device, Kernel, Parameter, Refused, clean
 from semrep_jax.kernels.spec import DTYPES, Array, Axes, KernelTask
 
 MOST_LAUNCHES, MOST_THREADS, MOST_SHARED = 64, 1024, 227 << 10
-_FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _SCRATCH = re.compile(r"\s*(\w+)\s*\[(.+)\]\s*$", re.DOTALL)
 _SCALARS = {
     "i32": ("int", "int32_t", "signed int", "signed"), "u32": ("unsigned int", "unsigned", "uint32_t", "uint"),
@@ -96,7 +96,7 @@ def from_file(text: str) -> str:
 
 def parse(text: str, task: KernelTask) -> Candidate:
     """The candidate in a completion. Raises Refused with what is wrong and how to write it."""
-    blocks = [(lang.lower(), body) for lang, body in _FENCE.findall(text)]
+    blocks = [(lang.lower(), body) for lang, body in FENCE.findall(text)]
     code = [body for lang, body in blocks if lang in ("cuda", "cu", "c++", "cpp", "c") or (not lang and "__global__" in body)]
     lists = [body for lang, body in blocks if lang in ("json", "launch") or (not lang and body.lstrip()[:1] in "[{")]
     if len(code) == 1 and len(lists) == 1:

@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from semrep_jax.kernels.candidate import Candidate, parse
-from semrep_jax.kernels.emulate import Emulator, Run, Unsupported
+from semrep_jax.kernels.emulate import Emulator, Ran, Run, Unsupported
 from semrep_jax.kernels.expressions import ExpressionError
 from semrep_jax.kernels.gate import difference
 from semrep_jax.kernels.nvrtc import Compiler
 from semrep_jax.kernels.source import Refused
 from semrep_jax.kernels.spec import DTYPES, Axes, KernelTask, draw
 from semrep_jax.programs import Duplicate, Score, Status, Verdict
+
+Check = tuple[Axes, int, int]
 
 
 class Judge:
@@ -45,6 +47,10 @@ class Judge:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the compilers and the contained processes."""
         self.threads.shutdown()
         self.emulator.close()
         self.compiler.close()
@@ -57,51 +63,63 @@ class Judge:
         """The verdict on one completion. Its `preserve` score counts executions: shapes, then schedules."""
         began = time.perf_counter()
         checks = self._checks(task)
-        status, feedback, passed = self._judge(task, text, checks)
+        status, feedback, passed, published = self._judge(task, text, checks)
         compiled = status not in (Status.FORMAT, Status.BANNED, Status.COMPILE)
         score = Score(passed, len(checks))
-        return Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, seconds=seconds, published=published)
 
-    def _checks(self, task: KernelTask) -> list[tuple[Axes, int, int]]:
+    def _checks(self, task: KernelTask) -> list[Check]:
         """(axes, seed, schedule): every shape in order with a seed of its own, then the first under other schedules."""
         shapes = (*task.small, *task.edge)
         checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
         return checks + [(shapes[0], self.seed + len(shapes) + i, schedule) for i, schedule in enumerate(self.schedules)]
 
-    def _judge(self, task: KernelTask, text: str, checks: list[tuple[Axes, int, int]]) -> tuple[Status, str, int]:
+    def _judge(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[Status, str, int, bool | None]:
+        """Status, feedback, executions passed, and what the task's own authors would say of the outputs (None where they say nothing)."""
+        never = None if task.published is None else False
         try:
             candidate = parse(text, task)
             inputs = [draw(task, axes, seed) for axes, seed, _ in checks]
             runs = [_run(task, candidate, axes, given, schedule) for (axes, _, schedule), given in zip(checks, inputs, strict=True)]
         except Refused as error:
-            return (Status.BANNED if error.banned else Status.FORMAT), str(error), 0
+            return (Status.BANNED if error.banned else Status.FORMAT), str(error), 0, never
         except ExpressionError as error:
-            return Status.LAUNCH, str(error), 0
+            return Status.LAUNCH, str(error), 0, never
+        except RecursionError:
+            return Status.FORMAT, "the program nests too deeply to be read", 0, never
         compiled = self.compiler.compile(candidate)
         if not compiled.ok:
-            return Status.COMPILE, "\n".join(compiled.complaints), 0
+            return Status.COMPILE, "\n".join(compiled.complaints), 0, never
         try:
             with self.emulator.built(candidate) as library:
                 ran = self.emulator.run(library, candidate, runs)
         except Unsupported as error:
-            return Status.UNSUPPORTED, str(error), 0
-        passed = 0
-        for index, buffers in enumerate(ran.buffers):
-            if ran.mishap is not None and ran.mishap.run <= index:
-                break
-            wrong = _wrong(task, checks[index][0], inputs[index], buffers)
-            if wrong is not None:
-                status, why = wrong
-                if checks[index][2] and passed == len(task.small) + len(task.edge):
-                    status, why = (
-                        Status.RACE,
-                        f"right when threads and blocks run in order, wrong in another order (schedule {checks[index][2]}): {why}",
-                    )
-                return status, f"{why} (axes {dict(checks[index][0])})", passed
-            passed += 1
-        if ran.mishap is not None:
-            return Status(ran.mishap.kind), f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
-        return Status.OK, "", passed
+            return Status.UNSUPPORTED, str(error), 0, never
+        published = never
+        if task.published is not None and ran.mishap is None:
+            published = all(task.published(c[0], given, after) for c, given, after in zip(checks, inputs, ran.buffers, strict=True))
+        return *_compared(task, checks, inputs, ran), published
+
+
+def _compared(task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], ran: Ran) -> tuple[Status, str, int]:
+    """Status, feedback and executions passed, up to the first that is wrong or ended in a mishap."""
+    passed = 0
+    for index, buffers in enumerate(ran.buffers):
+        if ran.mishap is not None and ran.mishap.run <= index:
+            break
+        axes, _, schedule = checks[index]
+        wrong = _wrong(task, axes, inputs[index], buffers)
+        if wrong is not None:
+            status, why = wrong
+            if schedule and passed == len(task.small) + len(task.edge):
+                status = Status.RACE
+                why = f"right when threads and blocks run in order, wrong in another order (schedule {schedule}): {why}"
+            return status, f"{why} (axes {dict(axes)})", passed
+        passed += 1
+    if ran.mishap is not None:
+        return Status(ran.mishap.kind), f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
+    return Status.OK, "", passed
 
 
 def _run(task: KernelTask, candidate: Candidate, axes: Axes, inputs: dict[str, np.ndarray], schedule: int) -> Run:

@@ -14,9 +14,6 @@ import importlib.util
 import json
 import queue
 import re
-import select
-import subprocess
-import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -25,9 +22,10 @@ from threading import Lock
 from typing import Any
 
 from semrep_jax.kernels.candidate import Candidate
+from semrep_jax.kernels.lines import LineProcess
 from semrep_jax.programs import SemRepError
 
-SECONDS, START_SECONDS, KEPT = 10.0, 60.0, 4096
+SECONDS, KEPT = 10.0, 4096
 _PRELUDE = (
     "typedef signed char int8_t; typedef short int16_t; typedef int int32_t; typedef unsigned char uint8_t; "
     "typedef unsigned short uint16_t; typedef unsigned int uint32_t; typedef unsigned int uint; typedef unsigned char uchar; "
@@ -64,46 +62,11 @@ class Compiled:
         return bool(self.cubin)
 
 
-class _Worker:
-    def __init__(self) -> None:
-        command = [sys.executable, "-P", str(Path(__file__).with_name("nvrtc_worker.py"))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if self.receive(START_SECONDS) is None:
-            assert self.process.stderr is not None
-            self.process.kill()
-            tail = self.process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise CompilerError(f"NVRTC does not start ({' '.join(tail)}); it comes with pip install -e '.[nvrtc]'")
-
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next line, or None where none comes in time."""
-        assert self.process.stdout is not None
-        deadline, data = time.monotonic() + seconds, b""
-        while not data.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                return None
-            more = self.process.stdout.read1(1 << 20)  # type: ignore[attr-defined]
-            if not more:
-                return None
-            data += more
-        found: dict[str, Any] = json.loads(data)
-        return found
-
-    def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(request).encode() + b"\n")
-            self.process.stdin.flush()
-        except OSError:
-            return None
-        return self.receive(SECONDS)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
+def _worker() -> LineProcess:
+    worker = LineProcess(Path(__file__).with_name("nvrtc_worker.py"))
+    if worker.ready is None:
+        raise CompilerError(f"NVRTC does not start ({worker.tail}); it comes with pip install -e '.[nvrtc]'")
+    return worker
 
 
 class Compiler:
@@ -111,10 +74,10 @@ class Compiler:
 
     def __init__(self, workers: int = 2, arch: str = "sm_90"):
         self.arch, self.include = arch, _include_paths()
-        self.free: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        self.free: queue.SimpleQueue[LineProcess | None] = queue.SimpleQueue()
         self.kept: OrderedDict[str, Compiled] = OrderedDict()
         self.lock = Lock()
-        self.free.put(_Worker())
+        self.free.put(_worker())
         for _ in range(workers - 1):
             self.free.put(None)  # started when needed
 
@@ -145,8 +108,8 @@ class Compiler:
         began = time.perf_counter()
         worker = self.free.get()
         try:
-            worker = worker or _Worker()
-            answer = worker.ask(request)
+            worker = worker or _worker()
+            answer = worker.ask(request, SECONDS)
             if answer is None:
                 worker.close()
                 worker = None

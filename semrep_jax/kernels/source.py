@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
-import tree_sitter_cuda
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
+from semrep_jax.forms.cuda import parser
 from semrep_jax.programs import SemRepError
 
 HEADERS = """
@@ -83,7 +83,7 @@ class Device:
     @cached_property
     def kernels(self) -> dict[str, Kernel]:
         """The `__global__` functions by name."""
-        tree = _parser().parse(_ALIGN.sub(lambda m: " " * len(m[0]), self.text).encode())
+        tree = parser().parse(_ALIGN.sub(lambda m: " " * len(m[0]), self.text).encode())
         return {k.name: k for k in _kernels(tree.root_node)}
 
     @property
@@ -94,7 +94,7 @@ class Device:
     @property
     def writable_globals(self) -> bool:
         """Whether it keeps `__device__` variables, which outlive a launch."""
-        tree = _parser().parse(self.text.encode())
+        tree = parser().parse(self.text.encode())
         return any(n.type == "declaration" and b"__device__" in n.text.split(b"(")[0] for n in tree.root_node.children if n.text)
 
 
@@ -141,11 +141,6 @@ def _line(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-@cache
-def _parser() -> Parser:
-    return Parser(Language(tree_sitter_cuda.language()))
-
-
 def _kernels(node: Node, template: tuple[str, ...] = ()) -> list[Kernel]:
     found: list[Kernel] = []
     for child in node.children:
@@ -186,7 +181,7 @@ class Function:
 def functions(code: str) -> list[Function]:
     """The function definitions at the top of a text."""
     found = []
-    for node in _parser().parse(_ALIGN.sub(lambda m: " " * len(m[0]), code).encode()).root_node.children:
+    for node in parser().parse(_ALIGN.sub(lambda m: " " * len(m[0]), code).encode()).root_node.children:
         inner = [c for c in node.children if c.type == "function_definition"] if node.type == "template_declaration" else [node]
         for definition in inner:
             if definition.type == "function_definition":

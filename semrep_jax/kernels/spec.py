@@ -65,7 +65,8 @@ class KernelTask:
 
     `small` and `edge` are shapes that a CPU can run, `bench` what a GPU is timed on. `flops` and `bytes` are expressions, the least work
     that any program has to do: they give the roofline. `source` is C_src, a plain correct candidate text. `terms` says that rounding errors
-    are relative to the operator on absolute values (sums, products, convolutions), not to the result.
+    are relative to the operator on absolute values (sums, products, convolutions), not to the result. A task from elsewhere may bring a
+    `sampler` of its inputs, (axes, seed) -> arrays, and its own test of an answer, `published`, told beside ours.
     """
 
     name: str
@@ -84,6 +85,8 @@ class KernelTask:
     level: int = 1
     family: str = ""
     scalars: Mapping[str, float] = field(default_factory=dict)
+    sampler: Callable[[Axes, int], dict[str, np.ndarray]] | None = None
+    published: Callable[[Axes, Mapping[str, np.ndarray], Mapping[str, np.ndarray]], bool] | None = None
 
     @property
     def arrays(self) -> tuple[Array, ...]:
@@ -124,6 +127,8 @@ KINDS = ("normal", "uniform", "heavy", "sparse", "large")
 
 def draw(task: KernelTask, axes: Axes, seed: int) -> dict[str, np.ndarray]:
     """The inputs of one check: `seed` decides them, and seed % 5 the distribution of what is SIGNED."""
+    if task.sampler is not None:
+        return task.sampler(axes, seed)
     kind = KINDS[seed % len(KINDS)]
     found = {}
     for index, array in enumerate(task.inputs):

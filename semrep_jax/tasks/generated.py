@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from semrep_jax import forms
+from semrep_jax.forms import python as forms
 from semrep_jax.programs import Case, Language, Program, Task, TaskError, Tests
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks import grammar, reference

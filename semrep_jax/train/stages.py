@@ -13,6 +13,7 @@ from semrep_jax.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
 from semrep_jax.tasks.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
+from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 
 Reward = Callable[[Task, Sequence[Program | str], Sequence[Verdict]], list[float]]
@@ -32,12 +33,12 @@ class Stage:
 
 def rewrite_prompt(task: Task, guide: str | None = None) -> Prompt:
     """The stage-1 prompt."""
-    return prompts.rewrite(task.source.source)
+    return prompts.rewrite(task.source)
 
 
 def transform_prompt(task: Task, guide: str | None = None) -> Prompt:
     """The stage-2 prompt, or the direct transformation's where there is no guide."""
-    return prompts.transform(task.source.source, task.instruction, guide)
+    return prompts.transform(task.source, task.instruction, guide)
 
 
 def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
@@ -68,6 +69,10 @@ def transform_stage(tasks: list[Task], weights: RewardConfig, guided: bool) -> S
 def build(config: Config, alpha: float) -> dict[str, Stage]:
     """The stages of one arm: both for alpha > 0 (stage 2 guided by rewrites), the direct transformation alone for alpha = 0."""
     setting = config.tasks
+    if setting.source == "kernels":
+        kernels = catalogue.training(setting.train_size, config.seed + 1)
+        stages = {TRANSFORM: transform_stage(kernels, config.reward, guided=alpha > 0)}
+        return stages | ({REWRITE: rewrite_stage(kernels, config.reward)} if alpha > 0 else {})
     generator = Generator(
         families=tuple(setting.families or TRAIN_FAMILIES), kinds=tuple(setting.kinds or TRAIN_KINDS), seed=config.seed + 1
     )

@@ -24,7 +24,7 @@ from semrep_jax.config import KL, Config, Correction, Layout, TrainConfig, Trunc
 from semrep_jax.data import prompts as prompt_data
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.pretrained import Loaded
-from semrep_jax.programs import Completion, Finish, Program, Task, Verdict
+from semrep_jax.programs import Completion, Finish, Language, Program, Task, Verdict
 from semrep_jax.progress import bar
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.local import LocalPolicy, decode, pad_prompts
@@ -121,7 +121,7 @@ class Trainer:
         texts = [stage.prompt(task, guide) for task, guide in zip(tasks, guides, strict=True)]
         completions = self.policy.sample(texts, setting.group, setting.temperature, jax.random.fold_in(key, ROLLOUT))
         clock.lap("rollout")
-        programs = [[program_of(c) for c in group] for group in completions]
+        programs = [[program_of(c, t.source.language) for c in group] for t, group in zip(tasks, completions, strict=True)]
         verdicts = self._verify(tasks, programs)
         clock.lap("verify")
         reward = [stage.reward(*group) for group in zip(tasks, programs, verdicts, strict=True)]
@@ -143,7 +143,8 @@ class Trainer:
         """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; C_src where none is."""
         setting = self.config.rollout
         texts = [stages.rewrite_prompt(task) for task in tasks]
-        programs = [[program_of(c) for c in g] for g in self.policy.sample(texts, setting.rewrites, setting.temperature, key)]
+        groups = self.policy.sample(texts, setting.rewrites, setting.temperature, key)
+        programs = [[program_of(c, t.source.language) for c in group] for t, group in zip(tasks, groups, strict=True)]
         return choose_guides(tasks, programs, self._verify(tasks, programs), self.config)
 
     def _verify(self, tasks: list[Task], programs: list[list[Program | str]]) -> list[list[Verdict]]:
@@ -229,11 +230,11 @@ def choose_guides(tasks: list[Task], programs: list[list[Program | str]], verdic
     return guides
 
 
-def program_of(completion: Completion) -> Program | str:
+def program_of(completion: Completion, language: Language) -> Program | str:
     """The program in a completion, or the reason why there is none."""
     if completion.finish is Finish.PROMPT_TOO_LONG:
         return "the prompt is longer than rollout.max_prompt"
-    program, why = prompts.extract(completion.text)
+    program, why = prompts.extract(completion.text, language)
     return program or why
 
 

@@ -16,9 +16,11 @@ import numpy as np
 
 from semrep_jax.kernels.gate import RIGHT, accepted
 from semrep_jax.kernels.spec import Array, KernelTask
+from semrep_jax.programs import TaskError
 from semrep_jax.tasks.kernels.naive import MATRIX, XM, naive
 
 Split = Literal["train", "test"]
+PREFIX = "chain_"
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def chains(split: Split, seed: int = 0) -> Iterator[KernelTask]:
     while True:
         steps = [STEPS[i] for i in rng.permutation(len(STEPS))[: rng.integers(2, 6)]]
         end = [None, *ENDS][rng.integers(0, 1 + len(ENDS))]
-        name = "_".join([s.name for s in steps] + ([f"row_{end}"] if end else []))
+        name = PREFIX + "_".join([s.name for s in steps] + ([f"row_{end}"] if end else []))
         if name in seen or split_of(name) != split:
             continue
         seen.add(name)
-        task = _task(name, steps, end)
+        task = chain(name)
         if accepted(task) == {RIGHT}:
             yield task
 
@@ -74,6 +76,16 @@ def chains(split: Split, seed: int = 0) -> Iterator[KernelTask]:
 def split_of(name: str) -> Split:
     """A fifth of all chains is for tests, decided by the steps alone."""
     return "test" if hashlib.sha256(name.encode()).digest()[0] < 51 else "train"
+
+
+def chain(name: str) -> KernelTask:
+    """The chain of this name: its steps, and `row_END` where each row is reduced. Raises TaskError where it names none."""
+    names, _, end = name.removeprefix(PREFIX).partition("_row_")
+    by_name = {s.name: s for s in STEPS}
+    unknown = [n for n in names.split("_") if n not in by_name] + ([end] if end and end not in ENDS else [])
+    if unknown or not name.startswith(PREFIX):
+        raise TaskError(f"no chain {name!r}: {unknown} is no step; steps are {', '.join(by_name)}, ends are {', '.join(ENDS)}")
+    return _task(name, [by_name[n] for n in names.split("_")], end or None)
 
 
 def _task(name: str, steps: list[Step], end: str | None) -> KernelTask:
@@ -96,4 +108,4 @@ def _task(name: str, steps: list[Step], end: str | None) -> KernelTask:
         body = f"float s = {start};\nfor (int j = 0; j < N; j++) {{\n{inner}\n}}\ny[i] = {value};"
         form = MATRIX.taking(XM, *operands).giving(Array("y", ("M",)))
         length, says = "64 + N", f"from v = x: {words}; y is the {end} of each row"
-    return naive(f"chain_{name}", says, body, reference, form, flops=f"{4 * len(steps)} * M * N", family="chain", length=length, level=2)
+    return naive(name, says, body, reference, form, flops=f"{4 * len(steps)} * M * N", family="chain", length=length, level=2)

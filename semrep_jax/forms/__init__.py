@@ -1,0 +1,1 @@
+"""What two texts have in common once their wording is removed: canonical forms and distances, a file a language."""
