@@ -109,6 +109,14 @@ class Layout(StrEnum):
     PLAIN = "plain"
 
 
+class UseGpu(StrEnum):
+    """Whether kernels are run and timed on a GPU too."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "always"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
 
@@ -265,6 +273,14 @@ class SandboxConfig(_Section):
     memory_mb: int = Field(256, ge=64, description="Address space a candidate may add to the interpreter's (MiB).")
 
 
+class KernelsConfig(_Section):
+    """How CUDA candidates are judged."""
+
+    gpu: UseGpu = Field(
+        UseGpu.AUTO, description="Run and time on a GPU what is right in emulation: where there is one, never, or or else stop."
+    )
+
+
 class EvaluateConfig(_Section):
     """Held-out suites and how often each task is sampled."""
 
@@ -306,6 +322,7 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     supervised: SupervisedConfig = SupervisedConfig()
     sandbox: SandboxConfig = SandboxConfig()
+    kernels: KernelsConfig = KernelsConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     plan: PlanConfig = PlanConfig()
 

@@ -38,6 +38,7 @@ jobs
 commands of their own (--help says more)
   transform FILE --instruction "..." --config C [--tests T.py] [--in-place]
   judge FILE --task NAME     is a CUDA kernel right? compiled by NVRTC, run on the CPU (needs the extra nvrtc, g++, and no GPU)
+  time FILE --task NAME      the same, then run and timed on a GPU beside the task's own program (needs the extra cuda13 or cuda12)
 
 examples
   python -m semrep_jax.main --config configs/quickstart.yaml
@@ -68,8 +69,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["judge"]:
-        return _guarded(lambda: _judge(judge_parser().parse_args(arguments[1:])))
+    if arguments[:1] in (["judge"], ["time"]):
+        timed = arguments[0] == "time"
+        return _guarded(lambda: _judge(judge_parser(timed).parse_args(arguments[1:]), timed))
     if arguments[:1] == ["transform"]:
         return _guarded(lambda: _transform(transform_parser().parse_args(arguments[1:])))
     options = parser().parse_args(arguments)
@@ -138,7 +140,7 @@ def _measured(config: Config, work: WorkDir, sandbox: Sandbox, stop: Stop) -> li
     from semrep_jax.evaluate import jobs
     from semrep_jax.verify import Verifier
 
-    with closing(Verifier(sandbox, stop.peers, config.seed)) as verifier:
+    with closing(Verifier(sandbox, stop.peers, config.seed, config.kernels.gpu)) as verifier:
         result = jobs.run(config, work, verifier, stop)
     if not stop.peers.leader:
         return []
@@ -191,14 +193,19 @@ def _transform(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def judge_parser() -> argparse.ArgumentParser:
-    """The command line of `judge`."""
+def judge_parser(timed: bool) -> argparse.ArgumentParser:
+    """The command line of `judge`, or of `time`."""
+    what = "Whether a CUDA kernel computes what a task asks for: parsed, compiled by NVRTC, run on the CPU over shapes, distributions and "
+    what += "thread schedules, compared with a float64 oracle. "
+    if timed:
+        what += "Then run on the GPU, and timed there beside the task's own program: new inputs, pointers and caches every time, in random "
+        what += "order, every output compared."
+    else:
+        what += "What passes is right in emulation; nothing is timed."
     command = argparse.ArgumentParser(
-        prog="python -m semrep_jax.main judge",
-        description="Whether a CUDA kernel computes what a built-in task asks for: parsed, compiled by NVRTC, run on the CPU over shapes, "
-        "distributions and thread schedules, compared with a float64 oracle. What passes is right in emulation; nothing is timed.",
+        prog=f"python -m semrep_jax.main {'time' if timed else 'judge'}", description=what,
         epilog="Exit code 0: right; 1: not; 2: a mistake in the input. Without FILE the task's own program is printed, to start from.",
-    )
+    )  # fmt: skip
     command.add_argument(
         "file", type=Path, metavar="FILE", nargs="?", help="CUDA with a line // launch: [...], or text with two fenced blocks"
     )
@@ -206,8 +213,9 @@ def judge_parser() -> argparse.ArgumentParser:
     return command
 
 
-def _judge(options: argparse.Namespace) -> int:
+def _judge(options: argparse.Namespace, timed: bool) -> int:
     from semrep_jax.kernels.candidate import from_file
+    from semrep_jax.kernels.gpu import Gpu
     from semrep_jax.kernels.judge import Judge
     from semrep_jax.tasks.kernels import catalogue
 
@@ -216,11 +224,14 @@ def _judge(options: argparse.Namespace) -> int:
         print(task.source, end="")
         return 0
     text = from_file(options.file.read_text())
-    with Judge() as judge:
+    with Judge(gpu=Gpu() if timed else None) as judge:
         verdict = judge.judge(task, text)
-    print(f"{task.name}: {verdict.status}, {verdict.preserve.passed} of {verdict.preserve.total} executions right, {verdict.seconds:.1f} s")
-    if verdict.feedback:
-        print(verdict.feedback)
+        used = judge.resources(task, text) if verdict.compiled else []
+    where = "on the GPU" if verdict.on_gpu is not None else "in emulation"
+    ran = f"{verdict.preserve.passed} of {verdict.preserve.total} executions right {where}"
+    print(f"{task.name}: {verdict.status}, {ran}, {verdict.seconds:.1f} s")
+    for line in [*verdict.feedback.splitlines(), *used]:
+        print(line)
     return 0 if verdict.correct else 1
 
 

@@ -198,7 +198,8 @@ class Score:
 class Verdict:
     """Raw facts about one program on one task; no reward. `seconds` is wall time in the sandbox (s).
 
-    `published` is what the task's own authors would have said of the same outputs, where they have a rule of their own.
+    Of kernels: `emulated` and `on_gpu` say whether it was right there (None: not run there), `speedup` is C_src's time over its own on a
+    GPU; `published` is what the task's own authors would have said of the same outputs, where they have a rule of their own.
     """
 
     status: Status
@@ -209,6 +210,8 @@ class Verdict:
     speedup: float | None = None
     feedback: str = ""
     seconds: float = 0.0
+    emulated: bool | None = None
+    on_gpu: bool | None = None
     published: bool | None = None
 
     @property

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+from semrep_jax.config import UseGpu
+from semrep_jax.kernels.gpu import Gpu, NoGpu
 from semrep_jax.kernels.judge import Judge
 from semrep_jax.peers import ALONE, Peers
 from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
@@ -27,8 +29,8 @@ CACHE = 50_000
 class Verifier:
     """Judges programs; each process of a run its share. Owns the sandbox it is given. `seed` decides what kernels are tried on."""
 
-    def __init__(self, sandbox: Sandbox, peers: Peers = ALONE, seed: int = 0):
-        self.sandbox, self.peers, self.seed = sandbox, peers, seed
+    def __init__(self, sandbox: Sandbox, peers: Peers = ALONE, seed: int = 0, gpu: UseGpu = UseGpu.NEVER):
+        self.sandbox, self.peers, self.seed, self.gpu = sandbox, peers, seed, gpu
         self._kernels: Judge | None = None
         self.cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
         self.lock, self.starting = Lock(), Lock()
@@ -49,10 +51,10 @@ class Verifier:
 
     @property
     def kernels(self) -> Judge:
-        """The judge of CUDA, from the first time that it is needed. Raises CompilerError or EmulatorError where it can't run here."""
+        """The judge of CUDA, from the first time that it is needed. Raises CompilerError, EmulatorError or NoGpu where it can't run."""
         with self.starting:
             if self._kernels is None:
-                self._kernels = Judge(len(self.sandbox.settings), self.seed)
+                self._kernels = Judge(len(self.sandbox.settings), self.seed, gpu=self._gpu())
             return self._kernels
 
     def verify(self, task: Task, programs: Sequence[Program]) -> list[Verdict]:
@@ -78,6 +80,16 @@ class Verifier:
             if len(self.cache) > CACHE:
                 self.cache.popitem(last=False)
         return verdict
+
+    def _gpu(self) -> Gpu | None:
+        if self.gpu is UseGpu.NEVER:
+            return None
+        try:
+            return Gpu(self.seed)
+        except NoGpu:
+            if self.gpu is UseGpu.ALWAYS:
+                raise
+            return None
 
     def _python(self, task: Task, program: Program) -> Verdict:
         cases = task.preserve.cases + task.edit.cases

@@ -93,7 +93,7 @@ def test_chains_are_different_sound_repeatable_and_in_one_split(judge):
     train, test = (list(islice(chains(split), 12)) for split in ("train", "test"))
     names = [t.name for t in train + test]
     assert len(set(names)) == 24 and [t.sha256 for t in train] == [t.sha256 for t in islice(chains("train"), 12)]
-    assert {split_of(t.name.removeprefix("chain_")) for t in test} == {"test"}
+    assert {split_of(t.name) for t in test} == {"test"}
     assert all(accepted(t) == {RIGHT} for t in train)
     assert [v.feedback for v in judge.judge_all([(t, t.source) for t in train + test])] == [""] * 24
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from semrep_jax.evaluate.intervals import mean
-from semrep_jax.report import LABELS, QUALITY, TITLES
+from semrep_jax.report import LABELS, TITLES
 
 
 def row(name: str, runs: list[dict]) -> str:
@@ -51,7 +51,7 @@ def main() -> int:
     gap = " SemRep − fine-tuning over seeds |" if {"semrep", "finetune"} <= set(arms) else ""
     print(f"| metric | {' | '.join(LABELS.get(arm, arm) for arm in arms)} |{gap}")
     print("| --- |" + " --- |" * (len(arms) + bool(gap)))
-    for name in [f"{q}/T{t}" for q in QUALITY for t in (1, 2)]:
+    for name in [f"{q}/T{t}" for q in TITLES for t in (1, 2)]:
         if name in runs[0]["arms"][arms[0]]:
             print(row(name, runs))
     return 0

@@ -31,7 +31,8 @@ SHOWN = 4
 class Measured:
     """One policy on one suite at T turns: `correct` [tasks][samples], costs, and a few worked examples.
 
-    `published` is the verdicts by the tasks' own authors, `speedups` those of correct samples that a GPU timed (None elsewhere).
+    Of kernels: right in emulation, right on a GPU, right by the tasks' own authors (None where nobody said), and the speed-ups of
+    correct samples that a GPU timed. A copy of C_src may be right; it is not `correct`.
     """
 
     suite: str
@@ -45,6 +46,8 @@ class Measured:
     guides_accepted: float
     too_long: int
     examples: list[dict[str, Any]]
+    emulated: list[list[bool]] | None = None
+    on_gpu: list[list[bool]] | None = None
     published: list[list[bool]] | None = None
     speedups: list[list[float | None]] | None = None
 
@@ -95,7 +98,9 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
         seconds=round(time.perf_counter() - began, 3),
         guides_accepted=accepted,
         too_long=sum(c.finish is Finish.PROMPT_TOO_LONG for c in completions),
-        published=None if verdicts[0].published is None else _rows([bool(v.published) for v in verdicts], n),
+        emulated=_known([v.emulated for v in verdicts], n),
+        on_gpu=_known([v.on_gpu for v in verdicts], n),
+        published=_known([v.published for v in verdicts], n),
         speedups=_rows([v.speedup for v in verdicts], n) if any(v.speedup is not None for v in verdicts) else None,
         examples=_examples(suite, n, rewrites, completions, verdicts),
     )
@@ -103,6 +108,11 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
 
 def _rows(values: list[Any], n: int) -> list[list[Any]]:
     return [values[i : i + n] for i in range(0, len(values), n)]
+
+
+def _known(values: list[bool | None], n: int) -> list[list[bool]] | None:
+    """Rows of what was said of each sample, silence counting as no; None where nothing was said of any."""
+    return None if all(v is None for v in values) else _rows([bool(v) for v in values], n)
 
 
 def _guides(policy: Policy, suite: Suite, verifier: Verifier, config: Config, key: jax.Array) -> list[str]:
@@ -141,6 +151,9 @@ def metrics(results: list[Measured], resamples: int) -> dict[str, Estimate]:
         found[f"{suite}/T{turns}"] = mean(m.per_task, resamples)
         found[f"{suite}_best@{len(m.correct[0])}/T{turns}"] = mean(m.best, resamples)
         found[f"{suite}_tokens/T{turns}"] = exact(m.tokens)
+        for where, rows in (("emulated", m.emulated), ("on_gpu", m.on_gpu)):
+            if rows is not None:
+                found[f"{suite}_{where}/T{turns}"] = mean(np.asarray(rows, float).mean(axis=1), resamples)
         if m.published is not None:
             found[f"published/T{turns}"] = mean(np.asarray(m.published, float).mean(axis=1), resamples)
         if m.speedups is not None:

@@ -15,7 +15,7 @@ import cupy as cp
 import numpy as np
 
 MARGIN, PATTERN, SHIFTS = 256, 0xA5, 16
-SECONDS, WARM_UP, PERSISTING_L2 = 3.0, 3, 0x06  # cudaLimitPersistingL2CacheSize
+WARM_UP, PERSISTING_L2 = 3, 0x06  # cudaLimitPersistingL2CacheSize
 
 
 class Program:
@@ -158,7 +158,7 @@ def measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
             if wrong is not None:
                 return {"wrong": f"timed run {repeat}: {n}{wrong}", "samples": samples}
         if repeat == WARM_UP:  # as many as the reference's time allows; the candidate's has no say
-            repeats = int(min(max(SECONDS * 1e3 / times["reference"], request["fewest"]), request["most"]))
+            repeats = int(min(max(request["seconds"] * 1e3 / times["reference"], request["fewest"]), request["most"]))
         if repeat >= WARM_UP:
             samples.append([times["reference"], times["candidate"], clock()])
         repeat += 1

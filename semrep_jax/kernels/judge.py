@@ -3,15 +3,17 @@
     with Judge() as judge:
         verdict = judge.judge(task, text)
 
-What is right here is *emulated-correct*: a GPU may still disagree, and no time is measured. The oracle and its answers stay in this
-process; the contained one has inputs only.
+What is right there is *emulated-correct*: a GPU may still disagree. With a `Gpu` it is run and timed there too, and has the last word.
+The oracle and its answers stay in this process; the contained one has inputs only.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from semrep_jax.kernels.candidate import Candidate, parse
 from semrep_jax.kernels.emulate import Emulator, Ran, Run, Unsupported
 from semrep_jax.kernels.expressions import ExpressionError
 from semrep_jax.kernels.gate import difference
+from semrep_jax.kernels.gpu import Confirmed, Gpu
 from semrep_jax.kernels.nvrtc import Compiler
 from semrep_jax.kernels.source import Refused
 from semrep_jax.kernels.spec import DTYPES, Axes, KernelTask, draw
@@ -33,8 +36,8 @@ class Judge:
     Each shape runs once with threads and blocks in order, the first one again under every one of `schedules`.
     """
 
-    def __init__(self, workers: int = 2, seed: int = 0, schedules: Sequence[int] = (1, 2, 3)):
-        self.seed, self.schedules = seed, tuple(schedules)
+    def __init__(self, workers: int = 2, seed: int = 0, schedules: Sequence[int] = (1, 2, 3), gpu: Gpu | None = None):
+        self.seed, self.schedules, self.gpu = seed, tuple(schedules), gpu
         self.compiler = Compiler(workers)
         try:
             self.emulator = Emulator(workers)
@@ -54,6 +57,8 @@ class Judge:
         self.threads.shutdown()
         self.emulator.close()
         self.compiler.close()
+        if self.gpu is not None:
+            self.gpu.close()
 
     def judge_all(self, pairs: Sequence[tuple[KernelTask, str]]) -> list[Verdict]:
         """One verdict for each (task, completion)."""
@@ -66,8 +71,18 @@ class Judge:
         status, feedback, passed, published = self._judge(task, text, checks)
         compiled = status not in (Status.FORMAT, Status.BANNED, Status.COMPILE)
         score = Score(passed, len(checks))
-        seconds = time.perf_counter() - began
-        return Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, seconds=seconds, published=published)
+        emulated = None if status is Status.UNSUPPORTED else status is Status.OK
+        verdict = Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, emulated=emulated, published=published)
+        if self.gpu is not None and status in (Status.OK, Status.UNSUPPORTED):
+            verdict = _confirmed(verdict, self.gpu.confirm(task, parse(text, task)))
+        return replace(verdict, seconds=time.perf_counter() - began)
+
+    def resources(self, task: KernelTask, text: str) -> list[str]:
+        """A line for each launch of a candidate that compiles: registers, spills, shared memory, occupancy, fully optimised."""
+        candidate = parse(text, task)
+        used = dict(self.compiler.compile(candidate, full=True).resources)
+        plan = candidate.plan(task, task.bench[0])
+        return [used[s.kernel].said(s.kernel, math.prod(s.block), s.shared) for s in plan if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
         """(axes, seed, schedule): every shape in order with a seed of its own, then the first under other schedules."""
@@ -100,6 +115,13 @@ class Judge:
         if task.published is not None and ran.mishap is None:
             published = all(task.published(c[0], given, after) for c, given, after in zip(checks, inputs, ran.buffers, strict=True))
         return *_compared(task, checks, inputs, ran), published
+
+
+def _confirmed(verdict: Verdict, said: Confirmed) -> Verdict:
+    """The verdict with what a GPU says, which has the last word."""
+    right, score = said.status is Status.OK, Score(said.passed, said.total)
+    speedup = said.timing.speedup if right and said.timing is not None else None
+    return replace(verdict, status=said.status, on_gpu=right, preserve=score, speedup=speedup, feedback=said.feedback)
 
 
 def _compared(task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], ran: Ran) -> tuple[Status, str, int]:

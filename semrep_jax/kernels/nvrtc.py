@@ -21,8 +21,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from semrep_jax.kernels import resources
 from semrep_jax.kernels.candidate import Candidate
 from semrep_jax.kernels.lines import LineProcess
+from semrep_jax.kernels.resources import Resources
 from semrep_jax.programs import SemRepError
 
 SECONDS, KEPT = 10.0, 4096
@@ -49,12 +51,13 @@ class CompilerError(SemRepError):
 
 @dataclass(frozen=True)
 class Compiled:
-    """A cubin with the linker's name of each launched kernel, or the complaints: lines of "line N: message"."""
+    """A cubin with the linker's name and the resources of each launched kernel, or the complaints: lines of "line N: message"."""
 
     cubin: bytes = b""
     names: tuple[tuple[str, str], ...] = ()
     complaints: tuple[str, ...] = ()
     seconds: float = 0.0
+    resources: tuple[tuple[str, Resources], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -141,7 +144,9 @@ def _compiled(answer: dict[str, Any] | None, seconds: float) -> Compiled:
         )
     if "log" in answer:
         return Compiled(complaints=tuple(_complaints(answer["log"])), seconds=seconds)
-    return Compiled(base64.b64decode(answer["cubin"]), tuple(sorted(answer["names"].items())), seconds=seconds)
+    symbols = resources.read(answer["report"])
+    used = tuple((name, symbols[symbol]) for name, symbol in sorted(answer["names"].items()) if symbol in symbols)
+    return Compiled(base64.b64decode(answer["cubin"]), tuple(sorted(answer["names"].items())), (), seconds, used)
 
 
 def _complaints(log: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A process that compiles one program after another with NVRTC. Started by `nvrtc` by path; a line of JSON in, a line of JSON out."""
 
 import base64
+import io
 import json
 import resource
 import sys
@@ -8,19 +9,20 @@ from typing import Any
 
 
 def compile_one(request: dict[str, Any]) -> dict[str, Any]:
-    """{"cubin", "names"} or {"log"}."""
+    """{"cubin", "names", "report"} or {"log"}; the report is the assembler's, of registers and spills."""
     from cuda.core import Program, ProgramOptions
 
     options = ProgramOptions(
         name="kernel.cu", std="c++17", arch=request["arch"], include_path=request["include"], ofast_compile=request["fast"], lineinfo=True,
-        no_display_error_number=True,
+        no_display_error_number=True, ptxas_options="-v",
     )  # fmt: skip
+    report = io.StringIO()
     try:
-        made = Program(request["text"], "c++", options).compile("cubin", name_expressions=tuple(request["names"]))
+        made = Program(request["text"], "c++", options).compile("cubin", name_expressions=tuple(request["names"]), logs=report)
     except Exception as error:
         return {"log": str(error)}
     names = {k: v.decode() if isinstance(v, bytes) else v for k, v in made.symbol_mapping.items()}
-    return {"cubin": base64.b64encode(made.code).decode(), "names": names}
+    return {"cubin": base64.b64encode(made.code).decode(), "names": names, "report": report.getvalue()}
 
 
 def main() -> None:

@@ -42,6 +42,14 @@ class Timing:
         """Whether it is faster than the device can be."""
         return self.roofline is not None and self.roofline > 1.0 / SLACK
 
+    def said(self, device: str) -> str:
+        """One line for a person or a policy."""
+        roofline = "" if self.roofline is None else f", {self.roofline:.0%} of the roofline"
+        return (
+            f"{self.candidate_ms:.4f} ms, C_src {self.reference_ms:.4f} ms: {self.speedup:.2f} times as fast "
+            f"[{self.low:.2f}, {self.high:.2f}]{roofline} ({device}, median of {self.kept} runs, {self.dropped} dropped)"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
