@@ -35,15 +35,19 @@ def build(name: str, setting: EvaluateConfig, verifier: Verifier) -> Suite:
     if name == "kernels":
         return Suite(name, tuple(catalogue.held_out()[: setting.tasks]))
     if name == "kernelbench":
-        problems = list(kernelbench.read(Path(setting.kernelbench or "").expanduser(), setting.levels))
-        for p in problems:
-            if not p.sound:
-                console.print(f"kernelbench: {p.path.name} is left out: {p.reason or 'it accepts ' + ', '.join(p.weak)}")
-        kernels = [p.task for p in problems if p.task is not None and p.sound]
-        return Suite(name, tuple(catalogue.task(k, "test") for k in kernels[: setting.tasks]))
+        return Suite(name, tuple(islice(_kernelbench(setting), setting.tasks)))
     if name == "robustness":
         return Suite(name, tuple(perturbed(_generated("correctness", setting), verifier)))
     return Suite(name, tuple(_generated(name, setting)))
+
+
+def _kernelbench(setting: EvaluateConfig) -> Iterator[Task]:
+    """KernelBench's problems that can be judged here; those that can't are named."""
+    for problem in kernelbench.read(Path(setting.kernelbench or "").expanduser(), setting.levels):
+        if problem.task is not None and problem.sound:
+            yield catalogue.task(problem.task, "test")
+        else:
+            console.print(f"kernelbench: {problem.path.name} is left out: {problem.reason or 'it accepts ' + ', '.join(problem.weak)}")
 
 
 def _generated(name: str, setting: EvaluateConfig) -> list[Task]:

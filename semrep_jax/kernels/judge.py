@@ -85,10 +85,10 @@ class Judge:
         return [used[s.kernel].said(s.kernel, math.prod(s.block), s.shared) for s in plan if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
-        """(axes, seed, schedule): every shape in order with a seed of its own, then the first under other schedules."""
+        """(axes, seed, schedule): every shape in order with a seed of its own, then the first and its inputs under other schedules."""
         shapes = (*task.small, *task.edge)
         checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
-        return checks + [(shapes[0], self.seed + len(shapes) + i, schedule) for i, schedule in enumerate(self.schedules)]
+        return checks + [(shapes[0], self.seed, schedule) for schedule in self.schedules]
 
     def _judge(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[Status, str, int, bool | None]:
         """Status, feedback, executions passed, and what the task's own authors would say of the outputs (None where they say nothing)."""

@@ -125,7 +125,7 @@ def _reductions() -> list[KernelTask]:
         for n, say, start, step, end, ref, terms in table
     ]
     near = ROWS.taking(Array("x", ("M", "N"), values=Values.NEAR_ONE))
-    whole = Form(("N",), (X,), (Array("y", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 26,))
+    whole = Form(("N",), (X,), (Array("y", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,))
     column = MATRIX.giving(Array("y", ("N",)))
     return [
         *found,
@@ -154,7 +154,7 @@ def _reductions() -> list[KernelTask]:
 
 def _losses() -> list[KernelTask]:
     a, b = Array("prediction", ("N",)), Array("target", ("N",))
-    form = Form(("N",), (a, b), (Array("loss", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 26,))
+    form = Form(("N",), (a, b), (Array("loss", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,))
     sum_of = "float s = 0.0f;\nfor (int j = 0; j < N; j++) {{ float d = prediction[j] - target[j]; s += {0}; }}\nloss[0] = s / N;"
     over_rows = Form(("M", "N"), (Array("logits", ("M", "N")), Array("label", ("M",), "i32", Values.INDEX, "N")), (Array("loss", ("M",)),),
                      ROWS.small, ROWS.edge, ROWS.bench)  # fmt: skip

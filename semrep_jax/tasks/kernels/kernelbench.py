@@ -26,7 +26,7 @@ from semrep_jax.kernels.gate import RIGHT, accepted
 from semrep_jax.kernels.spec import DTYPES, Array, Axes, KernelTask
 from semrep_jax.programs import SemRepError
 
-LIMITS, SHAPES, MOST_ELEMENTS = (4, 6, 8, 12, 16, 24, 32, 48, 64), 3, 60_000
+LIMITS, MOST_ELEMENTS = (4, 8, 12, 17, 24, 33, 48, 64, 96, 160), 60_000
 
 
 class KernelBenchError(SemRepError):
@@ -186,19 +186,19 @@ def build(name: str, level: int, text: str) -> KernelTask:
 
 
 def _small(text: str, origin: str) -> list[Sized]:
-    """Up to SHAPES sets of small sizes, the smallest first."""
+    """Three sets of small sizes at most: the largest that a CPU should run (more than one block of threads), one between, the smallest."""
     found: list[Sized] = []
     for limit in LIMITS:
         large = [n for n in _integers(text) if n > limit]
-        for step in (limit, 0):
+        for step in (limit, 8, 0):
             sizes = {n: limit + i * step for i, n in enumerate(large)}
             sized = _runs(text, sizes, origin)
             if sized is not None:
                 found.append(sized)
                 break
-        if len(found) == SHAPES or not large:
+        if not large:
             break
-    return found
+    return [found[i] for i in sorted({0, len(found) // 2, len(found) - 1}, reverse=True)] if found else []
 
 
 def _runs(text: str, sizes: Mapping[int, int], origin: str) -> Sized | None:
