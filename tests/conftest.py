@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from semrep_jax.config import RolloutConfig
+from semrep_jax.programs import Language, Program
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
 
@@ -22,6 +23,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="semrep-xla-")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+def python(source: str) -> Program:
+    """A Python program."""
+    return Program(Language.PYTHON, source)
 
 
 @pytest.fixture(scope="session")

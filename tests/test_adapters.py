@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import python
 from flax import nnx
 
 from semrep_jax.config import Quantise, TrainConfig
@@ -106,7 +107,7 @@ def test_decoding_with_merged_adapters_samples_what_the_update_scores(arm, rollo
 
     loaded, _, _, params = arm
     policy = LocalPolicy(loaded.model, params, loaded.tokenizer, rollout)
-    prompts = [rewrite("def f(x):\n    return x")]
+    prompts = [rewrite(python("def f(x):\n    return x"))]
     (group,) = policy.sample(prompts, 3, 1.0, jax.random.key(0))
     ids, logp = np.zeros((1, 3, rollout.max_new), np.int32), np.zeros((1, 3, rollout.max_new), np.float32)
     for g, completion in enumerate(group):

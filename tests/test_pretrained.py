@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import python
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
@@ -139,7 +140,7 @@ def test_a_chat_model_is_asked_in_its_own_template_and_ends_at_any_of_its_ends(t
     model, params = random_model()
     write_gguf(tmp_path / "m.gguf", model, params, gguf.GGMLQuantizationType.F32)
     words = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
-    text = words.decode(words.encode_prompt(transform("def f(): pass", "Do it.")))
+    text = words.decode(words.encode_prompt(transform(python("def f(): pass"), "Do it.")))
     assert text.startswith("<|im_start|>system\n") and text.endswith("<|im_end|>\n<|im_start|>") and "Do it." in text
     assert words.end_ids == (2, 0)
 

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jax
 import pytest
+from conftest import python
 
 from semrep_jax.config import RemoteConfig, RolloutConfig
 from semrep_jax.programs import Finish
@@ -60,7 +61,7 @@ def policy(url, **changes):
 def test_every_prompt_gets_its_own_answers_in_order_and_tokens_are_counted(endpoint):
     url, bodies, _, peak = endpoint
     one = policy(url)
-    groups = one.sample([rewrite("x = 111111"), rewrite("y = 222222")], 3, 0.5, jax.random.key(0))
+    groups = one.sample([rewrite(python("x = 111111")), rewrite(python("y = 222222"))], 3, 0.5, jax.random.key(0))
     assert [len(g) for g in groups] == [3, 3]
     assert all("111111" in c.text for c in groups[0]) and all("222222" in c.text for c in groups[1])
     assert len({c.text for g in groups for c in g}) == 6  # six seeds
@@ -72,7 +73,7 @@ def test_every_prompt_gets_its_own_answers_in_order_and_tokens_are_counted(endpo
 
 def test_the_same_key_asks_with_the_same_seeds(endpoint):
     url, *_ = endpoint
-    first, again = (policy(url).sample([rewrite("x = 1")], 2, 0.5, jax.random.key(3)) for _ in range(2))
+    first, again = (policy(url).sample([rewrite(python("x = 1"))], 2, 0.5, jax.random.key(3)) for _ in range(2))
     assert [c.text for c in first[0]] == [c.text for c in again[0]]
 
 
@@ -80,7 +81,7 @@ def test_the_same_key_asks_with_the_same_seeds(endpoint):
 def test_passing_trouble_is_tried_again(endpoint, trouble):
     url, bodies, script, _ = endpoint
     script.extend([trouble, trouble])
-    (group,) = policy(url).sample([rewrite("x = 1")], 1, 0.5, jax.random.key(0))
+    (group,) = policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     assert "answer" in group[0].text and len(bodies) == 3
 
 
@@ -88,14 +89,14 @@ def test_lasting_trouble_and_refusals_are_errors_and_never_empty_answers(endpoin
     url, bodies, script, _ = endpoint
     script.extend([503] * 4)
     with pytest.raises(RemoteError, match=r"no answer in 4 tries \(status 503\)"):
-        policy(url).sample([rewrite("x = 1")], 1, 0.5, jax.random.key(0))
+        policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     script.append(401)
     before = len(bodies)
     with pytest.raises(RemoteError, match="refuses with status 401"):
-        policy(url).sample([rewrite("x = 1")], 1, 0.5, jax.random.key(0))
+        policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     assert len(bodies) == before + 1
     with pytest.raises(RemoteError, match=r"is it up, is remote\.url right"):
-        policy("http://127.0.0.1:9/v1").sample([rewrite("x = 1")], 1, 0.5, jax.random.key(0))
+        policy("http://127.0.0.1:9/v1").sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
 
 
 def test_the_key_comes_from_the_environment_and_is_asked_for_by_name(endpoint, monkeypatch):
@@ -104,5 +105,5 @@ def test_the_key_comes_from_the_environment_and_is_asked_for_by_name(endpoint, m
     with pytest.raises(RemoteError, match="no SOME_KEY"):
         policy(url, key_variable="SOME_KEY")
     monkeypatch.setenv("SOME_KEY", "secret")
-    policy(url, key_variable="SOME_KEY").sample([rewrite("x = 1")], 1, 0.5, jax.random.key(0))
+    policy(url, key_variable="SOME_KEY").sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     assert bodies[-1][1]["Authorization"] == "Bearer secret"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from conftest import python
 
 from semrep_jax.config import Layout, TrainConfig
 from semrep_jax.programs import Finish
@@ -13,7 +14,7 @@ from semrep_jax.rollout.local import LocalPolicy, cache_sizes
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.train import grpo
 
-PROMPTS = [rewrite("def f(x):\n    return x"), rewrite("def run(xs):\n    return sum(xs)")]
+PROMPTS = [rewrite(python("def f(x):\n    return x")), rewrite(python("def run(xs):\n    return sum(xs)"))]
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_completion_stops_at_its_first_end_token_and_says_so(policy, rollout):
 
 
 def test_a_prompt_too_long_is_counted_and_gives_nothing(policy):
-    groups = policy.sample([PROMPTS[0], rewrite("x + " * 200)], 2, 1.0, jax.random.key(0))
+    groups = policy.sample([PROMPTS[0], rewrite(python("x + " * 200))], 2, 1.0, jax.random.key(0))
     assert [c.finish for c in groups[1]] == [Finish.PROMPT_TOO_LONG] * 2 and groups[1][0].text == ""
     assert groups[0][0].token_ids
 
@@ -98,7 +99,7 @@ def test_a_completion_that_outgrows_its_cache_goes_on_as_the_trainer_has_it(tiny
     monkeypatch.setattr("semrep_jax.rollout.local.FIRST_CACHE", 8)
     assert cache_sizes(rollout.max_new) == [8, 16, 24]
     policy = LocalPolicy(tiny.model, tiny.params, tiny.tokenizer, rollout)
-    prompts = [rewrite(f"x = {i}") for i in range(5)]  # a batch that no other test has compiled
+    prompts = [rewrite(python(f"x = {i}")) for i in range(5)]  # a batch that no other test has compiled
     groups = policy.sample(prompts, 3, 1.0, jax.random.key(1))
     assert max(len(c.token_ids) for g in groups for c in g) == 24
     batch = batch_of(policy, prompts, groups, rollout.max_new)

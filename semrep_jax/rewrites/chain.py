@@ -1,0 +1,138 @@
+"""Chains of rules over a program: every place that a rule could change, one chosen at random, up to four rules in a row.
+
+    rewritten = rewrite(program, Random(0), steps=2)       # Rewritten(program, rules), or None where nothing applies
+
+Nothing here runs the result: `verified` keeps what a verifier finds equivalent to C_src and no copy of it. The same generator state gives
+the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import libcst as cst
+
+from semrep_jax.programs import Language, Program
+from semrep_jax.rewrites.python import RULES
+from semrep_jax.rewrites.python.rule import Function, Rule, code, functions
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A program and the rules that made it, in order."""
+
+    program: Program
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rule can be applied: the node that changes and what it becomes (one node, or a block's new statements)."""
+
+    rule: str
+    node: Any
+    becomes: Any
+
+
+def places(module: cst.Module, rules: Sequence[Rule]) -> Iterator[Place]:
+    """Every change that these rules offer, in the order of rules and of the text."""
+    for function in functions(module):
+        found = _Nodes()
+        function.node.visit(found)
+        for rule in rules:
+            yield from _of_rule(rule, function, found)
+
+
+def _of_rule(rule: Rule, function: Function, found: _Nodes) -> Iterator[Place]:
+    if rule.function is not None:
+        made = rule.function(function)
+        if made is not None:
+            yield Place(rule.name, function.node, made)
+    if rule.expression is not None:
+        for node in found.expressions:
+            new = rule.expression(node, function)
+            if new is not None:
+                yield Place(rule.name, node, new)
+    if rule.block is not None:
+        for block in found.blocks:
+            for i in range(len(block.body)):
+                offer = rule.block(block.body, i, function)
+                if offer is not None:
+                    count, new_statements = offer
+                    statements = [*block.body[:i], *new_statements, *block.body[i + count :]]
+                    if statements:
+                        yield Place(rule.name, block, block.with_changes(body=statements))
+
+
+class _Nodes(cst.CSTVisitor):
+    """Blocks and expressions of a function, not of those inside it, annotations and f-strings left out."""
+
+    def __init__(self) -> None:
+        self.blocks: list[cst.IndentedBlock] = []
+        self.expressions: list[cst.BaseExpression] = []
+        self.depth = 0
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        if isinstance(node, cst.FunctionDef):
+            self.depth += 1
+            if self.depth > 1:
+                return False
+        if isinstance(node, (cst.Annotation, cst.Parameters, cst.Decorator)):
+            return False
+        if isinstance(node, cst.Expr) and isinstance(node.value, (cst.SimpleString, cst.ConcatenatedString)):
+            return False  # a docstring
+        if isinstance(node, cst.IndentedBlock):
+            self.blocks.append(node)
+        if isinstance(node, cst.BaseExpression):
+            self.expressions.append(node)
+            return not isinstance(node, (cst.FormattedString, cst.ConcatenatedString))
+        return True
+
+    def on_leave(self, original_node: cst.CSTNode) -> None:
+        if isinstance(original_node, cst.FunctionDef):
+            self.depth -= 1
+
+
+def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] | None = None) -> Rewritten | None:
+    """The program after up to `steps` rules, each drawn first and then its place; None where no rule applies or the text does not parse."""
+    assert program.language is Language.PYTHON
+    try:
+        module = cst.parse_module(program.source)
+    except (cst.ParserSyntaxError, RecursionError, ValueError):
+        return None
+    applied: list[str] = []
+    names = list(rules or RULES)
+    for _ in range(steps):
+        place = _one(module, [RULES[n] for n in rng.sample(names, len(names))], rng)
+        if place is None:
+            break
+        module = _replaced(module, place)
+        applied.append(place.rule)
+    return Rewritten(Program(program.language, module.code), tuple(applied)) if applied else None
+
+
+def _one(module: cst.Module, rules: list[Rule], rng: Random) -> Place | None:
+    for rule in rules:
+        offers = [p for p in places(module, [rule]) if _parses(module, p)]
+        if offers:
+            return rng.choice(offers)
+    return None
+
+
+def _parses(module: cst.Module, place: Place) -> bool:
+    """Whether the change leaves Python behind, and another text than before."""
+    changed = _replaced(module, place).code
+    try:
+        compile(changed, "rewritten", "exec")
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return changed != module.code
+
+
+def _replaced(module: cst.Module, place: Place) -> cst.Module:
+    found: Any = module.deep_replace(place.node, place.becomes)
+    # parsed again: nodes of a tree are to be different objects, and a rule may have used one twice
+    return cst.parse_module(found.code if isinstance(found, cst.Module) else code(found))
