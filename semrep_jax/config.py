@@ -30,6 +30,7 @@ class Job(StrEnum):
     PRETRAIN = "pretrain"
     EVALUATE = "evaluate"
     PLAN = "plan"
+    MINE = "mine"
 
 
 class Advantage(StrEnum):
@@ -297,6 +298,18 @@ class EvaluateConfig(_Section):
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
 
 
+class MineConfig(_Section):
+    """Functions of installed packages made into tasks (`job: mine`)."""
+
+    packages: list[str] = Field(["stdlib"], min_length=1, description="Import names; 'stdlib' for the standard library.")
+    inputs: int = Field(96, ge=20, description="Calls generated for a function.")
+    mutants: int = Field(24, ge=3, description="Most mutants of a function that its tests are tried on.")
+    kill: float = Field(0.6, ge=0, le=1, description="Share of the mutants that the tests must tell from the function.")
+    pairs: int = Field(16, ge=0, description="Most rewrites kept of a function.")
+    fixes: int = Field(6, ge=0, description="Most bugs kept of a function.")
+    workers: int = Field(0, ge=0, description="Processes; 0 takes one for each core.")
+
+
 class PlanConfig(_Section):
     """The TPU topology that `job: plan` compiles for, with no TPU at hand."""
 
@@ -308,7 +321,7 @@ class Config(_Section):
     """The whole of a run. `python -m semrep_jax.main --config FILE --set train.budget=40`."""
 
     job: Job = Field(
-        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; plan for TPUs."
+        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; plan; mine packages."
     )
     work_dir: str = Field("runs/default", description="Where everything a run writes goes; an existing run of the same config is resumed.")
     seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
@@ -325,6 +338,7 @@ class Config(_Section):
     kernels: KernelsConfig = KernelsConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     plan: PlanConfig = PlanConfig()
+    mine: MineConfig = MineConfig()
 
     @model_validator(mode="after")
     def _possible(self) -> Config:

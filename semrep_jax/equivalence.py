@@ -1,6 +1,7 @@
 """Do two programs behave the same? By running both on generated inputs: equivalent, different with a small counterexample, or unknown.
 
-    finding = decide(a, b, sandbox)          # of every function at the top of A
+    reference = Reference(a, sandbox)        # every function at the top of A, called and called again
+    finding = reference.compare(b)           # as often as one likes
     finding.answer, finding.counterexample
 
 Results are compared as verdicts are: values by type and exactly (floats too), exception classes, changes to arguments, printed text.
@@ -9,18 +10,31 @@ Equivalent says that nothing was found on so many calls; it is no proof.
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import json
+import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from semrep_jax.programs import Case, Outcome
+from semrep_jax.programs import Case, Outcome, SemRepError
 from semrep_jax.rewrites import inputs
-from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.sandbox import pool
+from semrep_jax.sandbox.pool import Limits, Pool, Sandbox
+from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import explain, matches
 
 CHUNK, FEWEST, PATIENCE = 100, 10, 2
 LIMITS = Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
+PROVING_SECONDS = 10.0
+_OTHER_CHANCE = "\n__import__('random').seed(1)\n"  # the sandbox's own seed is one and the same for all
+
+
+class ProverError(SemRepError):
+    """A proof was asked for, and CrossHair is not here."""
 
 
 class Answer(StrEnum):
@@ -33,88 +47,165 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing is known."""
+    """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing is known.
+
+    `proved` is set by `prove` alone: every path of both was followed.
+    """
 
     answer: Answer
     calls: int
     counterexample: str = ""
     reason: str = ""
+    proved: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
 
 
-def decide(a: str, b: str, sandbox: Sandbox, count: int = 200, seed: int = 0) -> Finding:
-    """Compare B with A on `count` calls of each function at the top of A. Raises InputError where A does not parse or has none."""
-    names = [n for n in inputs.functions(a) if not n.startswith("_")] or list(inputs.functions(a))
-    if not names:
-        raise inputs.InputError("the first program has no function at its top; nothing can be called")
-    missing = [n for n in names if n not in inputs.functions(b)]
-    if missing:
-        return Finding(Answer.DIFFERENT, 0, f"the second program has no function {missing[0]!r}")
-    total, open_ = 0, ""
-    for name in names:
-        found = compare(a, b, name, inputs.generate(a, name, sandbox, count, seed), sandbox)
-        total += found.calls
-        if found.answer is Answer.DIFFERENT:
-            return Finding(Answer.DIFFERENT, total, found.counterexample)
-        open_ = open_ or found.reason
-    return Finding(Answer.UNKNOWN, total, reason=open_) if open_ else Finding(Answer.EQUIVALENT, total)
+class Reference:
+    """What A does: calls of every function at its top (those without an underscore, where there are such) with their outcomes.
+
+    Raises InputError where A does not parse or has no function.
+    """
+
+    def __init__(self, source: str, sandbox: Sandbox, count: int = 200, seed: int = 0):
+        self.source, self.sandbox = source, sandbox
+        names = [n for n in inputs.functions(source) if not n.startswith("_")] or list(inputs.functions(source))
+        if not names:
+            raise inputs.InputError("the first program has no function at its top; nothing can be called")
+        self.behaviours = {n: Behaviour(source, n, inputs.generate(source, n, sandbox, count, seed), sandbox) for n in names}
+
+    def compare(self, other: str) -> Finding:
+        """Compare another program with A; the counterexample is the shortest that was found, then made smaller."""
+        missing = [n for n in self.behaviours if n not in inputs.functions(other)]
+        if missing:
+            return Finding(Answer.DIFFERENT, 0, f"the second program has no function {missing[0]!r}")
+        total, open_ = 0, ""
+        for behaviour in self.behaviours.values():
+            found = behaviour.compare(other)
+            total += found.calls
+            if found.answer is Answer.DIFFERENT:
+                return Finding(Answer.DIFFERENT, total, found.counterexample)
+            open_ = open_ or found.reason
+        return Finding(Answer.UNKNOWN, total, reason=open_) if open_ else Finding(Answer.EQUIVALENT, total)
 
 
-def compare(a: str, b: str, entry: str, calls: Sequence[Any], sandbox: Sandbox) -> Finding:
-    """Compare on these calls (wire form); the counterexample is the shortest that was found, then made smaller."""
-    compared, failed, silent, lost_chunks = 0, [], 0, 0
-    for start in range(0, len(calls), CHUNK):
-        part = list(calls[start : start + CHUNK])
-        first = _outcomes(a, entry, part, sandbox)
-        again = None if first is None else _outcomes(a, entry, part, sandbox)
-        if first is None or again is None:
-            silent, lost_chunks = silent + len(part), lost_chunks + 1
-            if lost_chunks == PATIENCE and not compared:
+class Behaviour:
+    """What one function does on these calls (wire form): `cases` are those that it answered twice in the same way.
+
+    Calls of which it gives no steady answer are left out: it takes too long, ends its process, or is random. `again` is the sandbox of the
+    second time; in one with another hash seed an answer that hangs on the order of a set is not steady either.
+    """
+
+    def __init__(self, source: str, entry: str, calls: Sequence[Any], sandbox: Sandbox, again: Sandbox | None = None):
+        self.source, self.entry, self.sandbox = source, entry, sandbox
+        self.cases: list[Case] = []
+        self.silent, lost = 0, 0
+        for start in range(0, len(calls), CHUNK):
+            part = list(calls[start : start + CHUNK])
+            first, second = self._twice(part, again or sandbox)
+            if first is None or second is None:
+                self.silent, lost = self.silent + len(part), lost + 1
+                if lost == PATIENCE and not self.cases:
+                    break
+                continue
+            steady = [Case(c, x) for c, x, y in zip(part, first, second, strict=True) if matches(x, y)]
+            self.silent += len(part) - len(steady)
+            self.cases += steady
+        self.enough = len(self.cases) >= max(1, min(FEWEST, len(calls)))
+
+    def compare(self, other: str) -> Finding:
+        """Compare another program's function of the same name."""
+        compared, failed = 0, []
+        for start in range(0, len(self.cases), CHUNK):
+            part = self.cases[start : start + CHUNK]
+            seen = self._outcomes(other, [c.args for c in part])
+            if seen is None:  # it hangs or dies somewhere here: find the call
+                lost = next((c for c in part if self._outcomes(other, [c.args]) is None), part[0])
+                return Finding(Answer.DIFFERENT, compared, explain(self.entry, lost, Outcome(error="no end"), "no end"))
+            compared += len(part)
+            failed += [c for c, outcome in zip(part, seen, strict=True) if not matches(c.expected, outcome)]
+        if failed:
+            return Finding(Answer.DIFFERENT, compared, self._smallest(other, [c.args for c in failed]))
+        if self.enough:
+            return Finding(Answer.EQUIVALENT, compared)
+        why = "the first program gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
+        why = why if self.silent else "no inputs were found that it takes"
+        return Finding(Answer.UNKNOWN, compared, reason=f"{self.entry}: {why}")
+
+    def _twice(self, calls: list[Any], again: Sandbox) -> tuple[list[Outcome] | None, list[Outcome] | None]:
+        """What it does on these calls the first and the second time, side by side."""
+        changed = self.source + _OTHER_CHANCE if "random" in self.source else self.source
+        second = again.threads.submit(self._outcomes, changed, calls, again)
+        return self._outcomes(self.source, calls), second.result()
+
+    def _outcomes(self, source: str, calls: list[Any], sandbox: Sandbox | None = None) -> list[Outcome] | None:
+        seen = (sandbox or self.sandbox).run(source, self.entry, calls, LIMITS)
+        return list(seen.outcomes) if len(seen.outcomes) == len(calls) else None
+
+    def _smallest(self, other: str, failed: list[Any]) -> str:
+        """What is said of the smallest failing call, after a few rounds of making it smaller."""
+        best = min(failed, key=_size)
+        for _ in range(12):
+            tries = sorted((c for c in _smaller(best) if _size(c) < _size(best)), key=_size)[:CHUNK]
+            first, second = (self._outcomes(s, tries) if tries else None for s in (self.source, other))
+            if first is None or second is None:
                 break
-            continue
-        steady = [i for i, (x, y) in enumerate(zip(first, again, strict=True)) if matches(x, y)]
-        silent += len(part) - len(steady)
-        second = _outcomes(b, entry, part, sandbox)
-        if second is None:  # it hangs or dies somewhere here: find the call
-            lost = next((c for c in part if _outcomes(b, entry, [c], sandbox) is None), part[0])
-            known = _outcomes(a, entry, [lost], sandbox)
-            return Finding(
-                Answer.DIFFERENT, compared, explain(entry, Case(lost, (known or [Outcome()])[0]), Outcome(error="no end"), "no end")
-            )
-        compared += len(steady)
-        failed += [part[i] for i in steady if not matches(first[i], second[i])]
-    if failed:
-        return Finding(Answer.DIFFERENT, compared, _smallest(a, b, entry, failed, sandbox))
-    useful = compared >= min(FEWEST, len(calls)) and compared > 0
-    if useful:
-        return Finding(Answer.EQUIVALENT, compared)
-    why = "the first program gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
-    return Finding(Answer.UNKNOWN, compared, reason=f"{entry}: {why}" if silent else f"{entry}: no inputs were found that it takes")
+            worse = [c for c, x, y in zip(tries, first, second, strict=True) if not matches(x, y)]
+            if not worse:
+                break
+            best = worse[0]
+        first, second = (self._outcomes(s, [best]) for s in (self.source, other))
+        assert first is not None and second is not None
+        return explain(self.entry, Case(best, first[0]), second[0], None)
 
 
-def _outcomes(source: str, entry: str, calls: list[Any], sandbox: Sandbox) -> list[Outcome] | None:
-    seen = sandbox.run(source, entry, calls, LIMITS)
-    return list(seen.outcomes) if len(seen.outcomes) == len(calls) else None
+def prove(reference: Reference, other: str, finding: Finding, seconds: float = PROVING_SECONDS) -> Finding:
+    """What is found where CrossHair follows every path of both, contained, for up to `seconds` (s) a function: proved, or the difference it
+    met if running the two confirms it, or the finding as it was with the reason why nothing is proved. Raises ProverError.
+    """
+    spec = importlib.util.find_spec("crosshair")
+    if spec is None or not spec.submodule_search_locations:
+        raise ProverError("--prove needs CrossHair: pip install 'semrep_jax[prove]'")
+    site = str(Path(spec.submodule_search_locations[0]).parent)
+    with Pool(1, Path(pool.__file__).with_name("crosshair_zygote.py"), readable=[site]) as prover:
+        for name, behaviour in reference.behaviours.items():
+            function = inputs.functions(reference.source)[name]
+            arguments = [*function.args.posonlyargs, *function.args.args]
+            bare = [a.arg for a in arguments if a.annotation is None]
+            if bare:
+                return replace(finding, reason=f"not proved: {name}'s parameter {bare[0]} has no type hint to prove it for")
+            limits = Limits(cpu_seconds=seconds + 5, wall_seconds=seconds + 10, memory_mb=4096)
+            asked = {"a": reference.source, "b": other, "entry": name, "seconds": seconds, "token": secrets.token_hex(16)}
+            answer = prover.ask(asked | {"limits": asdict(limits)})
+            said = _said(answer[1] if answer else b"", asked["token"])
+            difference = said.get("difference")
+            if difference:
+                found = _confirmed(behaviour, other, difference, [a.arg for a in arguments])
+                return found or replace(finding, reason=f"not proved: CrossHair suspects {name}({difference}), running it shows none")
+            if said.get("exhausted") is not True:
+                return replace(finding, reason=f"not proved: {name} has more paths than {seconds:g} s are enough for")
+    return replace(finding, proved=True) if finding.answer is Answer.EQUIVALENT else finding
 
 
-def _smallest(a: str, b: str, entry: str, failed: list[Any], sandbox: Sandbox) -> str:
-    """What is said of the smallest failing call, after a few rounds of making it smaller."""
-    best = min(failed, key=_size)
-    for _ in range(12):
-        tries = sorted((c for c in _smaller(best) if _size(c) < _size(best)), key=_size)[:CHUNK]
-        first, second = (_outcomes(s, entry, tries, sandbox) if tries else None for s in (a, b))
-        if not tries or first is None or second is None:
-            break
-        worse = [c for c, x, y in zip(tries, first, second, strict=True) if not matches(x, y)]
-        if not worse:
-            break
-        best = worse[0]
-    first, second = (_outcomes(s, entry, [best], sandbox) for s in (a, b))
-    assert first is not None and second is not None
-    return explain(entry, Case(best, first[0]), second[0], None)
+def _said(raw: bytes, token: object) -> dict[str, Any]:
+    """The prover's report; empty where it is none of this run."""
+    try:
+        report = json.loads(raw)
+        return report if isinstance(report, dict) and report.get("token") == token else {}
+    except ValueError:
+        return {}
+
+
+def _confirmed(behaviour: Behaviour, other: str, difference: dict[str, str], names: list[str]) -> Finding | None:
+    """A difference, where plain values make a call on which the two differ when run."""
+    try:
+        call = encode(tuple(ast.literal_eval(difference[n]) for n in names))
+    except Exception:  # a stranger's text in place of a value
+        return None
+    found = Behaviour(behaviour.source, behaviour.entry, [call], behaviour.sandbox).compare(other)
+    return found if found.answer is Answer.DIFFERENT else None
 
 
 def _size(wire: Any) -> int:

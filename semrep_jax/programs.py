@@ -13,6 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from semrep_jax.forms import cuda, python
@@ -26,6 +27,10 @@ class SemRepError(Exception):
 
 class TaskError(SemRepError):
     """A task, a suite or its data is malformed, empty or missing."""
+
+
+class ProgramError(SemRepError):
+    """A person's file can't be read, or is no program."""
 
 
 class Language(StrEnum):
@@ -67,6 +72,17 @@ class Program:
         if self.canonical is None or other.canonical is None:
             return 1.0
         return _FORMS[self.language].distance(self.canonical, other.canonical)
+
+
+def read_python(path: Path) -> Program:
+    """A person's Python file. Raises ProgramError."""
+    try:
+        program = Program(Language.PYTHON, path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProgramError(f"{path} can't be read ({error}); name a Python file") from error
+    if program.canonical is None:
+        raise ProgramError(f"{path} is not valid Python; mend its syntax first")
+    return program
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import jax
 
 from semrep_jax import prompts
 from semrep_jax.config import Config
-from semrep_jax.programs import Language, Program, SemRepError
+from semrep_jax.programs import Language, Program, SemRepError, read_python
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks import usertests
@@ -54,7 +54,7 @@ class Proposal:
 
 def propose(path: Path, instruction: str, tests: Path | None, policy: Policy, config: Config, sandbox: Sandbox) -> Proposal:
     """Sample `evaluate.samples` programs for the file at T=2 (a rewrite of each first) or directly, and rank them."""
-    source = _read(path)
+    source = read_python(path).source
     text = None if tests is None else usertests.read(tests)
     before = () if text is None else tuple(usertests.run(source, path.stem, text, sandbox))
     key, setting = jax.random.key(config.seed), config.evaluate
@@ -78,16 +78,6 @@ def propose(path: Path, instruction: str, tests: Path | None, policy: Policy, co
     after = source if best is None else best.program.source.rstrip("\n") + "\n"
     diff = difflib.unified_diff(source.splitlines(True), after.splitlines(True), str(path), f"{path} (proposed)")
     return Proposal(best, setting.samples, rejected, "".join(diff), before)
-
-
-def _read(path: Path) -> str:
-    try:
-        source = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TransformError(f"{path} can't be read ({error}); name a Python file") from error
-    if Program(Language.PYTHON, source).canonical is None:
-        raise TransformError(f"{path} is not valid Python; mend its syntax first")
-    return source
 
 
 def write(path: Path, proposal: Proposal) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from semrep_jax import config as configuration
 from semrep_jax import main, transform
-from semrep_jax.programs import Completion, Finish, TaskError
+from semrep_jax.programs import Completion, Finish, ProgramError, TaskError
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.tasks import usertests
 from semrep_jax.transform import TransformError
@@ -97,7 +97,7 @@ def test_files_that_can_not_be_used_are_named(files, sandbox, config, tmp_path, 
     path, tests = files
     (tmp_path / "broken.py").write_text("def f(:")
     for file, test in ((tmp_path / "none.py", None), (tmp_path / "broken.py", None)):
-        with pytest.raises(TransformError, match=file.name):
+        with pytest.raises(ProgramError, match=file.name):
             transform.propose(file, "x", test, Scripted(), config, sandbox)
     tests.write_text("x = 1")
     with pytest.raises(TaskError, match="no function whose name starts with 'test'"):

@@ -37,13 +37,21 @@ class Place:
     becomes: Any
 
 
-def places(module: cst.Module, rules: Sequence[Rule]) -> Iterator[Place]:
-    """Every change that these rules offer, in the order of rules and of the text."""
-    for function in functions(module):
-        found = _Nodes()
-        function.node.visit(found)
-        for rule in rules:
-            yield from _of_rule(rule, function, found)
+class Sites:
+    """The functions of a module with their blocks and expressions, looked at once for all rules."""
+
+    def __init__(self, module: cst.Module):
+        self.module = module
+        self.found = []
+        for function in functions(module):
+            nodes = _Nodes()
+            function.node.visit(nodes)
+            self.found.append((function, nodes))
+
+    def places(self, rule: Rule) -> Iterator[Place]:
+        """Every change that a rule offers, in the order of the text."""
+        for function, nodes in self.found:
+            yield from _of_rule(rule, function, nodes)
 
 
 def _of_rule(rule: Rule, function: Function, found: _Nodes) -> Iterator[Place]:
@@ -106,33 +114,34 @@ def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] 
     applied: list[str] = []
     names = list(rules or RULES)
     for _ in range(steps):
-        place = _one(module, [RULES[n] for n in rng.sample(names, len(names))], rng)
-        if place is None:
+        made = _one(Sites(module), [RULES[n] for n in rng.sample(names, len(names))], rng)
+        if made is None:
             break
-        module = _replaced(module, place)
-        applied.append(place.rule)
+        module = made[0]
+        applied.append(made[1])
     return Rewritten(Program(program.language, module.code), tuple(applied)) if applied else None
 
 
-def _one(module: cst.Module, rules: list[Rule], rng: Random) -> Place | None:
+def _one(sites: Sites, rules: list[Rule], rng: Random) -> tuple[cst.Module, str] | None:
+    """The module after one change by the first rule that offers one, and the rule's name."""
     for rule in rules:
-        offers = [p for p in places(module, [rule]) if _parses(module, p)]
-        if offers:
-            return rng.choice(offers)
+        offers = list(sites.places(rule))
+        for place in rng.sample(offers, len(offers)):
+            changed = _replaced(sites.module, place)
+            if changed is not None:
+                return changed, rule.name
     return None
 
 
-def _parses(module: cst.Module, place: Place) -> bool:
-    """Whether the change leaves Python behind, and another text than before."""
-    changed = _replaced(module, place).code
+def _replaced(module: cst.Module, place: Place) -> cst.Module | None:
+    """The module after a change; None where that is no Python, or the text it was."""
+    found: Any = module.deep_replace(place.node, place.becomes)
+    changed = found.code if isinstance(found, cst.Module) else code(found)
+    if changed == module.code:
+        return None
     try:
         compile(changed, "rewritten", "exec")
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    return changed != module.code
-
-
-def _replaced(module: cst.Module, place: Place) -> cst.Module:
-    found: Any = module.deep_replace(place.node, place.becomes)
-    # parsed again: nodes of a tree are to be different objects, and a rule may have used one twice
-    return cst.parse_module(found.code if isinstance(found, cst.Module) else code(found))
+        # parsed again: nodes of a tree are to be different objects, and a rule may have used one twice
+        return cst.parse_module(changed)
+    except (SyntaxError, ValueError, RecursionError, cst.ParserSyntaxError):
+        return None

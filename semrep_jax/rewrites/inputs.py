@@ -2,8 +2,9 @@
 
     calls = generate(source, "f", sandbox, count=200, seed=0)      # argument tuples in wire form
 
-Hypothesis draws the values. Where a parameter has no hint, one call with each combination of likely types is run contained, and those
-that end in TypeError or AttributeError are not drawn from again. The same seed gives the same calls.
+Hypothesis draws the values; the program's own constants, and the neighbours of what its doctests give, are among them. Where a parameter
+has no hint, one call with each combination of likely types is run contained, and those that end in TypeError or AttributeError are not
+drawn from again. The same seed gives the same calls.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import ast
 import itertools
 import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -22,7 +25,7 @@ from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
 
 LIMITS = Limits(cpu_seconds=2.0, wall_seconds=6.0, memory_mb=512)
-MOST_COMBINATIONS, KEPT_COMBINATIONS = 150, 4
+MOST_COMBINATIONS, KEPT_COMBINATIONS, ROUNDS, POOL = 150, 4, 3, 100
 Strategy = st.SearchStrategy[Any]
 
 
@@ -39,7 +42,7 @@ def _numbers() -> Strategy:
 
 
 def _floats() -> Strategy:
-    return st.floats(-100, 100, width=32) | st.sampled_from([0.0, -0.0, 0.1, 0.5, 1e10, 1e-7])
+    return st.floats(-100, 100) | st.floats(-4, 4, width=16) | st.sampled_from([0.0, -0.0, 0.1, 0.5, 1e10, 1e-7])
 
 
 GUESSES: dict[str, Strategy] = {
@@ -72,23 +75,89 @@ def functions(source: str) -> dict[str, ast.FunctionDef]:
     return {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
 
 
-def generate(source: str, entry: str, sandbox: Sandbox, count: int = 200, seed: int = 0) -> list[Any]:
-    """At most `count` different argument tuples in wire form, its doctests' first. Raises InputError."""
+def generate(
+    source: str, entry: str, sandbox: Sandbox, count: int = 200, seed: int = 0, examples: Sequence[tuple[Any, ...]] = ()
+) -> list[Any]:
+    """At most `count` different argument tuples in wire form: `examples` and its docstring's first, then their neighbours (a third, where
+    there are such), then draws and their neighbours, in which the program's own texts and numbers take part. Raises InputError."""
     function = functions(source).get(entry)
     if function is None:
         raise InputError(f"there is no function {entry!r} at the top of the program; there are {', '.join(functions(source)) or 'none'}")
     if function.args.kwonlyargs and any(d is None for d in function.args.kw_defaults):
         raise InputError(f"{entry} needs keyword arguments; give tests instead")
     parameters = [*function.args.posonlyargs, *function.args.args]
-    found = [encode(call) for call in doctests(function)]
     if not parameters:
         return [encode(())]
+    given = [*examples, *doctests(entry, ast.get_docstring(function) or "")]
+    rng = Random(seed)
+    words = constants(source)
+    found = [encode(call) for call in given]
+    if given:
+        found += [encode(near(rng.choice(given), rng, words)) for _ in range(count // 3)]
     choices = _combinations(source, entry, parameters, sandbox, seed)
-    share = -(-count // max(1, len(choices)))
-    for n, strategies in enumerate(choices):
-        found += [encode(call) for call in draw(st.tuples(*strategies), share, seed + n)]
     seen: dict[str, Any] = {repr(call): call for call in found}
+    for n in range(ROUNDS * count):  # draws repeat each other: until there are enough different ones
+        if len(seen) >= count:
+            break
+        drawn = tuple(rng.choice(values(kind)) for kind in choices[n % len(choices)])
+        call = encode(_spiced(near(drawn, rng, words) if n % 2 else drawn, rng, words))
+        seen.setdefault(repr(call), call)
     return list(seen.values())[:count]
+
+
+@lru_cache(maxsize=512)
+def values(kind: str) -> list[Any]:
+    """POOL draws of a kind: one of GUESSES, or a type hint as it is written. Drawn once in a process; calls are put together of them."""
+    strategy = GUESSES[kind] if kind in GUESSES else hinted(ast.parse(kind, mode="eval").body)
+    assert strategy is not None
+    return draw(strategy, POOL, 0)
+
+
+def constants(source: str) -> list[Any]:
+    """The texts and numbers that a program compares with and looks for: short ones, in order."""
+    tree = ast.parse(source)
+    documented = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documented]
+    return list(dict.fromkeys(v for v in found if (type(v) is str and 0 < len(v) <= 20) or (type(v) is int and 1 < v < 10**6)))
+
+
+def _spiced(call: tuple[Any, ...], rng: Random, words: list[Any]) -> tuple[Any, ...]:
+    """One argument of every third call is a constant of the program's own, or holds one, where the types agree."""
+    if not words or rng.random() > 1 / 3:
+        return call
+    i, word = rng.randrange(len(call)), rng.choice(words)
+    if type(call[i]) is type(word):
+        return (*call[:i], word if rng.random() < 0.5 or type(word) is int else call[i][:4] + word + call[i][4:], *call[i + 1 :])
+    if isinstance(call[i], list) and call[i] and type(call[i][0]) is type(word):
+        return (*call[:i], [*call[i][:-1], word], *call[i + 1 :])
+    return call
+
+
+def near(value: Any, rng: Random, words: list[Any]) -> Any:
+    """A value one small step from another, of the same type: a number next to it, a text or sequence with one place changed."""
+    if type(value) is bool:
+        return not value
+    if type(value) is int:
+        return value + rng.choice([-1, 1, -10, 10, value, -2 * value])
+    if type(value) is float:
+        return value * rng.choice([0.5, -1.0, 2.0]) + rng.choice([0.0, 1.0, -0.5])
+    if type(value) is str:
+        texts = [w for w in words if type(w) is str] or ["a"]
+        i, j = (rng.randrange(len(value) + 1) for _ in range(2))
+        letter = value[j : j + 1] if rng.random() < 0.5 else rng.choice("019aAzZ -.")
+        return rng.choice(
+            [value[:i] + letter + value[i + 1 :], value[:i] + value[i + 1 :], value[:i] + rng.choice(texts) + value[i:], value[i:]]
+        )
+    if type(value) in (list, tuple) and value:
+        i = rng.randrange(len(value))
+        changed = [*value[:i], near(value[i], rng, words), *value[i + 1 :]]
+        if type(value) is list:
+            return rng.choice([changed, [*value[:i], *value[i + 1 :]], [*value, value[i]], value[::-1]])
+        return tuple(changed)
+    if type(value) is dict and value:
+        key = rng.choice(list(value))
+        return {**value, key: near(value[key], rng, words)}
+    return value
 
 
 def draw(strategy: Strategy, count: int, number: int) -> list[Any]:
@@ -107,18 +176,18 @@ def draw(strategy: Strategy, count: int, number: int) -> list[Any]:
     return found
 
 
-def doctests(function: ast.FunctionDef) -> list[tuple[Any, ...]]:
-    """Arguments of the calls of itself, with plain values, in a function's docstring."""
+def doctests(name: str, text: str) -> list[tuple[Any, ...]]:
+    """Arguments of the calls of a function, with plain values, in the doctests of a text."""
     found = []
-    for line in (ast.get_docstring(function) or "").splitlines():
-        text = line.strip().removeprefix(">>>").strip()
-        if not line.strip().startswith(">>>") or f"{function.name}(" not in text:
+    for line in text.splitlines():
+        example = line.strip().removeprefix(">>>").strip()
+        if not line.strip().startswith(">>>") or f"{name}(" not in example:
             continue
         try:
-            calls = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == function.name]
-            found += [tuple(ast.literal_eval(a) for a in call.args) for call in calls if not call.keywords]
-            encode(found[-1] if found else ())
-        except (SyntaxError, ValueError, TypeError, Unencodable):
+            calls = [n for n in ast.walk(ast.parse(example)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == name]
+            given = [tuple(ast.literal_eval(a) for a in call.args) for call in calls if not call.keywords]
+            found += [call for call in given if encode(call)]
+        except (SyntaxError, ValueError, TypeError, Unencodable, RecursionError, MemoryError):
             continue
     return found
 
@@ -174,13 +243,13 @@ def _subscripted(annotation: ast.Subscript) -> Strategy | None:
     return None
 
 
-def _combinations(source: str, entry: str, parameters: list[ast.arg], sandbox: Sandbox, number: int) -> list[list[Strategy]]:
-    """For each combination of types that the function takes, a strategy for each parameter."""
-    known = [hinted(p.annotation) for p in parameters]
-    open_ = [i for i, strategy in enumerate(known) if strategy is None]
+def _combinations(source: str, entry: str, parameters: list[ast.arg], sandbox: Sandbox, number: int) -> list[list[str]]:
+    """For each combination of types that the function takes, a kind for each parameter."""
+    known = [ast.unparse(p.annotation) if p.annotation is not None and hinted(p.annotation) is not None else None for p in parameters]
+    open_ = [i for i, kind in enumerate(known) if kind is None]
     if not open_:
-        return [[s for s in known if s is not None]]
-    samples = [None if s is None else draw(s, 1, number)[0] for s in known]
+        return [[kind for kind in known if kind is not None]]
+    samples = [None if kind is None else values(kind)[0] for kind in known]
     combinations = list(itertools.product(GUESSES, repeat=len(open_))) if len(open_) <= 3 else []
     rng = Random(number)
     combinations += [tuple(rng.choices(list(GUESSES), k=len(open_))) for _ in range(MOST_COMBINATIONS - len(combinations))]
@@ -189,20 +258,20 @@ def _combinations(source: str, entry: str, parameters: list[ast.arg], sandbox: S
         combinations = same + rng.sample([c for c in combinations if len(set(c)) > 1], MOST_COMBINATIONS - len(same))
     calls = []
     for combination in combinations:
-        values = list(samples)
+        given = list(samples)
         for i, kind in zip(open_, combination, strict=True):
-            values[i] = _ONE[kind]
-        calls.append(encode(tuple(values)))
+            given[i] = _ONE[kind]
+        calls.append(encode(tuple(given)))
     seen = sandbox.run(source, entry, calls, LIMITS)
     if len(seen.outcomes) != len(calls):
-        return [[s if s is not None else GUESSES["int"] for s in known]]
+        return [[kind or "int" for kind in known]]
     taken = [c for c, o in zip(combinations, seen.outcomes, strict=True) if o.error not in ("TypeError", "AttributeError")]
     right = [c for c, o in zip(combinations, seen.outcomes, strict=True) if o.error is None]
     chosen = (right or taken or [("int",) * len(open_)])[:KEPT_COMBINATIONS]
     result = []
     for combination in chosen:
-        strategies = list(known)
+        kinds = list(known)
         for i, kind in zip(open_, combination, strict=True):
-            strategies[i] = GUESSES[kind]
-        result.append([s for s in strategies if s is not None])
+            kinds[i] = kind
+        result.append([kind for kind in kinds if kind is not None])
     return result

@@ -32,7 +32,7 @@ from semrep_jax.sandbox.wire import decode
 GRACE_SECONDS = 5.0
 START_SECONDS = 30.0
 # Sets in one order and so one verdict each time; symbols resolved before the fork; a heap that does not shrink and grow.
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "MALLOC_TOP_PAD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "100000000"}
+ENVIRONMENT = {"LD_BIND_NOW": "1", "MALLOC_TOP_PAD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "100000000"}
 
 
 class SandboxError(SemRepError):
@@ -77,7 +77,8 @@ class _Zygote:
         command = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges", settings["script"]]
         self.process = subprocess.Popen(
             [*command, json.dumps(settings | {"scratch": self.scratch})],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd="/", close_fds=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", close_fds=True,
+            env=ENVIRONMENT | {"PYTHONHASHSEED": str(settings["hash_seed"])},
         )  # fmt: skip
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
@@ -132,7 +133,7 @@ class Pool:
     def __init__(self, workers: int, script: Path, **settings: Any):
         if sys.platform != "linux":
             raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
-        common = {"script": str(script), "scratch_mb": 16, "become": None, "namespaces": True, "landlock": True} | settings
+        common = {"script": str(script), "scratch_mb": 16, "become": None, "namespaces": True, "landlock": True, "hash_seed": 0} | settings
         self.settings = [common | {"uid": 61_000 + i} for i in range(workers)]
         self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
@@ -176,7 +177,8 @@ class Pool:
 
 
 class Sandbox(Pool):
-    """A pool of zygotes that run Python. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests."""
+    """A pool of zygotes that run Python. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests.
+    `hash_seed` decides the order of sets of texts."""
 
     def __init__(
         self,
@@ -185,9 +187,11 @@ class Sandbox(Pool):
         become: int | None = None,
         namespaces: bool = True,
         landlock: bool = True,
+        hash_seed: int = 0,
     ):
         self.limits = limits or Limits()
-        super().__init__(workers, Path(__file__).with_name("zygote.py"), become=become, namespaces=namespaces, landlock=landlock)
+        script = Path(__file__).with_name("zygote.py")
+        super().__init__(workers, script, become=become, namespaces=namespaces, landlock=landlock, hash_seed=hash_seed)
 
     def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
         """Load `source` in a fresh contained process and call `entry` with each argument tuple (wire form)."""

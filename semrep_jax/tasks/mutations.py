@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 Site = tuple[str, Callable[[], None]]
@@ -136,13 +137,17 @@ def mutate(source: str, entry: str, kind: str, site: int) -> Mutant:
     return Mutant(kind, f"{phrase}: {hint}", ast.unparse(ast.fix_missing_locations(tree)))
 
 
-def mutants(source: str, entry: str, kinds: tuple[str, ...] = tuple(MUTATIONS)) -> list[Mutant]:
-    """Every single-site mutant of function `entry`, in a fixed order, without repeats and without the original."""
+def mutants(source: str, entry: str, most: int | None = None, rng: Random | None = None) -> list[Mutant]:
+    """Single-site mutants of function `entry`, without repeats and without the original: all in a fixed order, or `most` drawn by `rng`."""
+    sites = [(kind, site) for kind in MUTATIONS for site in range(site_count(source, entry, kind))]
+    if rng is not None:
+        rng.shuffle(sites)
     found = {ast.unparse(ast.parse(source)): Mutant("", "", "")}
-    for kind in kinds:
-        for site in range(site_count(source, entry, kind)):
-            mutant = mutate(source, entry, kind, site)
-            found.setdefault(mutant.source, mutant)
+    for kind, site in sites:
+        if most is not None and len(found) > most:
+            break
+        mutant = mutate(source, entry, kind, site)
+        found.setdefault(mutant.source, mutant)
     return list(found.values())[1:]
 
 

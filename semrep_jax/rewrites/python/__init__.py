@@ -3,4 +3,6 @@
 from semrep_jax.rewrites.python import conditions, expressions, loops, names, statements
 from semrep_jax.rewrites.python.rule import Rule
 
-RULES: dict[str, Rule] = {r.name: r for room in (names, conditions, expressions, statements, loops) for r in room.RULES}
+_MODULES = {"names": names, "conditions": conditions, "expressions": expressions, "statements": statements, "loops": loops}
+ROOMS: dict[str, list[str]] = {room: [r.name for r in module.RULES] for room, module in _MODULES.items()}
+RULES: dict[str, Rule] = {r.name: r for module in _MODULES.values() for r in module.RULES}

@@ -386,6 +386,48 @@ def _returns(statements: Block) -> bool:
     return bool(then and other and _returns(then) and _returns(other))
 
 
+def slice_to_loop(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
+    """ys = xs[a:b]  ->  ys = []; for k in range(a, min(b, len(xs))): ys.append(xs[k]), a and b literals, xs a name (of a list, or running
+    tells)"""
+    pair = assigned(block[i])
+    value = pair[1] if pair else None
+    if pair is None or not isinstance(value, cst.Subscript) or not isinstance(value.value, cst.Name) or len(value.slice) != 1:
+        return None
+    cut, xs = value.slice[0].slice, value.value.value
+    if not isinstance(cut, cst.Slice) or cut.step is not None or {"len", "range", "min"} & function.stored or pair[0] == xs:
+        return None
+    if any(b is not None and not isinstance(b, cst.Integer) for b in (cut.lower, cut.upper)):
+        return None
+    start = f"{code(cut.lower)}, " if cut.lower is not None else ""
+    stop = f"min({code(cut.upper)}, len({xs}))" if cut.upper is not None else f"len({xs})"
+    k = function.fresh("index", "k", "at")
+    return 1, [
+        statement(f"{pair[0]} = []"),
+        header(f"for {k} in range({start}{stop}):", [statement(f"{pair[0]}.append({xs}[{k}])")]),
+    ]
+
+
+def loop_to_slice(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
+    """ys = []; for k in range(a, len(xs)): ys.append(xs[k])  ->  ys = list(xs[a:]), a a literal"""
+    pair = assigned(block[i])
+    node = block[i + 1] if i + 1 < len(block) else None
+    found, inner = _range(node), body(node)
+    if pair is None or code(pair[1]) not in ("[]", "list()") or found is None or not inner or len(inner) != 1 or "list" in function.stored:
+        return None
+    k, bounds = found
+    stop, start = bounds[-1], "" if len(bounds) == 1 else code(bounds[0])
+    xs = code(stop.args[0].value) if isinstance(stop, cst.Call) and code(stop.func) in ("len", "min") and stop.args else ""
+    upper = ""
+    if isinstance(stop, cst.Call) and code(stop.func) == "min" and len(stop.args) == 2:
+        length = stop.args[1].value
+        upper = xs
+        xs = code(length.args[0].value) if isinstance(length, cst.Call) and code(length.func) == "len" and length.args else ""
+    numbers = all(not b or b.isdigit() for b in (start, upper))
+    if not xs.isidentifier() or not numbers or _later(function, node, k) or code(inner[0]).strip() != f"{pair[0]}.append({xs}[{k}])":
+        return None
+    return 2, [statement(f"{pair[0]} = list({xs}[{start}:{upper}])")]
+
+
 RULES = (
     Rule("for_to_while", "while_to_for", block=for_to_while),
     Rule("while_to_for", "for_to_while", block=while_to_for),
@@ -397,6 +439,8 @@ RULES = (
     Rule("sum_to_loop", "loop_to_sum", block=sum_to_loop),
     Rule("loop_to_sum", "sum_to_loop", block=loop_to_sum),
     Rule("loop_to_any", "sum_to_loop", block=loop_to_any),
+    Rule("slice_to_loop", "loop_to_slice", block=slice_to_loop),
+    Rule("loop_to_slice", "slice_to_loop", block=loop_to_slice),
     Rule("while_true", "while_test", block=while_true),
     Rule("while_test", "while_true", block=while_test),
     Rule("tail_call_to_loop", function=tail_call_to_loop),
