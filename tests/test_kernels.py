@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 
 from semrep_jax import main
+from semrep_jax.kernels import source
 from semrep_jax.kernels.candidate import from_file, parse
 from semrep_jax.kernels.expressions import ExpressionError, evaluate
 from semrep_jax.kernels.gate import RIGHT, accepted
 from semrep_jax.kernels.source import Refused
 from semrep_jax.kernels.spec import Values, draw
+from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
 from semrep_jax.tasks.kernels.chains import chains, split_of
 
@@ -199,3 +202,15 @@ def test_a_converted_answer_that_stops_zeroing_its_output_is_wrong(judge):
     adds = text.replace("C[row * N + col] = s;", "C[row * N + col] += s;")
     assert judge.judge(TASKS["matmul"], f"```cpp\n{adds}```").status == "ok"
     assert judge.judge(TASKS["matmul"], f"```cpp\n{adds.replace('zeros', 'empty')}```").status == "numeric"
+
+
+def test_a_wall_of_backslashes_costs_the_judge_no_time():
+    began = time.perf_counter()
+    with pytest.raises(Refused):
+        source.clean("\\" * 59_000)
+    assert time.perf_counter() - began < 2
+
+
+def test_a_number_of_any_length_in_a_launch_list_is_a_verdict(judge):
+    text = catalogue.find("relu").source.replace('"grid": [', '"grid": [' + "9" * 401 + ", ", 1)
+    assert judge.judge(catalogue.find("relu"), text).status in ("launch", "format")

@@ -4,6 +4,7 @@ Started by `emulate` as `python -P -s -S cage.py SETTINGS` with the sandbox's lo
 followed by the bytes of the shared memory; the reply's bytes are the same memory afterwards, whatever became of the child.
 """
 
+import _ctypes
 import ctypes
 import importlib
 import json
@@ -26,18 +27,16 @@ SCALARS = {
 def launch_all(request, base):
     """Load the candidate and make every launch of every run; progress and mishaps are written to the report at `base`."""
     done = ctypes.c_int64.from_address(base + request["done_at"])
-    library = ctypes.CDLL(request["library"])
-    library.semrep_begin(ctypes.c_void_p(base))
-    library.semrep_launch.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_ulong,
-        ctypes.c_uint,
-        ctypes.c_long,
-    ]
+    p, library = ctypes.c_void_p, None
     for run in request["runs"]:
+        if library is not None and run["schedule"]:  # inputs that came before: no __device__ variable may know the answer
+            library.semrep_end()
+            _ctypes.dlclose(library._handle)
+            library = None
+        if library is None:
+            library = ctypes.CDLL(request["library"])
+            library.semrep_begin(p(base))
+            library.semrep_launch.argtypes = [p, p, p, p, ctypes.c_ulong, ctypes.c_uint, ctypes.c_long]
         for page in run["guards"]:
             _libc.mprotect(ctypes.c_void_p(base + page), ctypes.c_size_t(PAGE), 0)
         for index, (kernel, dims, shared, size, args) in enumerate(run["launches"]):

@@ -15,6 +15,7 @@ import mmap
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -33,8 +34,20 @@ from semrep_jax.sandbox.pool import Limits, Pool
 
 PAGE = mmap.PAGESIZE
 HERE = Path(__file__).parent
-FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-strict-aliasing", "-w")
-MARGIN, PATTERN, MOST_MEMORY = 256, 0xA5, 512 << 20
+FLAGS = (
+    "-std=c++20",
+    "-O1",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-w",
+    "-fsanitize=thread",
+    "-fno-gnu-unique",
+    "-fno-threadsafe-statics",
+)
+LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")  # the runtime has the sanitizer's hooks
+MARGIN, PATTERN, MOST_MEMORY = 256, 0xA5, 192 << 20
 _COMPILER_LIMITS = 'ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 _REPORT = struct.Struct("=4q3q3q240s")
 _DONE_AT = 1024
@@ -88,7 +101,7 @@ class Emulator:
         os.chmod(self.directory, 0o755)
         for name in ("cuda.hpp", "runtime.hpp", "runtime.cpp"):
             shutil.copy(HERE / "emulator" / name, self.directory / name)
-        self._call("-O2", *FLAGS[:1], *FLAGS[2:], "-c", "runtime.cpp", "-o", "runtime.o")
+        self._call("-O2", *FLAGS[:1], *FLAGS[2:], "-fno-sanitize=thread", "-c", "runtime.cpp", "-o", "runtime.o")
         self._call(*FLAGS, "-x", "c++-header", "cuda.hpp", "-o", "cuda.hpp.gch")
         self.pool = Pool(workers, HERE / "cage.py", readable=[str(self.directory)])
 
@@ -120,9 +133,9 @@ class Emulator:
         library = self.directory / f"{os.urandom(12).hex()}.so"
         assert self.compiler is not None
         limited = ["/bin/sh", "-c", _COMPILER_LIMITS, self.compiler]  # not preexec_fn: this process has threads
-        command = [*limited, *FLAGS, "-shared", "-x", "c++", "-", "-x", "none", "runtime.o", "-o", str(library)]
+        command = [*limited, *FLAGS, "-shared", "-x", "c++", "-", "-x", "none", "runtime.o", *LIBRARIES, "-o", str(library)]
         try:
-            done = subprocess.run(command, input=text, cwd=self.directory, capture_output=True, text=True, timeout=30)
+            done = _bounded(command, text, self.directory)
         except subprocess.TimeoutExpired as error:
             raise Unsupported("the C++ compiler takes longer than 30 s") from error
         if done.returncode:
@@ -151,6 +164,23 @@ class Emulator:
         for index in range(done):
             mishap = mishap if mishap is not None and mishap.run <= index else _margins(whole, places[index], index) or mishap
         return Ran(buffers, mishap, facts["seconds"])
+
+
+def _bounded(command: Sequence[str], text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """A command whose whole process group ends with it: the driver's cc1plus, as and ld outlive a kill of the driver."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=directory, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True,
+        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TMPDIR": str(directory), "LC_ALL": "C"},
+    ) as process:  # fmt: skip
+        try:
+            out, errors = process.communicate(text, timeout=30)
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 Place = tuple[int, int]  # where a buffer lies in the shared memory, and its bytes
@@ -186,7 +216,7 @@ def _laid_out(candidate: Candidate, runs: Sequence[Run]) -> tuple[bytearray, lis
     for run, lies in zip(runs, places, strict=True):
         for name, content in run.buffers.items():
             start, size = lies[name]
-            whole[start - MARGIN : (start + size + PAGE - 1) & -PAGE] = PATTERN
+            whole[(start - MARGIN) & -PAGE : (start + size + PAGE - 1) & -PAGE] = PATTERN
             whole[start : start + size] = np.frombuffer(content.tobytes(), np.uint8) if isinstance(content, np.ndarray) else 0xFF
     return memory, plans, places
 
@@ -211,7 +241,7 @@ def _read(whole: np.ndarray, lies: Mapping[str, Place], run: Run) -> dict[str, n
 def _margins(whole: np.ndarray, lies: Mapping[str, Place], run: int) -> Mishap | None:
     """A mishap where the pattern around a buffer was written over."""
     for name, (start, size) in lies.items():
-        if (whole[start - MARGIN : start] != PATTERN).any():
+        if (whole[(start - MARGIN) & -PAGE : start] != PATTERN).any():
             return Mishap("memory", f"it wrote before the beginning of {name}", run)
         if (whole[start + size : (start + size + PAGE - 1) & -PAGE] != PATTERN).any():
             return Mishap("memory", f"it wrote behind the end of {name}", run)

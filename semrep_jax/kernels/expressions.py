@@ -48,6 +48,8 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
 def evaluate(text: str | int | float, axes: Mapping[str, Number]) -> Number:
     """The value of an expression over `axes`. Raises ExpressionError with the expression and what to write instead."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
+        if not abs(text) <= LARGEST:
+            raise ExpressionError("a number of the launch list is too large")
         return text
     if not isinstance(text, str) or len(text) > 300:
         raise ExpressionError(f"{str(text)[:60]!r} is no expression; write a number or arithmetic over {', '.join(axes)}")
@@ -67,7 +69,7 @@ def integer(text: str | int, axes: Mapping[str, Number], what: str, low: int, hi
     if isinstance(value, float) and not value.is_integer():
         raise ExpressionError(f"{what} {text!r} is {value}, not an integer; use // or ceil_div")
     if not low <= value <= high:
-        raise ExpressionError(f"{what} {text!r} is {value:g} and must be between {low} and {high}")
+        raise ExpressionError(f"{what} {text!r} is {value} and must be between {low} and {high}")
     return int(value)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from semrep_jax.kernels import timing
 from semrep_jax.kernels.candidate import Candidate, parse
-from semrep_jax.kernels.expressions import evaluate
+from semrep_jax.kernels.expressions import ExpressionError, evaluate
 from semrep_jax.kernels.gate import difference
 from semrep_jax.kernels.lines import LineProcess
 from semrep_jax.kernels.numerics import EPS, FACTOR
@@ -32,7 +32,7 @@ from semrep_jax.kernels.timing import Timing
 from semrep_jax.programs import SemRepError, Status
 
 RUN_SECONDS, TIME_SECONDS, RECYCLE, SEEDS, KEPT = 20.0, 90.0, 64, 5, 4
-FEWEST, MOST = 10, 100
+FEWEST, MOST, KEPT_CUBINS = 10, 100, 8
 
 
 class NoGpu(SemRepError):
@@ -62,6 +62,7 @@ class Gpu:
         shared = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="semrep-gpu-", dir=shared if shared.is_dir() else None))
         self.worker: LineProcess | None = None
+        self.cubins: list[Path] = []  # the least recently used first
         try:
             about = self._start()
         except NoGpu:
@@ -86,7 +87,7 @@ class Gpu:
 
     def _start(self) -> dict[str, Any]:
         """A fresh worker; what its device is."""
-        caches = {"CUPY_CACHE_DIR": str(self.directory / "cupy")}
+        caches = {"CUPY_CACHE_DIR": str(self.directory / "cupy"), "CUDA_MODULE_LOADING": "EAGER"}
         self.worker, self.used = LineProcess(Path(__file__).with_name("gpu_worker.py"), os.environ | caches), 0
         about = self.worker.ready
         if about is None or "none" in about:
@@ -104,6 +105,8 @@ class Gpu:
             self._start()
         assert self.worker is not None
         self.used += 1
+        if len(self.cubins) > KEPT_CUBINS:  # in shared memory, that is RAM
+            self.cubins.pop(0).unlink(missing_ok=True)
         answer = self.worker.ask(request, seconds)
         if answer is None or "died" in answer:
             self.worker.close()
@@ -116,8 +119,11 @@ class Gpu:
         if not compiled.ok:
             return Confirmed(Status.COMPILE, "\n".join(compiled.complaints), 0, 0)
         with self.lock:
-            correct = self._correct(task, candidate, compiled)
-            return self._timed(task, candidate, compiled, correct) if timed and correct.status is Status.OK else correct
+            try:
+                correct = self._correct(task, candidate, compiled)
+                return self._timed(task, candidate, compiled, correct) if timed and correct.status is Status.OK else correct
+            except ExpressionError as error:  # a launch that small shapes allow and the timed one does not
+                return Confirmed(Status.LAUNCH, f"on the GPU: {error}", 0, 0)
 
     def _correct(self, task: KernelTask, candidate: Candidate, compiled: Compiled) -> Confirmed:
         shapes = (*task.small, *task.edge)
@@ -160,7 +166,9 @@ class Gpu:
                 old.unlink()
             self.inputs[task.name] = self._write(list(draw(task, axes, self.seed).items()), f"bench-{task.name}")
         data, layout = self.inputs[task.name]
-        row = {a.name: a.size(axes)[-1] if len(a.shape) > 1 else 1 for a in task.inputs}
+        row = {  # in bytes, as the worker has them: a row, or an element of a vector
+            a.name: (max(1, a.size(axes)[-1]) if len(a.shape) > 1 else 1) * DTYPES[a.dtype].itemsize for a in task.inputs
+        }
         length = float(evaluate(task.length, task.names(axes)))
         outputs = [
             {"name": a.name, "size": a.count(axes) * DTYPES[a.dtype].itemsize, "dtype": a.dtype, "slack": _slack(task, a.dtype, length)}
@@ -199,8 +207,11 @@ class Gpu:
 
     def _cubin(self, compiled: Compiled) -> str:
         path = self.directory / f"{abs(hash(compiled.cubin)):x}.cubin"
+        if path in self.cubins:
+            self.cubins.remove(path)
         if not path.exists():
             path.write_bytes(compiled.cubin)
+        self.cubins.append(path)
         return str(path)
 
 

@@ -5,9 +5,9 @@ does to its context is this process's end, and the parent starts another one. Fa
 """
 
 import json
+import os
 import random
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +16,44 @@ import numpy as np
 
 MARGIN, PATTERN, SHIFTS = 256, 0xA5, 16
 WARM_UP, PERSISTING_L2 = 3, 0x06  # cudaLimitPersistingL2CacheSize
+STATIC_SHARED, LOCAL, REGISTERS, MOST_DYNAMIC = 1, 3, 4, 8  # CU_FUNC_ATTRIBUTE_*
 
 
 class Program:
-    """A loaded cubin with its launches. Each has a file of its own: CuPy keeps modules by path."""
+    """A loaded cubin with its launches. Not a RawModule: CuPy would keep each one and its memory for as long as this process lives."""
 
-    def __init__(self, said: dict[str, Any], directory: Path):
-        with tempfile.NamedTemporaryFile(dir=directory, suffix=".cubin", delete=False) as file:
-            file.write(Path(said["cubin"]).read_bytes())
-        module = cp.RawModule(path=file.name)
-        self.launches = [(module.get_function(one["symbol"]), one) for one in said["launches"]]
+    def __init__(self, said: dict[str, Any]):
+        self.module = cp.cuda.function.Module()
+        self.module.load(Path(said["cubin"]).read_bytes())
+        self.launches = [(self.module.get_function(one["symbol"]), one) for one in said["launches"]]
         self.scratch = said["scratch"]
-        for kernel, one in self.launches:
-            if one["shared"] > 48 << 10:
-                kernel.max_dynamic_shared_size_bytes = one["shared"]
+        for kernel, one in self.launches:  # a kernel's static and dynamic part together may pass 48 KiB
+            most = max(o["shared"] for o in said["launches"] if o["symbol"] == one["symbol"])
+            cp.cuda.driver.funcSetAttribute(kernel.ptr, MOST_DYNAMIC, most)
 
     def facts(self) -> list[dict[str, Any]]:
         """Registers, spills and occupancy of each launch."""
         found = []
+        most = cp.cuda.runtime.getDeviceProperties(0)["maxThreadsPerMultiProcessor"]
         for kernel, one in self.launches:
             threads = int(np.prod(one["block"]))
-            blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.kernel.ptr, threads, one["shared"])
-            most = cp.cuda.runtime.getDeviceProperties(0)["maxThreadsPerMultiProcessor"]
-            shared = kernel.shared_size_bytes + one["shared"]
-            spilled, occupancy = kernel.local_size_bytes, blocks * threads / most
-            found.append({"registers": kernel.num_regs, "spilled_bytes": spilled, "shared_bytes": shared, "occupancy": occupancy})
+            blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, threads, one["shared"])
+            shared, local, registers = (cp.cuda.driver.funcGetAttribute(a, kernel.ptr) for a in (STATIC_SHARED, LOCAL, REGISTERS))
+            found.append(
+                {
+                    "registers": registers,
+                    "spilled_bytes": local,
+                    "shared_bytes": shared + one["shared"],
+                    "occupancy": blocks * threads / most,
+                }
+            )
         return found
 
     def launch(self, buffers: dict[str, cp.ndarray]) -> None:
         """Every launch, one after the other, on the current stream."""
         for kernel, one in self.launches:
             args = tuple(buffers[a] if isinstance(a, str) else _scalar(*a) for a in one["args"])
-            kernel(tuple(one["grid"]), tuple(one["block"]), args, shared_mem=one["shared"])
+            kernel(tuple(one["grid"]), tuple(one["block"]), args, one["shared"])
 
 
 def _scalar(kind: str, value: Any) -> Any:
@@ -88,12 +94,12 @@ def _read(said: list[dict[str, Any]], path: str) -> dict[str, np.ndarray]:
     return {one["name"]: data[one["offset"] : one["offset"] + one["size"]] for one in said}
 
 
-def run(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+def run(request: dict[str, Any]) -> dict[str, Any]:
     """Execute every run once; outputs into the answer file. Says which run broke a guard or changed an input."""
     answer = np.memmap(request["answer"], np.uint8, "r+")
     facts: list[Any] = []
     for index, one in enumerate(request["runs"]):
-        program = Program(request["program"] | one["program"], directory)
+        program = Program(request["program"] | one["program"])
         facts = facts or program.facts()
         given = {n: cp.asarray(x) for n, x in _read(one["inputs"], request["data"]).items()}
         zones = {n: Zone(x.size) for n, x in given.items()} | {o["name"]: Zone(o["size"]) for o in one["outputs"] + program.scratch}
@@ -111,12 +117,12 @@ def run(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     return {"facts": facts}
 
 
-def measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Reference and candidate by turns in random order, on inputs, pointers and caches that are new each time; every output is compared.
 
     `samples` holds (reference ms, candidate ms, SM clock in MHz or null); `wrong` the first output that differs from the reference's.
     """
-    programs = {"reference": Program(request["reference"], directory), "candidate": Program(request["candidate"], directory)}
+    programs = {who: Program(request[who]) for who in ("reference", "candidate")}
     given = {n: cp.asarray(x) for n, x in _read(request["inputs"], request["data"]).items()}
     rows = {one["name"]: one["row"] for one in request["inputs"]}
     outputs = {o["name"]: o for o in request["outputs"]}
@@ -132,8 +138,9 @@ def measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         order = random.sample(list(programs), 2)
         times = {}
         for who in order:
+            programs[who] = Program(request[who])  # anew: what its __device__ variables keep of the runs before is gone
             buffers = {n: z.place(random.randrange(SHIFTS), fresh.get(n)) for n, z in zones[who].items()}
-            cp.cuda.runtime.deviceSetLimit(PERSISTING_L2, 0)
+            _no_persisting_lines()
             flush.fill(repeat & 0xFF)
             begin, end = cp.cuda.Event(), cp.cuda.Event()
             begin.record()
@@ -185,6 +192,13 @@ def _differs(reference: cp.ndarray, candidate: cp.ndarray, how: dict[str, Any]) 
     return f"[{at}] is {float(got[at]):.9g} and should be {float(want[at]):.9g}"
 
 
+def _no_persisting_lines() -> None:
+    try:
+        cp.cuda.runtime.deviceSetLimit(PERSISTING_L2, 0)
+    except Exception:  # before compute capability 8.0, or a MIG slice
+        pass
+
+
 def _clock() -> Any:
     """A reader of the SM clock in MHz; one of None where NVML can't say."""
     try:
@@ -199,23 +213,33 @@ def _clock() -> Any:
 
 
 def main() -> None:
-    """Serve until standard input ends. The first line says what the device is."""
+    """Serve until standard input ends. The first line says what the device is.
+
+    A kernel's printf writes to file 1 and its assert to file 2 of this process: the answers go to a file of their own.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+
+    def say(what: dict[str, Any]) -> None:
+        print(json.dumps(what), file=answers, flush=True)
+
     try:
         about = cp.cuda.runtime.getDeviceProperties(0)
     except Exception as error:
-        print(json.dumps({"none": f"{type(error).__name__}: {error}"}), flush=True)
+        say({"none": f"{type(error).__name__}: {error}"})
         return
     ready = {"name": about["name"].decode(), "arch": f"sm_{about['major']}{about['minor']}", "l2_bytes": about["l2CacheSize"]}
-    print(json.dumps(ready), flush=True)
-    with tempfile.TemporaryDirectory() as directory:
-        for line in sys.stdin:
-            request = json.loads(line)
-            try:
-                answer = {"run": run, "time": measure, "probe": lambda *_: {"alive": True}}[request["op"]](request, Path(directory))
-            except Exception as error:  # an illegal access and its kind: the context is gone, and so is this process
-                print(json.dumps({"died": f"{type(error).__name__}: {error}"[:400]}), flush=True)
-                return
-            print(json.dumps(answer), flush=True)
+    say(ready)
+    os.dup2(null, 2)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"run": run, "time": measure, "probe": lambda _: {"alive": True}}[request["op"]](request)
+        except Exception as error:  # an illegal access and its kind: the context is gone, and so is this process
+            say({"died": f"{type(error).__name__}: {error}"[:400]})
+            os._exit(1)  # a broken context makes destructors hang or speak
+        say(answer)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,11 @@ class LineProcess:
             if not more:
                 return None
             data += more
-        found: dict[str, Any] = json.loads(data)
-        return found
+        try:
+            found = json.loads(data)
+        except ValueError:  # two lines or none of ours: whoever spoke, the next answer would be to the last question
+            return None
+        return found if isinstance(found, dict) else None
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
         """The answer, or None where the process is gone or takes longer; close it then."""

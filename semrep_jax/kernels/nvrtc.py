@@ -27,7 +27,7 @@ from semrep_jax.kernels.lines import LineProcess
 from semrep_jax.kernels.resources import Resources
 from semrep_jax.programs import SemRepError
 
-SECONDS, KEPT = 10.0, 4096
+SECONDS, WALL, KEPT = 10.0, 60.0, 4096  # of processor time, and at the very most by the clock, where others compute too
 _PRELUDE = (
     "typedef signed char int8_t; typedef short int16_t; typedef int int32_t; typedef unsigned char uint8_t; "
     "typedef unsigned short uint16_t; typedef unsigned int uint32_t; typedef unsigned int uint; typedef unsigned char uchar; "
@@ -112,13 +112,15 @@ class Compiler:
         worker = self.free.get()
         try:
             worker = worker or _worker()
-            answer = worker.ask(request, SECONDS)
+            answer = worker.ask(request | {"seconds": SECONDS}, WALL)
             if answer is None:
                 worker.close()
                 worker = None
         finally:
             self.free.put(worker)
         compiled = _compiled(answer, time.perf_counter() - began)
+        if answer is None:  # it may be the machine that was slow: not to be remembered
+            return compiled
         with self.lock:
             self.kept[key] = compiled
             if len(self.kept) > KEPT:
@@ -140,7 +142,8 @@ def _include_paths() -> list[str]:
 def _compiled(answer: dict[str, Any] | None, seconds: float) -> Compiled:
     if answer is None:
         return Compiled(
-            complaints=(f"compiling takes longer than {SECONDS:g} s, or the compiler crashed; write less or simpler code",), seconds=seconds
+            complaints=(f"compiling takes more than {SECONDS:g} s of processor time, or the compiler crashed; write less or simpler code",),
+            seconds=seconds,
         )
     if "log" in answer:
         return Compiled(complaints=tuple(_complaints(answer["log"])), seconds=seconds)

@@ -7,6 +7,7 @@ name is there already, or is not available and the candidate is told so.
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,15 +34,23 @@ class Refused(SemRepError):
         self.banned = banned
 
 
-_TOKENS = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+_TOKENS = re.compile(r"""(?<!\w)\.?\d(?:'\w|[eEpP][+-]|[\w.])*|//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+_DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w*)[ \t]*(\w*)", re.MULTILINE)
+_DIRECTIVES = frozenset(["define", "undef", "if", "ifdef", "ifndef", "elif", "else", "endif", "pragma", "error", "include"]) | {""}
+_PRAGMAS = frozenset(["unroll", "nounroll", "once", "nv_diag_suppress", "nv_diag_default", "diag_suppress", "diag_default"])
+_PRAGMA = re.compile(r"^[ \t]*#[ \t]*pragma\b(.*)$", re.MULTILINE)
+_KEPT_PRAGMA = re.compile(r"^[ \t]*SEMREP_PRAGMA\b(.*)$", re.MULTILINE)
+_PREPROCESS = ("g++", "-E", "-undef", "-nostdinc", "-w", "-std=c++20", "-D__CUDA_ARCH__=900", "-x", "c++", "-")
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include\b[ \t]*(.*)$", re.MULTILINE)
 _ALIGN = re.compile(r"__align__\s*\(\s*\d+\s*\)")
 _DYNAMIC = re.compile(
     r"\b(?:extern\s+__shared__|__shared__\s+extern)\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?(?:volatile\s+)?"
     r"([A-Za-z_][\w:]*(?:\s+(?:char|int|short|long))*(?:\s*<[^;<>]*>)?)\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?([A-Za-z_]\w*)\s*\[\s*\]\s*;"
 )
+_STATIC_SHARED = re.compile(r"\bstatic\s+__shared__\s|\b__shared__\s+static\s")
 _BANNED = {
     r"\basm\b|\b__asm(?:__)?\b": "inline assembly is not allowed; use intrinsics",
+    r"\blong\s+double\b|\bdouble\s+long\b": "long double is double on a GPU; write double",
     r"<<<": "a kernel can't launch kernels; put every launch into the launch list",
     r"%:|\?\?=": "digraphs and trigraphs are not allowed",
     r'\bu?8?[uUL]?R"': "raw strings are not allowed",
@@ -89,7 +98,9 @@ class Device:
     @property
     def emulated(self) -> str:
         """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there."""
-        return _DYNAMIC.sub(r"\1* const \2 = reinterpret_cast<\1*>(::semrep::dynamic_shared());", self.text)
+        text = _STATIC_SHARED.sub("__shared__ ", self.text)
+        # a variable that every launch sets: one at file scope is made before there is a launch
+        return _DYNAMIC.sub(r"static \1* \2; static ::semrep::Dynamic semrep_\2((void**)&\2);", text)
 
     @property
     def writable_globals(self) -> bool:
@@ -102,15 +113,17 @@ def clean(text: str) -> Device:
     """The device code of a candidate. Raises Refused with the line and what to do."""
     if len(text) > LONGEST:
         raise Refused(f"the program has {len(text)} characters; at most {LONGEST} are taken")
-    if "\0" in text:
-        raise Refused("the program holds a NUL character")
+    text = text.replace("\r\n", "\n")
+    odd = re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text)  # a form feed is white space to a compiler, and no \[ \\t] to us
+    if odd:
+        raise Refused(f"line {_line(text, odd.start())}: the program holds the control character {odd[0]!r}")
     text = _splice(text)
     bare = _TOKENS.sub(lambda m: _blank(m[0]) if m[0].startswith("/") else m[0], text)
-    lexical = _TOKENS.sub(lambda m: _blank(m[0]), text)
-    for pattern, why in _BANNED.items():
-        found = re.search(pattern, lexical)
-        if found:
-            raise Refused(f"line {_line(lexical, found.start())}: {found[0]!r}: {why}", banned=True)
+    lexical = _lexical(bare)
+    for found in _DIRECTIVE.finditer(lexical):
+        if found[1] not in _DIRECTIVES or (found[1] == "pragma" and found[2] not in _PRAGMAS):
+            raise Refused(f"line {_line(lexical, found.start())}: {found[0].strip()!r}: this directive is not allowed", banned=True)
+    _refuse_banned(lexical)
     for found in _INCLUDE.finditer(bare):
         name = found[1].strip().strip('<>"')
         if name not in HEADERS:
@@ -119,16 +132,68 @@ def clean(text: str) -> Device:
                 "cuda_fp16, cuda_bf16, cooperative_groups and math declare is there without an #include",
                 banned=True,
             )
-    device = Device(_INCLUDE.sub("", bare))
+    device = Device(_preprocessed(_INCLUDE.sub("", bare)))
     if not device.kernels:
         raise Refused("there is no __global__ function in the CUDA block")
     return device
 
 
+def _lexical(text: str) -> str:
+    """The text without what stands in comments, strings and characters."""
+    return _TOKENS.sub(lambda m: _blank(m[0]) if m[0][0] in "/\"'" else m[0], text)
+
+
+def _refuse_banned(lexical: str) -> None:
+    for pattern, why in _BANNED.items():
+        found = re.search(pattern, lexical)
+        if found:
+            raise Refused(f"line {_line(lexical, found.start())}: {found[0]!r}: {why}", banned=True)
+
+
+def _preprocessed(text: str) -> str:
+    """The text with its macros expanded and its conditions decided where no compiler's macro is defined.
+
+    NVRTC and the emulator's compiler get one and the same text: a program can't be right in one and another in the other by `#ifdef`.
+    """
+    if not re.search(r"^[ \t]*#[ \t]*(?!pragma)\w", text, re.MULTILINE):
+        return text
+    kept = _PRAGMA.sub(r"SEMREP_PRAGMA\1", text)
+    limited = ["/bin/sh", "-c", 'ulimit -t 5; ulimit -v 1048576; ulimit -f 4096; exec "$0" "$@"', *_PREPROCESS]
+    try:
+        done = subprocess.run(limited, input=kept, capture_output=True, text=True, timeout=10)
+    except (subprocess.TimeoutExpired, UnicodeError) as error:
+        raise Refused("the preprocessor takes too long, or the text is no UTF-8") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or ["the preprocessor ended without a word"]
+        raise Refused(re.sub(r"^<stdin>:(\d+):\d+: ", r"line \1: ", errors[0])[:300])
+    if len(done.stdout) > 10 * LONGEST:
+        raise Refused("its macros expand to too much text")
+    lines, at = [], 1
+    for line in done.stdout.splitlines():
+        marker = re.match(r'# (\d+) "<stdin>"', line)
+        if marker:
+            lines += [""] * (int(marker[1]) - at)
+            at = max(at, int(marker[1]))
+        elif not line.startswith("# "):
+            lines.append(line)
+            at += 1
+    found = _KEPT_PRAGMA.sub(r"#pragma\1", "\n".join(lines) + "\n")
+    _refuse_banned(_lexical(found))
+    return found
+
+
 def _splice(text: str) -> str:
     """Logical lines in place of lines continued with a backslash, as many newlines as before."""
-    text = text.replace("\r\n", "\n")
-    return re.sub(r"(?:[^\n]*\\[ \t]*\n)+[^\n]*", lambda m: re.sub(r"\\[ \t]*\n", "", m[0]) + "\n" * m[0].count("\n"), text)
+    lines: list[str] = []
+    kept, count = "", 0
+    for line in text.split("\n"):
+        stripped = line.rstrip(" \t")
+        if stripped.endswith("\\"):
+            kept, count = kept + stripped[:-1], count + 1
+        else:
+            lines.append(kept + line + "\n" * count)
+            kept, count = "", 0
+    return "\n".join(lines + ([kept + "\n" * (count - 1)] if count else []))
 
 
 def _blank(text: str) -> str:

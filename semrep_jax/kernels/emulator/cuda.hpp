@@ -196,6 +196,7 @@ template <class T, class F> inline T reduce(int line, unsigned mask, T value, F 
 // ---- atomics: threads change only at barriers, so a plain update is one ---------------------------------------------
 namespace semrep {
 template <class T, class F> inline T update(T* at, F change) {
+    Atomic atomic;
     T old = *at;
     *const_cast<std::remove_volatile_t<T>*>(at) = change(old);
     return old;
@@ -222,9 +223,13 @@ template <class T, class U> inline T atomicExch(T* at, U given) {
     return old;
 }
 template <class T, class U, class V> inline T atomicCAS(T* at, U compare, V given) {
-    T old = *at;
-    if (old == T(compare)) *at = T(given);
-    else ::semrep::yield();
+    T old;
+    {
+        ::semrep::Atomic atomic;
+        old = *at;
+        if (old == T(compare)) *at = T(given);
+    }
+    if (!(old == T(compare))) ::semrep::yield();
     return old;
 }
 

@@ -64,6 +64,14 @@ char* shared_memory;
 size_t shared_size;
 uint64_t random_state, clock_ticks;
 bool asked_for_active_mask;
+unsigned preempting;      // the schedule is random: a thread may be stopped before any access to memory
+unsigned quiet;           // inside of an atomic: nobody else runs
+bool block_synchronised;  // this block has used an atomic: what it reads of other blocks may be meant
+uint32_t block_number, launch_number;
+
+struct Granule { uintptr_t at; uint32_t launch, reader, writer; };  // who touched 4 bytes of global memory by plain accesses
+constexpr unsigned GRANULES = 1 << 16;
+Granule granules[GRANULES];
 
 uint64_t random64() {
     random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
@@ -136,6 +144,30 @@ semrep_switch:
 #endif
 
 void park() { semrep_switch(&me()->stack_pointer, scheduler); }
+
+bool is_global(uintptr_t at) {
+    auto stack = reinterpret_cast<uintptr_t>(me()->stack), dynamic = reinterpret_cast<uintptr_t>(shared_memory);
+    auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(__stop_semrep_shared);
+    return !(at - stack < STACK || at - dynamic < shared_size || (from && at - from < to - from));
+}
+
+// Called before every access of a candidate to memory (g++ -fsanitize=thread, without its library).
+void touch(void* where, bool writes) {
+    if (!self || quiet || report->status != RUNNING) return;
+    auto at = reinterpret_cast<uintptr_t>(where) & ~uintptr_t(3);
+    if (is_global(at)) {
+        Granule& g = granules[(at >> 2) * 2654435761u >> 8 & (GRANULES - 1)];
+        if (g.at != at || g.launch != launch_number) g = {at, launch_number, 0, 0};
+        if (writes) {
+            if (g.writer && g.writer != block_number && g.reader == block_number && !block_synchronised)
+                fail(RACE, "blocks of one launch read and write the same place without an atomic", 0);
+            g.writer = block_number;
+        } else {
+            g.reader = block_number;
+        }
+    }
+    if (preempting && random64() % 8 == 0) park();
+}
 
 void leave_meetings(Fibre* fibre) {  // a thread that has returned is waited for by nobody
     Warp& warp = warps[fibre->linear / 32];
@@ -351,12 +383,34 @@ unsigned active_mask() {
 
 unsigned lane() { return me()->linear % 32; }
 void yield() { park(); }
+Atomic::Atomic() { quiet++, block_synchronised = true; }
+Atomic::~Atomic() { quiet--; }
+namespace { Dynamic* dynamics; }
+Dynamic::Dynamic(void** where) : where(where), next(dynamics) { dynamics = this, *where = shared_memory; }
 void* dynamic_shared() { return shared_memory; }
 uint64_t ticks() { return clock_ticks += 8; }
 
 }  // namespace semrep
 
 using namespace semrep;
+
+#define SEMREP_HOOK(size)                                                              \
+    __attribute__((visibility("hidden"))) void __tsan_read##size(void* p) { touch(p, false); }            \
+    __attribute__((visibility("hidden"))) void __tsan_write##size(void* p) { touch(p, true); }            \
+    __attribute__((visibility("hidden"))) void __tsan_unaligned_read##size(void* p) { touch(p, false); }  \
+    __attribute__((visibility("hidden"))) void __tsan_unaligned_write##size(void* p) { touch(p, true); }  \
+    __attribute__((visibility("hidden"))) void __tsan_volatile_read##size(void* p) { touch(p, false); }   \
+    __attribute__((visibility("hidden"))) void __tsan_volatile_write##size(void* p) { touch(p, true); }
+extern "C" {
+SEMREP_HOOK(1) SEMREP_HOOK(2) SEMREP_HOOK(4) SEMREP_HOOK(8) SEMREP_HOOK(16)
+__attribute__((visibility("hidden"))) void __tsan_read_range(void* p, size_t) { touch(p, false); }
+__attribute__((visibility("hidden"))) void __tsan_write_range(void* p, size_t) { touch(p, true); }
+__attribute__((visibility("hidden"))) void __tsan_func_entry(void*) {}
+__attribute__((visibility("hidden"))) void __tsan_func_exit() {}
+__attribute__((visibility("hidden"))) void __tsan_init() {}
+__attribute__((visibility("hidden"))) void __tsan_vptr_update(void**, void*) {}
+__attribute__((visibility("hidden"))) void __tsan_vptr_read(void**) {}
+}
 
 // Once in a process: where to report, and handlers on a stack of their own.
 extern "C" __attribute__((visibility("default"))) void semrep_begin(void* where) {
@@ -378,7 +432,9 @@ extern "C" __attribute__((visibility("default"))) void semrep_launch(
     grid_size = {dims[0], dims[1], dims[2]}, block_size = {dims[3], dims[4], dims[5]};
     size_of_block = dims[3] * dims[4] * dims[5];
     shared_memory = static_cast<char*>(shared), shared_size = bytes;
+    for (Dynamic* d = dynamics; d; d = d->next) *d->where = shared_memory;
     random_state = 0x9e3779b97f4a7c15ull * (schedule + 1);
+    preempting = schedule >= 2, quiet = 0, launch_number++;
     report->launch = launch;
     unsigned long blocks = (unsigned long)dims[0] * dims[1] * dims[2];
     unsigned long step = 1, at = schedule == 1 ? blocks - 1 : 0;
@@ -390,7 +446,13 @@ extern "C" __attribute__((visibility("default"))) void semrep_launch(
     }
     for (unsigned long b = 0; b < blocks; b++, at = (at + step) % blocks) {
         block = {unsigned(at % dims[0]), unsigned(at / dims[0] % dims[1]), unsigned(at / dims[0] / dims[1])};
+        block_number = unsigned(b) + 1, block_synchronised = false;
         run_block(schedule);
     }
     self = nullptr;
+}
+
+// The stacks are given back, so that the library can be loaded anew.
+extern "C" __attribute__((visibility("default"))) void semrep_end() {
+    while (free_count) munmap(free_stacks[--free_count] - GUARD, STACK + GUARD);
 }
