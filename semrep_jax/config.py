@@ -183,7 +183,10 @@ class DistributedConfig(_Section):
 class TasksConfig(_Section):
     """The training tasks."""
 
-    source: Literal["generated", "kernels"] = Field("generated", description="Python functions, or CUDA kernels to be made faster.")
+    source: Literal["generated", "mined", "kernels"] = Field(
+        "generated", description="Generated Python functions, mined ones, or CUDA kernels to be made faster."
+    )
+    mined: str | None = Field(None, description="Work directory of a `job: mine`, for the source mined.")
     train_size: int = Field(256, ge=1, description="Tasks drawn for each stage; passed over in shuffled epochs.")
     families: list[str] | None = Field(None, description="Families to train on; null takes all that are not held out.")
     kinds: list[str] | None = Field(None, description="Kinds of edit to train on; null takes all that are not held out.")
@@ -285,10 +288,11 @@ class KernelsConfig(_Section):
 class EvaluateConfig(_Section):
     """Held-out suites and how often each task is sampled."""
 
-    suites: list[Literal["correctness", "new_families", "new_kinds", "robustness", "humaneval", "kernels", "kernelbench"]] = Field(
+    suites: list[Literal["correctness", "new_families", "new_kinds", "robustness", "humaneval", "mined", "kernels", "kernelbench"]] = Field(
         ["correctness", "new_families", "new_kinds", "robustness"], min_length=1, description="What is measured."
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
+    mined: str | None = Field(None, description="Work directory of a `job: mine`, for the suite mined.")
     kernelbench: str | None = Field(None, description="A checkout of KernelBench, for the suite kernelbench; its files are executed.")
     levels: list[Literal[1, 2]] = Field([1, 2], min_length=1, description="KernelBench's levels in the suite.")
     samples: int = Field(2, ge=1, description="Completions of each task, at T=1 and at T=2 alike.")
@@ -356,6 +360,9 @@ class Config(_Section):
             raise ValueError("model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank")
         if "kernelbench" in self.evaluate.suites and not self.evaluate.kernelbench:
             raise ValueError("evaluate.kernelbench: null, and evaluate.suites asks for kernelbench; set it to a checkout of KernelBench")
+        for section, wanted in (("tasks", self.tasks.source == "mined"), ("evaluate", "mined" in self.evaluate.suites)):
+            if wanted and not getattr(self, section).mined and self.job in (Job.COMPARE, Job.TRAIN, Job.EVALUATE):
+                raise ValueError(f"{section}.mined: null, and mined tasks are asked for; set it to the work directory of a job: mine")
         if self.distributed.process >= self.distributed.processes:
             raise ValueError(
                 f"distributed.process: {self.distributed.process} is not one of {self.distributed.processes}; they count from 0"

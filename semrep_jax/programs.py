@@ -126,6 +126,7 @@ class Task:
     `preserve` is U_sem (what C_src passes, to be kept), `edit` is U_edit (what C_src fails, to be satisfied; empty for a
     pure rewriting task), `instruction` is I. `kernel` is a kernel's specification (`kernels.spec.KernelTask`), which its tests are
     drawn from. `solution` is a known C_tgt where one exists: supervision and upper bound, never shown to a policy under evaluation.
+    `hidden` are tests of the right program that no training task has: they are run beside, counted apart, and decide nothing.
     """
 
     id: str
@@ -138,12 +139,14 @@ class Task:
     tags: dict[str, str] = field(default_factory=dict)
     solution: Program | None = None
     kernel: Any = field(default=None, compare=False, repr=False)
+    hidden: Tests | None = None
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of everything that decides a verdict: source, instruction and both test sets."""
         content = [self.source.sha256, self.instruction, asdict(self.preserve), asdict(self.edit), self.objective]
         content += [] if self.kernel is None else [self.kernel.sha256]
+        content += [] if self.hidden is None else [asdict(self.hidden)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -216,6 +219,7 @@ class Verdict:
 
     Of kernels: `emulated` and `on_gpu` say whether it was right there (None: not run there), `speedup` is C_src's time over its own on a
     GPU; `published` is what the task's own authors would have said of the same outputs, where they have a rule of their own.
+    `hidden` counts the hidden tests passed, where the task has some.
     """
 
     status: Status
@@ -229,6 +233,7 @@ class Verdict:
     emulated: bool | None = None
     on_gpu: bool | None = None
     published: bool | None = None
+    hidden: Score | None = None
 
     @property
     def equivalent(self) -> bool:

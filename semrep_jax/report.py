@@ -30,7 +30,9 @@ _KERNELS = {
 TITLES = {
     "correctness": "correctness", "new_families": "generalisation: new families", "new_kinds": "generalisation: new kinds of edit",
     "robustness": "perturbed C_src", "robust_pass": "robustness: right on both", "consistency": "robustness: same verdict",
-    "humaneval": "HumanEval, seeded bugs", **{f"kernels{k}": f"CUDA kernels: {v}" for k, v in _KERNELS.items()},
+    "humaneval": "HumanEval, seeded bugs", "mined": "mined functions, seeded bugs",
+    "mined_hidden": "mined: right on hidden tests too", "mined_hidden_gap": "mined: hidden-test gap",
+    **{f"kernels{k}": f"CUDA kernels: {v}" for k, v in _KERNELS.items()},
     **{f"kernelbench{k}": f"KernelBench: {v}" for k, v in _KERNELS.items()}, "published": "KernelBench: right by its own tolerance",
 }  # fmt: skip
 EMULATED = "Kernels were run on the CPU: right means right in emulation. No GPU timed them, so speed earned nothing."

@@ -92,7 +92,7 @@ class Verifier:
             return None
 
     def _python(self, task: Task, program: Program) -> Verdict:
-        cases = task.preserve.cases + task.edit.cases
+        cases = task.preserve.cases + task.edit.cases + (task.hidden.cases if task.hidden else ())
         observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
         return replace(judge(task, observation), duplicate=duplicate(task.source, program))
 
@@ -119,16 +119,20 @@ def duplicate(source: Program, program: Program) -> Duplicate:
 
 
 def judge(task: Task, observation: Observation) -> Verdict:
-    """The verdict that an observation of preserve cases, then edit cases, amounts to."""
-    nothing = Verdict(Status.OK, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), seconds=observation.seconds)
+    """The verdict that an observation of preserve cases, then edit cases, then hidden ones, amounts to."""
+    unseen = None if task.hidden is None else Score(0, len(task.hidden))
+    nothing = Verdict(
+        Status.OK, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), seconds=observation.seconds, hidden=unseen
+    )
     if observation.load_error is not None:
         return replace(nothing, status=Status.COMPILE, feedback=observation.load_error)
     if observation.died is not None:
         status = Status.TIMEOUT if observation.died == "timeout" else Status.CRASH
         return replace(nothing, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
-    split = len(task.preserve)
+    split, end = len(task.preserve), len(task.preserve) + len(task.edit)
     preserve = _passed(task.preserve, observation.outcomes[:split])
-    edit = _passed(task.edit, observation.outcomes[split:])
+    edit = _passed(task.edit, observation.outcomes[split:end])
+    hidden = _passed(task.hidden, observation.outcomes[end:]) if task.hidden else []
     flags = preserve + edit
     status, feedback = Status.OK, ""
     if not all(flags):
@@ -139,6 +143,7 @@ def judge(task: Task, observation: Observation) -> Verdict:
     return replace(
         nothing, status=status, compiled=True, feedback=feedback,
         preserve=Score(sum(preserve), len(preserve)), edit=Score(sum(edit), len(edit)),
+        hidden=unseen and Score(sum(hidden), len(hidden)),
     )  # fmt: skip
 
 

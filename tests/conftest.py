@@ -49,8 +49,8 @@ def nano():
 
 
 @pytest.fixture(scope="session")
-def tiny(nano, tmp_path_factory: pytest.TempPathFactory):
-    """A random one-layer model with the nano tokenizer, saved as a model directory and loaded back."""
+def tiny_directory(nano, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer model with the nano tokenizer, saved as a model directory."""
     from semrep_jax.model import decoder, pretrained, sharding
 
     shape = decoder.Shape(vocab=nano.model.shape.vocab, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24)
@@ -58,7 +58,15 @@ def tiny(nano, tmp_path_factory: pytest.TempPathFactory):
     params = model.init(seed=3)
     directory: Path = tmp_path_factory.mktemp("tiny")
     pretrained.export(directory, model, params, nano.tokenizer)
-    return pretrained.load(str(directory), sharding.build())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_directory: Path):
+    """That model, loaded back."""
+    from semrep_jax.model import pretrained, sharding
+
+    return pretrained.load(str(tiny_directory), sharding.build())
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,61 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(pouch, tmp_path, capfd)
     assert manifest["not_installed"] == ["no_such_thing"] and manifest["rules"] and manifest["packages"][0]["files"]["pouch.pure"]
     pairs = Shards(tmp_path / "whole" / "pairs", verify=True)
     assert {"source", "rewrite", "rules", "origin", "split"} <= set(pairs[0])
+
+
+@pytest.fixture(scope="module")
+def mined(pouch, tmp_path_factory):
+    work = tmp_path_factory.mktemp("mined") / "run"
+    assert main.main(mine(work)) == 0
+    return work
+
+
+def test_hidden_tests_are_in_no_training_task_and_evaluation_counts_them_apart(mined, sandbox):
+    from semrep_jax.mine.tasks import fixing, rewriting
+
+    records = [Shards(mined / "fixes")[i] for i in range(len(Shards(mined / "fixes")))]
+    split = records[0]["split"]
+    task = fixing(str(mined), split)[0]
+    other = "test" if split == "train" else "train"
+    assert (task.hidden is not None) == (split == "test") and len(task.preserve) and len(task.edit)
+    whole = replace(task, hidden=Tests(task.preserve.entry, cases_of(records[0]["hidden"])), split=other)
+    verifier = Verifier(sandbox)
+    (right,) = verifier.verify(whole, [task.solution])
+    assert right.correct and right.hidden.all and right.hidden.total == len(whole.hidden)
+    table = {json.dumps(c.args): c.expected for c in task.preserve.cases + task.edit.cases}
+    (cheat,) = verifier.verify(whole, [Program(Language.PYTHON, _answers_from(table, task.preserve.entry))])
+    assert cheat.correct and not cheat.hidden.all  # the visible tests by heart
+    assert rewriting(str(mined), rewriting_split(mined))[0].preserve.cases
+
+
+def rewriting_split(work):
+    return Shards(work / "functions")[0]["split"]
+
+
+def _answers_from(table, entry):
+    from semrep_jax.sandbox.wire import decode
+
+    rows = {repr(decode(json.loads(k))): (decode(o.value), o.error) for k, o in table.items()}
+    return f"""TABLE = {rows!r}
+def {entry}(*args):
+    value, error = TABLE.get(repr(args), (None, None))
+    if error:
+        raise getattr(__builtins__, error, ValueError) if not isinstance(__builtins__, dict) else __builtins__.get(error, ValueError)
+    return value
+"""
+
+
+def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd):
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {mined}, train_size: 4}}\n"
+        "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\ntrain: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
+        f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"
+    )
+    assert main.main(["--config", str(config)]) == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    assert main.main(["--config", str(config), "--set", "tasks.mined=null"]) == 2
+    assert "tasks.mined: null" in capfd.readouterr().err
 
 
 def test_no_package_at_all_is_an_error(tmp_path, capsys):

@@ -32,7 +32,8 @@ class Measured:
     """One policy on one suite at T turns: `correct` [tasks][samples], costs, and a few worked examples.
 
     Of kernels: right in emulation, right on a GPU, right by the tasks' own authors (None where nobody said), and the speed-ups of
-    correct samples that a GPU timed. A copy of C_src may be right; it is not `correct`.
+    correct samples that a GPU timed. A copy of C_src may be right; it is not `correct`. `generalises`: correct, and right on the hidden
+    tests too, where the suite has some.
     """
 
     suite: str
@@ -50,6 +51,7 @@ class Measured:
     on_gpu: list[list[bool]] | None = None
     published: list[list[bool]] | None = None
     speedups: list[list[float | None]] | None = None
+    generalises: list[list[bool]] | None = None
 
     @property
     def per_task(self) -> np.ndarray:
@@ -101,6 +103,7 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
         emulated=_known([v.emulated for v in verdicts], n),
         on_gpu=_known([v.on_gpu for v in verdicts], n),
         published=_known([v.published for v in verdicts], n),
+        generalises=_known([None if v.hidden is None else v.correct and v.hidden.all for v in verdicts], n),
         speedups=_rows([v.speedup for v in verdicts], n) if any(v.speedup is not None for v in verdicts) else None,
         examples=_examples(suite, n, rewrites, completions, verdicts),
     )
@@ -158,6 +161,10 @@ def metrics(results: list[Measured], resamples: int) -> dict[str, Estimate]:
             found[f"published/T{turns}"] = mean(np.asarray(m.published, float).mean(axis=1), resamples)
         if m.speedups is not None:
             found |= {f"{suite}_{name}/T{turns}": value for name, value in speed.metrics(m.speedups, resamples).items()}
+        if m.generalises is not None:
+            unseen = np.asarray(m.generalises, float).mean(axis=1)
+            found[f"{suite}_hidden/T{turns}"] = mean(unseen, resamples)
+            found[f"{suite}_hidden_gap/T{turns}"] = mean(m.per_task - unseen, resamples)
         if turns == 2:
             found[f"{suite}_guides_accepted/T2"] = exact(m.guides_accepted)
         if suite == "robustness" and ("correctness", turns) in by:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from semrep_jax.config import EvaluateConfig
+from semrep_jax.mine import tasks as mined
 from semrep_jax.programs import Language, Program, Task
 from semrep_jax.progress import console
 from semrep_jax.tasks import humaneval
@@ -32,6 +33,8 @@ def build(name: str, setting: EvaluateConfig, verifier: Verifier) -> Suite:
     """The suite called `name` with at most `setting.tasks` tasks."""
     if name == "humaneval":
         return Suite(name, tuple(islice(humaneval.tasks(verifier.sandbox, seed=setting.seed), setting.tasks)))
+    if name == "mined":
+        return Suite(name, tuple(mined.fixing(setting.mined or "", "test", setting.tasks)))
     if name == "kernels":
         return Suite(name, tuple(catalogue.held_out()[: setting.tasks]))
     if name == "kernelbench":

@@ -9,6 +9,7 @@ from itertools import islice
 
 from semrep_jax import prompts, rewards
 from semrep_jax.config import Config, RewardConfig
+from semrep_jax.mine import tasks as mined
 from semrep_jax.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
 from semrep_jax.tasks.families import TRAIN_FAMILIES
@@ -69,6 +70,12 @@ def transform_stage(tasks: list[Task], weights: RewardConfig, guided: bool) -> S
 def build(config: Config, alpha: float) -> dict[str, Stage]:
     """The stages of one arm: both for alpha > 0 (stage 2 guided by rewrites), the direct transformation alone for alpha = 0."""
     setting = config.tasks
+    if setting.source == "mined":
+        directory, size = setting.mined or "", setting.train_size
+        transform = transform_stage(mined.fixing(directory, "train", size), config.reward, guided=alpha > 0)
+        if alpha == 0:
+            return {TRANSFORM: transform}
+        return {REWRITE: rewrite_stage(mined.rewriting(directory, "train", size), config.reward), TRANSFORM: transform}
     if setting.source == "kernels":
         kernels = catalogue.training(setting.train_size, config.seed + 1)
         stages = {TRANSFORM: transform_stage(kernels, config.reward, guided=alpha > 0)}
