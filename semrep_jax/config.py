@@ -10,7 +10,7 @@ import hashlib
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -108,6 +108,13 @@ class Layout(StrEnum):
 
     SHARED = "shared"
     PLAIN = "plain"
+
+
+class Rewrites(StrEnum):
+    """Where the rewrites of supervised pairs come from."""
+
+    STORED = "stored"
+    FLY = "fly"
 
 
 class UseGpu(StrEnum):
@@ -253,6 +260,13 @@ class TrainConfig(_Section):
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
 
 
+class SourceConfig(_Section):
+    """A data set in the mixture."""
+
+    path: str = Field(description="Directory of shards with a manifest.json.")
+    weight: float = Field(1.0, gt=0, description="Its share of the pairs, beside the other weights.")
+
+
 class SupervisedConfig(_Section):
     """The warm start of a base (`job: pretrain`)."""
 
@@ -263,6 +277,14 @@ class SupervisedConfig(_Section):
     warmup: int = Field(100, ge=0, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay.")
     prompt_weight: float = Field(0.2, ge=0, description="Loss weight of prompt tokens beside the completion's 1.")
+    sources: list[SourceConfig] = Field([], description="Data sets {path, weight} that pairs are drawn from, in shuffled epochs.")
+    generated: float = Field(1.0, ge=0, description="Weight of examples drawn afresh from the grammar, beside the sources; 0 for none.")
+    rewrites: Rewrites = Field(
+        Rewrites.STORED, description="Rewrites of the sources: as stored, or drawn from the rules every time anew and verified by nobody."
+    )
+    block: int = Field(1024, ge=16, description="Pairs packed together; more waste less and take longer to begin with.")
+    workers: int = Field(0, ge=0, description="Processes that read and pack ahead; 0 for a thread.")
+    cache: str | None = Field(None, description="Where tokenised data sets are kept; null for tokens/ in the work directory.")
     checkpoint_every: int = Field(250, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
     export: str = Field("export", description="Directory of the finished model, relative to the work directory.")
@@ -321,6 +343,9 @@ class PlanConfig(_Section):
     programs: list[Literal["update", "rollout"]] = Field(["update", "rollout"], min_length=1, description="What is compiled.")
 
 
+_WHERE: Any = {"work_dir": True, "distributed": True, "sandbox": {"workers"}, "supervised": {"workers", "cache"}}
+
+
 class Config(_Section):
     """The whole of a run. `python -m semrep_jax.main --config FILE --set train.budget=40`."""
 
@@ -358,6 +383,8 @@ class Config(_Section):
             raise ValueError(f"remote.url: {self.remote.url} can only be evaluated, not trained; use job evaluate or set it to null")
         if self.model.lora.quantise is not Quantise.NONE and not self.model.lora.rank:
             raise ValueError("model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank")
+        if not self.supervised.sources and not self.supervised.generated:
+            raise ValueError("supervised.generated: 0, and supervised.sources is empty; name a data set or raise the weight")
         if "kernelbench" in self.evaluate.suites and not self.evaluate.kernelbench:
             raise ValueError("evaluate.kernelbench: null, and evaluate.suites asks for kernelbench; set it to a checkout of KernelBench")
         for section, wanted in (("tasks", self.tasks.source == "mined"), ("evaluate", "mined" in self.evaluate.suites)):
@@ -378,7 +405,7 @@ class Config(_Section):
 
     def comparable(self) -> dict[str, Any]:
         """The settings that a resumed run must share: all but where it writes and runs."""
-        settings = self.model_dump(mode="json", exclude={"work_dir": True, "distributed": True, "sandbox": {"workers"}})
+        settings = self.model_dump(mode="json", exclude=_WHERE)
         return flatten(settings)
 
     def to_yaml(self) -> str:
@@ -451,7 +478,10 @@ def _explain(problem: Any, origin: str) -> str:
 def _section(path: tuple[Any, ...]) -> type[BaseModel]:
     section: type[BaseModel] = Config
     for part in path:
+        if isinstance(part, int):  # in a list of sections
+            continue
         annotation = section.model_fields[part].annotation
+        annotation = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is list else annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             break
         section = annotation

@@ -16,9 +16,9 @@ import pytest
 
 from semrep_jax import main
 from semrep_jax.config import EvaluateConfig, MineConfig
-from semrep_jax.data.shards import Shards
+from semrep_jax.data.shards import Shards, cases_of
 from semrep_jax.mine.contamination import Suites
-from semrep_jax.mine.examine import Rules, cases_of, examine
+from semrep_jax.mine.examine import Rules, examine
 from semrep_jax.mine.extract import Candidate, Left, Package, PackageError
 from semrep_jax.programs import Language, Program, Task, Tests
 from semrep_jax.sandbox.pool import Sandbox

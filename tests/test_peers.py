@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,6 +93,23 @@ def test_two_processes_stopped_by_a_signal_to_one_and_gone_on_with_by_one_end_in
     others, their_rows, their_samples = left_behind(tmp_path / "two")
     assert len(rows) == STEPS and rows == their_rows and samples == their_samples
     assert all(np.array_equal(weights[k], others[k]) for k in weights)
+
+
+def test_two_processes_that_each_fill_their_own_rows_warm_start_to_the_bits_of_one(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("""
+job: pretrain
+mesh: {data: 2}
+model: {shape: {vocab: 768, dim: 16, layers: 1, heads: 2, kv_heads: 1, head_dim: 8, ffn: 16}}
+supervised: {steps: 3, rows: 4, row_length: 128, block: 32, warmup: 1}
+""")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        shutil.copy(pretrained.NANO / "tokenizer.json", tmp_path / name)
+    ended = finish([start(path, tmp_path / "one", devices=2), *pair(path, tmp_path / "two")])
+    assert [code for code, _, _ in ended] == [0, 0, 0], ended
+    one, two = (load_file(tmp_path / name / "export" / "model.safetensors") for name in ("one", "two"))
+    assert all(np.array_equal(one[k], two[k]) for k in one)
 
 
 def test_a_refusal_to_one_process_ends_all(config, tmp_path):

@@ -15,9 +15,10 @@ from random import Random
 from typing import Any
 
 from semrep_jax.config import MineConfig
+from semrep_jax.data.shards import wire_of
 from semrep_jax.equivalence import Behaviour
 from semrep_jax.mine.extract import Candidate, Left
-from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program
+from semrep_jax.programs import Case, Duplicate, Language, Program
 from semrep_jax.rewrites import inputs
 from semrep_jax.rewrites.chain import Rewritten, rewrite
 from semrep_jax.rewrites.python import RULES
@@ -77,7 +78,7 @@ def examine(candidate: Candidate, sandbox: Sandbox, other: Sandbox, setting: Min
     function = {
         "kind": "function", "id": f"{candidate.id}@{number:08x}", "package": candidate.package, "module": candidate.module,
         "sha256": candidate.sha256, "entry": candidate.entry, "source": candidate.source, "split": split,
-        "tests": _wire(visible), "hidden": _wire(hidden), "mutants": len(bugs), "killed": killed,
+        "tests": wire_of(visible), "hidden": wire_of(hidden), "mutants": len(bugs), "killed": killed,
     }  # fmt: skip
     fixes = [_fix(function, bug, f, visible) for bug, f in zip(bugs, flags, strict=True) if f is not None and any(f) and not all(f)]
     return Found(function, _pairs(function, behaviour, setting, rng, rules), fixes[: setting.fixes])
@@ -130,8 +131,8 @@ def _fix(function: dict[str, Any], bug: Mutant, flags: list[bool], cases: list[C
         "kind": "fix", "id": f"{function['id']}/{bug.kind}/{name}", "origin": function["id"], "split": function["split"],
         "entry": function["entry"], "source": bug.source, "instruction": bug.hint, "mutation": bug.kind,
         "target": ast.unparse(ast.parse(function["source"])),
-        "preserve": _wire([c for c, ok in zip(cases, flags, strict=True) if ok]),
-        "edit": _wire([c for c, ok in zip(cases, flags, strict=True) if not ok]), "hidden": function["hidden"],
+        "preserve": wire_of([c for c, ok in zip(cases, flags, strict=True) if ok]),
+        "edit": wire_of([c for c, ok in zip(cases, flags, strict=True) if not ok]), "hidden": function["hidden"],
     }  # fmt: skip
 
 
@@ -175,13 +176,3 @@ def _judged(made: Rewritten, source: Program, behaviour: Behaviour, forms: set[s
         return "copy"
     flags = _flags(made.program.source, behaviour.entry, behaviour.cases, behaviour.sandbox)
     return "no end" if flags is None else "verified" if all(flags) else "different"
-
-
-def _wire(cases: list[Case]) -> list[list[Any]]:
-    """Cases as JSON: [arguments, value, error, mutated, output]."""
-    return [[c.args, c.expected.value, c.expected.error, c.expected.mutated, c.expected.output] for c in cases]
-
-
-def cases_of(wire: list[list[Any]]) -> tuple[Case, ...]:
-    """Cases from their JSON."""
-    return tuple(Case(args, Outcome(value, error, mutated, output)) for args, value, error, mutated, output in wire)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.data.shards import Shards
-from semrep_jax.mine.examine import cases_of
+from semrep_jax.data.shards import Shards, cases_of
 from semrep_jax.programs import Language, Program, Task, TaskError, Tests
 
 

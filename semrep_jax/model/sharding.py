@@ -75,6 +75,27 @@ class Sharding:
 
         return jax.tree.map(put, tree)
 
+    def share(self, rows: int) -> tuple[int, int]:
+        """Which rows (begin, end) of a batch of `rows` the devices of this process hold; all of them where it does not divide."""
+        if rows % self.size("batch"):
+            return 0, rows
+        held = self.named("batch").addressable_devices_indices_map((rows,)).values()
+        spans = [(index or (slice(None),))[0].indices(rows)[:2] for index in held]
+        return min(begin for begin, _ in spans), max(end for _, end in spans)
+
+    def rows(self, tree: Any, begin: int, total: int) -> Any:
+        """Put a tree of host arrays on the devices as `batch` does, where each process has only its `share` of the `total` rows."""
+        place = self.named("batch") if total % self.size("batch") == 0 else self.named()
+
+        def put(x: Any) -> Any:
+            def part(index: tuple[slice, ...] | None) -> Any:
+                first, last, _ = (index or (slice(None),))[0].indices(total)
+                return x[first - begin : last - begin]
+
+            return jax.make_array_from_callback((total, *x.shape[1:]), place, part)
+
+        return jax.tree.map(put, tree)
+
     def fetch(self, tree: Any) -> Any:
         """A tree of device arrays as host arrays, whole on every process. All must call it."""
         return jax.tree.map(lambda x: jax.device_get(x) if x.is_fully_addressable else process_allgather(x, tiled=True), tree)

@@ -1,4 +1,4 @@
-"""The supervised warm start of a base (`job: pretrain`): next-token loss on the completions of generated pairs.
+"""The supervised warm start of a base (`job: pretrain`): next-token loss on the completions of packed pairs.
 
     python -m semrep_jax.main --config configs/pretrain_nano.yaml
 
@@ -7,8 +7,10 @@ Trains a tokenizer on the examples, a decoder from scratch, and leaves a model d
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import optax
 
 from semrep_jax.config import Config
 from semrep_jax.data import supervised as data
+from semrep_jax.data.shards import Shards
 from semrep_jax.model import decoder, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import Model, Setup, Shape
 from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.peers import Peers
 from semrep_jax.progress import bar
 from semrep_jax.stop import Stop, Stopped
 from semrep_jax.tasks.families import HELD_OUT_FAMILIES
@@ -37,15 +41,16 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM."""
     setting = config.supervised
     generator = Generator(seed=config.seed)
-    words = _tokenizer(generator, config.model.shape.vocab, directory)
+    words = _tokenizer(generator, config, directory)
     place = sharding.build(**config.mesh.model_dump())
     model = decoder.build(_shape(config, words), place, Setup.of(config.model))
     params = model.init(config.seed)
     optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
     state = initial_state(model, optimiser, params)
-    source = data.PairSource(generator, words, 100 * setting.steps * setting.rows, setting.row_length, setting.prompt_weight)
-    batches = data.stream(source, setting.rows, setting.row_length)
-    saved = Checkpoints(directory / "checkpoints", config.comparable() | {"data": repr(source)}, setting.keep)
+    blocks = _blocks(config, words, generator, directory, stop.peers)
+    share = place.share(setting.rows)
+    batches = data.Loader(blocks, setting.rows, share, setting.workers)
+    saved = Checkpoints(directory / "checkpoints", config.comparable(), setting.keep)
     first, seconds = 0, 0.0
     if (restored := saved.restore(state)) is not None:
         first, state, seconds = restored.step, restored.state, restored.record["seconds"]
@@ -57,10 +62,11 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
         for step in range(first, setting.steps):
             began = time.perf_counter()
             batch = next(batches)
-            state, out = update(state, model.sharding.batch(batch))
+            state, out = update(state, place.rows(batch, share[0], setting.rows))
             out = {k: float(v) for k, v in out.items()}
             seconds += (took := time.perf_counter() - began)
-            metrics = out | {"tokens_per_s": batch["tokens"].size / took, "seconds": seconds}
+            metrics = out | {"tokens_per_s": setting.rows * setting.row_length / took, "seconds": seconds}
+            metrics |= {f"dropped/{why}": float(count) for why, count in batches.dropped.items()}
             recorder.write(step, metrics)
             progress.advance(f"loss {out['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
             done, ending = step + 1, stop.wanted
@@ -69,10 +75,25 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
             if ending and done < setting.steps:
                 saved.close()
                 raise Stopped(f"stopped after step {done} of {setting.steps}; the same command goes on from there")
+    batches.close()
     saved.close()
     recorder.close()
     pretrained.export(directory / setting.export, model, state["params"], words)
     return metrics
+
+
+def _blocks(config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers) -> data.Blocks:
+    """The mixed stream. One process tokenises the data sets, the others find them done."""
+    setting = config.supervised
+    cache = Path(setting.cache) if setting.cache else directory / "tokens"
+
+    def opened() -> list[data.Source]:
+        return data.open_sources(setting, config.seed, words, generator, cache)
+
+    peers.together(lambda: opened() if peers.leader else None)
+    blocks = data.Blocks(peers.together(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight)
+    peers.same(json.dumps(blocks.fingerprint), "the data sets")
+    return blocks
 
 
 def _update(model: Model, optimiser: Any) -> Any:
@@ -94,8 +115,9 @@ def _update(model: Model, optimiser: Any) -> Any:
     return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 
 
-def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.Tokenizer:
-    """The run's tokenizer, trained on examples of all families (texts only, no tests) and kept for a resumed run."""
+def _tokenizer(generator: Generator, config: Config, directory: Path) -> tokenizer.Tokenizer:
+    """The run's tokenizer, trained on examples of all families (texts only, no tests) and on the first records of each data set, and kept
+    for a resumed run."""
     if (directory / "tokenizer.json").is_file():
         return tokenizer.load(directory)
     others = Generator(families=HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)
@@ -104,8 +126,11 @@ def _tokenizer(generator: Generator, vocab: int, directory: Path) -> tokenizer.T
         for index in range(CORPUS):
             example = (others if index % 10 == 0 else generator).example(index)
             yield example.instruction + "\n" + example.source + example.target
+        for source in config.supervised.sources:
+            for record in islice(Shards(source.path), CORPUS):
+                yield "".join(record.get(part) or "" for part in ("instruction", "source", "rewrite", "target"))
 
-    words = tokenizer.train(corpus(), vocab)
+    words = tokenizer.train(corpus(), config.model.shape.vocab)
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / "tokenizer.json", words.backend.to_str(pretty=True))  # every process of a run would write the same
     return words
