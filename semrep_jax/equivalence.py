@@ -185,7 +185,7 @@ def prove(reference: Reference, other: str, finding: Finding, seconds: float = P
                 found = _confirmed(behaviour, other, difference, [a.arg for a in arguments])
                 return found or replace(finding, reason=f"not proved: CrossHair suspects {name}({difference}), running it shows none")
             if said.get("exhausted") is not True:
-                return replace(finding, reason=f"not proved: {name} has more paths than {seconds:g} s are enough for")
+                return replace(finding, reason=f"not proved: CrossHair did not follow all paths of {name} to their end in {seconds:g} s")
     return replace(finding, proved=True) if finding.answer is Answer.EQUIVALENT else finding
 
 

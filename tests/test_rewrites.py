@@ -318,3 +318,38 @@ def test_kinds_are_rules_or_rooms_and_another_is_named():
     assert rules_of(["names", "swap"]) == [*ROOMS["names"], "swap"]
     with pytest.raises(PerturbError, match="'nope'; there are names, conditions"):
         rules_of(["nope"])
+
+
+def test_conditions_and_bounds_over_several_lines_are_rewritten_to_python():
+    source = """def f(a, b):
+    if (not a ==
+            b and
+            b):
+        r = 1
+    else:
+        r = 2
+    if (not
+            a):
+        r += 3
+    else:
+        r += 4
+    for i in range(
+            a +
+            1):
+        r += (i *
+              2)
+    return r
+"""
+
+    def answers(text):
+        exec(text, scope := {})
+        return [scope["f"](a, b) for a in range(-2, 3) for b in range(3)]
+
+    seen = set()
+    for name in RULES:
+        for seed in range(4):
+            made = rewrite(python(source), Random(seed), 1, [name])
+            if made is not None:
+                seen.add(name)
+                assert answers(made.program.source) == answers(source), (name, made.program.source)
+    assert {"invert_if", "for_to_while"} <= seen

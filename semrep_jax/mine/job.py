@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -109,8 +110,8 @@ def _part(unit: Unit) -> dict[str, Any]:
     """Everything made of one module's functions."""
     package = _tools["packages"].setdefault(unit.package, None) or Package(unit.package)
     _tools["packages"][unit.package] = package
-    dropped, rules = Counter[str](), Rules()
-    part: dict[str, Any] = {"unit": asdict(unit), "candidates": 0, "functions": [], "pairs": [], "fixes": []}
+    began, dropped, rules = time.perf_counter(), Counter[str](), Rules()
+    part: dict[str, Any] = {"unit": asdict(unit), "candidates": 0, "functions": [], "pairs": [], "fixes": [], "errors": []}
     for candidate in package.candidates(package.modules[unit.module], dropped):
         part["candidates"] += 1
         try:
@@ -118,17 +119,23 @@ def _part(unit: Unit) -> dict[str, Any]:
         except Left as left:
             dropped[str(left)] += 1
             continue
+        except Exception as error:  # one function of thousands is not worth the run; the manifest names it
+            dropped["an error of ours, see the manifest"] += 1
+            part["errors"].append({"function": candidate.id, "error": f"{type(error).__name__}: {error}"[:500]})
+            continue
         part["functions"].append(found.function)
         part["pairs"] += found.pairs
         part["fixes"] += found.fixes
-    return part | {"dropped": dict(dropped), "rules": {name: dict(c) for name, c in rules.counts.items()}}
+    outcomes = {name: dict(c) for name, c in rules.counts.items()}
+    return part | {"dropped": dict(dropped), "rules": outcomes, "seconds": time.perf_counter() - began}
 
 
 def _assemble(units: list[Unit], packages: list[Package], missing: list[str], config: Config, work: WorkDir) -> list[Any]:
     """Drop what is there twice or is in an evaluation suite, write shards and manifest; tables to print."""
     suites = Suites(config.evaluate)
-    dropped, rules, overlaps = Counter[str](), Rules(), []
+    dropped, rules, overlaps, errors = Counter[str](), Rules(), [], []
     seen: set[str] = set()
+    seconds = 0.0
     totals = {p.name: Counter[str]() for p in packages}
     with progress.bar("shards", len(units)) as bar:
         writers = {kind: Writer(work.path / kind, f"mined {kind}", RECORDS_PER_SHARD) for kind in KINDS}
@@ -139,6 +146,8 @@ def _assemble(units: list[Unit], packages: list[Package], missing: list[str], co
                 for outcome, count in counts.items():
                     rules.counts.setdefault(name, Counter())[outcome] += count
             dropped.update(part["dropped"])
+            errors += part["errors"]
+            seconds += part["seconds"]
             for function in part["functions"]:
                 overlap = suites.overlap(function["source"], function["entry"])
                 form = suites.form(function["source"], function["entry"])
@@ -165,7 +174,7 @@ def _assemble(units: list[Unit], packages: list[Package], missing: list[str], co
             for p in packages
         ]
         about = {
-            "packages": listed, "not_installed": missing, "overlaps": overlaps, "suites": suites.sizes,
+            "packages": listed, "not_installed": missing, "overlaps": overlaps, "suites": suites.sizes, "errors": errors,
             "dropped": dict(dropped.most_common()), "rules": {name: dict(rules.counts[name]) for name in sorted(rules.counts)},
             "settings": config.mine.model_dump(mode="json"),
         }  # fmt: skip
@@ -175,7 +184,7 @@ def _assemble(units: list[Unit], packages: list[Package], missing: list[str], co
     whole = sum((totals[p.name] for p in packages), Counter[str]())
     figures = {k: whole[k] for k in ("candidates", *KINDS)} | {"not_installed": len(missing), "overlaps": len(overlaps)}
     arm = {name: {"value": float(v), "low": float(v), "high": float(v), "n": 1} for name, v in figures.items()}
-    work.write("results.json", {"job": "mine", "config_sha256": config.sha256, "seconds": 0.0, "arms": {"mined": arm}})
+    work.write("results.json", {"job": "mine", "config_sha256": config.sha256, "seconds": seconds, "arms": {"mined": arm}})
     return [*_tables(packages, dropped, totals, rules), f"shards and manifest.json: {work.path}"]
 
 

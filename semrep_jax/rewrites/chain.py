@@ -55,7 +55,10 @@ class Sites:
     def places(self, rule: Rule) -> Iterator[Place]:
         """Every change that a rule offers, in the order of the text."""
         for function, nodes in self.found:
-            yield from _of_rule(rule, function, nodes)
+            try:
+                yield from _of_rule(rule, function, nodes)
+            except cst.ParserSyntaxError:  # it put together what is no Python: no offer, as in `_replaced`
+                continue
 
 
 def _of_rule(rule: Rule, function: Function, found: _Nodes) -> Iterator[Place]:

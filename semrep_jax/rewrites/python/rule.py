@@ -88,8 +88,11 @@ class Function:
 
 
 def code(node: cst.CSTNode) -> str:
-    """A node's text."""
-    return cst.Module([]).code_for_node(node)
+    """A node's text; in parentheses if it is an expression over several lines that had the brackets around it to thank for that."""
+    text = cst.Module([]).code_for_node(node)
+    if "\n" not in text or not isinstance(node, cst.BaseExpression) or isinstance(node, _CLOSED) or node.lpar:
+        return text
+    return f"({text})"
 
 
 def statement(text: str) -> Any:
@@ -108,6 +111,7 @@ def header(text: str, body: Block) -> Any:
     return head.with_changes(body=cst.IndentedBlock(body=list(body)))
 
 
+_CLOSED = (cst.List, cst.Dict, cst.Set, cst.SimpleString, cst.FormattedString, cst.StarredElement)
 _ATOMS = (cst.Name, cst.Integer, cst.Float, cst.Call, cst.Subscript, cst.Attribute, cst.List, cst.Dict, cst.Set, cst.SimpleString)
 
 
