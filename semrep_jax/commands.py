@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from semrep_jax import config as configuration
 from semrep_jax.programs import SemRepError, read_python
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -47,6 +46,8 @@ def transform_parser() -> argparse.ArgumentParser:
 
 
 def _transform(arguments: list[str]) -> int:
+    from semrep_jax import config as configuration
+
     options = transform_parser().parse_args(arguments)
     config = configuration.load(options.config, options.set)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -20,12 +20,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.outcomes import explain, matches
 from semrep_jax.programs import Case, Outcome, SemRepError
 from semrep_jax.rewrites import inputs
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Limits, Pool, Sandbox
 from semrep_jax.sandbox.wire import encode
-from semrep_jax.verify import explain, matches
 
 CHUNK, FEWEST, PATIENCE = 100, 10, 2
 LIMITS = Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)

@@ -18,10 +18,10 @@ from threading import Lock
 from semrep_jax.config import UseGpu
 from semrep_jax.kernels.gpu import Gpu, NoGpu
 from semrep_jax.kernels.judge import Judge
+from semrep_jax.outcomes import explain, matches
 from semrep_jax.peers import ALONE, Peers
-from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.programs import Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.sandbox.pool import Observation, Sandbox
-from semrep_jax.sandbox.wire import decode, same
 
 CACHE = 50_000
 
@@ -149,26 +149,3 @@ def judge(task: Task, observation: Observation) -> Verdict:
 
 def _passed(tests: Tests, outcomes: Sequence[Outcome]) -> list[bool]:
     return [matches(case.expected, seen, tests.tolerance) for case, seen in zip(tests.cases, outcomes, strict=True)]
-
-
-def matches(expected: Outcome, seen: Outcome, tolerance: float = 0.0) -> bool:
-    """Whether an observed outcome is the expected one: value or exception class, mutated arguments, printed text."""
-    return (
-        seen.error == expected.error
-        and same(expected.value, seen.value, tolerance)
-        and same(expected.mutated, seen.mutated, tolerance)
-        and seen.output == expected.output
-    )
-
-
-def explain(entry: str, case: Case, seen: Outcome, message: str | None) -> str:
-    """One line about a failed case: the call, what was expected, what happened."""
-    call = f"{entry}({', '.join(repr(a) for a in decode(case.args))})"
-    expected = f"raises {case.expected.error}" if case.expected.error else f"is {decode(case.expected.value)!r}"
-    if seen.error:
-        got = message or seen.error
-    elif not same(case.expected.value, seen.value):
-        got = repr(decode(seen.value))
-    else:
-        got = "other changes to its arguments or other output"
-    return f"{call} {expected}, got {got}"[:500]

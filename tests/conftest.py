@@ -30,6 +30,15 @@ def python(source: str) -> Program:
     return Program(Language.PYTHON, source)
 
 
+# Files whose tests take longest begin first, so that the two processes end together.
+LONGEST = ("test_run", "test_mine", "test_model", "test_peers", "test_kernel_tasks", "test_kernels", "test_rollout", "test_grpo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; within one, tests stay as they are written."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(2, Limits(cpu_seconds=0.5, wall_seconds=1.5, memory_mb=256)) as one:

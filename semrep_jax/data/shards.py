@@ -208,7 +208,7 @@ class Shards:
         except (FileNotFoundError, NotADirectoryError) as error:
             if any(self.directory.glob("part-*")):
                 raise DataError(f"{path} is missing: the data set was never finished; run what writes it again, it goes on") from error
-            raise DataError(f"{path} does not exist: {self.directory} is no data set; give a directory that holds a {MANIFEST}") from error
+            raise DataError(f"{path} does not exist: {self.directory} is no data set; write one (job: mine) or name another") from error
         except ValueError as error:
             raise DataError(f"{path} is not JSON ({error}); copy the data set again") from error
         schema = manifest.get("schema") if isinstance(manifest, dict) else None

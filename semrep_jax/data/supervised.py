@@ -138,12 +138,19 @@ class Stored:
 Source = Stored | Generated
 
 
+def shards_of(setting: SupervisedConfig) -> list[Shards]:
+    """The data sets that a config names, opened. Raises DataError."""
+    try:
+        return [Shards(source.path) for source in setting.sources]
+    except DataError as error:
+        raise DataError(f"supervised.sources: {error}") from error
+
+
 def open_sources(setting: SupervisedConfig, seed: int, words: Tokenizer, generator: Generator, cache: Path) -> list[Source]:
     """The sources that a config names, data sets tokenised in `cache` where they were not yet. Raises DataError."""
     fly = setting.rewrites == "fly"
     found: list[Source] = []
-    for source in setting.sources:
-        shards = Shards(source.path)
+    for source, shards in zip(setting.sources, shards_of(setting), strict=True):
         found.append(Stored(shards, tokenised(shards, words, cache, fly), words, seed, source.weight, fly))
     if setting.generated:
         found.append(Generated(generator, words, setting.generated))

@@ -18,13 +18,14 @@ from semrep_jax.config import MineConfig
 from semrep_jax.data.shards import wire_of
 from semrep_jax.equivalence import Behaviour
 from semrep_jax.mine.extract import Candidate, Left
+from semrep_jax.outcomes import matches
 from semrep_jax.programs import Case, Duplicate, Language, Program
 from semrep_jax.rewrites import inputs
 from semrep_jax.rewrites.chain import Rewritten, rewrite
 from semrep_jax.rewrites.python import RULES
 from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
 from semrep_jax.tasks.mutations import Mutant, mutants
-from semrep_jax.verify import duplicate, matches
+from semrep_jax.verify import duplicate
 
 LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_mb=256)
 TESTS, CASE_BYTES, FEWEST, WAYS, STEPS = 40, 2000, 12, 3, 4

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from semrep_jax.outcomes import matches
 from semrep_jax.programs import Case, Language, Program, Task, TaskError, Tests
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
 from semrep_jax.tasks.mutations import Mutant, mutants
-from semrep_jax.verify import matches
 
 TOLERANCE = 1e-6
 MAX_CALLS = 40

@@ -20,7 +20,6 @@ import optax
 
 from semrep_jax.config import Config
 from semrep_jax.data import supervised as data
-from semrep_jax.data.shards import Shards
 from semrep_jax.model import decoder, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import Model, Setup, Shape
 from semrep_jax.model.logprobs import token_logprobs
@@ -126,8 +125,8 @@ def _tokenizer(generator: Generator, config: Config, directory: Path) -> tokeniz
         for index in range(CORPUS):
             example = (others if index % 10 == 0 else generator).example(index)
             yield example.instruction + "\n" + example.source + example.target
-        for source in config.supervised.sources:
-            for record in islice(Shards(source.path), CORPUS):
+        for shards in data.shards_of(config.supervised):
+            for record in islice(shards, CORPUS):
                 yield "".join(record.get(part) or "" for part in ("instruction", "source", "rewrite", "target"))
 
     words = tokenizer.train(corpus(), config.model.shape.vocab)
