@@ -14,6 +14,7 @@ import ast
 import importlib.util
 import json
 import secrets
+import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -184,6 +185,10 @@ def prove(reference: Reference, other: str, finding: Finding, seconds: float = P
             if difference:
                 found = _confirmed(behaviour, other, difference, [a.arg for a in arguments])
                 return found or replace(finding, reason=f"not proved: CrossHair suspects {name}({difference}), running it shows none")
+            stopped = answer is None or answer[0]["timeout"] or answer[0]["signal"] in (signal.SIGPROF, signal.SIGXCPU)
+            if "exhausted" not in said and not stopped:
+                why = str(said.get("trouble") or "its process crashed").encode("utf-8", "backslashreplace").decode()
+                return replace(finding, reason=f"not proved: CrossHair failed on {name}: {why}")
             if said.get("exhausted") is not True:
                 return replace(finding, reason=f"not proved: CrossHair did not follow all paths of {name} to their end in {seconds:g} s")
     return replace(finding, proved=True) if finding.answer is Answer.EQUIVALENT else finding

@@ -15,7 +15,7 @@ del sys.path[0]
 
 
 def prove(request):
-    """{"exhausted": bool, "difference": {parameter: its repr} or None, "trouble": str or None} of `entry` in the two sources."""
+    """{"exhausted": bool, "difference": {parameter: its repr} or None} of `entry` in the two sources."""
     diff, options = sys.modules["crosshair.diff_behavior"], sys.modules["crosshair.options"]
     inspect, collections = importlib.import_module("inspect"), importlib.import_module("collections")
     functions = []
@@ -32,15 +32,24 @@ def prove(request):
     return {"exhausted": settings.stats["exhaustion"] > 0, "difference": difference}
 
 
+def attempt(request):
+    """`prove`, or what it failed on: {"trouble": one line}."""
+    try:
+        return prove(request)
+    except BaseException as error:
+        return {"trouble": zygote.describe(error)}
+
+
 def run_prover(request, settings, program, null):
     """Answer one request."""
     zygote.load_named(request["a"] + request["b"], settings)
-    return zygote.run(request, settings, program, null, prove)
+    return zygote.run(request, settings, program, null, attempt)
 
 
 if __name__ == "__main__":
     chosen = json.loads(sys.argv[1])
     sys.path += chosen["readable"]
-    for needed in ("crosshair.core_and_libs", "crosshair.diff_behavior", "crosshair.options"):
+    # All that a child will ask for: its user may not be able to read the environment.
+    for needed in ("crosshair.core_and_libs", "crosshair.diff_behavior", "crosshair.options", "crosshair.pathing_oracle"):
         importlib.import_module(needed)
     zygote.serve(run_prover, chosen)
