@@ -476,7 +476,7 @@ def test_a_changed_data_set_is_refused_and_what_changed_is_named(stored, made, r
 
 def test_the_supervised_job_stopped_and_gone_on_with_ends_in_the_same_bits_and_refuses_changed_data(made, records, nano, tmp_path):
     def settings(path, steps=6):
-        shape = {"vocab": 768, "dim": 16, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16}
+        shape = {"vocab": 1024, "dim": 16, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16}
         own = {"steps": steps, "rows": 2, "row_length": 128, "block": 32, "checkpoint_every": 2, "warmup": 1}
         own |= {"sources": [{"path": str(path), "weight": 2}], "cache": str(tmp_path / "cache")}
         return config.build({"job": "pretrain", "model": {"shape": shape}, "supervised": own})

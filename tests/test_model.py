@@ -129,8 +129,9 @@ def test_remat_changes_nothing_but_memory():
         model = decoder.build(shape, sharding.build(), setup=Setup(remat=remat))
         params = model.init(seed=1)
         grads.append(jax.jit(jax.grad(lambda p, m=model: plain(m.bind(p), tokens).sum()))(params))
-    for x, y in zip(jax.tree.leaves(grads[0]), jax.tree.leaves(grads[1]), strict=True):
-        np.testing.assert_allclose(x, y, atol=1e-5)
+    for other in grads[1:]:
+        for x, y in zip(jax.tree.leaves(grads[0]), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 7, 100])

@@ -100,7 +100,7 @@ def test_two_processes_that_each_fill_their_own_rows_warm_start_to_the_bits_of_o
     path.write_text("""
 job: pretrain
 mesh: {data: 2}
-model: {shape: {vocab: 768, dim: 16, layers: 1, heads: 2, kv_heads: 1, head_dim: 8, ffn: 16}}
+model: {shape: {vocab: 1024, dim: 16, layers: 1, heads: 2, kv_heads: 1, head_dim: 8, ffn: 16}}
 supervised: {steps: 3, rows: 4, row_length: 128, block: 32, warmup: 1}
 """)
     for name in ("one", "two"):
