@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.forms import syntax
 from semrep_jax.outcomes import explain, matches
 from semrep_jax.programs import Case, Outcome, SemRepError
 from semrep_jax.rewrites import inputs
@@ -206,7 +207,7 @@ def _said(raw: bytes, token: object) -> dict[str, Any]:
 def _confirmed(behaviour: Behaviour, other: str, difference: dict[str, str], names: list[str]) -> Finding | None:
     """A difference, where plain values make a call on which the two differ when run."""
     try:
-        call = encode(tuple(ast.literal_eval(difference[n]) for n in names))
+        call = encode(tuple(ast.literal_eval(syntax.expression(difference[n])) for n in names))
     except Exception:  # a stranger's text in place of a value
         return None
     found = Behaviour(behaviour.source, behaviour.entry, [call], behaviour.sandbox).compare(other)

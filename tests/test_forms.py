@@ -1,6 +1,12 @@
 """Canonical forms and the distance between them."""
 
+import gc
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from semrep_jax.forms import python as forms
+from semrep_jax.forms import syntax
 
 SOURCE = "def f(xs):\n    total = 0\n    for x in xs:\n        total += x\n    return total\n"
 
@@ -39,3 +45,23 @@ def test_distance_of_one_relabelled_node_is_one_over_the_tree_size():
     a, b = "x + 1", "x + 2"
     size = len(forms._postorder(a)[0])
     assert forms.distance(a, b) == 1 / size
+
+
+def test_threads_that_parse_at_once_do_not_upset_the_interpreter():
+    flat, deep = "x = 1\n" * 200, "x = " + "(" * 60 + "1" + " + 1)" * 60 + "\n"
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+
+    def noted(phase, info):  # Python code in the middle of a tree's making: another thread may go on from there
+        threading.get_ident()
+
+    gc.callbacks.append(noted)
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            trees = list(threads.map(syntax.module, [flat, deep] * 30))
+    finally:
+        gc.callbacks.remove(noted)
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
+    assert [len(t.body) for t in trees] == [200, 1] * 30

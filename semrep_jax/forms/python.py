@@ -13,6 +13,8 @@ import ast
 import warnings
 from functools import lru_cache
 
+from semrep_jax.forms import syntax
+
 
 class _Renamer(ast.NodeTransformer):
     """Rename every name in `names` (parameters and locals) to v0, v1, ... in the order of first appearance."""
@@ -62,7 +64,7 @@ def parse(source: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(source)
+            return syntax.module(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -105,7 +107,7 @@ def _postorder(text: str) -> tuple[list[str], list[int], list[int]]:
         leftmost.append(len(labels) - 1 if first < 0 else first)
         return leftmost[-1]
 
-    walk(ast.parse(text))
+    walk(syntax.module(text))
     last = {leaf: i for i, leaf in enumerate(leftmost)}
     return labels, leftmost, sorted(last.values())
 

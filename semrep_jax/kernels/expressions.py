@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from semrep_jax.forms import syntax
 from semrep_jax.programs import SemRepError
 
 Number = int | float
@@ -54,7 +55,7 @@ def evaluate(text: str | int | float, axes: Mapping[str, Number]) -> Number:
     if not isinstance(text, str) or len(text) > 300:
         raise ExpressionError(f"{str(text)[:60]!r} is no expression; write a number or arithmetic over {', '.join(axes)}")
     try:
-        return _value(ast.parse(text.strip(), mode="eval").body, axes)
+        return _value(syntax.expression(text.strip()).body, axes)
     except SyntaxError as error:
         raise ExpressionError(f"{text!r} is not arithmetic; write e.g. ceil_div({next(iter(axes), 'N')}, 256)") from error
     except ExpressionError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 
 from semrep_jax.config import EvaluateConfig
+from semrep_jax.forms import syntax
 from semrep_jax.programs import Language, Program
 from semrep_jax.tasks import humaneval
 from semrep_jax.tasks.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
@@ -29,7 +30,7 @@ class Suites:
             for i in range(2 * setting.tasks):
                 example = stream.example(i)
                 for source in (example.source, example.target):
-                    self._add("generated", source, ast.parse(source).body[-1].name)  # type: ignore[attr-defined]
+                    self._add("generated", source, syntax.module(source).body[-1].name)  # type: ignore[attr-defined]
 
     def _add(self, suite: str, source: str, entry: str) -> None:
         self.sizes[suite] = self.sizes.get(suite, 0) + 1
@@ -57,7 +58,7 @@ class Suites:
 
 def _alone(source: str, entry: str, name: str) -> ast.FunctionDef:
     """The function `entry` called `name`, without docstring and hints."""
-    tree = ast.parse(source)
+    tree = syntax.module(source)
     function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == entry)
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id == entry:

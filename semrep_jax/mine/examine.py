@@ -17,6 +17,7 @@ from typing import Any
 from semrep_jax.config import MineConfig
 from semrep_jax.data.shards import wire_of
 from semrep_jax.equivalence import Behaviour
+from semrep_jax.forms import syntax
 from semrep_jax.mine.extract import Candidate, Left
 from semrep_jax.outcomes import matches
 from semrep_jax.programs import Case, Duplicate, Language, Program
@@ -131,7 +132,7 @@ def _fix(function: dict[str, Any], bug: Mutant, flags: list[bool], cases: list[C
     return {
         "kind": "fix", "id": f"{function['id']}/{bug.kind}/{name}", "origin": function["id"], "split": function["split"],
         "entry": function["entry"], "source": bug.source, "instruction": bug.hint, "mutation": bug.kind,
-        "target": ast.unparse(ast.parse(function["source"])),
+        "target": ast.unparse(syntax.module(function["source"])),
         "preserve": wire_of([c for c, ok in zip(cases, flags, strict=True) if ok]),
         "edit": wire_of([c for c, ok in zip(cases, flags, strict=True) if not ok]), "hidden": function["hidden"],
     }  # fmt: skip

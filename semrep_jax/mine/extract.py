@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.forms import syntax
 from semrep_jax.programs import SemRepError
 from semrep_jax.rewrites.inputs import doctests
 
@@ -90,7 +91,7 @@ class Module:
     def tree(self) -> ast.Module:
         """Its tree; an empty one where it does not parse, and `trouble` says why."""
         try:
-            tree = ast.parse(self.text)
+            tree = syntax.module(self.text)
         except (SyntaxError, ValueError, RecursionError) as error:
             self.trouble = f"{type(error).__name__} at line {getattr(error, 'lineno', '?')}"
             return ast.Module([], [])
@@ -381,7 +382,7 @@ def _free(node: ast.stmt) -> set[str]:
 
 def _without_hints(node: ast.FunctionDef) -> ast.FunctionDef:
     """The function without type hints."""
-    copied = ast.parse(ast.unparse(node)).body[0]
+    copied = syntax.module(ast.unparse(node)).body[0]
     assert isinstance(copied, ast.FunctionDef)
     copied.returns = None
     for n in ast.walk(copied):

@@ -20,6 +20,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from semrep_jax.forms import syntax
 from semrep_jax.programs import SemRepError
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
@@ -69,7 +70,7 @@ _ONE: dict[str, Any] = {
 def functions(source: str) -> dict[str, ast.FunctionDef]:
     """The functions at the top of a program. Raises InputError where it does not parse."""
     try:
-        tree = ast.parse(source)
+        tree = syntax.module(source)
     except SyntaxError as error:
         raise InputError(f"the program is not valid Python (line {error.lineno}: {error.msg})") from error
     return {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
@@ -108,14 +109,14 @@ def generate(
 @lru_cache(maxsize=512)
 def values(kind: str) -> list[Any]:
     """POOL draws of a kind: one of GUESSES, or a type hint as it is written. Drawn once in a process; calls are put together of them."""
-    strategy = GUESSES[kind] if kind in GUESSES else hinted(ast.parse(kind, mode="eval").body)
+    strategy = GUESSES[kind] if kind in GUESSES else hinted(syntax.expression(kind).body)
     assert strategy is not None
     return draw(strategy, POOL, 0)
 
 
 def constants(source: str) -> list[Any]:
     """The texts and numbers that a program compares with and looks for: short ones, in order."""
-    tree = ast.parse(source)
+    tree = syntax.module(source)
     documented = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documented]
     return list(dict.fromkeys(v for v in found if (type(v) is str and 0 < len(v) <= 20) or (type(v) is int and 1 < v < 10**6)))
@@ -184,7 +185,7 @@ def doctests(name: str, text: str) -> list[tuple[Any, ...]]:
         if not line.strip().startswith(">>>") or f"{name}(" not in example:
             continue
         try:
-            calls = [n for n in ast.walk(ast.parse(example)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == name]
+            calls = [n for n in ast.walk(syntax.module(example)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == name]
             given = [tuple(ast.literal_eval(a) for a in call.args) for call in calls if not call.keywords]
             found += [call for call in given if encode(call)]
         except (SyntaxError, ValueError, TypeError, Unencodable, RecursionError, MemoryError):
@@ -201,7 +202,7 @@ def hinted(annotation: ast.expr | None) -> Strategy | None:
             return st.none()
         if isinstance(annotation.value, str):
             try:
-                return hinted(ast.parse(annotation.value, mode="eval").body)
+                return hinted(syntax.expression(annotation.value).body)
             except SyntaxError:
                 return None
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from semrep_jax.forms import syntax
 from semrep_jax.tasks.families import FAMILIES, Family
 
 FUNCTIONS = ("f", "g", "run", "solve", "apply", "work", "calc", "process", "find", "make")
@@ -159,7 +160,7 @@ def render(spec: Spec, form: int, names: dict[str, str]) -> str:
     if spec.parameter:
         params.append(f"limit={getattr(spec, spec.parameter)}")
     body = "\n".join("    " + line for line in lines)
-    return ast.unparse(ast.parse(f"def {names['fn']}({', '.join(params)}):\n{body}"))
+    return ast.unparse(syntax.module(f"def {names['fn']}({', '.join(params)}):\n{body}"))
 
 
 def _wrap(spec: Spec, line: str) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from semrep_jax.forms import syntax
+
 Site = tuple[str, Callable[[], None]]
 
 _COMPARE = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
@@ -125,12 +127,12 @@ MUTATIONS: dict[str, tuple[str, Callable[[ast.FunctionDef], Iterator[Site]]]] = 
 
 def site_count(source: str, entry: str, kind: str) -> int:
     """How many single-site mutations of `kind` function `entry` admits."""
-    return len(list(MUTATIONS[kind][1](_entry(ast.parse(source), entry))))
+    return len(list(MUTATIONS[kind][1](_entry(syntax.module(source), entry))))
 
 
 def mutate(source: str, entry: str, kind: str, site: int) -> Mutant:
     """Mutation number `site` of `kind` (see `site_count`). May print like the original where the change is no change."""
-    tree = ast.parse(source)
+    tree = syntax.module(source)
     phrase, sites = MUTATIONS[kind]
     hint, apply = list(sites(_entry(tree, entry)))[site]
     apply()
@@ -142,7 +144,7 @@ def mutants(source: str, entry: str, most: int | None = None, rng: Random | None
     sites = [(kind, site) for kind in MUTATIONS for site in range(site_count(source, entry, kind))]
     if rng is not None:
         rng.shuffle(sites)
-    found = {ast.unparse(ast.parse(source)): Mutant("", "", "")}
+    found = {ast.unparse(syntax.module(source)): Mutant("", "", "")}
     for kind, site in sites:
         if most is not None and len(found) > most:
             break

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.forms import syntax
 from semrep_jax.programs import Outcome, TaskError
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import decode, encode
@@ -83,7 +84,7 @@ class TestResult:
 
 def run(program: str, module: str, tests: str, sandbox: Sandbox) -> list[TestResult]:
     """Run every test of the text `tests`, which imports `module`, on `program`. Raises TaskError for a test file that can't run."""
-    functions = [node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)]
+    functions = [node.name for node in syntax.module(program).body if isinstance(node, ast.FunctionDef)]
     harness = f"__semrep_tests = {tests!r}\n{_HARNESS}"
     table: list[Any] = []
     for _ in range(MAX_ROUNDS):
@@ -121,7 +122,7 @@ def read(path: Path) -> str:
     """The text of a test file. Raises TaskError."""
     try:
         text = path.read_text()
-        ast.parse(text)
+        syntax.module(text)
     except OSError as error:
         raise TaskError(f"tests {path} can't be read: {error.strerror}") from error
     except SyntaxError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tree_sitter import Node
 
+from semrep_jax.forms import syntax
 from semrep_jax.rewrites.cuda.rule import Edit, Function, Listing, moved, said, walk
 from semrep_jax.rewrites.cuda.trees import (
     BUILT_IN,
@@ -179,7 +180,7 @@ def relaunched(listing: Listing, launches: Iterable[tuple[Launched, str, int]]) 
 def ceil_parts(grid: str) -> tuple[str, int] | None:
     """(E, B) of ceil_div(E, B) with a number B, else None."""
     try:
-        node = ast.parse(grid.strip(), mode="eval").body
+        node = syntax.expression(grid.strip()).body
     except SyntaxError:
         return None
     match node:
@@ -191,7 +192,7 @@ def ceil_parts(grid: str) -> tuple[str, int] | None:
 
 def _same_text(text: str, node: ast.expr) -> bool:
     try:
-        return ast.dump(ast.parse(text, mode="eval").body) == ast.dump(node)
+        return ast.dump(syntax.expression(text).body) == ast.dump(node)
     except SyntaxError:
         return False
 
@@ -199,7 +200,7 @@ def _same_text(text: str, node: ast.expr) -> bool:
 def capped(grid: str) -> str | None:
     """G of min(G, number), else None."""
     try:
-        node = ast.parse(grid.strip(), mode="eval").body
+        node = syntax.expression(grid.strip()).body
     except SyntaxError:
         return None
     match node:
@@ -218,7 +219,7 @@ def divided(grid: str, by: int) -> str:
 def same(a: str, b: str) -> bool:
     """Whether two expressions of a launch list are the same but for layout and parentheses."""
     try:
-        return ast.dump(ast.parse(a.strip(), mode="eval")) == ast.dump(ast.parse(b.strip(), mode="eval"))
+        return ast.dump(syntax.expression(a.strip())) == ast.dump(syntax.expression(b.strip()))
     except SyntaxError:
         return False
 

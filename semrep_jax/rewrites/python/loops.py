@@ -7,6 +7,7 @@ from typing import Any
 
 import libcst as cst
 
+from semrep_jax.forms import syntax
 from semrep_jax.rewrites.python.conditions import negated
 from semrep_jax.rewrites.python.rule import (
     Block,
@@ -41,7 +42,7 @@ def _later(function: Function, node: Any, name: str) -> bool:
     inner, outer = code(node), code(function.node)
 
     def count(text: str) -> int:
-        tree = ast.parse(text)
+        tree = syntax.module(text)
         return sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(tree))
 
     whole = count(cst.Module([function.node.with_changes(leading_lines=[], lines_after_decorators=[])]).code)
@@ -112,14 +113,14 @@ def while_to_for(block: Block, i: int, function: Function) -> tuple[int, list[An
 def holds_calls(statements: Block, names: set[str]) -> bool:
     """Whether a method of one of these names is called, or an item of it is set: it may have another length then."""
     for one in statements:
-        for n in ast.walk(ast.parse(cst.Module([header("def f():", [header("while f:", [one])])]).code)):
+        for n in ast.walk(syntax.module(cst.Module([header("def f():", [header("while f:", [one])])]).code)):
             if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.value, ast.Name) and n.value.id in names:
                 return True
     return False
 
 
 def _count(text: str, name: str) -> int:
-    return sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(ast.parse(text)))
+    return sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(syntax.module(text)))
 
 
 def enumerate_to_range(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
@@ -172,7 +173,7 @@ def direct_to_index(block: Block, i: int, function: Function) -> tuple[int, list
 def holds_methods(statements: Block, name: str) -> bool:
     """Whether a method of a name is used or an item of it deleted: its length may change."""
     for one in statements:
-        for n in ast.walk(ast.parse(cst.Module([header("def f():", [header("while f:", [one])])]).code)):
+        for n in ast.walk(syntax.module(cst.Module([header("def f():", [header("while f:", [one])])]).code)):
             if isinstance(n, (ast.Attribute, ast.Delete)) and name in ast.dump(n):
                 return True
     return False

@@ -14,6 +14,8 @@ from typing import Any
 
 import libcst as cst
 
+from semrep_jax.forms import syntax
+
 Statement = cst.BaseStatement | cst.BaseSmallStatement
 Block = Sequence[Any]
 OfExpression = Callable[[cst.BaseExpression, "Function"], cst.BaseExpression | None]
@@ -42,7 +44,7 @@ class Function:
     @cached_property
     def tree(self) -> ast.FunctionDef:
         """The same function as Python's own tree."""
-        (found,) = ast.parse(code(self.node.with_changes(leading_lines=[], lines_after_decorators=[]))).body
+        (found,) = syntax.module(code(self.node.with_changes(leading_lines=[], lines_after_decorators=[]))).body
         assert isinstance(found, ast.FunctionDef)
         return found
 
@@ -141,19 +143,19 @@ def body(node: Any) -> Block | None:
 
 def loaded(node: cst.CSTNode) -> set[str]:
     """Names that occur in a node."""
-    tree = ast.parse(_dedented(node))
+    tree = syntax.module(_dedented(node))
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
 def stored(node: cst.CSTNode) -> set[str]:
     """Names that a node binds."""
-    tree = ast.parse(_dedented(node))
+    tree = syntax.module(_dedented(node))
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del))}
 
 
 def holds(node: cst.CSTNode, *kinds: type[ast.AST]) -> bool:
     """Whether one of these kinds of Python's nodes lies in a node."""
-    return any(isinstance(n, kinds) for n in ast.walk(ast.parse(_dedented(node))))
+    return any(isinstance(n, kinds) for n in ast.walk(syntax.module(_dedented(node))))
 
 
 def _dedented(node: cst.CSTNode) -> str:
@@ -174,7 +176,7 @@ _KNOWN = {"len", "abs", "min", "max", "sum", "str", "int", "float", "bool", "ran
 def calm(node: cst.BaseExpression) -> bool:
     """Whether evaluating it changes nothing, and it may as well be evaluated twice or elsewhere (if no name in it changes)."""
     try:
-        tree = ast.parse(f"({code(node)})", mode="eval")
+        tree = syntax.expression(f"({code(node)})")
     except SyntaxError:
         return False
     for n in ast.walk(tree):

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from semrep_jax.forms import syntax
 from semrep_jax.kernels.gate import RIGHT, accepted
 from semrep_jax.kernels.spec import DTYPES, Array, Axes, KernelTask
 from semrep_jax.programs import SemRepError
@@ -62,7 +63,7 @@ class Sized:
     """A problem at one set of sizes: the module's class, its arguments and its inputs."""
 
     def __init__(self, text: str, sizes: Mapping[int, int], origin: str):
-        tree = ast.parse(text)
+        tree = syntax.module(text)
         space: dict[str, Any] = {"__name__": f"kernelbench_{origin}"}
         exec(compile(_Resize(sizes).visit(tree), origin, "exec"), space)
         self.make: Callable[..., Any] = space["Model"]
@@ -140,7 +141,7 @@ def _integers(text: str) -> list[int]:
                 found.add(node.value)
             return node
 
-    Collect({}).visit(ast.parse(text))
+    Collect({}).visit(syntax.module(text))
     return sorted(found)
 
 

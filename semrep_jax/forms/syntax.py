@@ -1,0 +1,35 @@
+"""Python's syntax trees, built by one thread at a time.
+
+Before Python 3.13 the interpreter counts the depth of a tree in one place for all threads: two that parse at once can end in
+`SystemError: AST constructor recursion depth mismatch` on good programs (github.com/python/cpython/issues/106905). Parsing holds
+the GIL anyway, so the lock costs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import threading
+
+_lock = threading.RLock()
+
+
+def _renew() -> None:
+    """A forked child's own lock: another thread of the parent may have held this one."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew)
+
+
+def module(text: str) -> ast.Module:
+    """The tree of a program. Raises what `ast.parse` does: SyntaxError, ValueError, RecursionError, MemoryError."""
+    with _lock:
+        return ast.parse(text)
+
+
+def expression(text: str) -> ast.Expression:
+    """The tree of one expression. Raises as `module` does."""
+    with _lock:
+        return ast.parse(text, mode="eval")
