@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from semrep_jax import commands
-from semrep_jax.commands import guarded
+from semrep_jax.commands import commands
+from semrep_jax.commands.commands import guarded
 
 EPILOG = """
 jobs
@@ -48,10 +48,16 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument("--config", metavar="FILE", help="YAML settings; configs/ holds some to start from")
     command.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting, e.g. train.alpha=0.3; repeatable"
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override one setting, e.g. train.alpha=0.3; repeatable",
     )
     command.add_argument("--print-config", action="store_true", help="print the resolved settings and end")
-    command.add_argument("--list-settings", action="store_true", help="print every setting with its default and meaning and end")
+    command.add_argument(
+        "--list-settings", action="store_true", help="print every setting with its default and meaning and end"
+    )
     return command
 
 
@@ -62,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         return guarded(lambda: commands.COMMANDS[arguments[0]](arguments[1:]))
     options = parser().parse_args(arguments)
     if options.list_settings:
-        from semrep_jax import config as configuration
+        from semrep_jax.jobs import config as configuration
 
         print(configuration.describe())
         return 0
@@ -74,8 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with_config(options: argparse.Namespace) -> int:
-    from semrep_jax import config as configuration
-    from semrep_jax.run import run
+    from semrep_jax.jobs import config as configuration
+    from semrep_jax.jobs.run import run
 
     config = configuration.load(options.config, options.set)
     if options.print_config:

@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from semrep_jax.equivalence import Answer, Reference
-from semrep_jax.programs import Program, SemRepError
-from semrep_jax.rewrites.chain import Rewritten, rewrite
-from semrep_jax.rewrites.python import ROOMS, RULES
+from semrep_jax.core.programs import Program, SemRepError
+from semrep_jax.python.equivalence import Answer, Reference
+from semrep_jax.python.rewrites import RULE_GROUPS, RULES
+from semrep_jax.python.rewrites.chain import Rewritten, rewrite
 from semrep_jax.sandbox.pool import Sandbox
 
 TRIES, STEPS = 12, 4
@@ -34,14 +34,18 @@ class Variants:
 
 
 def rules_of(kinds: list[str]) -> list[str]:
-    """The rules that these names of rules or of rooms of rules stand for. Raises PerturbError."""
-    unknown = [k for k in kinds if k not in RULES and k not in ROOMS]
+    """The rules that these names of rules or of groups of rules stand for. Raises PerturbError."""
+    unknown = [k for k in kinds if k not in RULES and k not in RULE_GROUPS]
     if unknown:
-        raise PerturbError(f"--kinds: there is no {unknown[0]!r}; there are {', '.join(ROOMS)} and the rules {', '.join(RULES)}")
-    return list(dict.fromkeys(name for k in kinds for name in ([k] if k in RULES else ROOMS[k])))
+        raise PerturbError(
+            f"--kinds: there is no {unknown[0]!r}; there are {', '.join(RULE_GROUPS)} and the rules {', '.join(RULES)}"
+        )
+    return list(dict.fromkeys(name for k in kinds for name in ([k] if k in RULES else RULE_GROUPS[k])))
 
 
-def perturb(program: Program, sandbox: Sandbox, count: int = 1, seed: int = 0, kinds: list[str] | None = None) -> Variants:
+def perturb(
+    program: Program, sandbox: Sandbox, count: int = 1, seed: int = 0, kinds: list[str] | None = None
+) -> Variants:
     """Up to `count` different variants after chains of one to four rules. Raises InputError where the program can't be called."""
     reference, found, rng = Reference(program.source, sandbox), Variants(), Random(seed)
     texts = {program.source}

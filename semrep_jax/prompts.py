@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from semrep_jax.forms import python as forms
-from semrep_jax.programs import Language, Program
+from semrep_jax.core.programs import Language, Program
+from semrep_jax.python import canonical as forms
 
 PAD, END = "<|pad|>", "<|end|>"
 REWRITE, EDIT, SOURCE, EQUIVALENT, PROGRAM = "<|rewrite|>", "<|edit|>", "<|source|>", "<|equivalent|>", "<|program|>"

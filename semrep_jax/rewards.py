@@ -12,14 +12,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 
-from semrep_jax.config import DuplicateRule, RewardConfig
-from semrep_jax.programs import Duplicate, Program, Verdict
+from pydantic import Field
+
+from semrep_jax.core.programs import Duplicate, Program, Verdict
+from semrep_jax.core.settings import Section
+
+
+class DuplicateRule(StrEnum):
+    """Which repetitions of C_src earn nothing."""
+
+    EXACT = "exact"
+    CANONICAL = "canonical"
+
+
+class RewardConfig(Section):
+    """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
+
+    a1: float = Field(0.1, ge=0, description="R_sem: C_rep compiles.")
+    b1: float = Field(0.9, ge=0, description="R_sem: C_rep passes all of U_sem.")
+    a2: float = Field(0.1, ge=0, description="R_inst: C_tgt compiles.")
+    b2: float = Field(0.3, ge=0, description="R_inst: C_tgt passes all of U_sem.")
+    c2: float = Field(0.6, ge=0, description="R_inst: C_tgt passes all of U_edit.")
+    d2: float = Field(
+        0.5,
+        ge=0,
+        description="R_inst: speed-up of a correct kernel, full at 16 times; nothing where no GPU measured it.",
+    )
+    duplicate: DuplicateRule = Field(
+        DuplicateRule.CANONICAL, description="Repetitions of C_src that earn nothing in stage 1."
+    )
+    novelty: float = Field(
+        0.0, ge=0, description="Weight of the tree-edit distance to C_src and to the group's other correct members."
+    )
 
 
 def is_duplicate(verdict: Verdict, rule: DuplicateRule) -> bool:
     """Whether the program counts as a copy of C_src under the rule."""
-    return verdict.duplicate is Duplicate.EXACT or (rule is DuplicateRule.CANONICAL and verdict.duplicate is Duplicate.CANONICAL)
+    return verdict.duplicate is Duplicate.EXACT or (
+        rule is DuplicateRule.CANONICAL and verdict.duplicate is Duplicate.CANONICAL
+    )
 
 
 def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
@@ -47,7 +80,10 @@ def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
 def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
     """In [0, 1] for each member of a group: 0 where it is not correct, else the mean of two tree-edit distances, to C_src and
     to the nearest other correct member (1 where there is none)."""
-    good = [p if ok and isinstance(p, Program) and p.canonical is not None else None for p, ok in zip(programs, correct, strict=True)]
+    good = [
+        p if ok and isinstance(p, Program) and p.canonical is not None else None
+        for p, ok in zip(programs, correct, strict=True)
+    ]
     values = []
     for i, program in enumerate(good):
         if program is None or source.canonical is None:

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
-from semrep_jax.config import UseGpu
-from semrep_jax.kernels.gpu import Gpu, NoGpu
-from semrep_jax.kernels.judge import Judge
-from semrep_jax.outcomes import explain, matches
-from semrep_jax.peers import ALONE, Peers
-from semrep_jax.programs import Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.core.peers import ALONE, Peers
+from semrep_jax.core.programs import Duplicate, Language, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
+from semrep_jax.cuda.judge import Judge
+from semrep_jax.cuda.settings import UseGpu
+from semrep_jax.sandbox.outcomes import explain, matches
 from semrep_jax.sandbox.pool import Observation, Sandbox
 
 CACHE = 50_000
@@ -63,7 +63,7 @@ class Verifier:
 
     def verify_all(self, pairs: Sequence[tuple[Task, Program | str]]) -> list[Verdict]:
         """One verdict for each (task, program); a str in a program's place is the reason why there is none."""
-        return self.peers.gather(list(self.sandbox.map(lambda pair: self._one(*pair), self.peers.share(pairs))))
+        return self.peers.gather(list(self.sandbox.map(lambda pair: self._one(*pair), self.peers.partition(pairs))))
 
     def _one(self, task: Task, program: Program | str) -> Verdict:
         if isinstance(program, str):
@@ -101,12 +101,19 @@ class Verifier:
         verdict = self.kernels.judge(task.kernel, program.source)
         copied = duplicate(task.source, program)
         feedback = verdict.feedback or ("the same program as before" if copied is not Duplicate.NONE else "")
-        return replace(verdict, duplicate=copied, edit=Score(int(verdict.correct and copied is Duplicate.NONE), 1), feedback=feedback)
+        return replace(
+            verdict,
+            duplicate=copied,
+            edit=Score(int(verdict.correct and copied is Duplicate.NONE), 1),
+            feedback=feedback,
+        )
 
 
 def unreadable(task: Task, reason: str) -> Verdict:
     """The verdict on a completion that holds no program."""
-    return Verdict(Status.FORMAT, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), feedback=reason)
+    return Verdict(
+        Status.FORMAT, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), feedback=reason
+    )
 
 
 def duplicate(source: Program, program: Program) -> Duplicate:
@@ -122,7 +129,13 @@ def judge(task: Task, observation: Observation) -> Verdict:
     """The verdict that an observation of preserve cases, then edit cases, then hidden ones, amounts to."""
     unseen = None if task.hidden is None else Score(0, len(task.hidden))
     nothing = Verdict(
-        Status.OK, False, Duplicate.NONE, Score(0, len(task.preserve)), Score(0, len(task.edit)), seconds=observation.seconds, hidden=unseen
+        Status.OK,
+        False,
+        Duplicate.NONE,
+        Score(0, len(task.preserve)),
+        Score(0, len(task.edit)),
+        seconds=observation.seconds,
+        hidden=unseen,
     )
     if observation.load_error is not None:
         return replace(nothing, status=Status.COMPILE, feedback=observation.load_error)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from semrep_jax.config import RolloutConfig
-from semrep_jax.programs import Language, Program
+from semrep_jax.core.programs import Language, Program
+from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
 
@@ -33,7 +33,16 @@ def python(source: str) -> Program:
 
 
 # Files whose tests take longest begin first, so that the two processes end together.
-LONGEST = ("test_run", "test_mine", "test_model", "test_peers", "test_kernel_tasks", "test_kernels", "test_rollout", "test_grpo")
+LONGEST = (
+    "test_run",
+    "test_mine",
+    "test_model",
+    "test_peers",
+    "test_kernel_tasks",
+    "test_kernels",
+    "test_rollout",
+    "test_grpo",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

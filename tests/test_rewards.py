@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from semrep_jax import rewards
-from semrep_jax.config import DuplicateRule, RewardConfig
-from semrep_jax.programs import Duplicate, Language, Program, Score, Status, Verdict
+from semrep_jax.core.programs import Duplicate, Language, Program, Score, Status, Verdict
+from semrep_jax.rewards import DuplicateRule, RewardConfig
 
 GOOD = Verdict(Status.OK, True, Duplicate.NONE, Score(3, 3), Score(2, 2))
 WEIGHTS = RewardConfig(a1=0.1, b1=0.9, a2=0.1, b2=0.3, c2=0.6)
@@ -51,7 +51,9 @@ def test_a_program_that_does_not_compile_passes_nothing_even_with_empty_tests():
 
 def test_novelty_is_zero_for_wrong_members_and_larger_for_the_odd_one_out():
     source = program("def f(xs):\n    return [x for x in xs if x > 1]")
-    loop = program("def f(xs):\n    out = []\n    for x in xs:\n        if x > 1:\n            out.append(x)\n    return out")
+    loop = program(
+        "def f(xs):\n    out = []\n    for x in xs:\n        if x > 1:\n            out.append(x)\n    return out"
+    )
     near = program("def f(xs):\n    return [x for x in xs if x >= 2]")
     values = rewards.novelty(source, [near, near, loop, "no program"], [True, True, True, False])
     assert values[3] == 0.0

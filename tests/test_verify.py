@@ -3,7 +3,7 @@
 import pytest
 
 from semrep_jax import prompts
-from semrep_jax.programs import Case, Duplicate, Language, Outcome, Program, Status, Task, Tests
+from semrep_jax.core.programs import Case, Duplicate, Language, Outcome, Program, Status, Task, Tests
 from semrep_jax.sandbox.wire import Unencodable, decode, encode, same
 
 
@@ -89,7 +89,22 @@ def test_a_repeated_program_is_answered_from_the_cache(verifier):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 3, -(10**30), 0.1, float("inf"), "é\n", b"\x00", [1, [2]], (1, "a"), {1: "a", "b": [2]}, {3, 1}, frozenset({2}), 1 + 2j],
+    [
+        None,
+        True,
+        3,
+        -(10**30),
+        0.1,
+        float("inf"),
+        "é\n",
+        b"\x00",
+        [1, [2]],
+        (1, "a"),
+        {1: "a", "b": [2]},
+        {3, 1},
+        frozenset({2}),
+        1 + 2j,
+    ],
 )
 def test_values_cross_the_wall_unchanged(value):
     back = decode(encode(value))
@@ -97,7 +112,9 @@ def test_values_cross_the_wall_unchanged(value):
 
 
 def test_equality_minds_the_type_and_tolerates_only_floats():
-    assert not same(encode(1), encode(True)) and not same(encode(1), encode(1.0)) and not same(encode([1]), encode((1,)))
+    assert (
+        not same(encode(1), encode(True)) and not same(encode(1), encode(1.0)) and not same(encode([1]), encode((1,)))
+    )
     assert same(encode({"a": 1, "b": 2}), encode({"b": 2, "a": 1}))
     assert same(encode(float("nan")), encode(float("nan")))
     assert same(encode([1.0]), encode([1.0 + 1e-9]), 1e-6) and not same(encode([1.0]), encode([1.0 + 1e-9]))

@@ -16,13 +16,14 @@ from itertools import islice
 import jax
 
 from semrep_jax import prompts, rewards
-from semrep_jax.config import DuplicateRule, RolloutConfig
+from semrep_jax.core.programs import Task, Verdict
 from semrep_jax.model import pretrained, sharding
-from semrep_jax.programs import Task, Verdict
+from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.tasks.families import HELD_OUT_FAMILIES
-from semrep_jax.tasks.generated import HELD_OUT_KINDS, Generator
+from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
+from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, Generator
 from semrep_jax.train.trainer import program_of
 from semrep_jax.verify import Verifier
 
@@ -35,10 +36,14 @@ GENERATORS = {
 }
 
 
-def verdicts(policy: LocalPolicy, verifier: Verifier, tasks: list[Task], texts: list[str], temperature: float, key: int) -> list[Verdict]:
+def verdicts(
+    policy: LocalPolicy, verifier: Verifier, tasks: list[Task], texts: list[str], temperature: float, key: int
+) -> list[Verdict]:
     """Two samples of each prompt, judged on its task."""
     groups = policy.sample(texts, 2, temperature, jax.random.key(key))
-    return verifier.verify_all([(t, program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group])
+    return verifier.verify_all(
+        [(t, program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group]
+    )
 
 
 def share(flags: list[bool]) -> float:
@@ -61,13 +66,21 @@ def main() -> None:
             edits = list(islice(generator.tasks(), options.tasks))
             sources = list(islice(generator.tasks(rewriting=True), options.tasks))
             known = [generator.example(int(t.id.rsplit("/", 1)[1])).rewrite for t in edits]
-            rewritten = verdicts(policy, verifier, sources, [prompts.rewrite(t.source) for t in sources], options.temperature, 0)
+            rewritten = verdicts(
+                policy, verifier, sources, [prompts.rewrite(t.source) for t in sources], options.temperature, 0
+            )
             direct = [prompts.transform(t.source, t.instruction) for t in edits]
             guided = [prompts.transform(t.source, t.instruction, k) for t, k in zip(edits, known, strict=True)]
-            figures[f"{name}/rewrite_accepted"] = share([rewards.accepted(v, DuplicateRule.CANONICAL) for v in rewritten])
+            figures[f"{name}/rewrite_accepted"] = share(
+                [rewards.accepted(v, DuplicateRule.CANONICAL) for v in rewritten]
+            )
             figures[f"{name}/rewrite_equivalent"] = share([v.equivalent for v in rewritten])
-            figures[f"{name}/direct"] = share([v.correct for v in verdicts(policy, verifier, edits, direct, options.temperature, 1)])
-            figures[f"{name}/guided"] = share([v.correct for v in verdicts(policy, verifier, edits, guided, options.temperature, 1)])
+            figures[f"{name}/direct"] = share(
+                [v.correct for v in verdicts(policy, verifier, edits, direct, options.temperature, 1)]
+            )
+            figures[f"{name}/guided"] = share(
+                [v.correct for v in verdicts(policy, verifier, edits, guided, options.temperature, 1)]
+            )
             print(name, {k.split("/")[1]: v for k, v in figures.items() if k.startswith(f"{name}/")}, flush=True)
     settings = {"source": options.source, "temperature": options.temperature, "tasks": options.tasks}
     print(json.dumps({"bench": "base_success", "settings": settings, "figures": figures}))

@@ -31,12 +31,12 @@ import grain
 import numpy as np
 from grain.experimental import FirstFitPackIterDataset
 
-from semrep_jax.data.shards import Shards, Writer
+from semrep_jax.core.shards import Shards, Writer
 from semrep_jax.data.supervised import Blocks, Generated, Loader, Stored
 from semrep_jax.data.tokens import FORMS, generated_records, text_of, tokenised
 from semrep_jax.model.pretrained import resolve
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.tasks.generated import Generator
+from semrep_jax.tasks.generated.generator import Generator
 
 ROWS = 16
 PEAK, UTILISATION, PARAMETERS = 989e12, 0.4, 134.5e6
@@ -90,12 +90,17 @@ def grains(stored: Stored, row_length: int) -> Iterator[Counts]:
 
     def pair(index: int) -> dict[str, np.ndarray]:
         tokens = flat[kept.offsets[index] : kept.offsets[index + 1]].astype(np.int32)
-        return {"tokens": tokens, "weight": np.where(np.arange(len(tokens)) < kept.heads[index], 0.0, 1.0).astype(np.float32)}
+        return {
+            "tokens": tokens,
+            "weight": np.where(np.arange(len(tokens)) < kept.heads[index], 0.0, 1.0).astype(np.float32),
+        }
 
     short = np.flatnonzero(kept.lengths <= row_length)
     pairs = grain.MapDataset.source(short).seed(0).shuffle().repeat().map(pair)
     read = pairs.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64))
-    packed = FirstFitPackIterDataset(read, length_struct={"tokens": row_length, "weight": row_length}, num_packing_bins=4 * ROWS)
+    packed = FirstFitPackIterDataset(
+        read, length_struct={"tokens": row_length, "weight": row_length}, num_packing_bins=4 * ROWS
+    )
     for batch in packed.batch(ROWS):
         segments = batch["tokens_segment_ids"]
         yield int(np.count_nonzero(segments)), int(segments.max(1).sum()), segments.size
@@ -117,7 +122,9 @@ def torchs(stored: Stored, batch: int, before: bool) -> Iterator[Counts]:
                 ids = torch.from_numpy(flat[kept.offsets[index] : kept.offsets[index + 1]].astype(np.int64))
                 head = int(kept.heads[index])
             else:
-                prompt, answer = (words.encode(t) for t in text_of(shards[int(kept.record[index])], FORMS[kept.form[index]], words))
+                prompt, answer = (
+                    words.encode(t) for t in text_of(shards[int(kept.record[index])], FORMS[kept.form[index]], words)
+                )
                 ids, head = torch.tensor(prompt + answer), len(prompt)
             return ids, torch.where(torch.arange(len(ids)) < head, 0.0, 1.0)
 
@@ -127,7 +134,9 @@ def torchs(stored: Stored, batch: int, before: bool) -> Iterator[Counts]:
         return {"tokens": ids, "weight": weights, "mask": torch.arange(ids.shape[1])[None] < lengths[:, None]}
 
     while True:
-        for found in torch.utils.data.DataLoader(Pairs(), batch_size=batch, shuffle=True, collate_fn=collate, drop_last=True):
+        for found in torch.utils.data.DataLoader(
+            Pairs(), batch_size=batch, shuffle=True, collate_fn=collate, drop_last=True
+        ):
             yield int(found["mask"].sum()), batch, found["tokens"].numel()
 
 
@@ -143,8 +152,16 @@ def measure(words: Tokenizer, directory: Path, options: argparse.Namespace) -> d
     os.sched_setaffinity(0, {min(cores)})  # threads begun from here on stay there
     loader = Loader(Blocks([stored], 0, options.row_length, options.block), ROWS)
     mine = rate(lambda: ours(loader), options.seconds, options.rounds)
-    figures |= {"tokens_per_s_per_core": mine["tokens"], "tokens_per_s_by_the_clock": mine["by_clock"], "pairs_per_s": mine["pairs"]}
-    figures |= {"packing_waste": mine["empty"], "train_step_tokens_per_s": STEP, "ratio_to_train_step": mine["tokens"] / STEP}
+    figures |= {
+        "tokens_per_s_per_core": mine["tokens"],
+        "tokens_per_s_by_the_clock": mine["by_clock"],
+        "pairs_per_s": mine["pairs"],
+    }
+    figures |= {
+        "packing_waste": mine["empty"],
+        "train_step_tokens_per_s": STEP,
+        "ratio_to_train_step": mine["tokens"] / STEP,
+    }
     began = time.perf_counter()
     other = Loader(loader.blocks, ROWS)
     other.set_state(json.loads(json.dumps(loader.get_state())))
@@ -189,7 +206,10 @@ def main() -> None:
     for name, value in figures.items():
         bar, sense = BARS.get(name, (None, ""))
         met = bar is not None and (value <= bar if sense == "at most" else value >= bar)
-        print(f"{name:34s} {value:14,.3f}" + ("" if bar is None else f"   bar {sense} {bar}: {'met' if met else 'MISSED'}"))
+        print(
+            f"{name:34s} {value:14,.3f}"
+            + ("" if bar is None else f"   bar {sense} {bar}: {'met' if met else 'MISSED'}")
+        )
     said = {
         "bench": "data", "device": f"cpu, 1 of {os.cpu_count()} cores", "versions": versions(),
         "figures": {name: round(value, 4) for name, value in figures.items()},

@@ -5,7 +5,7 @@
 
 conformance  every fixture, C_src and faster kernel that is right in emulation, on the GPU
 aa           C_src timed against itself: 1.00 +- 0.02 is the bar
-exploits     tests/exploits/*.cu through the whole judge, each against the verdict it carries
+exploits     tests/cuda/exploits/*.cu through the whole judge, each against the verdict it carries
 rate         verdicts a second without timing
 table        ms of C_src, of our faster kernel and of XLA for every built-in task, and the share of the roofline
 
@@ -25,15 +25,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.kernels.candidate import from_file, parse
-from semrep_jax.kernels.gpu import Gpu, NoGpu
-from semrep_jax.kernels.judge import Judge
-from semrep_jax.kernels.spec import KernelTask, draw
-from semrep_jax.programs import Status
+from semrep_jax.core.programs import Status
+from semrep_jax.cuda.candidate.candidate import from_file, parse
+from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
+from semrep_jax.cuda.judge import Judge
+from semrep_jax.cuda.spec import KernelTask, sample_inputs
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
 
-TESTS = Path(__file__).parent.parent / "tests"
+TESTS = Path(__file__).parent.parent / "tests" / "cuda"
 PARTS = ("conformance", "aa", "exploits", "rate", "table")
 AA = ("relu", "row_sum", "softmax", "transpose", "matmul", "max_pool_2d")
 
@@ -60,7 +60,11 @@ def conformance(gpu: Gpu) -> dict[str, Any]:
             disagree[name] = f"{said.status}: {said.feedback}"
             print(f"  {name}: {disagree[name]}")
     print(f"conformance: {len(right) - len(disagree)} of {len(right)} agree")
-    return {"conformance_agree": len(right) - len(disagree), "conformance_total": len(right), "conformance_disagree": disagree}
+    return {
+        "conformance_agree": len(right) - len(disagree),
+        "conformance_total": len(right),
+        "conformance_disagree": disagree,
+    }
 
 
 def aa(gpu: Gpu) -> dict[str, Any]:
@@ -114,7 +118,9 @@ def table(gpu: Gpu) -> dict[str, Any]:
             row |= {"faster": catalogue.faster(name) is not None} | said.timing.to_json()
             share = "" if said.timing.roofline is None else f"{said.timing.roofline:9.0%}"
             ours = said.timing
-            print(f"{name:28s} {ours.reference_ms:10.4f} {ours.candidate_ms:10.4f} {row['xla_ms']:10.4f} {ours.speedup:17.2f} {share}")
+            print(
+                f"{name:28s} {ours.reference_ms:10.4f} {ours.candidate_ms:10.4f} {row['xla_ms']:10.4f} {ours.speedup:17.2f} {share}"
+            )
         else:
             print(f"{name:28s} {said.status}: {said.feedback}")
         rows[name] = row
@@ -126,7 +132,7 @@ def xla(task: KernelTask, repeats: int = 10) -> float:
     import jax
     import jax.numpy as jnp
 
-    arrays = {n: jax.device_put(x) for n, x in draw(task, task.bench[0], 0).items()}
+    arrays = {n: jax.device_put(x) for n, x in sample_inputs(task, task.bench[0], 0).items()}
     with jax.default_matmul_precision("highest"):
         run = jax.jit(lambda given: task.reference(jnp, **given))
         jax.block_until_ready(run(arrays))
@@ -152,7 +158,9 @@ def main() -> None:
     figures: dict[str, Any] = {}
     with gpu:
         for part in options.parts:
-            figures |= {"conformance": conformance, "aa": aa, "exploits": exploits, "rate": rate, "table": table}[part](gpu)
+            figures |= {"conformance": conformance, "aa": aa, "exploits": exploits, "rate": rate, "table": table}[part](
+                gpu
+            )
     names = ("semrep-jax", "jax", "cuda-core", "nvidia-cuda-nvrtc")
     versions = {"python": platform.python_version()} | {n: version(n) for n in names}
     print(json.dumps({"bench": "gpu", "device": gpu.name, "versions": versions, "figures": figures}))

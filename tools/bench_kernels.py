@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 
-from semrep_jax.kernels.candidate import parse
-from semrep_jax.kernels.judge import Judge
+from semrep_jax.cuda.candidate.candidate import parse
+from semrep_jax.cuda.judge import Judge
 from semrep_jax.tasks.kernels.builtin import TASKS
 
 BARS = {"compile_per_s": 25, "verdicts_per_s": 6}
@@ -53,7 +53,9 @@ def main() -> None:
     figures = {"compile_per_s": max(compiled[1:]), "verdicts_per_s": max(judged[1:])}  # the first round warms up
     for name, value in figures.items():
         print(f"{name:20s} {value:8.1f}   bar {BARS[name]}: {'met' if value >= BARS[name] else 'MISSED'}")
-    versions = {"python": platform.python_version()} | {n: version(n) for n in ("semrep-jax", "cuda-core", "nvidia-cuda-nvrtc")}
+    versions = {"python": platform.python_version()} | {
+        n: version(n) for n in ("semrep-jax", "cuda-core", "nvidia-cuda-nvrtc")
+    }
     rounded = {k: round(v, 2) for k, v in figures.items()}
     print(json.dumps({"bench": "kernels", "device": f"cpu, {cores} cores", "versions": versions, "figures": rounded}))
 

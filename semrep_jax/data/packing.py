@@ -74,7 +74,14 @@ def padded(plan: Plan, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return pair, length, segment
 
 
-def fill(pieces: list[np.ndarray], lengths: np.ndarray, heads: np.ndarray, segments: np.ndarray, row_length: int, weight: float) -> Batch:
+def fill(
+    pieces: list[np.ndarray],
+    lengths: np.ndarray,
+    heads: np.ndarray,
+    segments: np.ndarray,
+    row_length: int,
+    weight: float,
+) -> Batch:
     """Rows {"tokens" int32, "weight" float32, "segments" int32, "positions" int32}, each [R, row_length], of whole rows' `padded` pieces.
 
     Positions count from 0 in each piece. Its first heads[i] tokens weigh `weight` and the rest 1; what is empty is 0 everywhere.

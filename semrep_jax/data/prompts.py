@@ -5,7 +5,7 @@ from __future__ import annotations
 import grain
 import numpy as np
 
-from semrep_jax.programs import Task, TaskError
+from semrep_jax.core.programs import Task, TaskError
 
 
 def stream(tasks: list[Task], batch: int, seed: int) -> grain.DatasetIterator:

@@ -29,15 +29,15 @@ import grain
 import numpy as np
 from absl import flags
 
-from semrep_jax.config import SupervisedConfig
+from semrep_jax.core.programs import Language, Program
+from semrep_jax.core.shards import DataError, Shards
 from semrep_jax.data import packing
 from semrep_jax.data.packing import Batch
-from semrep_jax.data.shards import DataError, Shards
-from semrep_jax.data.tokens import FORMS, REWRITTEN, Tokens, encode, identity, record_of, text_of, tokenised
+from semrep_jax.data.settings import SupervisedConfig
+from semrep_jax.data.tokens import PROMPT_FORMATS, REWRITTEN, Tokens, encode, identity, record_of, text_of, tokenised
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.programs import Language, Program
-from semrep_jax.rewrites import chain
-from semrep_jax.tasks.generated import Generator
+from semrep_jax.python.rewrites import chain
+from semrep_jax.tasks.generated.generator import Generator
 
 VERSION = 1
 SCALE = 1 << 20  # weights are whole numbers of this in all
@@ -111,7 +111,7 @@ class Stored:
         length, new = self.tokens.offsets[item + 1] - start, np.zeros(len(index), bool)
         made = np.zeros(0, np.int32)
         if self.fly:
-            new = np.isin(self.tokens.form[item], [FORMS.index(f) for f in REWRITTEN])
+            new = np.isin(self.tokens.form[item], [PROMPT_FORMATS.index(f) for f in REWRITTEN])
             at = np.flatnonzero(new)
             texts = [self._rewritten(int(item[i]), int(index[i])) for i in at]
             found = np.array([t is not None for t in texts], bool)
@@ -125,14 +125,16 @@ class Stored:
         if epoch not in self._orders:
             while len(self._orders) > 1:
                 self._orders.pop(min(self._orders))
-            self._orders[epoch] = _order(len(self.tokens), f"{self.seed}:{self.shards.sha256}:{epoch}").astype(np.uint32)
+            self._orders[epoch] = _order(len(self.tokens), f"{self.seed}:{self.shards.sha256}:{epoch}").astype(
+                np.uint32
+            )
         return self._orders[epoch]
 
     def _rewritten(self, item: int, index: int) -> tuple[str, str] | None:
         record, rng = self.shards[int(self.tokens.record[item])], Random(f"{self.seed}:{self.shards.sha256}:{index}")
         drawn = chain.rewrite(Program(Language.PYTHON, record["source"]), rng, steps=rng.randint(1, 3))
         rewrite = record.get("rewrite") if drawn is None else drawn.program.source
-        return None if rewrite is None else text_of(record, FORMS[self.tokens.form[item]], self.words, rewrite)
+        return None if rewrite is None else text_of(record, PROMPT_FORMATS[self.tokens.form[item]], self.words, rewrite)
 
 
 Source = Stored | Generated
@@ -146,7 +148,9 @@ def shards_of(setting: SupervisedConfig) -> list[Shards]:
         raise DataError(f"supervised.sources: {error}") from error
 
 
-def open_sources(setting: SupervisedConfig, seed: int, words: Tokenizer, generator: Generator, cache: Path) -> list[Source]:
+def open_sources(
+    setting: SupervisedConfig, seed: int, words: Tokenizer, generator: Generator, cache: Path
+) -> list[Source]:
     """The sources that a config names, data sets tokenised in `cache` where they were not yet. Raises DataError."""
     fly = setting.rewrites == "fly"
     found: list[Source] = []
@@ -178,8 +182,22 @@ class Block:
 class Blocks:
     """Blocks of the mixed stream, at random (a Grain RandomAccessDataSource without end). `block` pairs in each. Raises DataError."""
 
-    def __init__(self, sources: list[Source], seed: int, row_length: int, block: int = 1024, prompt_weight: float = 0.0, begin: int = 0):
-        self.sources, self.seed, self.row_length, self.block, self.prompt_weight = sources, seed, row_length, block, prompt_weight
+    def __init__(
+        self,
+        sources: list[Source],
+        seed: int,
+        row_length: int,
+        block: int = 1024,
+        prompt_weight: float = 0.0,
+        begin: int = 0,
+    ):
+        self.sources, self.seed, self.row_length, self.block, self.prompt_weight = (
+            sources,
+            seed,
+            row_length,
+            block,
+            prompt_weight,
+        )
         self.begin = begin
         total = sum(s.weight for s in sources)
         self.weights = [max(1, round(s.weight / total * SCALE)) for s in sources]
@@ -198,7 +216,12 @@ class Blocks:
             found["tokenizer"] = identity(source.words)[:16]
             if isinstance(source, Stored):
                 found["rewrites"] = "fly" if source.fly else "stored"
-        settings = {"seed": self.seed, "row_length": self.row_length, "block": self.block, "prompt_weight": self.prompt_weight}
+        settings = {
+            "seed": self.seed,
+            "row_length": self.row_length,
+            "block": self.block,
+            "prompt_weight": self.prompt_weight,
+        }
         return found | settings | {"loader": VERSION}
 
     def after(self, block: int) -> Blocks:
@@ -227,13 +250,17 @@ class Blocks:
         fits = (length > 0) & (length <= self.row_length)
         dropped = {"too_long": int((length > self.row_length).sum()), "no_rewrite": int((length == NO_REWRITE).sum())}
         if not fits.any():
-            raise DataError(f"none of {self.block} pairs fits a row of {self.row_length} tokens ({dropped}); raise supervised.row_length")
+            raise DataError(
+                f"none of {self.block} pairs fits a row of {self.row_length} tokens ({dropped}); raise supervised.row_length"
+            )
         place, start, length, head = (x[fits] for x in (place, start, length, head))
         plan = packing.first_fit(length, self.row_length)
         plan = packing.shuffled(plan, _order(len(plan), f"{self.seed}:rows:{number}"))
         pair, length, segment = packing.padded(plan, length)
         empty = pair < 0
-        place, start, head = (np.where(empty, other, x[pair]) for x, other in ((place, len(self.sources) + 1), (start, 0), (head, 0)))
+        place, start, head = (
+            np.where(empty, other, x[pair]) for x, other in ((place, len(self.sources) + 1), (start, 0), (head, 0))
+        )
         first = plan.first + np.arange(len(plan.first))
         return Block(first, place, start, length, head, segment, np.concatenate(made), dropped)
 
@@ -285,7 +312,12 @@ class Loader(grain.DatasetIterator):
 
     def get_state(self) -> dict[str, Any]:
         """Where the stream is and what it is, as JSON."""
-        return {"fingerprint": self.blocks.fingerprint, "block": self._number, "row": self._row, "dropped": dict(self._before)}
+        return {
+            "fingerprint": self.blocks.fingerprint,
+            "block": self._number,
+            "row": self._row,
+            "dropped": dict(self._before),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises DataError where it belongs to other data or settings."""
@@ -293,7 +325,9 @@ class Loader(grain.DatasetIterator):
         differ = [k for k in sorted(set(theirs) | set(ours)) if theirs.get(k) != ours.get(k)]
         if differ:
             shown = ", ".join(f"{k} was {theirs.get(k)!r} and is {ours.get(k)!r}" for k in differ)
-            raise DataError(f"the loader's saved state is of other data: {shown}; restore that, or begin in another work_dir")
+            raise DataError(
+                f"the loader's saved state is of other data: {shown}; restore that, or begin in another work_dir"
+            )
         self.close()
         self._number, self._row, self._before = state["block"], state["row"], dict(state["dropped"])
 
@@ -310,9 +344,13 @@ class Loader(grain.DatasetIterator):
                 grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
             )
             if self.workers:
-                if not flags.FLAGS.is_parsed():  # Grain's worker processes read absl flags, which a program without absl.app never parses
+                if (
+                    not flags.FLAGS.is_parsed()
+                ):  # Grain's worker processes read absl flags, which a program without absl.app never parses
                     flags.FLAGS.mark_as_parsed()
-                ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.workers, per_worker_buffer_size=2))
+                ahead = ahead.mp_prefetch(
+                    grain.MultiprocessingOptions(num_workers=self.workers, per_worker_buffer_size=2)
+                )
             self._stream = iter(ahead)
         if self._block is None:
             self._block = next(self._stream)

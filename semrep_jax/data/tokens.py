@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 
 from semrep_jax import prompts
-from semrep_jax.data.shards import DataError, Record, Shards, wire_of
+from semrep_jax.core.programs import Language, Program
+from semrep_jax.core.progress import bar
+from semrep_jax.core.shards import DataError, Record, Shards, wire_of
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.programs import Language, Program
-from semrep_jax.progress import bar
-from semrep_jax.tasks.generated import Example, Generator
+from semrep_jax.tasks.generated.generator import Example, Generator
 
 VERSION = 1
-FORMS = ("rewrite", "back", "direct", "guided")
+PROMPT_FORMATS = ("rewrite", "back", "direct", "guided")
 REWRITTEN = ("rewrite", "back", "guided")  # the forms that a C_rep is part of
 CHUNK = 512  # records tokenised together
 
@@ -42,7 +42,13 @@ CHUNK = 512  # records tokenised together
 def record_of(example: Example, name: str) -> Record:
     """A generated example as a record of kind fix, without its tests."""
     told = {"instruction": example.instruction, "target": example.target, "rewrite": example.rewrite}
-    return {"kind": "fix", "id": name, "source": example.source, "origin": f"generated:{example.family}", "entry": example.entry} | told
+    return {
+        "kind": "fix",
+        "id": name,
+        "source": example.source,
+        "origin": f"generated:{example.family}",
+        "entry": example.entry,
+    } | told
 
 
 def generated_records(generator: Generator, index: int) -> list[Record]:
@@ -52,7 +58,11 @@ def generated_records(generator: Generator, index: int) -> list[Record]:
         return []
     tests = {"preserve": wire_of(task.preserve.cases), "edit": wire_of(task.edit.cases)}
     fix = record_of(generator.example(index), task.id) | {"split": task.split} | tests
-    pair = {k: fix[k] for k in ("split", "source", "rewrite", "origin", "entry")} | {"kind": "pair", "id": f"{task.id}/pair", "rules": []}
+    pair = {k: fix[k] for k in ("split", "source", "rewrite", "origin", "entry")} | {
+        "kind": "pair",
+        "id": f"{task.id}/pair",
+        "rules": [],
+    }
     return [pair, fix]
 
 
@@ -66,7 +76,7 @@ def forms_of(record: Record, fly: bool = False) -> tuple[str, ...]:
 
 
 def text_of(record: Record, form: str, words: Tokenizer, rewrite: str | None = None) -> tuple[str, str]:
-    """Prompt and completion of a record in one of FORMS, worded as the tokenizer's model knows it; `rewrite` in the place of its own."""
+    """Prompt and completion of a record in one of PROMPT_FORMATS, worded as the tokenizer's model knows it; `rewrite` in the place of its own."""
     source, other = record["source"], record["rewrite"] if rewrite is None and form in REWRITTEN else rewrite
     if form == "back":
         source, other = other, source
@@ -74,7 +84,10 @@ def text_of(record: Record, form: str, words: Tokenizer, rewrite: str | None = N
     if form in ("rewrite", "back"):
         prompt, answer = prompts.rewrite(program), str(other)
     else:
-        prompt, answer = prompts.transform(program, record["instruction"], other if form == "guided" else None), record["target"]
+        prompt, answer = (
+            prompts.transform(program, record["instruction"], other if form == "guided" else None),
+            record["target"],
+        )
     if words.compact:
         return prompt.compact, answer + prompts.END
     return words.chat(prompt.messages), f"```python\n{answer.strip()}\n```{words.backend.id_to_token(words.end_id)}"
@@ -96,7 +109,7 @@ def identity(words: Tokenizer) -> str:
 
 @dataclass
 class Tokens:
-    """A tokenised data set, mapped into memory. Pair i is form FORMS[form[i]] of record[i], has heads[i] prompt tokens and is
+    """A tokenised data set, mapped into memory. Pair i is form PROMPT_FORMATS[form[i]] of record[i], has heads[i] prompt tokens and is
     flat[offsets[i]:offsets[i + 1]]; a pair that is written anew every time (`rewrites: fly`) is empty here. Raises DataError."""
 
     directory: Path
@@ -107,10 +120,16 @@ class Tokens:
         for name, size in meta["bytes"].items():
             found = (self.directory / name).stat().st_size if (self.directory / name).is_file() else 0
             if found != size:
-                raise DataError(f"{self.directory / name} has {found} bytes of {size}; delete {self.directory}, it is made again")
+                raise DataError(
+                    f"{self.directory / name} has {found} bytes of {size}; delete {self.directory}, it is made again"
+                )
         self.heads, self.offsets, self.record, self.form = (np.load(self.directory / f"{n}.npy") for n in _COLUMNS)
         # a plain array over the mapping: slices of np.memmap are slow
-        self.flat = np.asarray(np.memmap(self.directory / "flat.bin", meta["dtype"], "r")) if meta["tokens"] else np.zeros(0, np.uint16)
+        self.flat = (
+            np.asarray(np.memmap(self.directory / "flat.bin", meta["dtype"], "r"))
+            if meta["tokens"]
+            else np.zeros(0, np.uint16)
+        )
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -153,11 +172,13 @@ def _build(shards: Shards, words: Tokenizer, fly: bool, place: Path) -> None:
                 columns[name].append(np.zeros(len(items), np.int64))
                 columns[name][-1][told] = values
             columns["record"].append(np.array([number for number, _, _ in items], np.int32))
-            columns["form"].append(np.array([FORMS.index(form) for _, form, _ in items], np.uint8))
+            columns["form"].append(np.array([PROMPT_FORMATS.index(form) for _, form, _ in items], np.uint8))
             progress.advance(by=len(chunk))
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     if not len(whole["form"]):
-        raise DataError(f"{shards.directory} gives no pair: it is of the test split, or of functions, which need supervised.rewrites: fly")
+        raise DataError(
+            f"{shards.directory} gives no pair: it is of the test split, or of functions, which need supervised.rewrites: fly"
+        )
     whole["offsets"] = np.concatenate([[0], np.cumsum(whole.pop("lengths"))])
     for name in _COLUMNS:
         np.save(temporary / f"{name}.npy", whole[name])

@@ -14,10 +14,10 @@ import jax
 import numpy as np
 
 from semrep_jax import prompts
-from semrep_jax.config import Config
+from semrep_jax.core.programs import Completion, Finish, Program, Verdict
 from semrep_jax.evaluate import speed
 from semrep_jax.evaluate.intervals import Estimate, exact, mean
-from semrep_jax.programs import Completion, Finish, Program, Verdict
+from semrep_jax.jobs.config import Config
 from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.train import stages, trainer
@@ -88,7 +88,9 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
         completions = [group[0] for group in groups]
         rewrites = [g if g != s else None for g, s in zip(guides, sources, strict=True)]
     each = [t for t in tasks for _ in range(n)]
-    verdicts = verifier.verify_all([(t, trainer.program_of(c, t.source.language)) for t, c in zip(each, completions, strict=True)])
+    verdicts = verifier.verify_all(
+        [(t, trainer.program_of(c, t.source.language)) for t, c in zip(each, completions, strict=True)]
+    )
     return Measured(
         suite=suite.name,
         turns=turns,
@@ -122,7 +124,9 @@ def _guides(policy: Policy, suite: Suite, verifier: Verifier, config: Config, ke
     tasks, setting = list(suite.tasks), config.evaluate
     texts = [stages.rewrite_prompt(t) for t in tasks]
     groups = policy.sample(texts, setting.samples, setting.temperature, key, setting.batch)
-    each = [(t, trainer.program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group]
+    each = [
+        (t, trainer.program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group
+    ]
     verdicts = verifier.verify_all(each)
     single: list[list[Program | str]] = [[p] for _, p in each]
     return trainer.choose_guides([t for t, _ in each], single, [[v] for v in verdicts], config)

@@ -36,7 +36,11 @@ def geometric(speedups: Speedups, faster: bool = False) -> np.ndarray:
 def metrics(speedups: Speedups, resamples: int) -> dict[str, Estimate]:
     """fast_p at THRESHOLDS, and the geometric means of correct, of correct and faster, and of each task's best sample."""
     found = {f"fast_{p:g}": mean(fast_p(speedups, p), resamples) for p in THRESHOLDS}
-    means = {"geomean": geometric(speedups), "geomean_faster": geometric(speedups, True), "geomean_best": np.log(best(speedups))}
+    means = {
+        "geomean": geometric(speedups),
+        "geomean_faster": geometric(speedups, True),
+        "geomean_best": np.log(best(speedups)),
+    }
     for name, logs in means.items():
         if logs.size:
             e = mean(logs, resamples)

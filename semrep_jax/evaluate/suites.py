@@ -11,13 +11,12 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from semrep_jax.config import EvaluateConfig
-from semrep_jax.mine import tasks as mined
-from semrep_jax.programs import Language, Program, Task
-from semrep_jax.progress import console
-from semrep_jax.tasks import humaneval
-from semrep_jax.tasks.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
-from semrep_jax.tasks.generated import HELD_OUT_KINDS, TRAIN_KINDS, Generator
+from semrep_jax.core.programs import Language, Program, Task
+from semrep_jax.core.progress import console
+from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.tasks import humaneval, mined
+from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
+from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
 from semrep_jax.tasks.kernels import catalogue, kernelbench
 from semrep_jax.tasks.suite import Suite
 from semrep_jax.verify import Verifier
@@ -50,7 +49,9 @@ def _kernelbench(setting: EvaluateConfig) -> Iterator[Task]:
         if problem.task is not None and problem.sound:
             yield catalogue.task(problem.task, "test")
         else:
-            console.print(f"kernelbench: {problem.path.name} is left out: {problem.reason or 'it accepts ' + ', '.join(problem.weak)}")
+            console.print(
+                f"kernelbench: {problem.path.name} is left out: {problem.reason or 'it accepts ' + ', '.join(problem.weak)}"
+            )
 
 
 def _generated(name: str, setting: EvaluateConfig) -> list[Task]:

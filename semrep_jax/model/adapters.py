@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import qwix
 
-from semrep_jax.config import Quantise
+from semrep_jax.model.settings import Quantise
 
 TILE = 64
 # The adapted projections, each with how many of its axes (after L) are inputs.
@@ -92,7 +92,9 @@ def quantise(name: str, value: jax.Array, adapter: Adapter) -> dict[str, jax.Arr
     """A stacked projection [L, ...] as {"_codes": [L, ...], "_scale": one for each tile}."""
     axis, tile = _tile(name, value.shape)
     channels = tuple(i for i in range(value.ndim) if i != axis)
-    array = qwix.quantize(value, adapter.quantise.value, channelwise_axes=channels, tiled_axes={axis: tile}, scale_dtype=jnp.float32)
+    array = qwix.quantize(
+        value, adapter.quantise.value, channelwise_axes=channels, tiled_axes={axis: tile}, scale_dtype=jnp.float32
+    )
     return {CODES: array.qvalue, SCALE: array.scale}
 
 

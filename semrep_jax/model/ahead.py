@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from semrep_jax.core.programs import SemRepError
 from semrep_jax.model import hlo
 from semrep_jax.model.hlo import Work
 from semrep_jax.model.sharding import AXES, Sharding, ShardingError
-from semrep_jax.programs import SemRepError
 
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
@@ -72,7 +72,9 @@ def topology(name: str, data: int, fsdp: int, tensor: int) -> tuple[Sharding, Ch
     """The mesh over a topology's devices, e.g. "v5e:8x8", laid along its rings. Call before JAX is used. Raises PlanError."""
     kind, _, grid = name.partition(":")
     if kind not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", grid):
-        raise PlanError(f"plan.topology {name!r}: write KIND:GRID with a kind of {', '.join(CHIPS)} and a grid of chips, e.g. v5e:8x8")
+        raise PlanError(
+            f"plan.topology {name!r}: write KIND:GRID with a kind of {', '.join(CHIPS)} and a grid of chips, e.g. v5e:8x8"
+        )
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     from jax.experimental import mesh_utils, topologies
@@ -128,7 +130,9 @@ def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, A
 
 def _too_large(error: Exception) -> tuple[float, float, float]:
     """(0, 0, bytes needed) out of the compiler's complaint; any other complaint is raised."""
-    found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", str(error)) or re.search(r"Used ([\d.]+)([KMGT]) of", str(error))
+    found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", str(error)) or re.search(
+        r"Used ([\d.]+)([KMGT]) of", str(error)
+    )
     if found is None:
         raise PlanError(f"the TPU compiler refuses the program: {_line(error)}") from error
     return 0.0, 0.0, float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from semrep_jax.config import AttentionKind
-from semrep_jax.programs import SemRepError
+from semrep_jax.core.programs import SemRepError
+from semrep_jax.model.settings import AttentionKind
 
 _NEVER = -1e30
 LANES = 128
@@ -53,7 +53,12 @@ def by_head(x: jax.Array) -> jax.Array:
 
 
 def attend(
-    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array | None, kind: AttentionKind, mesh: Mesh
+    q_BTNH: jax.Array,
+    k_BTKH: jax.Array,
+    v_BTKH: jax.Array,
+    segments_BT: jax.Array | None,
+    kind: AttentionKind,
+    mesh: Mesh,
 ) -> jax.Array:
     """Causal self-attention, within segments where given (all of 0 are padding). Returns [B, T, N, H]."""
     kind = chosen(kind, q_BTNH, mesh)
@@ -112,7 +117,9 @@ def _splash(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array | None
         return jnp.moveaxis(out, 3, 1).reshape(*out.shape[:1], length, -1, size)
 
     rows, by_head = PartitionSpec(("data", "fsdp")), PartitionSpec(("data", "fsdp"), None, "tensor", None)
-    split = jax.shard_map(local, mesh=mesh, in_specs=(by_head, by_head, by_head, rows), out_specs=by_head, check_vma=False)
+    split = jax.shard_map(
+        local, mesh=mesh, in_specs=(by_head, by_head, by_head, rows), out_specs=by_head, check_vma=False
+    )
     return split(q, k, v, ids)
 
 

@@ -18,12 +18,12 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from semrep_jax.config import AttentionKind, ModelConfig, Remat
+from semrep_jax.core.programs import SemRepError
 from semrep_jax.model import adapters
 from semrep_jax.model.adapters import Adapter, Parameter
 from semrep_jax.model.attention import attend, attend_shared, by_head
+from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
 from semrep_jax.model.sharding import Sharding
-from semrep_jax.programs import SemRepError
 
 Weights = dict[str, Any]
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -96,7 +96,7 @@ def layout(shape: Shape) -> dict[str, Parameter]:
 
 
 @dataclass(frozen=True)
-class Setup:
+class ComputeConfig:
     """How a decoder computes, whatever its shape: types of activations and stored weights, rematerialisation, attention, adapters."""
 
     compute: Any = jnp.float32
@@ -106,7 +106,7 @@ class Setup:
     adapter: Adapter | None = None
 
     @classmethod
-    def of(cls, setting: ModelConfig) -> Setup:
+    def of(cls, setting: ModelConfig) -> ComputeConfig:
         """What `config.model` asks for."""
         lora = setting.lora
         adapter = Adapter(lora.rank, lora.alpha, lora.quantise) if lora.rank else None
@@ -116,7 +116,7 @@ class Setup:
 class Decoder(nnx.Module):
     """The parameters, declared once in `layout`, and the three ways through them."""
 
-    def __init__(self, shape: Shape, setup: Setup, mesh: Mesh, rngs: nnx.Rngs):
+    def __init__(self, shape: Shape, setup: ComputeConfig, mesh: Mesh, rngs: nnx.Rngs):
         self.shape, self.setup, self.mesh = shape, setup, mesh
         adapter = setup.adapter
         for name, (size, _, std) in layout(shape).items():
@@ -265,7 +265,9 @@ class Decoder(nnx.Module):
         def body(carry: tuple[jax.Array, jax.Array], w: Weights) -> tuple[tuple[jax.Array, jax.Array], None]:
             prompt, own = carry
             prompt, (pk, pv) = self._prompt_layer(w, prompt)
-            own = self._layer(w, own, position, lambda q, k, v: attend_shared(q, pk, pv, mask_BP, by_head(k), by_head(v), mask_TS))
+            own = self._layer(
+                w, own, position, lambda q, k, v: attend_shared(q, pk, pv, mask_BP, by_head(k), by_head(v), mask_TS)
+            )
             return (prompt, own), None
 
         (prompt, own), _ = self._scan(body, (self._embed(prompt_BP), self._embed(completion_BGT)))
@@ -315,7 +317,7 @@ class Model:
     graph: Any
     shape: Shape
     sharding: Sharding
-    setup: Setup
+    setup: ComputeConfig
 
     def bind(self, params: Any) -> Decoder:
         """The module over `params` (inside or outside of jit)."""
@@ -333,7 +335,9 @@ class Model:
 
     def abstract(self) -> Any:
         """The parameter tree's shapes and types, without arrays."""
-        return jax.eval_shape(lambda: nnx.state(Decoder(self.shape, self.setup, self.sharding.mesh, nnx.Rngs(params=0))))
+        return jax.eval_shape(
+            lambda: nnx.state(Decoder(self.shape, self.setup, self.sharding.mesh, nnx.Rngs(params=0)))
+        )
 
     def shardings(self) -> Any:
         """The sharding of every parameter, as a tree like `abstract`. Raises ShardingError where an axis does not divide."""
@@ -352,8 +356,8 @@ class Model:
         return jax.jit(make, out_shardings=self.shardings())()
 
 
-def build(shape: Shape, sharding: Sharding, setup: Setup | None = None) -> Model:
+def build(shape: Shape, sharding: Sharding, setup: ComputeConfig | None = None) -> Model:
     """A model without parameters."""
-    setup = setup or Setup()
+    setup = setup or ComputeConfig()
     graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, setup, sharding.mesh, nnx.Rngs(params=0))))
     return Model(graph, shape, sharding, setup)

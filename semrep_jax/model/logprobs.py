@@ -16,7 +16,9 @@ def _logits(hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Arra
     return jnp.einsum("...d,vd->...v", hidden, head_VD, preferred_element_type=jnp.float32) / temperature
 
 
-def draw(hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
+def sample_token(
+    hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Array, uniform: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """A token and its log p for each hidden state [..., D], by inverting the distribution function at `uniform` [...] in [0, 1).
 
     One pass of exp over the vocabulary and two short cumulative sums, over blocks and within one: a Gumbel draw would need a random
@@ -28,7 +30,9 @@ def draw(hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Array, 
     top = jnp.max(logits, axis=-1, keepdims=True)
     mass = jnp.exp(logits - top)
     blocks = -(-size // BLOCK)
-    mass = jnp.pad(mass, [(0, 0)] * (mass.ndim - 1) + [(0, blocks * BLOCK - size)]).reshape(*mass.shape[:-1], blocks, BLOCK)
+    mass = jnp.pad(mass, [(0, 0)] * (mass.ndim - 1) + [(0, blocks * BLOCK - size)]).reshape(
+        *mass.shape[:-1], blocks, BLOCK
+    )
     below = jnp.cumsum(jnp.sum(mass, axis=-1), axis=-1)
     total = below[..., -1]
     wanted = uniform * total

@@ -27,18 +27,25 @@ from safetensors.numpy import save_file
 
 from semrep_jax.model import adapters, decoder
 from semrep_jax.model import tokenizer as tokenizers
-from semrep_jax.model.decoder import Model, ModelError, RopeScaling, Setup, Shape
+from semrep_jax.model.decoder import ComputeConfig, Model, ModelError, RopeScaling, Shape
 from semrep_jax.model.sharding import Sharding
 from semrep_jax.model.tensors import GGUF, Directory, Source
 from semrep_jax.model.tokenizer import Tokenizer
 
 NANO = Path(__file__).parent / "nano"
-_WANTED = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json", "chat_template.jinja"]
+_WANTED = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*.json",
+    "chat_template.jinja",
+]
 _SHARD_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
-class Loaded:
+class PretrainedModel:
     """A model, its parameters and its tokenizer."""
 
     model: Model
@@ -76,7 +83,9 @@ def _download(repository: str) -> Path:
         ) from error
 
 
-def load(source: str | Source, sharding: Sharding, setup: Setup | None = None, seed: int = 0) -> Loaded:
+def load(
+    source: str | Source, sharding: Sharding, setup: ComputeConfig | None = None, seed: int = 0
+) -> PretrainedModel:
     """Load a model onto the mesh; adapters, where the setup has them, are drawn with `seed`. Raises ModelError naming what is at fault."""
     source = resolve(source) if isinstance(source, str) else source
     shape = shape_of(source.settings, source.origin)
@@ -94,13 +103,17 @@ def load(source: str | Source, sharding: Sharding, setup: Setup | None = None, s
         params |= _fill(source, ours, model, places)
     params |= _new_adapters(model, places, seed)
     nnx.replace_by_pure_dict(abstract, params)
-    return Loaded(model, abstract, words)
+    return PretrainedModel(model, abstract, words)
 
 
 def _check_tensors(source: Source, shape: Shape) -> None:
     """Refuse missing, unexpected and mis-shaped tensors before anything is read."""
     wanted = {theirs.name: theirs.size for ours in decoder.layout(shape) for theirs in _sources(ours, shape)}
-    here = {n: s for n, s in source.shapes.items() if not n.endswith("rotary_emb.inv_freq") and not (shape.tied and n == "lm_head.weight")}
+    here = {
+        n: s
+        for n, s in source.shapes.items()
+        if not n.endswith("rotary_emb.inv_freq") and not (shape.tied and n == "lm_head.weight")
+    }
     missing, extra = sorted(wanted.keys() - here.keys()), sorted(here.keys() - wanted.keys())
     if missing or extra:
         raise ModelError(
@@ -108,7 +121,9 @@ def _check_tensors(source: Source, shape: Shape) -> None:
         )
     for name, size in wanted.items():
         if here[name] != size:
-            raise ModelError(f"{source.origin}: {name} has shape {here[name]}, config.json says {size}; download or export the model again")
+            raise ModelError(
+                f"{source.origin}: {name} has shape {here[name]}, config.json says {size}; download or export the model again"
+            )
 
 
 def _fill(source: Source, ours: str, model: Model, places: dict[str, NamedSharding]) -> dict[str, jax.Array]:
@@ -121,7 +136,8 @@ def _fill(source: Source, ours: str, model: Model, places: dict[str, NamedShardi
         assert setup.adapter is not None
         split = jax.jit(partial(adapters.quantise, ours, adapter=setup.adapter))
         parts = (
-            {ours + k: v for k, v in split(_put(piece, _layer_of(places[ours + adapters.CODES]), jnp.float32)).items()} for piece in pieces
+            {ours + k: v for k, v in split(_put(piece, _layer_of(places[ours + adapters.CODES]), jnp.float32)).items()}
+            for piece in pieces
         )
     else:
         parts = ({ours: _put(piece, _layer_of(places[ours]), setup.weights)} for piece in pieces)
@@ -129,7 +145,9 @@ def _fill(source: Source, ours: str, model: Model, places: dict[str, NamedShardi
     for index, part in enumerate(parts):
         for name, piece in part.items():
             if name not in whole:
-                whole[name] = jax.jit(partial(jnp.zeros, (size[0], *piece.shape[1:]), piece.dtype), out_shardings=places[name])()
+                whole[name] = jax.jit(
+                    partial(jnp.zeros, (size[0], *piece.shape[1:]), piece.dtype), out_shardings=places[name]
+                )()
             whole[name] = _writer(places[name])(whole[name], piece, index)
     return whole
 
@@ -141,9 +159,13 @@ def _layer_of(place: NamedSharding) -> NamedSharding:
 
 def _new_adapters(model: Model, places: dict[str, NamedSharding], seed: int) -> dict[str, jax.Array]:
     found = {}
-    for index, (name, (size, _, std)) in enumerate(adapters.layout(decoder.layout(model.shape), model.setup.adapter).items()):
+    for index, (name, (size, _, std)) in enumerate(
+        adapters.layout(decoder.layout(model.shape), model.setup.adapter).items()
+    ):
         key = jax.random.fold_in(jax.random.key(seed), index)
-        found[name] = jax.jit(lambda key, size=size, std=std: std * jax.random.normal(key, size), out_shardings=places[name])(key)
+        found[name] = jax.jit(
+            lambda key, size=size, std=std: std * jax.random.normal(key, size), out_shardings=places[name]
+        )(key)
     return found
 
 
@@ -156,7 +178,9 @@ def _pieces(source: Source, ours: str, shape: Shape, size: tuple[int, ...]) -> I
 
 
 def _put(piece: np.ndarray, place: NamedSharding, dtype: Any) -> jax.Array:
-    return jax.make_array_from_callback(piece.shape, place, lambda index: np.ascontiguousarray(piece[index], dtype=dtype))
+    return jax.make_array_from_callback(
+        piece.shape, place, lambda index: np.ascontiguousarray(piece[index], dtype=dtype)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -190,7 +214,9 @@ def shape_of(c: dict[str, Any], origin: str) -> Shape:
             rope_scaling=_rope_scaling(rope, origin), context=c.get("max_position_embeddings", 4096),
         )  # fmt: skip
     except KeyError as error:
-        raise ModelError(f"{origin}: config.json lacks {error.args[0]!r}; download or export the model again") from error
+        raise ModelError(
+            f"{origin}: config.json lacks {error.args[0]!r}; download or export the model again"
+        ) from error
 
 
 def _rope_scaling(rope: dict[str, Any], origin: str) -> RopeScaling | None:

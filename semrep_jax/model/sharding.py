@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semrep_jax.programs import SemRepError
+from semrep_jax.core.programs import SemRepError
 
 AXES = ("data", "fsdp", "tensor")
 RULES: dict[str, str | tuple[str, ...] | None] = {
@@ -75,7 +75,7 @@ class Sharding:
 
         return jax.tree.map(put, tree)
 
-    def share(self, rows: int) -> tuple[int, int]:
+    def local_rows(self, rows: int) -> tuple[int, int]:
         """Which rows (begin, end) of a batch of `rows` the devices of this process hold; all of them where it does not divide."""
         if rows % self.size("batch"):
             return 0, rows
@@ -98,7 +98,9 @@ class Sharding:
 
     def fetch(self, tree: Any) -> Any:
         """A tree of device arrays as host arrays, whole on every process. All must call it."""
-        return jax.tree.map(lambda x: jax.device_get(x) if x.is_fully_addressable else process_allgather(x, tiled=True), tree)
+        return jax.tree.map(
+            lambda x: jax.device_get(x) if x.is_fully_addressable else process_allgather(x, tiled=True), tree
+        )
 
     def tree(self, axes: Any, shapes: Any) -> Any:
         """Shardings for a tree of logical-axis tuples, checked against the tree of shapes beside it."""

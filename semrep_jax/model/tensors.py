@@ -70,7 +70,9 @@ class Directory:
             except (ValueError, KeyError) as error:
                 raise ModelError(f"{index} is not an index of shards ({error}); download the model again") from error
         if not (self.path / single).is_file():
-            raise ModelError(f"{self.path} holds no {single} and no {index.name}; only safetensors are read, convert the weights")
+            raise ModelError(
+                f"{self.path} holds no {single} and no {index.name}; only safetensors are read, convert the weights"
+            )
         return dict.fromkeys(self._file(single).keys(), single)
 
     def _file(self, name: str) -> Any:
@@ -79,7 +81,9 @@ class Directory:
             try:
                 self._open[name] = safe_open(path, framework="numpy")
             except (SafetensorError, OSError) as error:
-                raise ModelError(f"{path} can't be read ({error}); it is missing or cut short, download or export it again") from error
+                raise ModelError(
+                    f"{path} can't be read ({error}); it is missing or cut short, download or export it again"
+                ) from error
         return self._open[name]
 
     @cached_property
@@ -90,7 +94,9 @@ class Directory:
             try:
                 found[name] = tuple(self._file(file).get_slice(name).get_shape())
             except SafetensorError as error:
-                raise ModelError(f"{self.path / file} lacks {name}, which the index names; download it again") from error
+                raise ModelError(
+                    f"{self.path / file} lacks {name}, which the index names; download it again"
+                ) from error
         return found
 
     def read(self, name: str) -> np.ndarray:
@@ -183,7 +189,9 @@ class GGUF:
         try:
             value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(self._shape(name))
         except (NotImplementedError, ValueError) as error:
-            raise ModelError(f"{self.path}: {name} of type {tensor.tensor_type.name} can't be read ({error})") from error
+            raise ModelError(
+                f"{self.path}: {name} of type {tensor.tensor_type.name} can't be read ({error})"
+            ) from error
         if self.architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
             heads = self.settings["num_attention_heads" if "q_proj" in name else "num_key_value_heads"]
             value = value.reshape(heads, -1, 2, value.shape[-1]).swapaxes(1, 2).reshape(value.shape)

@@ -18,7 +18,7 @@ import jinja2.sandbox
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from semrep_jax.programs import SemRepError
+from semrep_jax.core.programs import SemRepError
 from semrep_jax.prompts import END, MARKERS, PAD, Message, Prompt
 
 _CUT = (
@@ -88,7 +88,9 @@ class Tokenizer:
 @cache
 def _template(text: str) -> jinja2.Template:
     # A template comes with a stranger's model: it renders without access to Python.
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
 
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
@@ -111,7 +113,9 @@ def load(directory: Path) -> Tokenizer:
     backend.no_truncation()
     if backend.token_to_id(END) is not None and backend.token_to_id(PAD) is not None:
         return _marked(backend, str(path))
-    settings, generation, model = (_json(directory / f"{n}.json") for n in ("tokenizer_config", "generation_config", "config"))
+    settings, generation, model = (
+        _json(directory / f"{n}.json") for n in ("tokenizer_config", "generation_config", "config")
+    )
     ends = _ids(generation.get("eos_token_id")) or _ids(model.get("eos_token_id"))
     named = backend.token_to_id(_text(settings.get("eos_token")) or "")
     ends = ends or ([] if named is None else [named])
@@ -128,7 +132,9 @@ def _marked(backend: tokenizers.Tokenizer, origin: str) -> Tokenizer:
     found = {name: token for name in MARKERS if (token := backend.token_to_id(name)) is not None}
     missing = [name for name in MARKERS if name not in found]
     if missing:
-        raise TokenizerError(f"{origin} lacks the tokens {missing}: use the tokenizer of a model trained by this project")
+        raise TokenizerError(
+            f"{origin} lacks the tokens {missing}: use the tokenizer of a model trained by this project"
+        )
     return Tokenizer(backend, (found[END],), found[PAD])
 
 
@@ -163,14 +169,19 @@ def from_gguf(metadata: dict[str, Any], origin: str) -> Tokenizer:
     """The byte-level BPE in a GGUF file's `tokenizer.*` metadata, with its pre-tokenizer. Raises TokenizerError."""
     kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
     cuts: dict[str, tuple[Any, bool]] = {
-        "smollm": (pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _bytes(use_regex=True)]), False),
+        "smollm": (
+            pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _bytes(use_regex=True)]),
+            False,
+        ),
         "gpt-2": (_bytes(use_regex=True), False),
         "qwen2": (_split(_WORDS % r"\p{N}"), False),
         "llama-bpe": (_split(_WORDS % r"\p{N}{1,3}"), True),
     }
     if kind != "gpt2" or pre not in cuts:
         known = ", ".join(cuts)
-        raise TokenizerError(f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}")
+        raise TokenizerError(
+            f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}"
+        )
     cut, ignore_merges = cuts[pre]
     lacks = [k for k in ("tokens", "token_type", "eos_token_id") if f"tokenizer.ggml.{k}" not in metadata]
     if lacks:
@@ -183,10 +194,16 @@ def from_gguf(metadata: dict[str, Any], origin: str) -> Tokenizer:
     if pre == "qwen2":
         backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer, backend.decoder = cut, decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(tokens[i], special=True, normalized=False) for i in sorted(special) if kinds[i] == _CONTROL])
+    backend.add_special_tokens(
+        [AddedToken(tokens[i], special=True, normalized=False) for i in sorted(special) if kinds[i] == _CONTROL]
+    )
     backend.add_tokens([AddedToken(tokens[i], normalized=False) for i in sorted(special) if kinds[i] == _USER_DEFINED])
     end = metadata["tokenizer.ggml.eos_token_id"]
-    named = [vocabulary[name] for name in ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>") if name in vocabulary]
+    named = [
+        vocabulary[name]
+        for name in ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
+        if name in vocabulary
+    ]
     ends = tuple(dict.fromkeys([end, *named]))
     pad = metadata.get("tokenizer.ggml.padding_token_id", end)
     ids = {"bos_token": metadata.get("tokenizer.ggml.bos_token_id"), "eos_token": end}

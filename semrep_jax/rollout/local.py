@@ -16,13 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semrep_jax.config import RolloutConfig
+from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.model.decoder import Model
-from semrep_jax.model.logprobs import draw
+from semrep_jax.model.logprobs import sample_token
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.programs import Completion, Finish
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Usage
+from semrep_jax.rollout.settings import RolloutConfig
 
 FIRST_CACHE = 256
 
@@ -80,7 +80,7 @@ def decode(
 
     def choose(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform = jax.vmap(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, t))))(keys_BG)
-        return draw(hidden_BGD, head, temperature, uniform)
+        return sample_token(hidden_BGD, head, temperature, uniform)
 
     def record(state: DecodeState, token: jax.Array, logp: jax.Array) -> DecodeState:
         token = jnp.where(state.done_BG, pad_id, token)
@@ -131,7 +131,9 @@ class LocalPolicy:
     setting: RolloutConfig
     usage: Usage = field(default_factory=Usage)
 
-    def sample(self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
+    def sample(
+        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+    ) -> list[list[Completion]]:
         """n completions of each prompt, decoded `rows` prompts at a time (default all at once).
 
         A prompt longer than `max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
@@ -143,10 +145,15 @@ class LocalPolicy:
             out += self._batch(encoded[start : start + rows], n, temperature, jax.random.fold_in(key, start), rows)
         return out
 
-    def _batch(self, encoded: list[list[int]], n: int, temperature: float, key: jax.Array, rows: int) -> list[list[Completion]]:
+    def _batch(
+        self, encoded: list[list[int]], n: int, temperature: float, key: jax.Array, rows: int
+    ) -> list[list[Completion]]:
         fits = [len(ids) <= self.setting.max_prompt for ids in encoded]
         batch = pad_prompts(
-            [ids if ok else ids[:1] for ids, ok in zip(encoded, fits, strict=True)], self.tokenizer.pad_id, rows, self.setting.bucket
+            [ids if ok else ids[:1] for ids, ok in zip(encoded, fits, strict=True)],
+            self.tokenizer.pad_id,
+            rows,
+            self.setting.bucket,
         )
         live = np.array(fits + [False] * (rows - len(encoded)))
         prompt, length, live = self.model.sharding.batch((batch.prompt_BP, batch.length_B, live))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import jax
 
-from semrep_jax.programs import Completion
+from semrep_jax.core.programs import Completion
 from semrep_jax.prompts import Prompt
 
 
@@ -30,5 +30,7 @@ class Policy(Protocol):
 
     usage: Usage
 
-    def sample(self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
+    def sample(
+        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+    ) -> list[list[Completion]]:
         """n completions of each prompt, in the prompts' order; `rows` prompts at a time."""

@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import jax
 
-from semrep_jax.config import RemoteConfig, RolloutConfig
-from semrep_jax.programs import Completion, Finish, SemRepError
+from semrep_jax.core.programs import Completion, Finish, SemRepError
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Usage
+from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
@@ -42,12 +42,16 @@ class RemotePolicy:
         if self.setting.key_variable:
             key = os.environ.get(self.setting.key_variable)
             if key is None:
-                raise RemoteError(f"remote.key_variable: the environment has no {self.setting.key_variable}; set it or set the key to null")
+                raise RemoteError(
+                    f"remote.key_variable: the environment has no {self.setting.key_variable}; set it or set the key to null"
+                )
             headers["Authorization"] = f"Bearer {key}"
         self.client = httpx.Client(base_url=self.setting.url or "", headers=headers, timeout=self.setting.timeout)
         self.lock = Lock()
 
-    def sample(self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None) -> list[list[Completion]]:
+    def sample(
+        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+    ) -> list[list[Completion]]:
         """n completions of each prompt. Raises RemoteError where one can't be had."""
         seeds = jax.random.randint(key, (len(prompts), n), 0, 2**31 - 1).tolist()
         jobs = [(prompt, seed) for prompt, row in zip(prompts, seeds, strict=True) for seed in row]
@@ -64,7 +68,9 @@ class RemotePolicy:
             text = choice["message"]["content"] or ""
             finish = Finish.LENGTH if choice.get("finish_reason") == "length" else Finish.STOP
         except (KeyError, IndexError, TypeError) as error:
-            raise RemoteError(f"{self.setting.url} answered something that is no chat completion ({answer!r:.200})") from error
+            raise RemoteError(
+                f"{self.setting.url} answered something that is no chat completion ({answer!r:.200})"
+            ) from error
         with self.lock:
             self.usage.rollouts += 1
             self.usage.prompt_tokens += usage.get("prompt_tokens", 0)
@@ -88,7 +94,9 @@ class RemotePolicy:
                 pause = max(pause, _wanted_pause(response))
                 continue
             if response.status_code != 200:
-                raise RemoteError(f"{self.setting.url} refuses with status {response.status_code}: {response.text[:200]}")
+                raise RemoteError(
+                    f"{self.setting.url} refuses with status {response.status_code}: {response.text[:200]}"
+                )
             try:
                 return response.json()
             except ValueError:

@@ -14,7 +14,14 @@ import sysconfig
 _libc = ctypes.CDLL(None, use_errno=True)
 NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE = 1, 24, 22, 38, 4
-_CLONE = {"mount": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000}
+_CLONE = {
+    "mount": 0x20000,
+    "uts": 0x4000000,
+    "ipc": 0x8000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+}
 _MS_REC_PRIVATE, _MS_NOSUID_NODEV_NOEXEC = 0x4000 | 0x40000, 2 | 4 | 8
 
 
@@ -93,7 +100,11 @@ def landlock(readable: list[str], writable: list[str]) -> list[str]:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     held = _libc.syscall(446, ruleset, 0) == 0
     os.close(ruleset)
-    return (["landlock"] + (["landlock tcp"] if abi >= 4 else []) + (["landlock signals"] if abi >= 6 else [])) if held else []
+    return (
+        (["landlock"] + (["landlock tcp"] if abi >= 4 else []) + (["landlock signals"] if abi >= 6 else []))
+        if held
+        else []
+    )
 
 
 def bound_capabilities(gid: int) -> None:

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from semrep_jax.programs import Outcome, SemRepError
+from semrep_jax.core.programs import Outcome, SemRepError
 from semrep_jax.sandbox.wire import decode
 
 GRACE_SECONDS = 5.0
@@ -90,7 +90,9 @@ class _Zygote:
             assert self.process.stderr is not None
             tail = self.process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
             self.close()
-            raise SandboxError(f"the sandbox does not start ({' '.join(tail) or error}); it needs Linux and fork") from error
+            raise SandboxError(
+                f"the sandbox does not start ({' '.join(tail) or error}); it needs Linux and fork"
+            ) from error
 
     def _receive(self, seconds: float) -> tuple[Any, bytes]:
         deadline = time.monotonic() + seconds
@@ -133,7 +135,14 @@ class Pool:
     def __init__(self, workers: int, script: Path, **settings: Any):
         if sys.platform != "linux":
             raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
-        common = {"script": str(script), "scratch_mb": 16, "become": None, "namespaces": True, "landlock": True, "hash_seed": 0} | settings
+        common = {
+            "script": str(script),
+            "scratch_mb": 16,
+            "become": None,
+            "namespaces": True,
+            "landlock": True,
+            "hash_seed": 0,
+        } | settings
         self.settings = [common | {"uid": 61_000 + i} for i in range(workers)]
         self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
@@ -209,7 +218,9 @@ def _read(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Obser
     number = reply["signal"]
     if not raw or reply["timeout"]:
         killed = reply["timeout"] or number in (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
-        return Observation(died="timeout" if killed else f"signal {number}" if number else "silent exit", seconds=seconds)
+        return Observation(
+            died="timeout" if killed else f"signal {number}" if number else "silent exit", seconds=seconds
+        )
     try:
         report = json.loads(raw)
         if report["token"] != token:

@@ -91,7 +91,9 @@ def same(a, b, tolerance=0.0):
         return False
     if a[0] == "f":
         x, y = float(a[1]), float(b[1])
-        return x == y or (_math.isnan(x) and _math.isnan(y)) or _math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+        return (
+            x == y or (_math.isnan(x) and _math.isnan(y)) or _math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+        )
     if a[0] == "d":
         return all(same(k, j, tolerance) and same(v, w, tolerance) for (k, v), (j, w) in zip(a[1:], b[1:], strict=True))
     return all(same(x, y, tolerance) for x, y in zip(a[1:], b[1:], strict=True))

@@ -28,7 +28,19 @@ lockdown = importlib.import_module("lockdown")
 wire = importlib.import_module("wire")
 del sys.path[0]
 
-CORE = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "re", "string", "typing")
+CORE = (
+    "bisect",
+    "collections",
+    "copy",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "string",
+    "typing",
+)
 # Loaded into the zygote when a program first names them, so that no child has to (its user may not be able to read them).
 ON_DEMAND = """
     abc argparse array ast base64 binascii calendar cmath codecs collections.abc colorsys configparser contextlib contextvars csv
@@ -120,7 +132,9 @@ def one_call(function, wire_args):
 
 
 _BUILTIN_ERRORS = {
-    t: n for n, t in vars(importlib.import_module("builtins")).items() if isinstance(t, type) and issubclass(t, BaseException)
+    t: n
+    for n, t in vars(importlib.import_module("builtins")).items()
+    if isinstance(t, type) and issubclass(t, BaseException)
 }
 
 
@@ -196,7 +210,11 @@ def run(request, settings, program, null, act):
     os.close(reader)
     code = sweep(pid, settings, killed=timeout or size > MAX_REPLY)
     clean(settings["scratch"])
-    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, b"" if size > MAX_REPLY else b"".join(chunks)
+    return {
+        "timeout": timeout,
+        "signal": code & 0x7F,
+        "seconds": time.monotonic() - began,
+    }, b"" if size > MAX_REPLY else b"".join(chunks)
 
 
 def sweep(pid, settings, killed):

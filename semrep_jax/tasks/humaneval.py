@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from semrep_jax.outcomes import matches
-from semrep_jax.programs import Case, Language, Program, Task, TaskError, Tests
+from semrep_jax.core.programs import Case, Language, Program, Task, TaskError, Tests
+from semrep_jax.python.mutations import Mutant, mutants
+from semrep_jax.sandbox.outcomes import matches
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
-from semrep_jax.tasks.mutations import Mutant, mutants
 
 TOLERANCE = 1e-6
 MAX_CALLS = 40
@@ -56,7 +56,9 @@ def record(problem: dict[str, str], sandbox: Sandbox) -> list[Any]:
     source += _RECORDER.replace("{entry}", problem["entry_point"])
     seen = sandbox.run(source, "_record", [encode((MAX_CALLS,))], LIMITS)
     if not seen.outcomes or seen.outcomes[0].error:
-        raise TaskError(f"{problem['task_id']}: its own solution fails its check ({seen.load_error or seen.died or seen.messages})")
+        raise TaskError(
+            f"{problem['task_id']}: its own solution fails its check ({seen.load_error or seen.died or seen.messages})"
+        )
     return [pair[1] for pair in seen.outcomes[0].value[1:]]
 
 

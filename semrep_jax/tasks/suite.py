@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from semrep_jax.programs import Task, TaskError
+from semrep_jax.core.programs import Task, TaskError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from semrep_jax.programs import SemRepError
-from semrep_jax.workdir import write_atomically
+from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.workdir import write_atomically
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -52,7 +52,9 @@ class Checkpoints:
         whole = {"identity": self.identity, "record": record}
         self.wait()
         with self._writing():
-            self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole)))
+            self.manager.save(
+                step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole))
+            )
 
     def restore(self, like: Any) -> Restored | None:
         """The newest checkpoint laid out like the tree `like`; None where there is none. Raises CheckpointError."""
@@ -96,7 +98,9 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            raise CheckpointError(f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk") from error
+            raise CheckpointError(
+                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk"
+            ) from error
 
     def close(self) -> None:
         """Wait for saves and let go of the directory."""
@@ -109,7 +113,9 @@ class Checkpoints:
         if differ:
             shown = ", ".join(f"{k} was {theirs.get(k)!r} and is {self.identity.get(k)!r}" for k in differ[:5])
             more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
-            raise CheckpointError(f"checkpoint {path} belongs to another run: {shown}{more}; use another work_dir or restore the setting")
+            raise CheckpointError(
+                f"checkpoint {path} belongs to another run: {shown}{more}; use another work_dir or restore the setting"
+            )
 
     def _damaged(self, path: Path, why: str) -> CheckpointError:
         return CheckpointError(f"checkpoint {path} is damaged ({why}); delete it to go on from the one before")

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semrep_jax.config import KL, Advantage, Correction, Layout, Reduction, TrainConfig
 from semrep_jax.model.decoder import Decoder, Model
 from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.train.settings import KL, Advantage, Correction, Layout, Reduction, TrainConfig
 
 
 def advantages(rewards_BG: np.ndarray, correct_BG: np.ndarray, kind: Advantage) -> tuple[np.ndarray, np.ndarray]:
@@ -52,10 +52,14 @@ def reduce(value_BGT: jax.Array, mask_BGT: jax.Array, kind: Reduction) -> tuple[
     return jnp.sum(jnp.sum(value_BGT, axis=-1, where=mask_BGT) / lengths, where=alive_BG), jnp.sum(alive_BG)
 
 
-def score(model: Model, params: Any, batch: dict[str, jax.Array], temperature: float, layout: Layout) -> tuple[jax.Array, jax.Array]:
+def score(
+    model: Model, params: Any, batch: dict[str, jax.Array], temperature: float, layout: Layout
+) -> tuple[jax.Array, jax.Array]:
     """The trainer's log p and entropy [B, G, T] of every completion token."""
     bound = model.bind(params)
-    hidden = (bound.shared if layout is Layout.SHARED else partial(_repeated, bound))(batch["prompt"], batch["length"], batch["completion"])
+    hidden = (bound.shared if layout is Layout.SHARED else partial(_repeated, bound))(
+        batch["prompt"], batch["length"], batch["completion"]
+    )
     return token_logprobs(hidden, bound.head(), batch["completion"], temperature, bound.chunk)
 
 

@@ -12,7 +12,9 @@ import optax
 from semrep_jax.model.decoder import Model
 
 
-def adamw(learning_rate: float, steps: int, warmup: int, weight_decay: float, max_norm: float, floor: float = 0.1) -> Any:
+def adamw(
+    learning_rate: float, steps: int, warmup: int, weight_decay: float, max_norm: float, floor: float = 0.1
+) -> Any:
     """The transformation; the rate ends at `floor` of its peak. Norms and biases are not decayed."""
     warmup = min(warmup, max(steps - 1, 0))
     rate = optax.warmup_cosine_decay_schedule(
@@ -20,7 +22,9 @@ def adamw(learning_rate: float, steps: int, warmup: int, weight_decay: float, ma
     )
 
     def decayed(params: Any) -> Any:
-        return jax.tree_util.tree_map_with_path(lambda path, _: "norm" not in str(path) and "bias" not in str(path), params)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: "norm" not in str(path) and "bias" not in str(path), params
+        )
 
     return optax.chain(
         optax.clip_by_global_norm(max_norm),

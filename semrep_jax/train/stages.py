@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from semrep_jax import prompts, rewards
-from semrep_jax.config import Config, RewardConfig
-from semrep_jax.mine import tasks as mined
-from semrep_jax.programs import Program, Task, Verdict
+from semrep_jax.core.programs import Program, Task, Verdict
+from semrep_jax.jobs.config import Config
 from semrep_jax.prompts import Prompt
-from semrep_jax.tasks.families import TRAIN_FAMILIES
-from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
+from semrep_jax.rewards import RewardConfig
+from semrep_jax.tasks import mined
+from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
+from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 
@@ -81,7 +82,9 @@ def build(config: Config, alpha: float) -> dict[str, Stage]:
         stages = {TRANSFORM: transform_stage(kernels, config.reward, guided=alpha > 0)}
         return stages | ({REWRITE: rewrite_stage(kernels, config.reward)} if alpha > 0 else {})
     generator = Generator(
-        families=tuple(setting.families or TRAIN_FAMILIES), kinds=tuple(setting.kinds or TRAIN_KINDS), seed=config.seed + 1
+        families=tuple(setting.families or TRAIN_FAMILIES),
+        kinds=tuple(setting.kinds or TRAIN_KINDS),
+        seed=config.seed + 1,
     )
     edits = list(islice(generator.tasks(), setting.train_size))
     stages = {TRANSFORM: transform_stage(edits, config.reward, guided=alpha > 0)}

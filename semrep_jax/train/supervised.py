@@ -18,20 +18,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from semrep_jax.config import Config
+from semrep_jax.core.peers import Peers
+from semrep_jax.core.progress import bar
+from semrep_jax.core.stop import Stop, Stopped
+from semrep_jax.core.workdir import write_atomically
 from semrep_jax.data import supervised as data
+from semrep_jax.jobs.config import Config
 from semrep_jax.model import decoder, pretrained, sharding, tokenizer
-from semrep_jax.model.decoder import Model, Setup, Shape
+from semrep_jax.model.decoder import ComputeConfig, Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
-from semrep_jax.peers import Peers
-from semrep_jax.progress import bar
-from semrep_jax.stop import Stop, Stopped
-from semrep_jax.tasks.families import HELD_OUT_FAMILIES
-from semrep_jax.tasks.generated import TRAIN_KINDS, Generator
+from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
+from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
-from semrep_jax.workdir import write_atomically
 
 CORPUS = 3000
 
@@ -42,12 +42,12 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     generator = Generator(seed=config.seed)
     words = _tokenizer(generator, config, directory)
     place = sharding.build(**config.mesh.model_dump())
-    model = decoder.build(_shape(config, words), place, Setup.of(config.model))
+    model = decoder.build(_shape(config, words), place, ComputeConfig.of(config.model))
     params = model.init(config.seed)
     optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
     state = initial_state(model, optimiser, params)
     blocks = _blocks(config, words, generator, directory, stop.peers)
-    share = place.share(setting.rows)
+    share = place.local_rows(setting.rows)
     batches = data.Loader(blocks, setting.rows, share, setting.workers)
     saved = Checkpoints(directory / "checkpoints", config.comparable(), setting.keep)
     first, seconds = 0, 0.0
@@ -81,7 +81,9 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     return metrics
 
 
-def _blocks(config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers) -> data.Blocks:
+def _blocks(
+    config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers
+) -> data.Blocks:
     """The mixed stream. One process tokenises the data sets, the others find them done."""
     setting = config.supervised
     cache = Path(setting.cache) if setting.cache else directory / "tokens"
@@ -89,9 +91,11 @@ def _blocks(config: Config, words: tokenizer.Tokenizer, generator: Generator, di
     def opened() -> list[data.Source]:
         return data.open_sources(setting, config.seed, words, generator, cache)
 
-    peers.together(lambda: opened() if peers.leader else None)
-    blocks = data.Blocks(peers.together(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight)
-    peers.same(json.dumps(blocks.fingerprint), "the data sets")
+    peers.run_on_all(lambda: opened() if peers.leader else None)
+    blocks = data.Blocks(
+        peers.run_on_all(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight
+    )
+    peers.require_equal(json.dumps(blocks.fingerprint), "the data sets")
     return blocks
 
 
@@ -109,7 +113,11 @@ def _update(model: Model, optimiser: Any) -> Any:
         (value, total), grads = jax.value_and_grad(loss, has_aux=True)(state["params"], batch)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         params = optax.apply_updates(state["params"], updates)
-        return {"params": params, "optimiser": moments}, {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
+        return {"params": params, "optimiser": moments}, {
+            "loss": value,
+            "weight": total,
+            "grad_norm": optax.global_norm(grads),
+        }
 
     return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 
@@ -131,7 +139,9 @@ def _tokenizer(generator: Generator, config: Config, directory: Path) -> tokeniz
 
     words = tokenizer.train(corpus(), config.model.shape.vocab)
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / "tokenizer.json", words.backend.to_str(pretty=True))  # every process of a run would write the same
+    write_atomically(
+        directory / "tokenizer.json", words.backend.to_str(pretty=True)
+    )  # every process of a run would write the same
     return words
 
 

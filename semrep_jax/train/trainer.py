@@ -20,21 +20,22 @@ import numpy as np
 import optax
 
 from semrep_jax import prompts, rewards
-from semrep_jax.config import KL, Config, Correction, Layout, TrainConfig, Truncation
+from semrep_jax.core.programs import Completion, Finish, Language, Program, Task, Verdict
+from semrep_jax.core.progress import bar
+from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.data import prompts as prompt_data
+from semrep_jax.jobs.config import Config
 from semrep_jax.model.decoder import Model
-from semrep_jax.model.pretrained import Loaded
-from semrep_jax.programs import Completion, Finish, Language, Program, Task, Verdict
-from semrep_jax.progress import bar
+from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.local import LocalPolicy, decode, pad_prompts
 from semrep_jax.rollout.policy import Usage
-from semrep_jax.stop import Stop, Stopped
 from semrep_jax.train import grpo, stages
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.checkpoint import Checkpoints
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
+from semrep_jax.train.settings import KL, Correction, Layout, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
 from semrep_jax.verify import Verifier
 
@@ -67,11 +68,16 @@ class Trained:
 class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint."""
 
-    def __init__(self, config: Config, alpha: float, loaded: Loaded, verifier: Verifier, directory: Path, stop: Stop):
+    def __init__(
+        self, config: Config, alpha: float, loaded: PretrainedModel, verifier: Verifier, directory: Path, stop: Stop
+    ):
         self.config, self.verifier, self.directory, self.loaded, self.stop = config, verifier, directory, loaded, stop
         setting = config.train
         self.stages = stages.build(config, alpha)
-        self.loaders = {name: prompt_data.stream(stage.tasks, config.rollout.prompts, config.seed) for name, stage in self.stages.items()}
+        self.loaders = {
+            name: prompt_data.stream(stage.tasks, config.rollout.prompts, config.seed)
+            for name, stage in self.stages.items()
+        }
         self.budget = Budget(setting.budget, alpha)
         self.key = jax.random.key(config.seed)
         self.state = initial_state(loaded.model, _optimiser(setting), loaded.params)
@@ -90,15 +96,20 @@ class Trainer:
             while self.budget.left:
                 step, stage = self.budget.used, self.stages[self.budget.stage]
                 groups, metrics = self.step(step, stage)
-                recorder.write(step, metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)])
+                recorder.write(
+                    step, metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)]
+                )
                 progress.advance(
-                    f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step", self.budget.used - step
+                    f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step",
+                    self.budget.used - step,
                 )
                 ending = self.stop.wanted
                 self._checkpoint(saved, step, ending)
                 if ending and self.budget.left:
                     saved.close()
-                    raise Stopped(f"stopped after step {self.budget.used} of {self.budget.total}; the same command goes on from there")
+                    raise Stopped(
+                        f"stopped after step {self.budget.used} of {self.budget.total}; the same command goes on from there"
+                    )
         saved.close()
         recorder.close()
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
@@ -121,7 +132,9 @@ class Trainer:
         texts = [stage.prompt(task, guide) for task, guide in zip(tasks, guides, strict=True)]
         completions = self.policy.sample(texts, setting.group, setting.temperature, jax.random.fold_in(key, ROLLOUT))
         clock.lap("rollout")
-        programs = [[program_of(c, t.source.language) for c in group] for t, group in zip(tasks, completions, strict=True)]
+        programs = [
+            [program_of(c, t.source.language) for c in group] for t, group in zip(tasks, completions, strict=True)
+        ]
         verdicts = self._verify(tasks, programs)
         clock.lap("verify")
         reward = [stage.reward(*group) for group in zip(tasks, programs, verdicts, strict=True)]
@@ -152,7 +165,9 @@ class Trainer:
         size = len(programs[0])
         return [flat[i : i + size] for i in range(0, len(flat), size)]
 
-    def _batch(self, texts: list[Prompt], completions: list[list[Completion]], advantage: np.ndarray, keep: np.ndarray) -> dict[str, Any]:
+    def _batch(
+        self, texts: list[Prompt], completions: list[list[Completion]], advantage: np.ndarray, keep: np.ndarray
+    ) -> dict[str, Any]:
         """The update's arrays: prompts padded to their bucket, completions to the limit, masks by position."""
         limit, words = self.config.rollout.max_new, self.loaded.tokenizer
         shape = (*advantage.shape, limit)
@@ -167,17 +182,28 @@ class Trainer:
             if group[0].finish is Finish.PROMPT_TOO_LONG:
                 encoded[b] = encoded[b][:1]
         prompt, length = pad_prompts(encoded, words.pad_id, len(encoded), self.config.rollout.bucket)
-        batch = {"prompt": prompt, "length": length, "completion": ids, "sampled": sampled, "mask": mask, "advantage": advantage}
+        batch = {
+            "prompt": prompt,
+            "length": length,
+            "completion": ids,
+            "sampled": sampled,
+            "mask": mask,
+            "advantage": advantage,
+        }
         batch = self.loaded.model.sharding.batch(batch)
         if self.config.train.correction is Correction.TIS:
-            batch["old"] = score(self.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout)
+            batch["old"] = score(
+                self.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout
+            )
         if self.config.train.kl is not KL.NONE:
             batch["reference"] = score(
                 self.loaded.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout
             )
         return batch
 
-    def _summary(self, stage: Stage, groups: list[Group], correct: np.ndarray, keep: np.ndarray, before: Usage) -> dict[str, Any]:
+    def _summary(
+        self, stage: Stage, groups: list[Group], correct: np.ndarray, keep: np.ndarray, before: Usage
+    ) -> dict[str, Any]:
         verdicts = [v for g in groups for v in g.verdicts]
         completions = [c for g in groups for c in g.completions]
         usage = self.policy.usage
@@ -220,12 +246,16 @@ class Trainer:
         self.policy.usage = Usage(**record["usage"])
 
 
-def choose_guides(tasks: list[Task], programs: list[list[Program | str]], verdicts: list[list[Verdict]], config: Config) -> list[str]:
+def choose_guides(
+    tasks: list[Task], programs: list[list[Program | str]], verdicts: list[list[Verdict]], config: Config
+) -> list[str]:
     """The first accepted rewrite of each task; C_src where none is."""
     rule = config.reward.duplicate
     guides = []
     for task, group, judged in zip(tasks, programs, verdicts, strict=True):
-        good = [p.source for p, v in zip(group, judged, strict=True) if isinstance(p, Program) and rewards.accepted(v, rule)]
+        good = [
+            p.source for p, v in zip(group, judged, strict=True) if isinstance(p, Program) and rewards.accepted(v, rule)
+        ]
         guides.append(good[0] if good else task.source.source)
     return guides
 
@@ -248,7 +278,9 @@ def _optimiser(setting: TrainConfig) -> Any:
 
 
 @lru_cache(maxsize=4)
-def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+def compiled_update(
+    model: Model, setting: TrainConfig, temperature: float
+) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
     """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms.
 
     The state is donated: its old buffers hold the new one.

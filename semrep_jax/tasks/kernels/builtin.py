@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.kernels.spec import Array, KernelTask, Values
-from semrep_jax.programs import TaskError
-from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, VECTOR, XM, YM, Form, X, naive
+from semrep_jax.core.programs import TaskError
+from semrep_jax.cuda.spec import Array, KernelTask, Values
+from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, VECTOR, XM, YM, ArrayLayout, X, naive
 
 
 def _erf(xp: Any, x: Any) -> Any:
@@ -57,7 +57,8 @@ def _unary() -> list[KernelTask]:
         ("square_root_of_absolute", "y = sign(x) sqrt(|x|)", "copysignf(sqrtf(fabsf(v)), v)", lambda xp, x: xp.sign(x) * xp.sqrt(xp.abs(x)), 3),
     ]  # fmt: skip
     return [
-        naive(n, say, f"float v = x[i];\ny[i] = {c};", ref, VECTOR, flops=f"{f} * N", family="activation") for n, say, c, ref, f in table
+        naive(n, say, f"float v = x[i];\ny[i] = {c};", ref, VECTOR, flops=f"{f} * N", family="activation")
+        for n, say, c, ref, f in table
     ]
 
 
@@ -98,7 +99,15 @@ def _reductions() -> list[KernelTask]:
         ("row_mean", "the mean of each row", "0.0f", "s + r[j]", "s / N", lambda xp, x: x.mean(-1), True),
         ("row_max", "the largest of each row", "r[0]", "fmaxf(s, r[j])", "s", lambda xp, x: x.max(-1), False),
         ("row_min", "the smallest of each row", "r[0]", "fminf(s, r[j])", "s", lambda xp, x: x.min(-1), False),
-        ("row_sum_of_squares", "the sum of squares of each row", "0.0f", "s + r[j] * r[j]", "s", lambda xp, x: (x * x).sum(-1), True),
+        (
+            "row_sum_of_squares",
+            "the sum of squares of each row",
+            "0.0f",
+            "s + r[j] * r[j]",
+            "s",
+            lambda xp, x: (x * x).sum(-1),
+            True,
+        ),
         (
             "row_norm",
             "the Euclidean norm of each row",
@@ -120,12 +129,22 @@ def _reductions() -> list[KernelTask]:
     ]
     found = [
         naive(
-            n, say, loop.format(start=start, step=step, end=end), ref, ROWS, flops="2 * M * N", family="reduction", length="N", terms=terms
+            n,
+            say,
+            loop.format(start=start, step=step, end=end),
+            ref,
+            ROWS,
+            flops="2 * M * N",
+            family="reduction",
+            length="N",
+            terms=terms,
         )
         for n, say, start, step, end, ref, terms in table
     ]
     near = ROWS.taking(Array("x", ("M", "N"), values=Values.NEAR_ONE))
-    whole = Form(("N",), (X,), (Array("y", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,))
+    whole = ArrayLayout(
+        ("N",), (X,), (Array("y", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,)
+    )
     column = MATRIX.giving(Array("y", ("N",)))
     return [
         *found,
@@ -154,9 +173,11 @@ def _reductions() -> list[KernelTask]:
 
 def _losses() -> list[KernelTask]:
     a, b = Array("prediction", ("N",)), Array("target", ("N",))
-    form = Form(("N",), (a, b), (Array("loss", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,))
+    form = ArrayLayout(
+        ("N",), (a, b), (Array("loss", ("1",)),), ((1000,), (4096,), (777,)), ((1,), (31,), (257,)), (1 << 22,)
+    )
     sum_of = "float s = 0.0f;\nfor (int j = 0; j < N; j++) {{ float d = prediction[j] - target[j]; s += {0}; }}\nloss[0] = s / N;"
-    over_rows = Form(("M", "N"), (Array("logits", ("M", "N")), Array("label", ("M",), "i32", Values.INDEX, "N")), (Array("loss", ("M",)),),
+    over_rows = ArrayLayout(("M", "N"), (Array("logits", ("M", "N")), Array("label", ("M",), "i32", Values.INDEX, "N")), (Array("loss", ("M",)),),
                      ROWS.small, ROWS.edge, ROWS.bench)  # fmt: skip
     p, q = (Array(n, ("M", "N"), values=Values.PROBABILITIES) for n in ("p", "q"))
 
@@ -188,7 +209,7 @@ def _losses() -> list[KernelTask]:
               family="loss", length="N"),
         naive("kl_divergence", "sum of p log(p / q) for each row",
               "float s = 0.0f;\nfor (int j = 0; j < N; j++) { float a = p[(long long)i * N + j]; s += a * logf(a / q[(long long)i * N + j]); }\ny[i] = s;",
-              lambda xp, p, q: (p * xp.log(p / q)).sum(-1), Form(("M", "N"), (p, q), (Array("y", ("M",)),), ROWS.small, ((2, 3), (7, 5), (2, 1031)),
+              lambda xp, p, q: (p * xp.log(p / q)).sum(-1), ArrayLayout(("M", "N"), (p, q), (Array("y", ("M",)),), ROWS.small, ((2, 3), (7, 5), (2, 1031)),
               ROWS.bench), flops="4 * M * N", family="loss", length="16 * N"),
         naive("cosine_similarity", "the cosine of each pair of rows",
               "float d = 0.0f, u = 0.0f, v = 0.0f;\nfor (int j = 0; j < N; j++) {\n    float s = a[(long long)i * N + j], t = b[(long long)i * N + j];\n"
@@ -246,7 +267,7 @@ def _rowwise() -> list[KernelTask]:
 def _scans_and_moves() -> list[KernelTask]:
     row = "int row = i / N, c = i % N;\nconst float* r = x + (long long)row * N;\nfloat s = {0};\nfor (int j = {1}; j {2}; j{3}) s {4} r[j];\ny[i] = s;"
     near = MATRIX.taking(Array("x", ("M", "N"), values=Values.NEAR_ONE))
-    cube = Form(("B", "M", "N"), (Array("x", ("B", "M", "N")),), (Array("y", ("B", "N", "M")),), ((2, 24, 50), (3, 17, 33), (1, 64, 32)),
+    cube = ArrayLayout(("B", "M", "N"), (Array("x", ("B", "M", "N")),), (Array("y", ("B", "N", "M")),), ((2, 24, 50), (3, 17, 33), (1, 64, 32)),
                 ((1, 1, 1), (2, 1, 7), (3, 31, 2)), (16, 2048, 2048))  # fmt: skip
     turned = MATRIX.giving(Array("y", ("N", "M")))
     return [
@@ -272,13 +293,13 @@ def _scans_and_moves() -> list[KernelTask]:
         naive("masked_fill", "x where the mask is 0, else -1", "y[i] = mask[i] ? -1.0f : x[i];", lambda xp, x, mask: xp.where(mask != 0, -1.0, x),
               MATRIX.taking(XM, Array("mask", ("M", "N"), "u8", Values.BITS)), flops="0", family="move"),
         naive("lower_triangle", "x on and below the diagonal, else 0", "y[i] = i % N <= i / N ? x[i] : 0.0f;", lambda xp, x: xp.tril(x),
-              Form(("M", "N"), (XM,), (YM,), MATRIX.small, ((7, 3), (31, 33), (40, 9)), MATRIX.bench), flops="0", family="move"),
+              ArrayLayout(("M", "N"), (XM,), (YM,), MATRIX.small, ((7, 3), (31, 33), (40, 9)), MATRIX.bench), flops="0", family="move"),
     ]  # fmt: skip
 
 
 def _windows() -> list[KernelTask]:
     """Pooling and convolutions, without padding unless said."""
-    line = Form(
+    line = ArrayLayout(
         ("C", "L"),
         (Array("x", ("C", "L")),),
         (Array("y", ("C", "L // 2")),),
@@ -286,7 +307,7 @@ def _windows() -> list[KernelTask]:
         ((1, 2), (5, 3), (2, 257)),
         (512, 1 << 16),
     )
-    plane = Form(("C", "H", "W"), (Array("x", ("C", "H", "W")),), (Array("y", ("C", "H // 2", "W // 2")),), ((2, 24, 30), (3, 17, 21), (1, 64, 32)),
+    plane = ArrayLayout(("C", "H", "W"), (Array("x", ("C", "H", "W")),), (Array("y", ("C", "H // 2", "W // 2")),), ((2, 24, 30), (3, 17, 21), (1, 64, 32)),
                  ((1, 2, 2), (2, 3, 5), (1, 2, 129)), (256, 512, 512))  # fmt: skip
     two = "int w = i % (W / 2), h = i / (W / 2) % (H / 2), c = i / (W / 2) / (H / 2);\nconst float* p = x + ((long long)c * H + 2 * h) * W + 2 * w;\n"
 
@@ -297,13 +318,13 @@ def _windows() -> list[KernelTask]:
         c, h, w = x.shape[0], x.shape[1] // 2, x.shape[2] // 2
         return x[:, : 2 * h, : 2 * w].reshape(c, h, 2, w, 2)
 
-    conv1 = Form(("C", "L", "O"), (Array("x", ("C", "L")), Array("w", ("O", "C", "3"))), (Array("y", ("O", "L - 2")),), ((3, 100, 4), (4, 65, 3), (1, 258, 2)),
+    conv1 = ArrayLayout(("C", "L", "O"), (Array("x", ("C", "L")), Array("w", ("O", "C", "3"))), (Array("y", ("O", "L - 2")),), ((3, 100, 4), (4, 65, 3), (1, 258, 2)),
                  ((1, 3, 1), (5, 4, 2), (2, 35, 7)), (128, 16384, 128))  # fmt: skip
-    conv2 = Form(("C", "H", "W", "O"), (Array("x", ("C", "H", "W")), Array("w", ("O", "C", "3", "3"))), (Array("y", ("O", "H - 2", "W - 2")),),
+    conv2 = ArrayLayout(("C", "H", "W", "O"), (Array("x", ("C", "H", "W")), Array("w", ("O", "C", "3", "3"))), (Array("y", ("O", "H - 2", "W - 2")),),
                  ((3, 12, 14, 4), (2, 17, 9, 3), (1, 20, 34, 2)), ((1, 3, 3, 1), (2, 4, 3, 5), (1, 3, 35, 2)), (64, 256, 256, 64))  # fmt: skip
-    depth = Form(("C", "H", "W"), (Array("x", ("C", "H", "W")), Array("w", ("C", "3", "3"))), (Array("y", ("C", "H - 2", "W - 2")),), ((2, 24, 30), (3, 17, 21), (1, 40, 32)),
+    depth = ArrayLayout(("C", "H", "W"), (Array("x", ("C", "H", "W")), Array("w", ("C", "3", "3"))), (Array("y", ("C", "H - 2", "W - 2")),), ((2, 24, 30), (3, 17, 21), (1, 40, 32)),
                  ((1, 3, 3), (2, 4, 3), (1, 3, 65)), (256, 512, 512))  # fmt: skip
-    point = Form(("C", "L", "O"), (Array("x", ("C", "L")), Array("w", ("O", "C"))), (Array("y", ("O", "L")),), ((5, 100, 4), (16, 65, 3), (33, 64, 2)),
+    point = ArrayLayout(("C", "L", "O"), (Array("x", ("C", "L")), Array("w", ("O", "C"))), (Array("y", ("O", "L")),), ((5, 100, 4), (16, 65, 3), (33, 64, 2)),
                  ((1, 1, 1), (7, 4, 2), (64, 3, 5)), (256, 1 << 16, 256))  # fmt: skip
 
     def conv_1d(xp: Any, x: Any, w: Any) -> Any:
@@ -312,7 +333,9 @@ def _windows() -> list[KernelTask]:
 
     def conv_2d(xp: Any, x: Any, w: Any) -> Any:
         h, v = x.shape[1] - 2, x.shape[2] - 2
-        return sum(xp.einsum("oc,chw->ohw", w[:, :, a, b], x[:, a : a + h, b : b + v]) for a in range(3) for b in range(3))
+        return sum(
+            xp.einsum("oc,chw->ohw", w[:, :, a, b], x[:, a : a + h, b : b + v]) for a in range(3) for b in range(3)
+        )
 
     def depthwise(xp: Any, x: Any, w: Any) -> Any:
         h, v = x.shape[1] - 2, x.shape[2] - 2
@@ -361,16 +384,19 @@ def _products() -> list[KernelTask]:
     }
     a, b, y = Array("a", ("M", "K")), Array("b", ("K", "N")), Array("y", ("M", "N"))
     axes = ("M", "N", "K")
-    form = Form(axes, (a, b), (y,), **shapes)
-    turned_b, turned_a = Form(axes, (a, Array("b", ("N", "K"))), (y,), **shapes), Form(axes, (Array("a", ("K", "M")), b), (y,), **shapes)
+    form = ArrayLayout(axes, (a, b), (y,), **shapes)
+    turned_b, turned_a = (
+        ArrayLayout(axes, (a, Array("b", ("N", "K"))), (y,), **shapes),
+        ArrayLayout(axes, (Array("a", ("K", "M")), b), (y,), **shapes),
+    )
     bias = Array("bias", ("N",))
     body = "int m = i / N, n = i % N;\nfloat s = {0};\nfor (int k = 0; k < K; k++) s += {1};\ny[i] = {2};"
     plain = "a[(long long)m * K + k] * b[(long long)k * N + n]"
     common: dict[str, Any] = {"flops": "2 * M * N * K", "length": "K", "family": "product"}
     fused = common | {"length": "16 * K", "level": 2}
-    batched = Form(("B", "M", "N", "K"), (Array("a", ("B", "M", "K")), Array("b", ("B", "K", "N"))), (Array("y", ("B", "M", "N")),),
+    batched = ArrayLayout(("B", "M", "N", "K"), (Array("a", ("B", "M", "K")), Array("b", ("B", "K", "N"))), (Array("y", ("B", "M", "N")),),
                    ((2, 12, 10, 8), (3, 9, 17, 5), (1, 16, 16, 16)), ((1, 1, 1, 1), (2, 1, 3, 7), (3, 2, 33, 1)), (64, 1024, 1024, 256))  # fmt: skip
-    vector = Form(
+    vector = ArrayLayout(
         ("M", "K"),
         (a, Array("x", ("K",))),
         (Array("y", ("M",)),),
@@ -378,9 +404,9 @@ def _products() -> list[KernelTask]:
         ((1, 1), (7, 1), (2, 1031)),
         (16384, 16384),
     )
-    heads = Form(("T", "S", "D"), tuple(Array(n, (t, "D")) for n, t in (("q", "T"), ("k", "S"), ("v", "S"))), (Array("y", ("T", "D")),),
+    heads = ArrayLayout(("T", "S", "D"), tuple(Array(n, (t, "D")) for n, t in (("q", "T"), ("k", "S"), ("v", "S"))), (Array("y", ("T", "D")),),
                  ((20, 24, 16), (9, 33, 8), (16, 16, 32)), ((1, 1, 1), (3, 1, 5), (2, 65, 4)), (4096, 4096, 64))  # fmt: skip
-    square = Form(
+    square = ArrayLayout(
         ("T", "D"),
         tuple(Array(n, ("T", "D")) for n in "qkv"),
         (Array("y", ("T", "D")),),
@@ -424,7 +450,9 @@ def _products() -> list[KernelTask]:
 
 
 TASKS: dict[str, KernelTask] = {
-    t.name: t for group in (_unary, _elementwise, _reductions, _losses, _rowwise, _scans_and_moves, _windows, _products) for t in group()
+    t.name: t
+    for group in (_unary, _elementwise, _reductions, _losses, _rowwise, _scans_and_moves, _windows, _products)
+    for t in group()
 }
 
 
@@ -432,5 +460,8 @@ def named(name: str) -> KernelTask:
     """The task of this name. Raises TaskError with the nearest names, or all."""
     if name not in TASKS:
         near = get_close_matches(name, TASKS, 3)
-        raise TaskError(f"no kernel task {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(TASKS)}"))
+        raise TaskError(
+            f"no kernel task {name!r}; "
+            + (f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(TASKS)}")
+        )
     return TASKS[name]

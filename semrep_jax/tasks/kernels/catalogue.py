@@ -11,9 +11,9 @@ import hashlib
 from itertools import islice
 from pathlib import Path
 
-from semrep_jax.kernels.candidate import from_file
-from semrep_jax.kernels.spec import KernelTask
-from semrep_jax.programs import Language, Objective, Program, Task, Tests
+from semrep_jax.core.programs import Language, Objective, Program, Task, Tests
+from semrep_jax.cuda.candidate.candidate import from_file
+from semrep_jax.cuda.spec import KernelTask
 from semrep_jax.tasks.kernels import builtin
 from semrep_jax.tasks.kernels.chains import PREFIX, chain, chains
 
@@ -44,7 +44,18 @@ def task(kernel: KernelTask, split: str) -> Task:
     tests = Tests(kernel.name)
     known = faster(kernel.name)
     solution = None if known is None else Program(Language.CUDA, known)
-    return Task(f"kernel/{kernel.name}", source, tests, tests, kernel.instruction, Objective.SPEED, split, tags, solution, kernel)
+    return Task(
+        f"kernel/{kernel.name}",
+        source,
+        tests,
+        tests,
+        kernel.instruction,
+        Objective.SPEED,
+        split,
+        tags,
+        solution,
+        kernel,
+    )
 
 
 def faster(name: str) -> str | None:

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from semrep_jax.kernels.gate import RIGHT, accepted
-from semrep_jax.kernels.spec import Array, KernelTask
-from semrep_jax.programs import TaskError
+from semrep_jax.core.programs import TaskError
+from semrep_jax.cuda.gate import RIGHT, accepted
+from semrep_jax.cuda.spec import Array, KernelTask
 from semrep_jax.tasks.kernels.naive import MATRIX, XM, naive
 
 Split = Literal["train", "test"]
@@ -84,7 +84,9 @@ def chain(name: str) -> KernelTask:
     by_name = {s.name: s for s in STEPS}
     unknown = [n for n in names.split("_") if n not in by_name] + ([end] if end and end not in ENDS else [])
     if unknown or not name.startswith(PREFIX):
-        raise TaskError(f"no chain {name!r}: {unknown} is no step; steps are {', '.join(by_name)}, ends are {', '.join(ENDS)}")
+        raise TaskError(
+            f"no chain {name!r}: {unknown} is no step; steps are {', '.join(by_name)}, ends are {', '.join(ENDS)}"
+        )
     return _task(name, [by_name[n] for n in names.split("_")], end or None)
 
 
@@ -104,8 +106,12 @@ def _task(name: str, steps: list[Step], end: str | None) -> KernelTask:
         form, length, says = MATRIX.taking(XM, *operands), "64", f"from v = x: {words}; y = v"
     else:
         start, step, value, _ = ENDS[end]
-        inner = "\n".join(f"    {line}" for line in f"int at = i * N + j;\nfloat v = x[at];\n{lines}\ns = {step};".splitlines())
+        inner = "\n".join(
+            f"    {line}" for line in f"int at = i * N + j;\nfloat v = x[at];\n{lines}\ns = {step};".splitlines()
+        )
         body = f"float s = {start};\nfor (int j = 0; j < N; j++) {{\n{inner}\n}}\ny[i] = {value};"
         form = MATRIX.taking(XM, *operands).giving(Array("y", ("M",)))
         length, says = "64 + N", f"from v = x: {words}; y is the {end} of each row"
-    return naive(name, says, body, reference, form, flops=f"{4 * len(steps)} * M * N", family="chain", length=length, level=2)
+    return naive(
+        name, says, body, reference, form, flops=f"{4 * len(steps)} * M * N", family="chain", length=length, level=2
+    )

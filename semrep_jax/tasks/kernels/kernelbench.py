@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.forms import syntax
-from semrep_jax.kernels.gate import RIGHT, accepted
-from semrep_jax.kernels.spec import DTYPES, Array, Axes, KernelTask
-from semrep_jax.programs import SemRepError
+from semrep_jax.core import syntax
+from semrep_jax.core.programs import SemRepError
+from semrep_jax.cuda.gate import RIGHT, accepted
+from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask
 
 LIMITS, MOST_ELEMENTS = (4, 8, 12, 17, 24, 33, 48, 64, 96, 160), 60_000
 
@@ -109,7 +109,11 @@ class _Resize(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         folded = _integer(node)
-        return self.visit(ast.copy_location(ast.Constant(folded), node)) if folded is not None else self.generic_visit(node)
+        return (
+            self.visit(ast.copy_location(ast.Constant(folded), node))
+            if folded is not None
+            else self.generic_visit(node)
+        )
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if type(node.value) is int and node.value in self.sizes:
@@ -156,11 +160,15 @@ def read(checkout: Path, levels: Sequence[int] = (1, 2)) -> Iterator[Problem]:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise KernelBenchError('KernelBench\'s problems are PyTorch modules; pip install "semrep-jax[kernelbench]"') from error
+        raise KernelBenchError(
+            'KernelBench\'s problems are PyTorch modules; pip install "semrep-jax[kernelbench]"'
+        ) from error
     root = checkout / "KernelBench" if (checkout / "KernelBench").is_dir() else checkout
     paths = [(level, p) for level in levels for p in sorted((root / f"level{level}").glob("*.py"), key=_number)]
     if not paths:
-        raise KernelBenchError(f"{checkout} holds no problem of level {' or '.join(map(str, levels))}; give a checkout of KernelBench")
+        raise KernelBenchError(
+            f"{checkout} holds no problem of level {' or '.join(map(str, levels))}; give a checkout of KernelBench"
+        )
     for level, path in paths:
         name, text = f"kb{level}_{_number(path)}", path.read_text()
         try:
@@ -274,7 +282,9 @@ class _Maker:
         drawn = {n: _numpy(own[n]) for n in self.inputs}
         if signed:
             drawn = {n: _signed(rng, x, seed) if x.dtype.kind == "f" else x for n, x in drawn.items()}
-        return drawn | {short: _numpy(dict(module.named_parameters())[full].detach()) for short, full in self.weights.items()}
+        return drawn | {
+            short: _numpy(dict(module.named_parameters())[full].detach()) for short, full in self.weights.items()
+        }
 
     def _forward(self, sized: Sized, arrays: Mapping[str, np.ndarray], dtype: Any) -> tuple[np.ndarray, ...]:
         import torch
@@ -327,7 +337,10 @@ class _Maker:
 
         def published(axes: Axes, given: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarray]) -> bool:
             wanted = self._forward(self._at(given), given, np.float32)
-            return all(np.allclose(answers[a.name].reshape(w.shape), w, rtol=1e-4, atol=1e-4) for a, w in zip(outputs, wanted, strict=True))
+            return all(
+                np.allclose(answers[a.name].reshape(w.shape), w, rtol=1e-4, atol=1e-4)
+                for a, w in zip(outputs, wanted, strict=True)
+            )
 
         shapes = [a for _, a in self.by_axes.values()]
         fan_in = sum(prod(values[n].shape[1:]) for n in self.weights if values[n].ndim > 1)

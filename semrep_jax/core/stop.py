@@ -1,0 +1,38 @@
+"""A gentle stop: SIGTERM and SIGINT to any process of a run ask, the loops save and end between steps."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from semrep_jax.core.peers import ALONE, Peers
+
+
+class Stop:
+    """Turns SIGTERM and SIGINT into a flag that the loop reads between steps; a second SIGINT interrupts at once."""
+
+    def __init__(self, peers: Peers = ALONE) -> None:
+        self.peers = peers
+        self.asked = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any process was asked to stop. All read it at the same points; read it once and act on that."""
+        return self.peers.any_process(self.asked)
+
+    def __enter__(self) -> Stop:
+        self.previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved; `main` exits with 0."""

@@ -1,0 +1,46 @@
+"""A process that compiles one program after another with NVRTC. Started by `nvrtc` by path; a line of JSON in, a line of JSON out."""
+
+import base64
+import io
+import json
+import resource
+import signal
+import sys
+from typing import Any
+
+
+def compile_one(request: dict[str, Any]) -> dict[str, Any]:
+    """{"cubin", "names", "report"} or {"log"}; the report is the assembler's, of registers and spills."""
+    from cuda.core import Program, ProgramOptions
+
+    options = ProgramOptions(
+        name="kernel.cu", std="c++17", arch=request["arch"], include_path=request["include"], ofast_compile=request["fast"], lineinfo=True,
+        no_display_error_number=True, ptxas_options="-v",
+    )  # fmt: skip
+    report = io.StringIO()
+    try:
+        made = Program(request["text"], "c++", options).compile(
+            "cubin", name_expressions=tuple(request["names"]), logs=report
+        )
+    except Exception as error:
+        return {"log": str(error)}
+    names = {k: v.decode() if isinstance(v, bytes) else v for k, v in made.symbol_mapping.items()}
+    return {"cubin": base64.b64encode(made.code).decode(), "names": names, "report": report.getvalue()}
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+    import cuda.core  # noqa: F401  (now, so that the first request does not wait for it)
+
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"])  # its signal ends this process
+        answer = compile_one(request)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Settings of supervised pairs and of the warm start that is trained on them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from semrep_jax.core.settings import Section
+
+
+class Rewrites(StrEnum):
+    """Where the rewrites of supervised pairs come from."""
+
+    STORED = "stored"
+    FLY = "fly"
+
+
+class SourceConfig(Section):
+    """A data set in the mixture."""
+
+    path: str = Field(description="Directory of shards with a manifest.json.")
+    weight: float = Field(1.0, gt=0, description="Its share of the pairs, beside the other weights.")
+
+
+class SupervisedConfig(Section):
+    """The warm start of a base (`job: pretrain`)."""
+
+    steps: int = Field(3000, ge=1, description="Optimiser steps.")
+    rows: int = Field(16, ge=1, description="Packed rows in a batch.")
+    row_length: int = Field(256, ge=32, description="Tokens in a row; longer examples are counted and dropped.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak step size of AdamW.")
+    warmup: int = Field(100, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay.")
+    prompt_weight: float = Field(0.2, ge=0, description="Loss weight of prompt tokens beside the completion's 1.")
+    sources: list[SourceConfig] = Field(
+        [], description="Data sets {path, weight} that pairs are drawn from, in shuffled epochs."
+    )
+    generated: float = Field(
+        1.0, ge=0, description="Weight of examples drawn afresh from the grammar, beside the sources; 0 for none."
+    )
+    rewrites: Rewrites = Field(
+        Rewrites.STORED,
+        description="Rewrites of the sources: as stored, or drawn from the rules every time anew and verified by nobody.",
+    )
+    block: int = Field(1024, ge=16, description="Pairs packed together; more waste less and take longer to begin with.")
+    workers: int = Field(0, ge=0, description="Processes that read and pack ahead; 0 for a thread.")
+    cache: str | None = Field(
+        None, description="Where tokenised data sets are kept; null for tokens/ in the work directory."
+    )
+    checkpoint_every: int = Field(250, ge=1, description="Steps between checkpoints.")
+    keep: int = Field(2, ge=1, description="Checkpoints kept.")
+    export: str = Field("export", description="Directory of the finished model, relative to the work directory.")

@@ -1,0 +1,81 @@
+"""Settings of the two stages: budget, objective, optimiser."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from semrep_jax.core.settings import Section
+
+
+class Advantage(StrEnum):
+    """How a group's rewards become advantages."""
+
+    GROUP_STD = "group_std"
+    GROUP_MEAN = "group_mean"
+    RLOO = "rloo"
+
+
+class Reduction(StrEnum):
+    """How per-token losses become one number."""
+
+    TOKEN_MEAN = "token_mean"
+    SEQ_MEAN = "seq_mean"
+    CONST_LENGTH = "const_length"
+
+
+class KL(StrEnum):
+    """Penalty for leaving the reference policy (the base)."""
+
+    NONE = "none"
+    K3 = "k3"
+
+
+class Correction(StrEnum):
+    """Correction for a sampler that differs from the trainer."""
+
+    NONE = "none"
+    TIS = "tis"
+
+
+class Truncation(StrEnum):
+    """What a completion that ran into the length limit does to the loss."""
+
+    KEEP = "keep"
+    MASK = "mask"
+
+
+class Layout(StrEnum):
+    """How the update lays out a group of completions of one prompt."""
+
+    SHARED = "shared"
+    PLAIN = "plain"
+
+
+class TrainConfig(Section):
+    """Budget, objective and optimiser of the two stages."""
+
+    budget: int = Field(24, ge=1, description="Optimiser steps B, shared by both stages.")
+    alpha: float = Field(0.5, ge=0, le=1, description="Share of B spent on stage 1; 0 is fine-tuning only.")
+    learning_rate: float = Field(3e-4, gt=0, description="Peak step size of AdamW.")
+    warmup: int = Field(2, ge=0, description="Steps of linear warm-up at the start of the budget.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    max_norm: float = Field(1.0, gt=0, description="Global gradient norm is clipped to this.")
+    advantage: Advantage = Field(Advantage.GROUP_STD, description="Baseline and scale of advantages.")
+    reduction: Reduction = Field(Reduction.TOKEN_MEAN, description="Normalisation of the loss.")
+    clip_low: float = Field(0.2, gt=0, lt=1, description="Lower clip of the probability ratio.")
+    clip_high: float = Field(0.28, gt=0, description="Upper clip of the probability ratio.")
+    layout: Layout = Field(
+        Layout.SHARED, description="shared computes a group's prompt once; plain repeats it (to compare with)."
+    )
+    epochs: int = Field(1, ge=1, description="Optimiser updates on one batch of rollouts; each consumes one step of B.")
+    kl: KL = Field(KL.NONE, description="Penalty for leaving the base.")
+    kl_weight: float = Field(0.02, ge=0, description="Weight of the penalty.")
+    correction: Correction = Field(
+        Correction.NONE, description="Truncated importance sampling against the sampler's log-probs."
+    )
+    tis_cap: float = Field(2.0, gt=0, description="Cap of the importance weight.")
+    truncation: Truncation = Field(Truncation.KEEP, description="Keep or mask completions cut at max_new.")
+    checkpoint_every: int = Field(8, ge=1, description="Steps between checkpoints.")
+    keep: int = Field(2, ge=1, description="Checkpoints kept.")

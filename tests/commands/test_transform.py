@@ -1,0 +1,121 @@
+"""`transform`: the tests of a person decide, the program can't reach them, and nothing is written that fails them."""
+
+from __future__ import annotations
+
+import pytest
+
+from semrep_jax import main
+from semrep_jax.commands import transform
+from semrep_jax.commands.transform import TransformError
+from semrep_jax.core.programs import Completion, Finish, ProgramError, TaskError
+from semrep_jax.jobs import config as configuration
+from semrep_jax.python import usertests
+from semrep_jax.rollout.policy import Usage
+
+SOURCE = "def mean(xs, start=0):\n    return (start + sum(xs)) / len(xs)\n\ndef drop(xs):\n    xs.pop()\n"
+TESTS = """
+from stats import mean, drop
+def test_plain():
+    assert mean([1, 2, 3]) == 2
+    assert mean([2.0], start=4) == 6.0
+def test_empty():
+    assert mean([]) == 0
+def test_mutates():
+    xs = [1, 2]
+    drop(xs)
+    assert xs == [1]
+def test_raises():
+    try:
+        mean(3)
+    except TypeError:
+        return
+    assert False, "no TypeError"
+"""
+GOOD = SOURCE.replace(
+    "    return (start", "    if isinstance(xs, list) and not xs:\n        return 0\n    return (start"
+)
+
+
+class Scripted:
+    """A policy that says what it is told to."""
+
+    def __init__(self, *texts):
+        self.texts, self.usage = texts, Usage()
+
+    def sample(self, prompts, n, temperature, key, rows=None):
+        return [[Completion(t, (), (), Finish.STOP) for t in self.texts] for _ in prompts]
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "stats.py").write_text(SOURCE)
+    (tmp_path / "test_stats.py").write_text(TESTS)
+    return tmp_path / "stats.py", tmp_path / "test_stats.py"
+
+
+@pytest.fixture
+def config():
+    return configuration.build({"job": "evaluate"})
+
+
+def results(program, sandbox):
+    return {t.name: t.passed for t in usertests.run(program, "stats", TESTS, sandbox)}
+
+
+def test_tests_run_as_they_would_on_the_real_module(sandbox):
+    assert results(SOURCE, sandbox) == {
+        "test_plain": True,
+        "test_empty": False,
+        "test_mutates": True,
+        "test_raises": True,
+    }
+    assert all(results(GOOD, sandbox).values())
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "class E:\n    def __eq__(self, o): return True\ndef mean(*a, **k): return E()\ndef drop(xs): pass",
+        "import sys\ndef mean(*a, **k):\n    sys._getframe(1).f_locals.clear(); return 2\ndef drop(xs): pass",
+        "import os\ndef mean(*a, **k): os._exit(0)\ndef drop(xs): pass",
+        "def mean(*a, **k): return globals()['__semrep_tests']\ndef drop(xs): pass",
+        "def __semrep_run(*a): return [['test_plain', 'passed', '', None]]\ndef mean(*a, **k): return 0\ndef drop(xs): pass",
+    ],
+)
+def test_a_program_can_not_talk_its_way_past_the_tests(sandbox, cheat):
+    assert not results(cheat, sandbox)["test_plain"]
+
+
+def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(files, sandbox, config):
+    path, tests = files
+    policy = Scripted(
+        "no program here (", f"Sure!\n```python\n{SOURCE}\n```\n", f"```python\n{GOOD}```", f"```\n{GOOD}```"
+    )
+    proposal = transform.propose(path, "Return 0 for an empty list.", tests, policy, config, sandbox)
+    assert (
+        proposal.best.votes == 2 and all(t.passed for t in proposal.best.tests) and "+        return 0" in proposal.diff
+    )
+    assert sum(proposal.rejected.values()) == 1 and path.read_text() == SOURCE
+    transform.write(path, proposal)
+    assert path.read_text() == GOOD
+    path.write_text(SOURCE)
+    bad = transform.propose(path, "x", tests, Scripted(f"```python\n{SOURCE}\n# no\n```"), config, sandbox)
+    with pytest.raises(TransformError, match="fails test_empty"):
+        transform.write(path, bad)
+    assert path.read_text() == SOURCE
+
+
+def test_files_that_can_not_be_used_are_named(files, sandbox, config, tmp_path, capsys):
+    path, tests = files
+    (tmp_path / "broken.py").write_text("def f(:")
+    for file, test in ((tmp_path / "none.py", None), (tmp_path / "broken.py", None)):
+        with pytest.raises(ProgramError, match=file.name):
+            transform.propose(file, "x", test, Scripted(), config, sandbox)
+    tests.write_text("x = 1")
+    with pytest.raises(TaskError, match="no function whose name starts with 'test'"):
+        transform.propose(path, "x", tests, Scripted(), config, sandbox)
+    tests.write_text("from elsewhere import y\ndef test_a(): pass")
+    with pytest.raises(TaskError, match="elsewhere"):
+        transform.propose(path, "x", tests, Scripted(), config, sandbox)
+    assert main.main(["transform", str(tmp_path / "none.py"), "--instruction", "x", "--config", "nowhere.yaml"]) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err

@@ -1,0 +1,567 @@
+"""Data sets on disk, their refusals, packing, the loader's exact state, the prompt stream, the supervised job on top."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semrep_jax import prompts
+from semrep_jax.core import shards
+from semrep_jax.core.programs import TaskError
+from semrep_jax.core.shards import DataError, Shards, Writer
+from semrep_jax.core.stop import Stop, Stopped
+from semrep_jax.data import packing, supervised, tokens
+from semrep_jax.data import prompts as prompt_data
+from semrep_jax.data.supervised import Blocks, Generated, Loader, Stored
+from semrep_jax.jobs import config
+from semrep_jax.model import sharding
+from semrep_jax.model.pretrained import NANO
+from semrep_jax.tasks.generated.generator import Generator
+
+
+@pytest.fixture(scope="session")
+def records():
+    found = []
+    for index in range(60):
+        found += tokens.generated_records(Generator(seed=5), index)
+    return found
+
+
+def write(directory: Path, records, name="made", per_shard=16):
+    with Writer(directory, name, per_shard) as writer:
+        for record in records[writer.done :]:
+            writer.write(record)
+        writer.finish({"made by": "a test"})
+    return Shards(directory)
+
+
+@pytest.fixture(scope="session")
+def made(records, tmp_path_factory) -> Shards:
+    return write(tmp_path_factory.mktemp("data") / "made", records)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def stored(made, nano, cache) -> Stored:
+    return Stored(made, tokens.tokenised(made, nano.tokenizer, cache), nano.tokenizer, seed=0)
+
+
+@pytest.fixture
+def copy(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made.directory, tmp_path / "copy"))
+
+
+def loader(*sources, rows=2, row_length=256, block=64, **more) -> Loader:
+    return Loader(Blocks(list(sources), 0, row_length, block), rows, **more)
+
+
+def take(stream, count):
+    return [next(stream) for _ in range(count)]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(directory.iterdir())}
+
+
+def run_killed(code: str, *arguments) -> None:
+    """Run Python code that ends by killing its own process."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+# --- shards
+
+
+def test_a_data_set_gives_back_its_records_at_random_and_in_order(made, records):
+    assert len(made) == len(records) > 64 and list(made) == records
+    assert [made[i] for i in (0, 15, 16, len(records) - 1, -1)] == [records[i] for i in (0, 15, 16, -1, -1)]
+    with pytest.raises(IndexError):
+        made[len(records)]
+
+
+def test_the_same_records_make_the_same_bytes_and_other_records_another_hash(made, records, tmp_path):
+    again = write(tmp_path / "again", records)
+    assert files(again.directory) == files(made.directory) and repr(again) == repr(made)
+    other = write(tmp_path / "other", [records[0] | {"entry": "other"}, *records[1:]])
+    assert other.sha256 != made.sha256 and made.sha256 in repr(made)
+
+
+def test_a_writer_killed_at_any_point_goes_on_from_its_finished_shards_to_the_same_bytes(made, records, tmp_path):
+    code = """
+import json, os, sys
+from semrep_jax.data.shards import Writer
+writer = Writer(sys.argv[1], "made", 16)
+for record in json.load(open(sys.argv[2]))[writer.done:][:40]:
+    writer.write(record)
+os.kill(os.getpid(), 9)
+"""
+    (tmp_path / "records.json").write_text(json.dumps(records))
+    run_killed(code, tmp_path / "data", tmp_path / "records.json")
+    with pytest.raises(DataError, match=r"manifest\.json is missing: the data set was never finished"):
+        Shards(tmp_path / "data")
+    with Writer(tmp_path / "data", "made", 16) as writer:
+        assert writer.done == 32
+    assert files(write(tmp_path / "data", records).directory) == files(made.directory)
+
+
+def test_a_writer_killed_between_the_last_shard_and_the_manifest_writes_that_shard_again(made, records, copy):
+    (copy / shards.MANIFEST).unlink()
+    with Writer(copy, "made", 16) as writer:
+        assert writer.done == len(records) // 16 * 16
+    assert files(write(copy, records).directory) == files(made.directory)
+
+
+def test_a_finished_data_set_can_be_grown_but_not_under_another_shard_size(made, records, copy):
+    with Writer(copy, "made", 16) as writer:
+        assert writer.done == len(records) // 16 * 16
+    with pytest.raises(DataError, match="never finished"):
+        Shards(copy)
+    with pytest.raises(DataError, match="same per_shard"):
+        Writer(copy, "made", 8)
+    assert list(write(copy, [*records, records[0]])) == [*records, records[0]]
+
+
+def test_a_data_set_of_nothing_is_refused(tmp_path):
+    with Writer(tmp_path, "none") as writer:
+        writer.finish()
+    with pytest.raises(DataError, match="no records; write it again"):
+        Shards(tmp_path)
+
+
+def test_records_that_are_none_of_the_schema_are_refused_with_kind_and_field(records):
+    pair, fix = records[0], records[1]
+    wrong = [
+        ({"kind": "poem"}, "pair, fix, function"),
+        (pair | {"source": None}, "source is None"),
+        (pair | {"split": "exam"}, "'exam'"),
+    ]
+    wrong += [
+        ({k: v for k, v in fix.items() if k != "preserve"}, "preserve is None and has to be list"),
+        (fix | {"rewrite": 3}, "str or"),
+    ]
+    for record, says in wrong:
+        with pytest.raises(DataError, match=says):
+            shards.encode(record)
+    assert json.loads(shards.encode({k: v for k, v in fix.items() if k != "rewrite"} | {"more": 1}))["more"] == 1
+
+
+def test_tests_survive_as_records(records):
+    task = next(Generator(seed=5).tasks())
+    fix = json.loads(json.dumps(next(r for r in records if r["id"] == task.id)))
+    assert (shards.cases_of(fix["preserve"]), shards.cases_of(fix["edit"])) == (task.preserve.cases, task.edit.cases)
+    with pytest.raises(DataError, match="wire form"):
+        shards.cases_of([["t"]])
+
+
+def edit_manifest(directory: Path, **values) -> None:
+    path = directory / shards.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_shard_cut_short_is_named_with_its_sizes_and_refused(copy):
+    part = copy / "part-00001.array_record"
+    size = part.stat().st_size
+    os.truncate(part, size // 2)
+    with pytest.raises(
+        DataError, match=rf"part-00001\.array_record is cut short: {size // 2} bytes of {size}; copy it again"
+    ):
+        Shards(copy)
+    part.unlink()
+    with pytest.raises(DataError, match=r"part-00001\.array_record is missing"):
+        Shards(copy)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fix"), [(2, "update semrep_jax"), (0, "write the data set again"), (None, "write the data set again")]
+)
+def test_a_schema_of_another_version_is_named_and_refused_with_the_fix(copy, schema, fix):
+    edit_manifest(copy, schema=schema)
+    with pytest.raises(DataError, match=f"has schema {schema} and this version reads 1; {fix}"):
+        Shards(copy)
+
+
+def test_changed_bytes_are_found_when_verifying_and_when_tokenising(copy, nano, tmp_path):
+    part = copy / "part-00000.array_record"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00000\.array_record was changed"):
+        Shards(copy, verify=True)
+    with pytest.raises(DataError, match=r"part-00000\.array_record was changed"):
+        tokens.tokenised(Shards(copy), nano.tokenizer, tmp_path / "cache")
+
+
+def test_a_manifest_that_contradicts_its_shards_or_is_damaged_is_refused(copy, tmp_path):
+    edit_manifest(copy, sha256="0" * 64)
+    with pytest.raises(DataError, match="contradicts itself"):
+        Shards(copy)
+    (copy / shards.MANIFEST).write_text('{"schema": 1}')
+    with pytest.raises(DataError, match="lacks 'records'"):
+        Shards(copy)
+    (copy / shards.MANIFEST).write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        Shards(copy)
+    with pytest.raises(DataError, match="is no data set"):
+        Shards(tmp_path / "nowhere")
+
+
+# --- tokens
+
+
+def test_a_data_set_is_tokenised_once_and_a_cache_cut_short_is_refused(made, nano, tmp_path, monkeypatch):
+    first = tokens.tokenised(made, nano.tokenizer, tmp_path)
+    monkeypatch.setattr(tokens, "encode", None)
+    again = tokens.tokenised(made, nano.tokenizer, tmp_path)
+    assert np.array_equal(first.flat, again.flat) and len(again) == len(again.lengths) == 2 * len(made)
+    os.truncate(again.directory / "flat.bin", 100)
+    with pytest.raises(DataError, match=r"flat\.bin has 100 bytes of .* delete"):
+        tokens.tokenised(made, nano.tokenizer, tmp_path)
+
+
+def test_every_pair_in_the_cache_is_its_record_in_its_form(stored, made):
+    words, kept = stored.words, stored.tokens
+    for i in range(0, len(kept), 7):
+        prompt, answer = tokens.text_of(made[int(kept.record[i])], tokens.PROMPT_FORMATS[kept.form[i]], words)
+        ids = kept.flat[kept.offsets[i] : kept.offsets[i + 1]].tolist()
+        assert ids == words.encode(prompt) + words.encode(answer) and kept.heads[i] == len(words.encode(prompt))
+
+
+def test_pairs_are_rewritten_both_ways_and_fixes_are_asked_directly_and_guided(records, nano):
+    pair, fix = records[:2]
+    texts = {form: tokens.text_of(r, form, nano.tokenizer) for r in (pair, fix) for form in tokens.forms_of(r)}
+    assert set(texts) == set(tokens.PROMPT_FORMATS)
+    assert texts["rewrite"][0] == f"{prompts.REWRITE}{pair['source']}{prompts.PROGRAM}" and texts["rewrite"][
+        1
+    ].startswith(pair["rewrite"])
+    assert texts["back"][0] == f"{prompts.REWRITE}{pair['rewrite']}{prompts.PROGRAM}" and texts["back"][1].startswith(
+        pair["source"]
+    )
+    assert prompts.EQUIVALENT in texts["guided"][0] and prompts.EQUIVALENT not in texts["direct"][0]
+    assert tokens.forms_of(fix | {"rewrite": None}) == ("direct",) and tokens.forms_of({"kind": "function"}) == ()
+
+
+def test_nothing_of_the_test_split_is_trained_on(records, nano, tmp_path):
+    both = write(tmp_path / "both", [records[0] | {"split": "test"}, records[1]])
+    assert set(tokens.tokenised(both, nano.tokenizer, tmp_path / "cache").record.tolist()) == {1}
+    exam = write(tmp_path / "exam", [r | {"split": "test"} for r in records[:4]])
+    with pytest.raises(DataError, match="gives no pair: it is of the test split"):
+        tokens.tokenised(exam, nano.tokenizer, tmp_path / "cache", fly=True)
+
+
+def test_a_chat_model_is_asked_in_its_own_wording(records, nano):
+    chat = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    words = replace(nano.tokenizer, template=chat)
+    words.__dict__["compact"] = False
+    prompt, answer = tokens.text_of(records[1], "direct", words)
+    assert prompt.startswith("[system]") and records[1]["instruction"] in prompt
+    assert answer == f"```python\n{records[1]['target']}\n```{prompts.END}"
+
+
+def test_functions_without_rewrites_are_refused_unless_drawn_on_the_fly(made, records, nano, tmp_path):
+    bare = {k: records[1][k] for k in ("id", "source", "origin", "entry")} | {
+        "kind": "function",
+        "tests": records[1]["preserve"],
+    }
+    functions = write(tmp_path / "functions", [bare])
+    with pytest.raises(DataError, match=r"supervised\.rewrites: fly"):
+        tokens.tokenised(functions, nano.tokenizer, tmp_path / "cache")
+    assert len(tokens.tokenised(functions, nano.tokenizer, tmp_path / "cache", fly=True)) == 2
+
+
+# --- packing
+
+
+def test_the_plan_is_first_fit_with_the_longest_first():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        row_length = int(rng.integers(4, 50))
+        lengths = rng.integers(1, row_length + 1, int(rng.integers(1, 60)))
+        rows: list[list[int]] = []
+        for i in np.argsort(-lengths, kind="stable").tolist():
+            room = next((r for r in rows if lengths[r].sum() + lengths[i] <= row_length), None)
+            if room is None:
+                rows.append(room := [])
+            room.append(i)
+        plan = packing.first_fit(lengths, row_length)
+        assert [plan.order[a:b].tolist() for a, b in zip(plan.first, plan.first[1:], strict=False)] == rows
+
+
+def test_a_packed_row_holds_whole_pairs_with_weight_on_their_completions_only(stored, nano):
+    blocks = Blocks([stored, Generated(Generator(), nano.tokenizer)], 0, 256, 64, prompt_weight=0.25)
+    for batch in take(Loader(blocks, 2), 3):
+        for tokens_T, segments, weight, positions in zip(
+            batch["tokens"], batch["segments"], batch["weight"], batch["positions"], strict=True
+        ):
+            assert segments.max() >= 1 and set(np.unique(weight)) <= {0.0, 0.25, 1.0}
+            for segment in range(1, segments.max() + 1):
+                mine = segments == segment
+                text, told = (
+                    nano.tokenizer.decode(tokens_T[mine]),
+                    nano.tokenizer.decode(tokens_T[mine & (weight == 1)]),
+                )
+                assert text.endswith(prompts.PROGRAM + told) and told.endswith(prompts.END) and text.startswith("<|")
+                assert positions[mine].tolist() == list(range(mine.sum()))
+            empty = segments == 0
+            assert not weight[empty].any() and not tokens_T[empty].any() and not positions[empty].any()
+    assert {k: str(x.dtype) for k, x in batch.items()} == {
+        "tokens": "int32", "weight": "float32", "segments": "int32", "positions": "int32"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("row_length", [256, 1024])
+def test_packing_wastes_less_than_five_percent(stored, row_length):
+    batches = take(loader(stored, row_length=row_length, rows=8, block=1024), 30)
+    assert np.mean([(b["segments"] == 0).mean() for b in batches]) < 0.05
+
+
+# --- the stream
+
+
+def pairs_of(batch):
+    for tokens_T, segments in zip(batch["tokens"], batch["segments"], strict=True):
+        for segment in range(1, segments.max() + 1):
+            yield tuple(tokens_T[segments == segment].tolist())
+
+
+def test_an_epoch_holds_every_pair_once_and_the_next_in_another_order_over_the_whole_set(stored):
+    size = len(stored.tokens)
+    drawn = [stored.draw(np.arange(e * size, (e + 1) * size)).start for e in range(3)]
+    assert all(sorted(d) == stored.tokens.offsets[:-1].tolist() for d in drawn)
+    assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[1], drawn[2])
+    moved = np.abs(drawn[0].argsort().argsort() - np.arange(size))
+    assert moved.mean() > size / 5  # of a third, were every place as likely
+    block = Blocks([stored], 0, 4096, size)
+    rows = block.rows(block[0], 0, len(block[0]))
+    wanted = sorted(
+        tuple(stored.flat[a:b].tolist()) for a, b in zip(stored.tokens.offsets, stored.tokens.offsets[1:], strict=False)
+    )
+    assert sorted(pairs_of(rows)) == wanted
+
+
+def test_sources_are_mixed_in_proportion_to_their_weights_and_each_is_read_in_order():
+    weights = [300, 100, 500]
+    who, index = supervised.mix(np.arange(90_000), weights)
+    for i, weight in enumerate(weights):
+        mine = index[who == i]
+        assert np.array_equal(mine, np.arange(len(mine))) and abs(len(mine) - 90_000 * weight / 900) <= 3
+        assert abs((who[:900] == i).sum() - weight) <= 3
+    later = supervised.mix(np.arange(5000, 6000) + (1 << 40), weights)
+    assert np.array_equal(later[0], supervised.mix(np.arange(6000) + (1 << 40), weights)[0][5000:])
+
+
+def test_two_sources_are_both_in_a_batch(stored, nano):
+    generated = Generated(Generator(seed=77), nano.tokenizer, weight=3.0)
+    block = Blocks([stored, generated], 0, 256, 64)[0]
+    counts = np.bincount(block.place, minlength=4)
+    assert (counts[0], counts[1], counts[2]) == (16, 0, 48)
+
+
+def test_pairs_longer_than_a_row_are_dropped_and_counted_also_across_a_resume(stored):
+    limit = int(np.median(stored.tokens.lengths))
+    size = len(stored.tokens)
+    stream = loader(stored, row_length=limit, block=size)
+    take(stream, 3)
+    too_long = int((stored.tokens.lengths > limit).sum())
+    assert stream.dropped == {"too_long": too_long, "no_rewrite": 0} and too_long > 10
+    state = json.loads(json.dumps(stream.get_state()))
+    while stream.get_state()["block"] < 2:
+        next(stream)
+    assert stream.dropped["too_long"] == 3 * too_long
+    other = loader(stored, row_length=limit, block=size)
+    other.set_state(state)
+    while other.get_state()["block"] < 2:
+        next(other)
+    assert other.dropped == stream.dropped
+
+
+def test_a_row_that_no_pair_fits_is_refused_with_the_key_to_raise(stored, nano):
+    for source in (stored, Generated(Generator(), nano.tokenizer)):
+        with pytest.raises(DataError, match=r"raise supervised\.row_length"):
+            next(loader(source, row_length=16, block=32))
+
+
+def test_the_stream_resumes_exactly_from_json_in_the_middle_of_an_epoch_and_of_a_block(stored, nano):
+    sources = (stored, Generated(Generator(), nano.tokenizer))
+    stream = loader(*sources)
+    take(stream, 27)
+    state = json.loads(json.dumps(stream.get_state()))
+    assert state["block"] > 0 and state["row"] > 0
+    want = take(stream, 20)
+    other = loader(*sources)
+    other.set_state(state)
+    assert all(same(a, b) for a, b in zip(want, take(other, 20), strict=True))
+    stream.set_state(state)  # the same object goes back too
+    assert same(want[0], next(stream))
+
+
+LOGGED = """
+import hashlib, json, os, sys
+from pathlib import Path
+from semrep_jax.data import supervised, tokens
+from semrep_jax.data.shards import Shards
+from semrep_jax.model import tokenizer
+from semrep_jax.tasks.generated import Generator
+
+def main(data, cache, nano, log, last):
+    words, made = tokenizer.load(Path(nano)), Shards(data)
+    stored = supervised.Stored(made, tokens.tokenised(made, words, Path(cache)), words, 0)
+    loader = supervised.Loader(supervised.Blocks([stored, supervised.Generated(Generator(), words)], 0, 256, 48), 3)
+    done = [json.loads(line) for line in open(log)] if os.path.exists(log) else []
+    if done:
+        loader.set_state(done[-1]["state"])
+    with open(log, "a") as file:
+        for step in range(len(done), int(last)):
+            batch = next(loader)
+            digest = hashlib.sha256(b"".join(batch[k].tobytes() for k in sorted(batch))).hexdigest()
+            print(json.dumps({"sha256": digest, "state": loader.get_state()}), file=file, flush=True)
+"""
+
+
+def test_a_loader_that_was_killed_and_resumed_gives_the_same_bytes(made, cache, tmp_path, stored):
+    names: dict = {}
+    exec(LOGGED, names)
+    given = (made.directory, cache, NANO)
+    names["main"](*given, tmp_path / "whole", 24)
+    run_killed(LOGGED + "\nmain(*sys.argv[1:])\nos.kill(os.getpid(), 9)", *given, tmp_path / "killed", 11)
+    names["main"](*given, tmp_path / "killed", 24)
+    whole, killed = (
+        [json.loads(line)["sha256"] for line in (tmp_path / n).read_text().splitlines()] for n in ("whole", "killed")
+    )
+    assert len(whole) == len(set(whole)) == 24 and killed == whole
+
+
+def test_the_rows_of_all_processes_together_are_the_batch_of_one(stored):
+    whole, first, second = (loader(stored, rows=5, share=share) for share in (None, (0, 2), (2, 5)))
+    for _ in range(30):
+        a, b, want = next(first), next(second), next(whole)
+        assert same({k: np.concatenate([a[k], b[k]]) for k in a}, want)
+    assert first.get_state() == second.get_state() == whole.get_state()  # so any number of processes goes on from it
+
+
+def test_one_process_holds_every_row(nano):
+    place = sharding.build()
+    assert place.local_rows(6) == (0, 6)
+    assert np.array_equal(place.rows({"x": np.arange(6).reshape(3, 2)}, 0, 3)["x"], np.arange(6).reshape(3, 2))
+
+
+def test_worker_processes_give_the_stream_of_a_thread(stored):
+    stream = loader(stored, workers=1)
+    try:
+        assert all(same(a, b) for a, b in zip(take(loader(stored), 12), take(stream, 12), strict=True))
+    finally:
+        stream.close()
+
+
+def test_rewrites_on_the_fly_are_new_in_every_epoch_and_the_same_in_every_run(made, records, nano, tmp_path):
+    few = write(tmp_path / "few", records[:6])
+    fly = Stored(few, tokens.tokenised(few, nano.tokenizer, tmp_path / "cache", fly=True), nano.tokenizer, 0, fly=True)
+    blocks = Blocks([fly], 0, 512, 12)
+    texts = []
+    for number in (0, 1, 0):
+        block = blocks[number]
+        texts.append({nano.tokenizer.decode(p) for p in pairs_of(blocks.rows(block, 0, len(block)))})
+    assert texts[0] == texts[2] and len(texts[0] & texts[1]) < len(texts[0]) / 2
+    direct = {t for t in texts[0] if prompts.EQUIVALENT not in t and t.startswith(prompts.EDIT)}
+    assert len(direct) == 3 and direct <= texts[1]  # a direct edit has no rewrite to be drawn
+    known = {r["rewrite"] for r in records[:6]}
+    assert any(not any(k in t for k in known) for t in texts[0] if t.startswith(prompts.REWRITE))
+
+
+def test_a_changed_data_set_is_refused_and_what_changed_is_named(stored, made, records, nano, tmp_path):
+    stream = loader(stored)
+    take(stream, 2)
+    state = json.loads(json.dumps(stream.get_state()))
+    changed = write(tmp_path / "changed", records[:-1], name="made")
+    other = replace(stored, shards=changed, tokens=tokens.tokenised(changed, nano.tokenizer, tmp_path / "cache"))
+    with pytest.raises(DataError, match=rf"source 0 was 'made@{made.sha256[:16]}.*is 'made@{changed.sha256[:16]}"):
+        loader(other).set_state(state)
+    with pytest.raises(DataError, match="row_length was 256 and is 200"):
+        loader(stored, row_length=200).set_state(state)
+    with pytest.raises(DataError, match=r"source 0 was .* x 1' and is .* x 2'"):
+        loader(replace(stored, weight=2.0)).set_state(state)
+
+
+# --- the job
+
+
+def test_the_supervised_job_stopped_and_gone_on_with_ends_in_the_same_bits_and_refuses_changed_data(
+    made, records, nano, tmp_path
+):
+    def settings(path, steps=6):
+        shape = {"vocab": 1024, "dim": 16, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16}
+        own = {"steps": steps, "rows": 2, "row_length": 128, "block": 32, "checkpoint_every": 2, "warmup": 1}
+        own |= {"sources": [{"path": str(path), "weight": 2}], "cache": str(tmp_path / "cache")}
+        return config.build({"job": "pretrain", "model": {"shape": shape}, "supervised": own})
+
+    from semrep_jax.train import supervised as job
+
+    def work(name):
+        (tmp_path / name).mkdir()
+        shutil.copy(NANO / "tokenizer.json", tmp_path / name)
+        return tmp_path / name
+
+    data = Path(shutil.copytree(made.directory, tmp_path / "data"))
+    whole = job.run(settings(data), work("whole"), Stop())
+    stop = Stop()
+    stop.asked = True
+    with pytest.raises(Stopped):
+        job.run(settings(data), work("halves"), stop)
+    halves = job.run(settings(data), tmp_path / "halves", Stop())
+    assert halves["loss"] == whole["loss"] and halves["dropped/too_long"] == whole["dropped/too_long"] > 0
+    assert (tmp_path / "halves/export/model.safetensors").read_bytes() == (
+        tmp_path / "whole/export/model.safetensors"
+    ).read_bytes()
+    shutil.rmtree(data)
+    write(data, records[:-1])
+    with pytest.raises(DataError, match="source 0 was"):
+        job.run(settings(data), tmp_path / "halves", Stop())
+
+
+def test_a_job_without_any_source_and_a_misspelt_source_are_refused():
+    with pytest.raises(config.ConfigError, match=r"supervised\.generated: 0"):
+        config.build({"job": "pretrain", "supervised": {"generated": 0}})
+    with pytest.raises(config.ConfigError, match=r"supervised\.sources\.0\.wieght.*known here: path, weight"):
+        config.build({"job": "pretrain", "supervised": {"sources": [{"path": "x", "wieght": 2}]}})
+
+
+# --- prompts
+
+
+def test_the_prompt_stream_covers_every_task_each_epoch_in_another_order():
+    stream = prompt_data.stream(list(range(12)), 4, seed=1)
+    first, second = (np.concatenate([next(stream) for _ in range(3)]) for _ in range(2))
+    assert sorted(first) == sorted(second) == list(range(12)) and first.tolist() != second.tolist()
+
+
+def test_the_prompt_stream_resumes_exactly_in_the_middle_of_an_epoch():
+    stream = prompt_data.stream(list(range(10)), 4, seed=1)
+    next(stream)
+    state = json.loads(json.dumps(stream.get_state()))
+    want = [next(stream).tolist() for _ in range(6)]
+    other = prompt_data.stream(list(range(10)), 4, seed=1)
+    other.set_state(state)
+    assert [next(other).tolist() for _ in range(6)] == want
+
+
+def test_an_empty_task_set_is_refused_with_the_keys_to_widen():
+    with pytest.raises(TaskError, match=r"tasks\.train_size"):
+        prompt_data.stream([], 4, seed=1)

@@ -1,0 +1,81 @@
+"""Settings: what is refused, and what the refusal says."""
+
+import pytest
+
+from semrep_jax.core.settings import ConfigError
+from semrep_jax.jobs import config
+
+
+def refusal(tree: dict) -> str:
+    with pytest.raises(ConfigError) as error:
+        config.build(tree, "q.yaml")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_unknown_keys_are_refused_with_the_known_ones_named():
+    message = refusal({"job": "compare", "train": {"bugdet": 3}})
+    assert "train.bugdet" in message and "budget" in message
+
+
+def test_an_unknown_job_is_refused_with_the_jobs_named():
+    message = refusal({"job": "dance"})
+    assert "dance" in message and "compare" in message
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.5, "much"])
+def test_alpha_outside_zero_to_one_is_refused_with_its_value(alpha):
+    message = refusal({"job": "compare", "train": {"alpha": alpha}})
+    assert "train.alpha" in message and str(alpha) in message
+
+
+def test_a_budget_too_small_for_the_split_is_refused_with_the_fix():
+    message = refusal({"job": "compare", "train": {"budget": 1}})
+    assert "train.budget" in message and "raise" in message
+
+
+def test_comparing_two_equal_arms_is_refused():
+    assert "alpha" in refusal({"job": "compare", "train": {"alpha": 0}})
+
+
+def test_overrides_reach_nested_settings_and_bad_ones_are_named(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("job: compare\n")
+    loaded = config.load(path, ["train.budget=40", "model.source=/x"])
+    assert (loaded.train.budget, loaded.model.source) == (40, "/x")
+    with pytest.raises(ConfigError, match="key=value"):
+        config.load(path, ["train.budget"])
+    with pytest.raises(ConfigError, match="'job' is a value"):
+        config.load(path, ["job.x=1"])
+
+
+@pytest.mark.parametrize(("text", "says"), [("job: [", "not YAML"), ("- a\n", "mapping"), ("", "mapping")])
+def test_malformed_files_are_refused(tmp_path, text, says):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        config.load(path)
+
+
+def test_a_missing_file_is_named_with_its_neighbours(tmp_path):
+    (tmp_path / "quickstart.yaml").write_text("job: compare\n")
+    with pytest.raises(ConfigError, match=r"quickstart\.yaml"):
+        config.load(tmp_path / "quikstart.yaml")
+
+
+def test_the_resolved_config_loads_back_to_the_same_settings(tmp_path):
+    first = config.build({"job": "compare", "train": {"alpha": 0.25}})
+    path = tmp_path / "c.yaml"
+    path.write_text(first.to_yaml())
+    assert config.load(path) == first
+
+
+def test_work_dir_and_pool_width_do_not_change_the_identity_but_the_seed_does():
+    base = config.build({"job": "compare"})
+    same = config.build({"job": "compare", "work_dir": "elsewhere", "sandbox": {"workers": 7}})
+    assert base.sha256 == same.sha256 != config.build({"job": "compare", "seed": 1}).sha256
+
+
+def test_every_setting_is_described():
+    text = config.describe()
+    assert "train.alpha" in text and "None)\n      \n" not in text

@@ -1,0 +1,77 @@
+"""Reading a partitioned program, and planning for TPUs where libtpu is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from semrep_jax.jobs import config as configuration
+from semrep_jax.jobs import plan
+from semrep_jax.model import hlo
+from semrep_jax.model.ahead import GIB, PlanError, topology
+
+PROGRAM = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("a", "b"))
+def f(x, ws):
+    return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, ws)[0]
+x = jax.ShapeDtypeStruct((16, 64), jnp.float32, sharding=NamedSharding(mesh, P("a", None)))
+ws = jax.ShapeDtypeStruct((7, 64, 64), jnp.float32, sharding=NamedSharding(mesh, P(None, "b", None)))
+print(jax.jit(f).lower(x, ws).compile().as_text())
+"""
+
+
+def test_loops_are_multiplied_out_in_flops_and_collectives():
+    flags = {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_cpu_experimental_ynn_fusion_type=",
+        "JAX_PLATFORMS": "cpu",
+    }
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1000:]
+    work = hlo.read(done.stdout)
+    share = 2 * (16 // 2) * 64 * 64 * 7
+    assert work.flops in (share, share / 4)  # the whole weight gathered, or a quarter of the sum and then a reduction
+    loop = [c for c in work.collectives if c.times >= 7]
+    assert loop and all(c.group == 4 for c in loop) and work.wire > 0
+
+
+def test_a_topology_that_is_none_is_refused_with_the_form():
+    for name in ("v9:8x8", "v5e", "v5e-64"):
+        with pytest.raises(PlanError, match="KIND:GRID"):
+            topology(name, 1, 1, 1)
+
+
+def test_a_plan_that_does_not_fit_names_the_knob():
+    config = configuration.build({"job": "plan", "model": {"remat": "none"}})
+    figures = {"fits": 0.0, "needed_gib": 40.0, "available_gib": 15.75, "parameters": 1e9, "chips": 64.0}
+    (line,) = plan.advice(config, {"update": figures})
+    assert "40.0 GiB of 15.8" in line and "model.remat: full" in line
+    config = configuration.build({"job": "plan", "model": {"remat": "full"}})
+    (line,) = plan.advice(config, {"update": figures | {"parameters": 70e9}})
+    assert "model.lora.rank" in line
+    (line,) = plan.advice(config, {"rollout": figures})
+    assert "rollout.prompts" in line
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: pip install -e '.[tpu]'"
+)
+def test_a_small_step_compiles_for_a_tpu_and_fits(tmp_path):
+    settings = [
+        "plan.topology=v5e:2x2", "mesh.fsdp=2", "mesh.tensor=2", "model.compute=bfloat16", "rollout.prompts=4", "rollout.max_prompt=128",
+        "rollout.bucket=128", "rollout.max_new=128", f"work_dir={tmp_path}", "plan.programs=[update]",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "semrep_jax.main", "--config", "configs/plan/qwen3_06b_v6e.yaml"]
+    shape = ["model.shape.layers=2", "model.shape.dim=256", "model.shape.vocab=1024", "model.shape.ffn=512"]
+    for setting in settings + shape:
+        command += ["--set", setting]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert "fits" in done.stdout and "yes" in done.stdout and GIB

@@ -1,0 +1,233 @@
+"""Whole runs of the command: two stages, kill and resume, refusals, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from semrep_jax import main
+from semrep_jax.model import pretrained
+from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    """A run that takes seconds: the nano base, six steps."""
+    path = tmp_path_factory.mktemp("config") / "c.yaml"
+    path.write_text(f"""
+job: train
+model: {{source: nano}}
+tasks: {{train_size: 8}}
+rollout: {{prompts: 2, group: 4, max_prompt: 192, bucket: 192, max_new: 88}}
+train: {{budget: {STEPS}, alpha: 0.5, checkpoint_every: 1, learning_rate: 0.001, kl: k3, kl_weight: 1.0}}
+evaluate: {{suites: [correctness], tasks: 2, samples: 2, batch: 2, resamples: 100}}
+""")
+    return path
+
+
+def command(config: Path, work: Path, *more: str) -> list[str]:
+    sets = [x for s in (f"work_dir={work}", *more) for x in ("--set", s)]
+    return [sys.executable, "-m", "semrep_jax.main", "--config", str(config), *sets]
+
+
+def finish(config: Path, work: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(config, work, *more), capture_output=True, text=True, timeout=280)
+
+
+def rows(work: Path, arm: str = "semrep") -> list[dict]:
+    return [json.loads(line) for line in (work / "arms" / arm / "metrics.jsonl").read_text().splitlines()]
+
+
+def untimed(row: dict) -> dict:
+    return {k: v for k, v in row.items() if not k.startswith(("times/", "process/"))}
+
+
+def wait_for_steps(work: Path, process: subprocess.Popen, count: int) -> None:
+    path = work / "arms" / "semrep" / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists() and len(path.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} steps: {process.stderr.read() if process.stderr else ''}")
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory) -> Path:
+    work = tmp_path_factory.mktemp("whole") / "run"
+    done = finish(config, work)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    return work
+
+
+def test_a_run_leaves_everything_it_promises(whole):
+    names = ("config.yaml", "results.json", "report.html", "arms/semrep/metrics.jsonl", "arms/semrep/samples.jsonl")
+    assert all((whole / name).stat().st_size for name in names)
+    assert list((whole / "arms/semrep/tensorboard").glob("events*"))
+    results = json.loads((whole / "results.json").read_text())
+    assert set(results["arms"]) == {"base", "semrep"}
+    assert set(results["arms"]["semrep"]["correctness/T1"]) == {"value", "low", "high", "n"}
+    assert results["arms"]["semrep"]["train_steps"]["value"] == STEPS
+
+
+def test_stage_one_takes_alpha_of_the_budget_and_stage_two_the_rest_with_its_guides_counted(whole):
+    stages = [(row["step"], row["stage"], row["rollouts"]) for row in rows(whole)]
+    assert stages == [(s, REWRITE, 8) for s in range(3)] + [(s, TRANSFORM, 10) for s in range(3, 6)]
+    samples = [json.loads(line) for line in (whole / "arms/semrep/samples.jsonl").read_text().splitlines()]
+    assert (
+        len(samples) == 8 * STEPS
+        and all(s["guide"] is None for s in samples[:24])
+        and all(s["guide"] for s in samples[24:])
+    )
+
+
+def test_the_weights_moved_and_the_exported_arm_is_a_model(whole):
+    new = load_file(whole / "arms/semrep/model/model.safetensors")
+    old = load_file(pretrained.NANO / "model.safetensors")
+    assert new.keys() == old.keys() and any(not np.array_equal(new[k], old[k]) for k in new)
+
+
+def test_kill_minus_nine_and_the_same_command_again_end_in_the_same_bits(config, whole, tmp_path):
+    work = tmp_path / "run"
+    process = subprocess.Popen(command(config, work), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for_steps(work, process, 4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = finish(config, work)
+    assert done.returncode == 0, done.stderr
+    want, got = (load_file(w / "arms/semrep/model/model.safetensors") for w in (whole, work))
+    assert all(np.array_equal(want[k], got[k]) for k in want)
+    assert [untimed(r) for r in rows(whole)] == [untimed(r) for r in rows(work)]
+    assert (whole / "arms/semrep/samples.jsonl").read_text() == (work / "arms/semrep/samples.jsonl").read_text()
+
+
+def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, whole, tmp_path):
+    work = tmp_path / "run"
+    process = subprocess.Popen(command(config, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_steps(work, process, 2)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0 and "goes on from there" in out, err
+    assert not (work / "results.json").exists()
+    refused = finish(config, work, "train.learning_rate=0.002")
+    assert refused.returncode == 2 and "train.learning_rate was 0.001 and is 0.002" in refused.stderr
+    (newest,) = sorted((work / "arms/semrep/checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))[-1:]
+    (work / "config.yaml").write_text((work / "config.yaml").read_text().replace("seed: 0", "seed: 9", 1))
+    other = finish(config, work, "seed=9")
+    assert other.returncode == 2 and str(newest) in other.stderr and "another run" in other.stderr
+    (work / "config.yaml").unlink()
+    biggest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
+    damaged = finish(config, work)
+    assert damaged.returncode == 2 and "damaged" in damaged.stderr and "delete it" in damaged.stderr
+    assert damaged.stderr.count("Traceback") == 0
+
+
+def test_a_finished_run_is_not_run_again(config, whole):
+    before = (whole / "results.json").read_text()
+    done = finish(config, whole)
+    assert done.returncode == 0 and (whole / "results.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "--config"),
+        (["--config", "nowhere.yaml"], "does not exist"),
+        (["--config", "configs/quickstart.yaml", "--set", "job=dance"], "dance"),
+        (["--config", "configs/quickstart.yaml", "--set", "train.alpha=2"], "train.alpha"),
+        (["--config", "configs/quickstart.yaml", "--set", "train.budget=1"], "raise train.budget"),
+        (["--config", "configs/quickstart.yaml", "--set", "work_dir=/proc/nowhere"], "not writable"),
+        (["--config", "configs/quickstart.yaml", "--set", "model.source=/nowhere"], "config.json"),
+        (["--config", "configs/quickstart.yaml", "--set", "tasks.families=[gardening]"], "gardening"),
+    ],
+)
+def test_a_mistake_gets_one_line_with_the_fix_and_exit_code_two(arguments, says, capsys, tmp_path):
+    if "--config" in arguments and not any("work_dir" in a for a in arguments):
+        arguments = [*arguments, "--set", f"work_dir={tmp_path / 'run'}"]
+    assert main.main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert says in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_two_runs_do_not_share_a_work_directory(config, tmp_path, capsys):
+    from semrep_jax.core.workdir import WorkDir
+    from semrep_jax.jobs import config as configuration
+
+    held = WorkDir(configuration.load(config, [f"work_dir={tmp_path}"]))
+    assert main.main(["--config", str(config), "--set", f"work_dir={tmp_path}"]) == 2
+    assert "in use" in capsys.readouterr().err
+    held.lock.close()
+
+
+def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, capsys, monkeypatch):
+    from collections import namedtuple
+
+    from semrep_jax.core import workdir
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(workdir.shutil, "disk_usage", lambda path: usage(1, 1, 1 << 20))
+    assert main.main(["--config", str(config), "--set", f"work_dir={tmp_path / 'run'}"]) == 2
+    assert "free some" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a full disk needs root")
+def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_directory(config, tmp_path):
+    work = tmp_path / "small"
+    work.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(work)], capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        process = subprocess.Popen(
+            command(config, work / "run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        wait_for_steps(work / "run", process, 1)
+        filler = work / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * (1 << 16))
+            except OSError:
+                pass
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 2 and any(
+            line.startswith("error: ") and "free some" in line for line in err.splitlines()
+        ), err
+        filler.unlink()
+        assert finish(config, work / "run").returncode == 0
+    finally:
+        subprocess.run(["umount", "-l", str(work)])
+
+
+def test_the_budget_is_one_counter_with_the_boundary_at_alpha():
+    budget = Budget(10, 0.3)
+    seen = []
+    while budget.left:
+        seen.append(budget.stage)
+        budget.spend()
+    assert seen == [REWRITE] * 3 + [TRANSFORM] * 7
+    assert Budget(10, 0.3, used=1).stage_left == 2 and Budget(10, 0.3, used=3).stage_left == 7
+    assert Budget(10, 0.0).stage == TRANSFORM and Budget(10, 1.0).boundary == 10
+
+
+def test_help_and_settings_teach(capsys):
+    assert main.main(["--list-settings"]) == 0
+    assert "train.alpha" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--help"])
+    assert ended.value.code == 0 and "compare" in capsys.readouterr().out
+    assert main.main(["--config", "configs/quickstart.yaml", "--set", "train.budget=7", "--print-config"]) == 0
+    assert "budget: 7" in capsys.readouterr().out
