@@ -1,24 +1,25 @@
 """Variants of a program that behave the same: rewritten by chains of rules, and kept only where running found no difference.
 
-    variants = perturb(Program(Language.PYTHON, text), sandbox, count=5, seed=0)
+    variants = perturb(Program("python", text), sandbox, count=5, seed=0)
 
-A variant is compared with the program on generated inputs (`equivalence`); the same text is given once. The same seed gives the same
-variants.
+The program's language gives the rules and does the comparing. The same text is given once; the same seed gives the same variants.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 
-from semrep_jax.core.programs import Program, SemRepError
-from semrep_jax.python.equivalence import Answer, Reference
-from semrep_jax.python.rewrites import RULE_GROUPS, RULES
-from semrep_jax.python.rewrites.chain import Rewritten, rewrite
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Program, Task
+from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources, Rewritten
 from semrep_jax.sandbox.pool import Sandbox
 
-TRIES, STEPS = 12, 4
+TRIES_PER_VARIANT = 12
+MOST_STEPS = 4
 
 
 class PerturbError(SemRepError):
@@ -33,34 +34,55 @@ class Variants:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def rules_of(kinds: list[str]) -> list[str]:
-    """The rules that these names of rules or of groups of rules stand for. Raises PerturbError."""
-    unknown = [k for k in kinds if k not in RULES and k not in RULE_GROUPS]
+def rules_of(kinds: Sequence[str], language: str) -> list[str]:
+    """The rules of a language that these names of rules or of groups of rules stand for. Raises PerturbError."""
+    groups = LANGUAGES[language].rule_groups
+    rules = [rule for group in groups.values() for rule in group]
+    unknown = [k for k in kinds if k not in rules and k not in groups]
     if unknown:
         raise PerturbError(
-            f"--kinds: there is no {unknown[0]!r}; there are {', '.join(RULE_GROUPS)} and the rules {', '.join(RULES)}"
+            f"--kinds: there is no {unknown[0]!r}; there are {', '.join(groups)} and the rules {', '.join(rules)}"
         )
-    return list(dict.fromkeys(name for k in kinds for name in ([k] if k in RULES else RULE_GROUPS[k])))
+    return list(dict.fromkeys(name for k in kinds for name in ([k] if k in rules else groups[k])))
 
 
 def perturb(
-    program: Program, sandbox: Sandbox, count: int = 1, seed: int = 0, kinds: list[str] | None = None
+    program: Program,
+    sandbox: Sandbox,
+    count: int = 1,
+    seed: int = 0,
+    kinds: Sequence[str] | None = None,
+    task: Task | None = None,
 ) -> Variants:
-    """Up to `count` different variants after chains of one to four rules. Raises InputError where the program can't be called."""
-    reference, found, rng = Reference(program.source, sandbox), Variants(), Random(seed)
-    texts = {program.source}
-    for _ in range(TRIES * count):
-        if len(found.kept) == count:
-            break
-        made = rewrite(program, rng, rng.randint(1, STEPS), rules_of(kinds) if kinds else None)
-        if made is None:
-            found.dropped["no rule applies"] += 1
-        elif made.program.source in texts:
-            found.dropped["the same as before"] += 1
-        elif (answer := reference.compare(made.program.source).answer) is not Answer.EQUIVALENT:
-            found.dropped[f"found {answer}: {' '.join(made.rules)}"] += 1
-        else:
-            found.kept.append(made)
-        if made is not None:
-            texts.add(made.program.source)
+    """Up to `count` different variants after chains of one to four rules.
+
+    sandbox: where programs run. seed: decides rules, places and inputs. kinds: rules or groups of rules; None for all.
+    task: what the program is for, where its text does not say (CUDA). Raises what the language's comparer does where the program
+    can't be run, and PerturbError for a name in `kinds` that is none.
+    """
+    language = LANGUAGES[program.language]
+    names = rules_of(kinds, program.language) if kinds else None
+    rng, found, texts = Random(seed), Variants(), {program.source}
+    with closing(language.comparer(program, Resources(sandbox), task)) as comparer:
+        for _ in range(TRIES_PER_VARIANT * count):
+            if len(found.kept) == count:
+                break
+            made = language.rewrite(program, rng, rng.randint(1, MOST_STEPS), names)
+            why = _refusal(made, texts, comparer)
+            if made is not None and why is None:
+                found.kept.append(made)
+            elif why is not None:
+                found.dropped[why] += 1
+            if made is not None:
+                texts.add(made.program.source)
     return found
+
+
+def _refusal(made: Rewritten | None, texts: set[str], comparer: Comparer) -> str | None:
+    """Why a try comes to nothing; None where the variant is kept."""
+    if made is None:
+        return "no rule applies"
+    if made.program.source in texts:
+        return "the same as before"
+    answer = comparer.compare(made.program.source).answer
+    return None if answer is Answer.EQUIVALENT else f"found {answer}: {' '.join(made.rules)}"

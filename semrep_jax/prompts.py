@@ -1,4 +1,4 @@
-"""Task to prompt, completion to program.
+"""Task to prompt to token ids, completion to program.
 
 A `Prompt` says what is asked; how it is worded is the model's matter. The compact wording is the one the nano base was
 warm-started on, every marker one token of its tokenizer; an instruct model is asked in chat messages.
@@ -10,33 +10,11 @@ warm-started on, every marker one token of its tokenizer; an instruct model is a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from semrep_jax.core.programs import Language, Program
-from semrep_jax.python import canonical as forms
-
-PAD, END = "<|pad|>", "<|end|>"
-REWRITE, EDIT, SOURCE, EQUIVALENT, PROGRAM = "<|rewrite|>", "<|edit|>", "<|source|>", "<|equivalent|>", "<|program|>"
-MARKERS = (PAD, END, REWRITE, EDIT, SOURCE, EQUIVALENT, PROGRAM)
-
-Message = dict[str, str]
-_SYSTEM = {
-    Language.PYTHON: "You transform code. You answer with one ```python block that holds the whole program, and nothing else.",
-    Language.CUDA: (
-        "You transform CUDA programs. You answer with one ```cuda block (device code: __global__ and __device__ functions, no host "
-        "code) and one ```json block that says how its kernels are launched, one after the other: "
-        '{"scratch": {"partial": "f32[ceil_div(N, 256)]"}, "launch": [{"kernel": "name", "grid": ["ceil_div(N, 256)"], "block": [256], '
-        '"shared": 0, "args": ["x", "partial", "i32:N"]}]}. An argument is the name of an input, an output or a scratch buffer, or '
-        "type:expression for a number. Inputs and outputs keep their names. You write nothing else."
-    ),
-}
-_SAME = {
-    Language.PYTHON: "behaves exactly the same: the same name and arguments, the same results, errors and output. "
-    "Renaming alone does not count.",
-    Language.CUDA: "computes exactly the same outputs from the same inputs. Renaming alone does not count.",
-}
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+from semrep_jax.core.programs import Program
+from semrep_jax.languages import LANGUAGES
+from semrep_jax.model.tokenizer import EDIT, END, EQUIVALENT, MARKERS, PROGRAM, REWRITE, SOURCE, Message, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -46,7 +24,7 @@ class Prompt:
     source: str
     instruction: str | None = None
     equivalent: str | None = None
-    language: Language = Language.PYTHON
+    language: str = "python"
 
     @property
     def compact(self) -> str:
@@ -59,9 +37,9 @@ class Prompt:
     @property
     def messages(self) -> list[Message]:
         """The wording for a chat model."""
-        program = self._shown(self.source)
+        wording, program = LANGUAGES[self.language].wording, self._shown(self.source)
         if self.instruction is None:
-            asked = f"Rewrite this program so that it is written differently and {_SAME[self.language]}\n\n{program}"
+            asked = f"Rewrite this program so that it is written differently and {wording.same}\n\n{program}"
         elif self.equivalent is None:
             asked = f"Change this program. Instruction: {self.instruction}\n\n{program}"
         else:
@@ -69,10 +47,11 @@ class Prompt:
                 f"Change this program. Instruction: {self.instruction}\n\n{program}\n\n"
                 f"The same program, written differently, to help you see what it does:\n\n{self._shown(self.equivalent)}"
             )
-        return [{"role": "system", "content": _SYSTEM[self.language]}, {"role": "user", "content": asked}]
+        return [{"role": "system", "content": wording.system}, {"role": "user", "content": asked}]
 
     def _shown(self, source: str) -> str:
-        return source.strip() if self.language is Language.CUDA else f"```{self.language}\n{source.strip()}\n```"
+        text = source.strip()
+        return f"```{self.language}\n{text}\n```" if LANGUAGES[self.language].wording.fenced else text
 
 
 def rewrite(program: Program) -> Prompt:
@@ -81,35 +60,32 @@ def rewrite(program: Program) -> Prompt:
 
 
 def transform(program: Program, instruction: str, equivalent: str | None = None) -> Prompt:
-    """Prompt of stage 2 (with C_rep) or of the direct transformation (`equivalent` is None)."""
+    """Prompt of stage 2 (`equivalent` is C_rep) or of the direct transformation (`equivalent` is None)."""
     return Prompt(program.source, instruction, equivalent, program.language)
 
 
-def extract(text: str, language: Language) -> tuple[Program | None, str]:
+def text_of(prompt: Prompt, tokenizer: Tokenizer) -> str:
+    """A prompt in the wording that the tokenizer's model knows."""
+    return prompt.compact if tokenizer.compact else tokenizer.chat(prompt.messages)
+
+
+def encode(prompt: Prompt, tokenizer: Tokenizer) -> list[int]:
+    """Token ids of a prompt in the wording that the tokenizer's model knows."""
+    return tokenizer.encode(text_of(prompt, tokenizer))
+
+
+def answer_of(program: Program, tokenizer: Tokenizer) -> str:
+    """The completion that gives a program, its end token included."""
+    if tokenizer.compact:
+        return program.source + END
+    return LANGUAGES[program.language].answer(program) + str(tokenizer.backend.id_to_token(tokenizer.end_id))
+
+
+def extract(text: str, language: str) -> tuple[Program | None, str]:
     """The program a completion holds (all of it, or what it fences), or None and the reason why it holds none."""
     source = text.removesuffix(END).strip("\n")
     if not source.strip():
         return None, "the completion is empty"
     if any(marker in source for marker in MARKERS):
         return None, "the completion holds a prompt marker instead of one program"
-    if language is Language.CUDA:
-        return _kernels(source)
-    if forms.parse(source) is not None:
-        return Program(language, source), ""
-    fenced = _FENCE.search(source)
-    if fenced is None:
-        return None, "the completion is not valid Python"
-    inner = fenced[1].strip("\n")
-    if not inner.strip():
-        return None, "the code block is empty"
-    if forms.parse(inner) is None:
-        return None, "the code block is not valid Python"
-    return Program(language, inner), ""
-
-
-def _kernels(text: str) -> tuple[Program | None, str]:
-    """A CUDA candidate: its code block and its launch block without the talk around them; an answer of another form as it is."""
-    if "__global__" not in text:
-        return None, "the completion holds no __global__ function"
-    blocks = [block[0].strip() for block in re.finditer(r"```[^\n`]*\n.*?(?:```|\Z)", text, re.DOTALL)]
-    return Program(Language.CUDA, "\n".join(blocks) + "\n" if len(blocks) == 2 else text), ""
+    return LANGUAGES[language].extract(source)

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from semrep_jax.core.programs import Duplicate, Program, Verdict
 from semrep_jax.core.settings import Section
+from semrep_jax.languages import canonical, distance
 
 
 class DuplicateRule(StrEnum):
@@ -81,14 +82,14 @@ def novelty(source: Program, programs: Sequence[Program | str], correct: Sequenc
     """In [0, 1] for each member of a group: 0 where it is not correct, else the mean of two tree-edit distances, to C_src and
     to the nearest other correct member (1 where there is none)."""
     good = [
-        p if ok and isinstance(p, Program) and p.canonical is not None else None
+        p if ok and isinstance(p, Program) and canonical(p) is not None else None
         for p, ok in zip(programs, correct, strict=True)
     ]
     values = []
     for i, program in enumerate(good):
-        if program is None or source.canonical is None:
+        if program is None or canonical(source) is None:
             values.append(0.0)
             continue
-        others = [program.distance(other) for j, other in enumerate(good) if other is not None and j != i]
-        values.append(0.5 * program.distance(source) + 0.5 * min(others, default=1.0))
+        others = [distance(program, other) for j, other in enumerate(good) if other is not None and j != i]
+        values.append(0.5 * distance(program, source) + 0.5 * min(others, default=1.0))
     return values

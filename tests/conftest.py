@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from semrep_jax.core.programs import Language, Program
+from semrep_jax.core.programs import Program
+from semrep_jax.python import PYTHON
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
@@ -29,7 +30,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 def python(source: str) -> Program:
     """A Python program."""
-    return Program(Language.PYTHON, source)
+    return Program(PYTHON, source)
 
 
 # Files whose tests take longest begin first, so that the two processes end together.

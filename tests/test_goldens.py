@@ -15,26 +15,30 @@ from random import Random
 
 import pytest
 
-from semrep_jax.core.programs import Language, Program, Tests
+from semrep_jax.core.programs import Program, Tests
 from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.judge import Judge
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.data.supervised import Blocks, Loader, open_sources
 from semrep_jax.evaluate import suites
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.languages import LANGUAGES
 from semrep_jax.mining.examine import Rules, examine
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.model import tokenizer
 from semrep_jax.model.pretrained import NANO
 from semrep_jax.python.extract import Candidate
-from semrep_jax.python.rewrites.chain import rewrite
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks.generated.generator import Generator
 from semrep_jax.tasks.kernels import builtin, catalogue
 from semrep_jax.verify import Verifier
 
 HERE = Path(__file__).parent
-KERNELS = {"conformance/squares_then_sums.cu": "mse_loss", "exploits/missing_barrier.cu": "sum", "exploits/zeros.cu": "relu"}
+KERNELS = {
+    "conformance/squares_then_sums.cu": "mse_loss",
+    "exploits/missing_barrier.cu": "sum",
+    "exploits/zeros.cu": "relu",
+}
 MINED = '''def digits(text: str, most: int = 7) -> int:
     """The sum of the digits.
 
@@ -58,7 +62,7 @@ def rewritten_python() -> str:
     generator = Generator(seed=3)
     texts = []
     for i in range(40):
-        made = rewrite(Program(Language.PYTHON, generator.example(i).source), Random(i), 3)
+        made = LANGUAGES["python"].rewrite(Program("python", generator.example(i).source), Random(i), 3, None)
         texts.append(made and [made.program.source, made.rules])
     return digest(*texts)
 
@@ -67,7 +71,7 @@ def rewritten_cuda() -> str:
     """Chains of rules over twelve operators."""
     texts = []
     for i, name in enumerate(sorted(builtin.TASKS)[::8]):
-        made = rewrite(Program(Language.CUDA, builtin.TASKS[name].source), Random(i), 2)
+        made = LANGUAGES["cuda"].rewrite(Program("cuda", builtin.TASKS[name].source), Random(i), 2, None)
         texts.append([name, made and [made.program.source, made.rules]])
     return digest(*texts)
 
@@ -75,7 +79,11 @@ def rewritten_cuda() -> str:
 def training_tasks() -> str:
     """The first tasks of both stages, and of the chains of kernels."""
     generator = Generator(seed=1)
-    streams = (generator.tasks(), generator.tasks(rewriting=True), generator.tasks(rewriting=True, bug_preserving=False))
+    streams = (
+        generator.tasks(),
+        generator.tasks(rewriting=True),
+        generator.tasks(rewriting=True, bug_preserving=False),
+    )
     drawn = [next(stream) for stream in streams for _ in range(12)]
     return digest(*[(t.id, t.source.source, t.instruction, plain(t.preserve), plain(t.edit)) for t in drawn],
                   *[(t.id, t.source.source) for t in catalogue.training(6, 1)])  # fmt: skip
@@ -96,6 +104,12 @@ def suite_tasks(sandbox: Sandbox) -> str:
     return digest(*found)
 
 
+def suite_hashes(sandbox: Sandbox) -> dict[str, str]:
+    """The suites' content hashes, which the draws of an evaluation depend on."""
+    names = ("correctness", "new_families", "new_kinds", "robustness", "humaneval", "kernels")
+    return {name: suites.build(name, EvaluateConfig(tasks=6), Verifier(sandbox)).sha256 for name in names}
+
+
 def packed_batch(directory: Path) -> str:
     """Two batches of the warm start's stream, of generated examples."""
     nano = tokenizer.load(NANO)
@@ -108,7 +122,9 @@ def packed_batch(directory: Path) -> str:
 
 def mined_function(sandbox: Sandbox, other: Sandbox) -> str:
     """A function's rewrites and bugs; not its tests, whose inputs are Hypothesis's."""
-    found = examine(Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), Rules())
+    found = examine(
+        Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), Rules()
+    )
     pairs = [(p["id"], p["rewrite"], p["rules"]) for p in found.pairs]
     return digest(pairs, [(f["id"], f["source"], f["instruction"], f["target"]) for f in found.fixes])
 
@@ -131,6 +147,7 @@ def values(directory: Path) -> dict[str, object]:
             "rewritten_cuda": rewritten_cuda(),
             "training_tasks": training_tasks(),
             "suite_tasks": suite_tasks(sandbox),
+            "suite_hashes": suite_hashes(sandbox),
             "packed_batch": packed_batch(directory),
             "mined_function": mined_function(sandbox, other),
             "judged_kernels": judged_kernels(),

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from semrep_jax import rewards
-from semrep_jax.core.programs import Duplicate, Language, Program, Score, Status, Verdict
+from semrep_jax.core.programs import Duplicate, Program, Score, Status, Verdict
+from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule, RewardConfig
 
 GOOD = Verdict(Status.OK, True, Duplicate.NONE, Score(3, 3), Score(2, 2))
@@ -13,7 +14,7 @@ WEIGHTS = RewardConfig(a1=0.1, b1=0.9, a2=0.1, b2=0.3, c2=0.6)
 
 
 def program(source: str) -> Program:
-    return Program(Language.PYTHON, source)
+    return Program(PYTHON, source)
 
 
 def test_r_sem_pays_for_compiling_and_for_equivalence():

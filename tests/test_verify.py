@@ -3,7 +3,8 @@
 import pytest
 
 from semrep_jax import prompts
-from semrep_jax.core.programs import Case, Duplicate, Language, Outcome, Program, Status, Task, Tests
+from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, Task, Tests
+from semrep_jax.python import PYTHON
 from semrep_jax.sandbox.wire import Unencodable, decode, encode, same
 
 
@@ -12,7 +13,7 @@ def case(args: tuple, value: object = None, **outcome: object) -> Case:
 
 
 def program(source: str) -> Program:
-    return Program(Language.PYTHON, source)
+    return Program(PYTHON, source)
 
 
 SOURCE = program("def f(x):\n    return x + 1")
@@ -68,7 +69,7 @@ def test_an_expected_exception_class_must_be_the_builtin_one(verifier):
 
 
 def test_a_completion_without_a_program_is_a_format_failure(verifier):
-    program_, why = prompts.extract("def f(:", Language.PYTHON)
+    program_, why = prompts.extract("def f(:", PYTHON)
     assert program_ is None
     verdict = verifier.verify_all([(TASK, why)])[0]
     assert verdict.status is Status.FORMAT and verdict.feedback == why and verdict.preserve.total == 2
@@ -76,7 +77,7 @@ def test_a_completion_without_a_program_is_a_format_failure(verifier):
 
 @pytest.mark.parametrize("text", ["", "\n", "x <|program|> y", "def f("])
 def test_text_that_is_no_program_is_refused_with_a_reason(text):
-    program_, why = prompts.extract(text, Language.PYTHON)
+    program_, why = prompts.extract(text, PYTHON)
     assert program_ is None and why
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from semrep_jax.core import progress
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.perturb import perturb
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.tasks import humaneval

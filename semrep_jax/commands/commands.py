@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from semrep_jax.core.programs import SemRepError, read_python
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.languages import read_program
+from semrep_jax.python import PYTHON
 from semrep_jax.sandbox.pool import Sandbox
 
 
@@ -128,7 +130,7 @@ def _judge(arguments: list[str], timed: bool = False) -> int:
     with Judge(gpu=Gpu() if timed else None) as judge:
         verdict = judge.judge(task, text)
         used = judge.resources(task, text) if verdict.compiled else []
-    where = "on the GPU" if verdict.on_gpu is not None else "in emulation"
+    where = "on the GPU" if "on_gpu" in verdict.facts else "in emulation"
     ran = f"{verdict.preserve.passed} of {verdict.preserve.total} executions right {where}"
     print(f"{task.name}: {verdict.status}, {ran}, {verdict.seconds:.1f} s")
     for line in [*verdict.feedback.splitlines(), *used]:
@@ -164,7 +166,7 @@ def _verify(arguments: list[str]) -> int:
     from semrep_jax.python.equivalence import Answer, Finding, Reference
 
     options = verify_parser().parse_args(arguments)
-    a, b = (read_python(path).source for path in (options.a, options.b))
+    a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
     tests = None if options.tests is None else usertests.read(options.tests)
     with Sandbox(2) as sandbox:
         reference = Reference(a, sandbox, options.inputs, options.seed)
@@ -213,7 +215,7 @@ def _perturb(arguments: list[str]) -> int:
 
     options = perturb_parser().parse_args(arguments)
     with Sandbox(2) as sandbox:
-        found = perturb(read_python(options.file), sandbox, options.n, options.seed, options.kinds)
+        found = perturb(read_program(options.file, PYTHON), sandbox, options.n, options.seed, options.kinds)
     for number, made in enumerate(found.kept, 1):
         if options.json:
             print(json.dumps({"rules": made.rules, "source": made.program.source}))

@@ -15,9 +15,11 @@ from pathlib import Path
 import jax
 
 from semrep_jax import prompts
-from semrep_jax.core.programs import Language, Program, SemRepError, read_python
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Program
 from semrep_jax.jobs.config import Config
-from semrep_jax.python import usertests
+from semrep_jax.languages import canonical, read_program
+from semrep_jax.python import PYTHON, usertests
 from semrep_jax.python.usertests import TestResult
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.sandbox.pool import Sandbox
@@ -56,20 +58,20 @@ def propose(
     path: Path, instruction: str, tests: Path | None, policy: Policy, config: Config, sandbox: Sandbox
 ) -> Proposal:
     """Sample `evaluate.samples` programs for the file at T=2 (a rewrite of each first) or directly, and rank them."""
-    source = read_python(path).source
+    source = read_program(path, PYTHON).source
     text = None if tests is None else usertests.read(tests)
     before = () if text is None else tuple(usertests.run(source, path.stem, text, sandbox))
     key, setting = jax.random.key(config.seed), config.evaluate
-    asked = prompts.transform(Program(Language.PYTHON, source), instruction)
+    asked = prompts.transform(Program(PYTHON, source), instruction)
     (completions,) = policy.sample([asked], setting.samples, setting.temperature, key)
     found: dict[str, Program] = {}
     votes, rejected = Counter[str](), Counter[str]()
     for completion in completions:
-        program, why = prompts.extract(completion.text, Language.PYTHON)
+        program, why = prompts.extract(completion.text, PYTHON)
         if program is None:
             rejected[completion.finish.value if completion.finish != "stop" and not completion.text else why] += 1
             continue
-        form = program.canonical or program.source
+        form = canonical(program) or program.source
         found.setdefault(form, program)
         votes[form] += 1
     ranked = [

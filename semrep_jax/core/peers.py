@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.settings import DistributedConfig
 
 T = TypeVar("T")

@@ -13,32 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
-from typing import Any
-
-from semrep_jax.cuda import canonical as cuda
-from semrep_jax.python import canonical as python
-
-
-class SemRepError(Exception):
-    """Base of every error that a user can mend; `main` prints it on one line and exits with `exit_code`."""
-
-    exit_code = 2
-
-
-class TaskError(SemRepError):
-    """A task, a suite or its data is malformed, empty or missing."""
-
-
-class ProgramError(SemRepError):
-    """A person's file can't be read, or is no program."""
-
-
-class Language(StrEnum):
-    """A programming language a policy can transform."""
-
-    PYTHON = "python"
-    CUDA = "cuda"
+from typing import Any, Protocol
 
 
 class Objective(StrEnum):
@@ -48,42 +23,17 @@ class Objective(StrEnum):
     SPEED = "speed"
 
 
-_FORMS = {Language.PYTHON: python, Language.CUDA: cuda}
-
-
 @dataclass(frozen=True)
 class Program:
-    """A text in a language; of CUDA, device code and launch list in two fenced blocks. `canonical` is None where it does not parse."""
+    """A text in a language, which is known by its name (`languages.LANGUAGES`)."""
 
-    language: Language
+    language: str
     source: str
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of language and exact text."""
         return hashlib.sha256(f"{self.language}\0{self.source}".encode()).hexdigest()
-
-    @cached_property
-    def canonical(self) -> str | None:
-        """The form with comments, layout, local names and spelling of constants removed; None if it does not parse."""
-        return _FORMS[self.language].canonical(self.source)
-
-    def distance(self, other: Program) -> float:
-        """How far the canonical forms are from each other, in [0, 1]; 1 where one of them does not parse."""
-        if self.canonical is None or other.canonical is None:
-            return 1.0
-        return _FORMS[self.language].distance(self.canonical, other.canonical)
-
-
-def read_python(path: Path) -> Program:
-    """A person's Python file. Raises ProgramError."""
-    try:
-        program = Program(Language.PYTHON, path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProgramError(f"{path} can't be read ({error}); name a Python file") from error
-    if program.canonical is None:
-        raise ProgramError(f"{path} is not valid Python; mend its syntax first")
-    return program
 
 
 @dataclass(frozen=True)
@@ -120,14 +70,22 @@ class Tests:
         return len(self.cases)
 
 
+class Details(Protocol):
+    """What a language's own tasks carry beside their texts; its judge knows the type (of CUDA: `cuda.spec.KernelTask`)."""
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of everything in it that decides a verdict."""
+
+
 @dataclass(frozen=True)
 class Task:
     """C_src with what must hold after its transformation.
 
-    `preserve` is U_sem (what C_src passes, to be kept), `edit` is U_edit (what C_src fails, to be satisfied; empty for a
-    pure rewriting task), `instruction` is I. `kernel` is a kernel's specification (`kernels.spec.KernelTask`), which its tests are
-    drawn from. `solution` is a known C_tgt where one exists: supervision and upper bound, never shown to a policy under evaluation.
-    `hidden` are tests of the right program that no training task has: they are run beside, counted apart, and decide nothing.
+    preserve: U_sem, what C_src passes, to be kept. edit: U_edit, what C_src fails, to be satisfied; empty for a pure rewriting
+    task. instruction: I. solution: a known C_tgt where one exists, for supervision and as an upper bound; never shown to a policy
+    under evaluation. hidden: tests of the right program that no training task has; they are run beside, counted apart, and decide
+    nothing. details: what the language's judge draws its tests from, where the two sets above don't say it all.
     """
 
     id: str
@@ -139,14 +97,20 @@ class Task:
     split: str = "train"
     tags: dict[str, str] = field(default_factory=dict)
     solution: Program | None = None
-    kernel: Any = field(default=None, compare=False, repr=False)
+    details: Details | None = field(default=None, compare=False, repr=False)
     hidden: Tests | None = None
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of everything that decides a verdict: source, instruction and both test sets."""
-        content = [self.source.sha256, self.instruction, asdict(self.preserve), asdict(self.edit), self.objective]
-        content += [] if self.kernel is None else [self.kernel.sha256]
+        """Hex digest of everything that decides a verdict: source, instruction, both test sets, details, hidden tests."""
+        content: list[Any] = [
+            self.source.sha256,
+            self.instruction,
+            asdict(self.preserve),
+            asdict(self.edit),
+            self.objective,
+        ]
+        content += [] if self.details is None else [self.details.sha256]
         content += [] if self.hidden is None else [asdict(self.hidden)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -170,7 +134,7 @@ class Completion:
 
 
 class Status(StrEnum):
-    """The one-word outcome of verifying a program: of Python first, then what only kernels can meet."""
+    """The one-word outcome of verifying a program, of any language; a language may have words of its own beside these."""
 
     FORMAT = "format"
     COMPILE = "compile"
@@ -179,13 +143,6 @@ class Status(StrEnum):
     CRASH = "crash"
     WRONG = "wrong"
     OK = "ok"
-    BANNED = "banned"
-    LAUNCH = "launch"
-    RACE = "race"
-    NONDETERMINISTIC = "nondeterministic"
-    NUMERIC = "numeric"
-    HACK_SUSPECT = "hack_suspect"
-    UNSUPPORTED = "unsupported"
 
 
 class Duplicate(StrEnum):
@@ -216,14 +173,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Raw facts about one program on one task; no reward. `seconds` is wall time in the sandbox (s).
+    """Raw facts about one program on one task; no reward.
 
-    Of kernels: `emulated` and `on_gpu` say whether it was right there (None: not run there), `speedup` is C_src's time over its own on a
-    GPU; `published` is what the task's own authors would have said of the same outputs, where they have a rule of their own.
-    `hidden` counts the hidden tests passed, where the task has some.
+    status: a `Status`, or a word of the language's own. preserve, edit: tests of U_sem and U_edit passed. speedup: time of C_src over
+    its own, where it was measured. feedback: one line for a person or a policy. seconds: wall time of the judgement (s).
+    hidden: hidden tests passed, where the task has some. facts: what else the language's judge has seen, by name (of CUDA:
+    `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there.
     """
 
-    status: Status
+    status: str
     compiled: bool
     duplicate: Duplicate
     preserve: Score
@@ -231,10 +189,8 @@ class Verdict:
     speedup: float | None = None
     feedback: str = ""
     seconds: float = 0.0
-    emulated: bool | None = None
-    on_gpu: bool | None = None
-    published: bool | None = None
     hidden: Score | None = None
+    facts: dict[str, bool] = field(default_factory=dict)
 
     @property
     def equivalent(self) -> bool:

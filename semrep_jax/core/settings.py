@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 
 
 class ConfigError(SemRepError):

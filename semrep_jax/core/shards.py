@@ -33,7 +33,8 @@ from typing import Any
 
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from semrep_jax.core.programs import Case, Outcome, SemRepError
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Case, Outcome
 from semrep_jax.core.workdir import write_atomically
 
 SCHEMA = 1

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import Config, build
 

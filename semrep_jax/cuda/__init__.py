@@ -1,1 +1,3 @@
-"""Running CUDA programs: candidates and their launch lists, NVRTC, execution on a CPU."""
+"""CUDA as a language to transform: candidates and launch lists, NVRTC, the emulator, GPUs, rewrites, the judge."""
+
+CUDA = "cuda"

@@ -26,6 +26,7 @@ from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu.gpu import Gpu, GpuResult
 from semrep_jax.cuda.gpu.nvrtc import Compiler
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
+from semrep_jax.cuda.status import KernelStatus
 
 Check = tuple[Axes, int, int]
 
@@ -69,13 +70,12 @@ class Judge:
         began = time.perf_counter()
         checks = self._checks(task)
         status, feedback, passed, published = self._judge(task, text, checks)
-        compiled = status not in (Status.FORMAT, Status.BANNED, Status.COMPILE)
+        compiled = status not in (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE)
         score = Score(passed, len(checks))
-        emulated = None if status is Status.UNSUPPORTED else status is Status.OK
-        verdict = Verdict(
-            status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, emulated=emulated, published=published
-        )
-        if self.gpu is not None and status in (Status.OK, Status.UNSUPPORTED):
+        facts = {} if status == KernelStatus.UNSUPPORTED else {"emulated": status == Status.OK}
+        facts |= {} if published is None else {"published": published}
+        verdict = Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, facts=facts)
+        if self.gpu is not None and status in (Status.OK, KernelStatus.UNSUPPORTED):
             verdict = _confirmed(verdict, self.gpu.confirm(task, parse(text, task)))
         return replace(verdict, seconds=time.perf_counter() - began)
 
@@ -92,7 +92,7 @@ class Judge:
         checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
         return checks + [(shapes[0], self.seed, schedule) for schedule in self.schedules]
 
-    def _judge(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[Status, str, int, bool | None]:
+    def _judge(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[str, str, int, bool | None]:
         """Status, feedback, executions passed, and what the task's own authors would say of the outputs (None where they say nothing)."""
         never = None if task.published is None else False
         try:
@@ -103,9 +103,9 @@ class Judge:
                 for (axes, _, schedule), given in zip(checks, inputs, strict=True)
             ]
         except InvalidCandidate as error:
-            return (Status.BANNED if error.banned else Status.FORMAT), str(error), 0, never
+            return (KernelStatus.BANNED if error.banned else Status.FORMAT), str(error), 0, never
         except ExpressionError as error:
-            return Status.LAUNCH, str(error), 0, never
+            return KernelStatus.LAUNCH, str(error), 0, never
         except RecursionError:
             return Status.FORMAT, "the program nests too deeply to be read", 0, never
         compiled = self.compiler.compile(candidate)
@@ -115,7 +115,7 @@ class Judge:
             with self.emulator.built(candidate) as library:
                 ran = self.emulator.run(library, candidate, runs)
         except Unsupported as error:
-            return Status.UNSUPPORTED, str(error), 0, never
+            return KernelStatus.UNSUPPORTED, str(error), 0, never
         published = never
         if task.published is not None and ran.mishap is None:
             published = all(
@@ -128,12 +128,13 @@ def _confirmed(verdict: Verdict, said: GpuResult) -> Verdict:
     """The verdict with what a GPU says, which has the last word."""
     right, score = said.status is Status.OK, Score(said.passed, said.total)
     speedup = said.timing.speedup if right and said.timing is not None else None
-    return replace(verdict, status=said.status, on_gpu=right, preserve=score, speedup=speedup, feedback=said.feedback)
+    facts = verdict.facts | {"on_gpu": right}
+    return replace(verdict, status=said.status, preserve=score, speedup=speedup, feedback=said.feedback, facts=facts)
 
 
 def _compared(
     task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], ran: EmulationResult
-) -> tuple[Status, str, int]:
+) -> tuple[str, str, int]:
     """Status, feedback and executions passed, up to the first that is wrong or ended in a mishap."""
     passed = 0
     for index, buffers in enumerate(ran.buffers):
@@ -144,12 +145,12 @@ def _compared(
         if wrong is not None:
             status, why = wrong
             if schedule and passed >= len(task.small) + len(task.edge):
-                status = Status.RACE
+                status = KernelStatus.RACE
                 why = f"right when threads and blocks run in order, wrong in another order (schedule {schedule}): {why}"
             return status, f"{why} (axes {dict(axes)})", passed
         passed += 1
     if ran.mishap is not None:
-        return Status(ran.mishap.kind), f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
+        return ran.mishap.kind, f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
     return Status.OK, "", passed
 
 
@@ -161,10 +162,10 @@ def _run(task: KernelTask, candidate: Candidate, axes: Axes, inputs: dict[str, n
 
 def _wrong(
     task: KernelTask, axes: Axes, inputs: dict[str, np.ndarray], after: dict[str, np.ndarray]
-) -> tuple[Status, str] | None:
+) -> tuple[str, str] | None:
     """What is wrong with the buffers after a run; None where nothing is."""
     for name, before in inputs.items():
         if before.tobytes() != after[name].tobytes():
             return Status.MEMORY, f"it changed its input {name}"
     found = difference(task, axes, inputs, after)
-    return None if found is None else (Status.NUMERIC, found.text)
+    return None if found is None else (KernelStatus.NUMERIC, found.text)

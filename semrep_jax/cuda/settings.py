@@ -17,7 +17,7 @@ class UseGpu(StrEnum):
     ALWAYS = "always"
 
 
-class KernelsConfig(Section):
+class CudaConfig(Section):
     """How CUDA candidates are judged."""
 
     gpu: UseGpu = Field(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import grain
 import numpy as np
 
-from semrep_jax.core.programs import Task, TaskError
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Task
 
 
 def stream(tasks: list[Task], batch: int, seed: int) -> grain.DatasetIterator:

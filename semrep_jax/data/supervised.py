@@ -29,13 +29,14 @@ import grain
 import numpy as np
 from absl import flags
 
-from semrep_jax.core.programs import Language, Program
+from semrep_jax.core.programs import Program
 from semrep_jax.core.shards import DataError, Shards
 from semrep_jax.data import packing
 from semrep_jax.data.packing import Batch
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.data.tokens import PROMPT_FORMATS, REWRITTEN, Tokens, encode, identity, record_of, text_of, tokenised
 from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.python import PYTHON
 from semrep_jax.python.rewrites import chain
 from semrep_jax.tasks.generated.generator import Generator
 
@@ -132,7 +133,7 @@ class Stored:
 
     def _rewritten(self, item: int, index: int) -> tuple[str, str] | None:
         record, rng = self.shards[int(self.tokens.record[item])], Random(f"{self.seed}:{self.shards.sha256}:{index}")
-        drawn = chain.rewrite(Program(Language.PYTHON, record["source"]), rng, steps=rng.randint(1, 3))
+        drawn = chain.rewrite(Program(PYTHON, record["source"]), rng, steps=rng.randint(1, 3))
         rewrite = record.get("rewrite") if drawn is None else drawn.program.source
         return None if rewrite is None else text_of(record, PROMPT_FORMATS[self.tokens.form[item]], self.words, rewrite)
 

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from semrep_jax import prompts
-from semrep_jax.core.programs import Language, Program
+from semrep_jax.core.programs import Program
 from semrep_jax.core.progress import bar
 from semrep_jax.core.shards import DataError, Record, Shards, wire_of
 from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.python import PYTHON
 from semrep_jax.tasks.generated.generator import Example, Generator
 
 VERSION = 1
@@ -80,7 +81,7 @@ def text_of(record: Record, form: str, words: Tokenizer, rewrite: str | None = N
     source, other = record["source"], record["rewrite"] if rewrite is None and form in REWRITTEN else rewrite
     if form == "back":
         source, other = other, source
-    program = Program(Language.PYTHON, source)
+    program = Program(PYTHON, source)
     if form in ("rewrite", "back"):
         prompt, answer = prompts.rewrite(program), str(other)
     else:

@@ -102,9 +102,9 @@ def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config
         seconds=round(time.perf_counter() - began, 3),
         guides_accepted=accepted,
         too_long=sum(c.finish is Finish.PROMPT_TOO_LONG for c in completions),
-        emulated=_known([v.emulated for v in verdicts], n),
-        on_gpu=_known([v.on_gpu for v in verdicts], n),
-        published=_known([v.published for v in verdicts], n),
+        emulated=_known([v.facts.get("emulated") for v in verdicts], n),
+        on_gpu=_known([v.facts.get("on_gpu") for v in verdicts], n),
+        published=_known([v.facts.get("published") for v in verdicts], n),
         generalises=_known([None if v.hidden is None else v.correct and v.hidden.all for v in verdicts], n),
         speedups=_rows([v.speedup for v in verdicts], n) if any(v.speedup is not None for v in verdicts) else None,
         examples=_examples(suite, n, rewrites, completions, verdicts),
@@ -143,7 +143,7 @@ def _examples(
             {
                 "task": task.id, "family": task.tags.get("family", ""), "kind": task.tags.get("kind", ""),
                 "instruction": task.instruction, "source": task.source.source, "rewrite": rewrites[first],
-                "edit": program.source if program else completions[first].text, "status": verdicts[first].status.value,
+                "edit": program.source if program else completions[first].text, "status": str(verdicts[first].status),
                 "feedback": verdicts[first].feedback,
             }
         )  # fmt: skip

@@ -11,9 +11,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from semrep_jax.core.programs import Language, Program, Task
+from semrep_jax.core.programs import Program, Task
 from semrep_jax.core.progress import console
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.python import PYTHON
 from semrep_jax.tasks import humaneval, mined
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
@@ -65,7 +66,7 @@ def _generated(name: str, setting: EvaluateConfig) -> list[Task]:
 
 def perturbed(tasks: list[Task], verifier: Verifier) -> Iterator[Task]:
     """Each task with C_src replaced by its perturbation, where the verifier finds that it behaves like C_src."""
-    variants = [Program(Language.PYTHON, t.tags["perturbed"]) for t in tasks]
+    variants = [Program(PYTHON, t.tags["perturbed"]) for t in tasks]
     verdicts = verifier.verify_all(list(zip(tasks, variants, strict=True)))
     for task, variant, verdict in zip(tasks, variants, verdicts, strict=True):
         if verdict.equivalent and verdict.edit.passed == 0:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.core.programs import TaskError
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.progress import bar
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.core.workdir import WorkDir

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from semrep_jax.core.settings import ConfigError, DistributedConfig, Section
-from semrep_jax.cuda.settings import KernelsConfig
+from semrep_jax.cuda.settings import CudaConfig
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.jobs.settings import PlanConfig
@@ -63,7 +63,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     supervised: SupervisedConfig = SupervisedConfig()
     sandbox: SandboxConfig = SandboxConfig()
-    kernels: KernelsConfig = KernelsConfig()
+    cuda: CudaConfig = CudaConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     plan: PlanConfig = PlanConfig()
     mine: MineConfig = MineConfig()

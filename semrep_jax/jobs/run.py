@@ -56,7 +56,7 @@ def _measured(config: Config, work: WorkDir, sandbox: Sandbox, stop: Stop) -> li
     from semrep_jax.report import report
     from semrep_jax.verify import Verifier
 
-    with closing(Verifier(sandbox, stop.peers, config.seed, config.kernels.gpu)) as verifier:
+    with closing(Verifier(sandbox, stop.peers, config.seed, {"cuda": config.cuda})) as verifier:
         result = jobs.run(config, work, verifier, stop)
     if not stop.peers.leader:
         return []

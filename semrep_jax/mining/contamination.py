@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import Language, Program
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.python.canonical import canonical
 from semrep_jax.tasks import humaneval
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
@@ -57,7 +57,7 @@ class Suites:
     def form(source: str, entry: str) -> str:
         """The function's canonical form under one name for all, without its docstring and hints."""
         text = ast.unparse(_alone(source, entry, "f"))
-        return Program(Language.PYTHON, text).canonical or text
+        return canonical(text) or text
 
 
 def _alone(source: str, entry: str, name: str) -> ast.FunctionDef:

@@ -15,10 +15,11 @@ from random import Random
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import Case, Duplicate, Language, Program
+from semrep_jax.core.programs import Case, Duplicate, Program
 from semrep_jax.core.shards import wire_of
+from semrep_jax.languages import canonical, duplicate
 from semrep_jax.mining.settings import MineConfig
-from semrep_jax.python import inputs
+from semrep_jax.python import PYTHON, inputs
 from semrep_jax.python.equivalence import Behaviour
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import Mutant, mutants
@@ -26,7 +27,6 @@ from semrep_jax.python.rewrites import RULES
 from semrep_jax.python.rewrites.chain import Rewritten, rewrite
 from semrep_jax.sandbox.outcomes import matches
 from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
-from semrep_jax.verify import duplicate
 
 LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_mb=256)
 TESTS, CASE_BYTES, FEWEST, WAYS, STEPS = 40, 2000, 12, 3, 4
@@ -158,8 +158,8 @@ def _pairs(
     function: dict[str, Any], behaviour: Behaviour, setting: MineConfig, rng: Random, rules: Rules
 ) -> list[dict[str, Any]]:
     """Verified (C_src, C_rep) records: chains of one to four rules, no two with one canonical form, none that of C_src."""
-    source = Program(Language.PYTHON, function["source"])
-    forms, texts = {source.canonical}, {source.source}
+    source = Program(PYTHON, function["source"])
+    forms, texts = {canonical(source)}, {source.source}
     found: list[dict[str, Any]] = []
     for _ in range(2 * setting.pairs):
         if len(found) == setting.pairs:
@@ -171,7 +171,7 @@ def _pairs(
         rules.add(made.rules, outcome)
         texts.add(made.program.source)
         if outcome == "verified":
-            forms.add(made.program.canonical)
+            forms.add(canonical(made.program))
             name = hashlib.sha256(made.program.source.encode()).hexdigest()[:8]
             found.append({
                 "kind": "pair", "id": f"{function['id']}/{name}", "origin": function["id"], "split": function["split"],
@@ -192,7 +192,7 @@ def _judged(made: Rewritten, source: Program, behaviour: Behaviour, forms: set[s
     """One word on a rewrite."""
     if made.program.source in texts:
         return "repeated"
-    if duplicate(source, made.program) is not Duplicate.NONE or made.program.canonical in forms:
+    if duplicate(source, made.program) is not Duplicate.NONE or canonical(made.program) in forms:
         return "copy"
     flags = _flags(made.program.source, behaviour.entry, behaviour.cases, behaviour.sandbox)
     return "no end" if flags is None else "verified" if all(flags) else "different"

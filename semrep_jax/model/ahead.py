@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.model import hlo
 from semrep_jax.model.hlo import Work
 from semrep_jax.model.sharding import AXES, Sharding, ShardingError

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.model.settings import AttentionKind
 
 _NEVER = -1e30

@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.model import adapters
 from semrep_jax.model.adapters import Adapter, Parameter
 from semrep_jax.model.attention import attend, attend_shared, by_head

@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 
 AXES = ("data", "fsdp", "tensor")
 RULES: dict[str, str | tuple[str, ...] | None] = {

@@ -18,8 +18,22 @@ import jinja2.sandbox
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from semrep_jax.core.programs import SemRepError
-from semrep_jax.prompts import END, MARKERS, PAD, Message, Prompt
+from semrep_jax.core.errors import SemRepError
+
+PAD, END = "<|pad|>", "<|end|>"
+REWRITE, EDIT, SOURCE = "<|rewrite|>", "<|edit|>", "<|source|>"
+EQUIVALENT, PROGRAM = "<|equivalent|>", "<|program|>"
+MARKERS = (
+    PAD,
+    END,
+    REWRITE,
+    EDIT,
+    SOURCE,
+    EQUIVALENT,
+    PROGRAM,
+)  # what `prompts` words with, one token each in our own tokenizers
+
+Message = dict[str, str]
 
 _CUT = (
     r"\n *| (?:in|if|else|for|and|or|is) |(?:def|for|if|while|return|not|elif|lambda|import|from|in|to|the) "
@@ -64,10 +78,6 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens written in the text become their single ids."""
         return self.backend.encode(text, add_special_tokens=False).ids
-
-    def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Ids of a prompt in the wording this model knows."""
-        return self.encode(prompt.compact if self.compact else self.chat(prompt.messages))
 
     def chat(self, messages: list[Message]) -> str:
         """`messages` through the model's chat template, ready for the answer. Raises TokenizerError."""

@@ -1,1 +1,3 @@
-"""What two texts have in common once their wording is removed: canonical forms and distances, a file a language."""
+"""Python as a language to transform: canonical form, rewrites, inputs, equivalence and proof, mutations, a person's tests, the judge."""
+
+PYTHON = "python"

@@ -16,13 +16,14 @@ import json
 import secrets
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import Case, Outcome, SemRepError
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Case, Outcome
+from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import inputs
 from semrep_jax.sandbox.outcomes import explain, matches
 from semrep_jax.sandbox.pool import Limits, Pool, Sandbox
@@ -36,32 +37,6 @@ _OTHER_CHANCE = "\n__import__('random').seed(1)\n"  # the sandbox's own seed is 
 
 class ProverError(SemRepError):
     """A proof was asked for, and CrossHair is not here."""
-
-
-class Answer(StrEnum):
-    """What was found."""
-
-    EQUIVALENT = "equivalent"
-    DIFFERENT = "different"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing is known.
-
-    `proved` is set by `prove` alone: every path of both was followed.
-    """
-
-    answer: Answer
-    calls: int
-    counterexample: str = ""
-    reason: str = ""
-    proved: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
 
 
 class Reference:
@@ -78,6 +53,9 @@ class Reference:
         self.behaviours = {
             n: Behaviour(source, n, inputs.generate(source, n, sandbox, count, seed), sandbox) for n in names
         }
+
+    def close(self) -> None:
+        """Nothing was started; the sandbox is whose it was."""
 
     def compare(self, other: str) -> Finding:
         """Compare another program with A; the counterexample is the shortest that was found, then made smaller."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.python.inputs import doctests
 
 _PURE = """

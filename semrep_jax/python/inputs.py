@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import Outcome, TaskError
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Outcome
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import decode, encode
 

@@ -20,7 +20,7 @@ from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.logprobs import sample_token
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.prompts import Prompt
+from semrep_jax.prompts import Prompt, encode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
 
@@ -139,7 +139,7 @@ class LocalPolicy:
         A prompt longer than `max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
         """
         rows = rows or len(prompts)
-        encoded = [self.tokenizer.encode_prompt(p) for p in prompts]
+        encoded = [encode(p, self.tokenizer) for p in prompts]
         out: list[list[Completion]] = []
         for start in range(0, len(prompts), rows):
             out += self._batch(encoded[start : start + rows], n, temperature, jax.random.fold_in(key, start), rows)

@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import jax
 
-from semrep_jax.core.programs import Completion, Finish, SemRepError
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig

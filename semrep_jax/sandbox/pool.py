@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from semrep_jax.core.programs import Outcome, SemRepError
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Outcome
 from semrep_jax.sandbox.wire import decode
 
 GRACE_SECONDS = 5.0

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from semrep_jax.core.programs import Case, Language, Program, Task, TaskError, Tests
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Case, Program, Task, Tests
+from semrep_jax.python import PYTHON
 from semrep_jax.python.mutations import Mutant, mutants
 from semrep_jax.sandbox.outcomes import matches
 from semrep_jax.sandbox.pool import Limits, Sandbox
@@ -75,7 +77,7 @@ def tests_of(problem: dict[str, str], sandbox: Sandbox) -> Tests:
 
 def solution_task(problem: dict[str, str], tests: Tests) -> Task:
     """The rewriting task of a problem: its canonical solution, everything to be preserved."""
-    source = Program(Language.PYTHON, problem["prompt"] + problem["canonical_solution"])
+    source = Program(PYTHON, problem["prompt"] + problem["canonical_solution"])
     return Task(
         f"humaneval/{problem['task_id']}",
         source,
@@ -116,13 +118,13 @@ def _bug_task(problem: dict[str, str], mutant: Mutant, tests: Tests, flags: list
     name = hashlib.sha256(mutant.source.encode()).hexdigest()[:8]
     return Task(
         id=f"humaneval/{problem['task_id']}/{mutant.kind}/{name}",
-        source=Program(Language.PYTHON, mutant.source),
+        source=Program(PYTHON, mutant.source),
         preserve=Tests(tests.entry, keep, tests.tolerance),
         edit=Tests(tests.entry, edit, tests.tolerance),
         instruction=mutant.hint,
         split="test",
         tags={"family": "humaneval", "kind": mutant.kind},
-        solution=Program(Language.PYTHON, problem["prompt"] + problem["canonical_solution"]),
+        solution=Program(PYTHON, problem["prompt"] + problem["canonical_solution"]),
     )
 
 

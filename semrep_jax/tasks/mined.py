@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.core.programs import Language, Program, Task, TaskError, Tests
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
+from semrep_jax.python import PYTHON
 
 
 def rewriting(directory: str, split: str, most: int | None = None) -> list[Task]:
@@ -42,7 +44,7 @@ def _records(directory: str, kind: str, split: str, most: int | None) -> list[di
 
 
 def _rewriting(record: dict[str, Any]) -> Task:
-    source = Program(Language.PYTHON, record["source"])
+    source = Program(PYTHON, record["source"])
     tests, hidden = (Tests(record["entry"], cases_of(record[k])) for k in ("tests", "hidden"))
     return Task(
         f"mined/{record['id']}", source, tests, Tests(record["entry"]), split=record["split"], hidden=_only_in_evaluation(record, hidden),
@@ -53,8 +55,8 @@ def _rewriting(record: dict[str, Any]) -> Task:
 def _fixing(record: dict[str, Any]) -> Task:
     preserve, edit, hidden = (Tests(record["entry"], cases_of(record[k])) for k in ("preserve", "edit", "hidden"))
     return Task(
-        f"mined/{record['id']}", Program(Language.PYTHON, record["source"]), preserve, edit, record["instruction"],
-        split=record["split"], hidden=_only_in_evaluation(record, hidden), solution=Program(Language.PYTHON, record["target"]),
+        f"mined/{record['id']}", Program(PYTHON, record["source"]), preserve, edit, record["instruction"],
+        split=record["split"], hidden=_only_in_evaluation(record, hidden), solution=Program(PYTHON, record["target"]),
         tags={"family": record["origin"].split(".")[0], "kind": record["mutation"]},
     )  # fmt: skip
 

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from semrep_jax.core.programs import Task, TaskError
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Task
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 import optax
 
 from semrep_jax import prompts, rewards
-from semrep_jax.core.programs import Completion, Finish, Language, Program, Task, Verdict
+from semrep_jax.core.programs import Completion, Finish, Program, Task, Verdict
 from semrep_jax.core.progress import bar
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.data import prompts as prompt_data
@@ -172,7 +172,7 @@ class Trainer:
         limit, words = self.config.rollout.max_new, self.loaded.tokenizer
         shape = (*advantage.shape, limit)
         ids, sampled, mask = np.full(shape, words.pad_id, np.int32), np.zeros(shape, np.float32), np.zeros(shape, bool)
-        encoded = [words.encode_prompt(text) for text in texts]
+        encoded = [prompts.encode(text, words) for text in texts]
         for b, group in enumerate(completions):
             for g, c in enumerate(group):
                 size = len(c.token_ids)
@@ -207,7 +207,7 @@ class Trainer:
         verdicts = [v for g in groups for v in g.verdicts]
         completions = [c for g in groups for c in g.completions]
         usage = self.policy.usage
-        statuses = Counter(v.status.value for v in verdicts)
+        statuses = Counter(str(v.status) for v in verdicts)
         guides = [g.guide != g.task.source.source for g in groups if g.guide is not None]
         return {
             "stage": stage.name,
@@ -260,7 +260,7 @@ def choose_guides(
     return guides
 
 
-def program_of(completion: Completion, language: Language) -> Program | str:
+def program_of(completion: Completion, language: str) -> Program | str:
     """The program in a completion, or the reason why there is none."""
     if completion.finish is Finish.PROMPT_TOO_LONG:
         return "the prompt is longer than rollout.max_prompt"

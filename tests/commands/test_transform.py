@@ -7,7 +7,8 @@ import pytest
 from semrep_jax import main
 from semrep_jax.commands import transform
 from semrep_jax.commands.transform import TransformError
-from semrep_jax.core.programs import Completion, Finish, ProgramError, TaskError
+from semrep_jax.core.errors import ProgramError, TaskError
+from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.jobs import config as configuration
 from semrep_jax.python import usertests
 from semrep_jax.rollout.policy import Usage

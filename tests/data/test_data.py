@@ -16,7 +16,7 @@ import pytest
 
 from semrep_jax import prompts
 from semrep_jax.core import shards
-from semrep_jax.core.programs import TaskError
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.shards import DataError, Shards, Writer
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.data import packing, supervised, tokens
@@ -108,7 +108,7 @@ def test_the_same_records_make_the_same_bytes_and_other_records_another_hash(mad
 def test_a_writer_killed_at_any_point_goes_on_from_its_finished_shards_to_the_same_bytes(made, records, tmp_path):
     code = """
 import json, os, sys
-from semrep_jax.data.shards import Writer
+from semrep_jax.core.shards import Writer
 writer = Writer(sys.argv[1], "made", 16)
 for record in json.load(open(sys.argv[2]))[writer.done:][:40]:
     writer.write(record)
@@ -417,9 +417,9 @@ LOGGED = """
 import hashlib, json, os, sys
 from pathlib import Path
 from semrep_jax.data import supervised, tokens
-from semrep_jax.data.shards import Shards
+from semrep_jax.core.shards import Shards
 from semrep_jax.model import tokenizer
-from semrep_jax.tasks.generated import Generator
+from semrep_jax.tasks.generated.generator import Generator
 
 def main(data, cache, nano, log, last):
     words, made = tokenizer.load(Path(nano)), Shards(data)

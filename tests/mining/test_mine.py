@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from semrep_jax import main
-from semrep_jax.core.programs import Language, Program, Task, Tests
+from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.mining.contamination import Suites
 from semrep_jax.mining.examine import Rules, examine
 from semrep_jax.mining.settings import MineConfig
+from semrep_jax.python import PYTHON
 from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.verify import Verifier
@@ -226,13 +227,13 @@ def test_tests_bugs_and_rewrites_of_a_function_hold(pouch, tools):
     )
     assert function["killed"] >= 0.6 * function["mutants"] and len(found.pairs) == 6 and found.fixes
     verifier = Verifier(tools[0])
-    source = Program(Language.PYTHON, function["source"])
+    source = Program(PYTHON, function["source"])
     whole = Task("t", source, Tests("clipped", tests + hidden), Tests("clipped"))
     for pair in found.pairs:
-        (verdict,) = verifier.verify(whole, [Program(Language.PYTHON, pair["rewrite"])])
+        (verdict,) = verifier.verify(whole, [Program(PYTHON, pair["rewrite"])])
         assert verdict.equivalent and verdict.duplicate == "none" and pair["rules"]
     for fix in found.fixes:
-        bug = Program(Language.PYTHON, fix["source"])
+        bug = Program(PYTHON, fix["source"])
         task = Task(
             "t",
             bug,
@@ -240,7 +241,7 @@ def test_tests_bugs_and_rewrites_of_a_function_hold(pouch, tools):
             Tests("clipped", cases_of(fix["edit"])),
             fix["instruction"],
         )
-        broken, mended = verifier.verify(task, [bug, Program(Language.PYTHON, fix["target"])])
+        broken, mended = verifier.verify(task, [bug, Program(PYTHON, fix["target"])])
         assert broken.equivalent and broken.edit.passed == 0 and len(task.edit) and len(task.preserve)
         assert mended.correct and fix["instruction"].startswith(("fix", "add"))
     assert sum(c["verified"] for c in rules.counts.values()) >= 6
@@ -325,7 +326,7 @@ def test_hidden_tests_are_in_no_training_task_and_evaluation_counts_them_apart(m
     (right,) = verifier.verify(whole, [task.solution])
     assert right.correct and right.hidden.all and right.hidden.total == len(whole.hidden)
     table = {json.dumps(c.args): c.expected for c in task.preserve.cases + task.edit.cases}
-    (cheat,) = verifier.verify(whole, [Program(Language.PYTHON, _answers_from(table, task.preserve.entry))])
+    (cheat,) = verifier.verify(whole, [Program(PYTHON, _answers_from(table, task.preserve.entry))])
     assert cheat.correct and not cheat.hidden.all  # the visible tests by heart
     assert rewriting(str(mined), rewriting_split(mined))[0].preserve.cases
 

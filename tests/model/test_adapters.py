@@ -13,6 +13,7 @@ from semrep_jax.model import adapters, pretrained, sharding
 from semrep_jax.model.adapters import Adapter
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.settings import Quantise
+from semrep_jax.prompts import encode
 from semrep_jax.train import trainer
 from semrep_jax.train.optimiser import initial_state
 from semrep_jax.train.settings import TrainConfig
@@ -124,7 +125,7 @@ def test_decoding_with_merged_adapters_samples_what_the_update_scores(arm, rollo
             completion.token_ids,
             completion.logprobs,
         )
-    prompt, length = pad_prompts([loaded.tokenizer.encode_prompt(p) for p in prompts], 0, 1, 96)
+    prompt, length = pad_prompts([encode(p, loaded.tokenizer) for p in prompts], 0, 1, 96)
     batch = {"prompt": jnp.array(prompt), "length": jnp.array(length), "completion": jnp.array(ids)}
     want, _ = grpo.score(loaded.model, params, batch, 1.0, Layout.SHARED)
     np.testing.assert_allclose(np.asarray(want)[logp != 0], logp[logp != 0], atol=1e-3)

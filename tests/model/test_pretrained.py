@@ -17,7 +17,7 @@ from semrep_jax.model import decoder, pretrained, sharding, tensors, tokenizer
 from semrep_jax.model.decoder import ComputeConfig, ModelError, Shape
 from semrep_jax.model.tensors import GGUF
 from semrep_jax.model.tokenizer import TokenizerError
-from semrep_jax.prompts import transform
+from semrep_jax.prompts import encode, transform
 
 CHARACTERS = [chr(c) for c in range(33, 127)]
 
@@ -146,7 +146,7 @@ def test_a_chat_model_is_asked_in_its_own_template_and_ends_at_any_of_its_ends(t
     model, params = random_model()
     write_gguf(tmp_path / "m.gguf", model, params, gguf.GGMLQuantizationType.F32)
     words = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
-    text = words.decode(words.encode_prompt(transform(python("def f(): pass"), "Do it.")))
+    text = words.decode(encode(transform(python("def f(): pass"), "Do it."), words))
     assert text.startswith("<|im_start|>system\n") and text.endswith("<|im_end|>\n<|im_start|>") and "Do it." in text
     assert words.end_ids == (2, 0)
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import python
 
 from semrep_jax.core.programs import Finish
-from semrep_jax.prompts import rewrite
+from semrep_jax.prompts import encode, rewrite
 from semrep_jax.rollout.local import LocalPolicy, cache_sizes
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.train import grpo
@@ -32,7 +32,7 @@ def batch_of(policy, prompts, groups, limit, pad=0):
         for g, c in enumerate(group):
             size = len(c.token_ids)
             ids[b, g, :size], sampled[b, g, :size], mask[b, g, :size] = c.token_ids, c.logprobs, True
-    prompt, length = pad_prompts([policy.tokenizer.encode_prompt(p) for p in prompts], 0, len(prompts), 96)
+    prompt, length = pad_prompts([encode(p, policy.tokenizer) for p in prompts], 0, len(prompts), 96)
     return {"prompt": prompt, "length": length, "completion": ids, "sampled": sampled, "mask": mask}
 
 
@@ -86,7 +86,7 @@ def test_usage_counts_a_groups_prompt_once(policy):
     policy.usage = Usage()
     groups = policy.sample(PROMPTS, 3, 1.0, jax.random.key(0))
     assert policy.usage.rollouts == 6
-    assert policy.usage.prompt_tokens == sum(len(policy.tokenizer.encode_prompt(p)) for p in PROMPTS)
+    assert policy.usage.prompt_tokens == sum(len(encode(p, policy.tokenizer)) for p in PROMPTS)
     assert policy.usage.completion_tokens == sum(len(c.token_ids) for g in groups for c in g)
 
 

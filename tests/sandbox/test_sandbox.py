@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from semrep_jax.core.programs import Case, Language, Outcome, Program, Task, Tests
+from semrep_jax.core.programs import Case, Outcome, Program, Task, Tests
+from semrep_jax.python import PYTHON
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import Verifier
@@ -29,7 +30,7 @@ def verifier(request):
 
 
 def task(value: object = SECRET, args: tuple = (3,)) -> Task:
-    source = Program(Language.PYTHON, "def f(x): return None")
+    source = Program(PYTHON, "def f(x): return None")
     return Task("escape", source, Tests("f", (Case(encode(args), Outcome(value=encode(value))),)), Tests("f"))
 
 
@@ -151,12 +152,12 @@ def test_an_escape_earns_nothing_and_harms_nothing(name, verifier, tmp_path):
     victim.chmod(0o666)
     marks = {"victim": str(victim), "pid": os.getpid(), "tests": __file__}
     source = ESCAPES[name] % marks if "%(" in ESCAPES[name] else ESCAPES[name]
-    verdict = verifier.verify(task(), [Program(Language.PYTHON, source)])[0]
+    verdict = verifier.verify(task(), [Program(PYTHON, source)])[0]
     assert not verdict.equivalent and not verdict.correct, verdict
     assert verdict.seconds < LIMITS.wall_seconds + 1.0
     assert victim.read_text() == "here"
     assert str(SECRET) not in verdict.feedback.split("got")[-1]
-    honest = verifier.verify(task(), [Program(Language.PYTHON, f"def f(x): return {SECRET}")])[0]
+    honest = verifier.verify(task(), [Program(PYTHON, f"def f(x): return {SECRET}")])[0]
     assert honest.correct
 
 
@@ -184,7 +185,7 @@ def f(x):
             open('mark', 'a').write('x')
     threading.Thread(target=later).start()
     return 7"""
-    verdict = verifier.verify(task(7), [Program(Language.PYTHON, source)])[0]
+    verdict = verifier.verify(task(7), [Program(PYTHON, source)])[0]
     assert verdict.correct
     peek = "import os, time\ndef f(x):\n time.sleep(0.2)\n return os.listdir('.')"
     for _ in range(2):
@@ -233,7 +234,7 @@ def test_the_other_layers_hold_where_the_kernel_lacks_one(missing, name, tmp_pat
     victim.write_text("here")
     with Sandbox(1, LIMITS, **{missing: False}) as sandbox:
         source = ESCAPES[name] % {"victim": str(victim)} if "%(" in ESCAPES[name] else ESCAPES[name]
-        verdict = Verifier(sandbox).verify(task(), [Program(Language.PYTHON, source)])[0]
+        verdict = Verifier(sandbox).verify(task(), [Program(PYTHON, source)])[0]
         assert not verdict.equivalent and victim.read_text() == "here"
         assert sandbox.run("def f(x): return x", "f", [encode((1,))]).outcomes
 

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from semrep_jax import main, prompts, rewards
-from semrep_jax.core.programs import Completion, Duplicate, Finish, Language, Program, Status, TaskError
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Completion, Duplicate, Finish, Program, Status
 from semrep_jax.core.stop import Stop
+from semrep_jax.cuda import CUDA
 from semrep_jax.cuda import canonical as cuda
 from semrep_jax.cuda.gpu.nvrtc import CompilerError
+from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.jobs.config import build
+from semrep_jax.languages import canonical, distance
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
 from semrep_jax.tasks.kernels import builtin, catalogue
@@ -56,12 +60,12 @@ def kernels(sandbox) -> Iterator[Verifier]:
 
 
 def verdict(kernels: Verifier, text: str):
-    program, why = prompts.extract(text, Language.CUDA)
+    program, why = prompts.extract(text, CUDA)
     return kernels.verify_all([(RELU, program or why)])[0]
 
 
 def test_the_canonical_form_of_cuda_forgets_names_numbers_and_layout_and_nothing_else():
-    program, _ = prompts.extract(RENAMED, Language.CUDA)
+    program, _ = prompts.extract(RENAMED, CUDA)
     assert program is not None and "Here it is" not in program.source and "I hope" not in program.source
     one = cuda.canonical(program.source)
     assert one == cuda.canonical(
@@ -103,8 +107,8 @@ def test_a_text_that_nests_without_end_is_a_verdict_and_no_crash(text, kernels):
 
 
 def test_the_distance_grows_from_a_copy_over_a_variant_to_another_program():
-    a, b, c = (Program(Language.CUDA, t) for t in (RELU.source.source, STRIDED, builtin.TASKS["softmax"].source))
-    assert a.distance(a) == 0.0 and 0.0 < a.distance(b) < 1.0 and 0.0 < a.distance(c) <= 1.0
+    a, b, c = (Program(CUDA, t) for t in (RELU.source.source, STRIDED, builtin.TASKS["softmax"].source))
+    assert distance(a, a) == 0.0 and 0.0 < distance(a, b) < 1.0 and 0.0 < distance(a, c) <= 1.0
 
 
 def test_a_copy_of_a_kernel_is_equivalent_and_earns_nothing_in_stage_one_and_less_in_stage_two(kernels):
@@ -126,7 +130,7 @@ def test_a_copy_of_a_kernel_is_equivalent_and_earns_nothing_in_stage_one_and_les
 
 def test_a_wrong_kernel_earns_what_compiling_earns_and_a_text_without_one_nothing(kernels):
     wrong, none = verdict(kernels, WRONG), verdict(kernels, "I can't do that.")
-    assert wrong.status is Status.NUMERIC and rewards.r_inst(wrong, WEIGHTS) == pytest.approx(0.1)
+    assert wrong.status is KernelStatus.NUMERIC and rewards.r_inst(wrong, WEIGHTS) == pytest.approx(0.1)
     assert none.status is Status.FORMAT and "__global__" in none.feedback and rewards.r_inst(none, WEIGHTS) == 0.0
 
 
@@ -145,9 +149,9 @@ def test_a_measured_speed_up_pays_correct_kernels_only_and_up_to_sixteen_times(k
 def test_a_hundred_held_out_tasks_share_no_name_with_training_and_any_is_found_again():
     held_out, training = catalogue.held_out(), catalogue.training(60, 1)
     assert len(held_out) == 100 == len({t.id for t in held_out}) and {t.split for t in held_out} == {"test"}
-    assert not {t.source.canonical for t in held_out} & {t.source.canonical for t in training}
+    assert not {canonical(t.source) for t in held_out} & {canonical(t.source) for t in training}
     for task in (*held_out, *training):
-        assert catalogue.find(task.preserve.entry).sha256 == task.kernel.sha256
+        assert catalogue.find(task.preserve.entry).sha256 == task.details.sha256
     with pytest.raises(TaskError, match="frobnicate"):
         catalogue.find("chain_frobnicate_relu")
     with pytest.raises(TaskError, match="soft"):
@@ -186,7 +190,7 @@ def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong
         assert reward[0] > max(reward[1:]) and reward[3] == 0.0, name
         assert metrics["correct"] == 0.25 and metrics["kept_groups"] == 1.0 and metrics["grad_norm"] > 0
         if stage.guided:  # an accepted rewrite was in the prompt
-            assert groups[0].guide == prompts.extract(STRIDED, Language.CUDA)[0].source
+            assert groups[0].guide == prompts.extract(STRIDED, CUDA)[0].source
 
 
 def test_training_on_kernels_runs_to_its_report_without_a_gpu_and_says_so(kernels, tmp_path, capsys):

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semrep_jax.core.programs import Language, Program, Status
+from semrep_jax.core.programs import Program, Status
 from semrep_jax.core.settings import ConfigError
+from semrep_jax.cuda import CUDA
 from semrep_jax.cuda.gate import RIGHT, accepted, difference
 from semrep_jax.cuda.gpu.nvrtc import CompilerError
 from semrep_jax.cuda.spec import sample_inputs
+from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.jobs.config import build
 
@@ -133,12 +135,14 @@ def test_a_module_that_fails_on_signed_inputs_keeps_its_own():
 def test_a_candidate_is_judged_by_our_rule_and_by_the_published_tolerance_side_by_side(judge):
     task = kernelbench.build("kb1_1", 1, SCALED)
     right = judge.judge(task, KERNEL)
-    assert right.status is Status.OK and right.published is True, right.feedback
+    assert right.status is Status.OK and right.facts["published"] is True, right.feedback
     coarse = judge.judge(task, KERNEL.replace("fmaxf(s * 1.5f", "fmaxf(s * 1.50005f"))
-    assert coarse.status is Status.NUMERIC and coarse.published is True  # 3e-5 off: within 1e-4, not within rounding
+    assert (
+        coarse.status is KernelStatus.NUMERIC and coarse.facts["published"] is True
+    )  # 3e-5 off: within 1e-4, not within rounding
     wrong = judge.judge(task, KERNEL.replace("1.5f", "1.6f"))
-    assert wrong.status is Status.NUMERIC and wrong.published is False
-    assert judge.judge(task, "nothing").published is False
+    assert wrong.status is KernelStatus.NUMERIC and wrong.facts["published"] is False
+    assert judge.judge(task, "nothing").facts["published"] is False
 
 
 def test_what_can_not_be_judged_is_named_and_what_accepts_constants_is_left_out(checkout, capsys):
@@ -161,7 +165,7 @@ def test_two_readings_of_a_checkout_are_the_same_tasks(checkout):
     one, two = ([p.task.sha256 for p in kernelbench.read(checkout, (1,)) if p.task] for _ in range(2))
     assert one == two and len(one) == 3
     task = catalogue.task(kernelbench.build("kb1_1", 1, SCALED), "test")
-    assert task.source == Program(Language.CUDA, task.kernel.source)
+    assert task.source == Program(CUDA, task.details.source)
 
 
 def test_a_missing_checkout_or_setting_is_named(tmp_path):

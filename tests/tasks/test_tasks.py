@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from semrep_jax.core.programs import Program, TaskError
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Program
 from semrep_jax.python import canonical as forms
 from semrep_jax.python.mutations import MUTATIONS, mutants
 from semrep_jax.sandbox.wire import encode

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 
 Number = int | float
 LARGEST = 1 << 62

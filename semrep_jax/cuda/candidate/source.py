@@ -14,7 +14,7 @@ from typing import Any
 
 from tree_sitter import Node
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.cuda.canonical import parser
 
 HEADERS = """

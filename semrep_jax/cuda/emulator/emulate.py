@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.cuda.candidate.candidate import Candidate
 from semrep_jax.cuda.candidate.launches import ResolvedLaunch
 from semrep_jax.cuda.spec import DTYPES

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.core.programs import SemRepError, Status
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Status
 from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.gate import difference
@@ -29,6 +30,7 @@ from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler
 from semrep_jax.cuda.gpu.timing import Timing
 from semrep_jax.cuda.numerics import EPS, FACTOR
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
+from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.sandbox.json_worker import JsonWorker
 
 RUN_SECONDS, TIME_SECONDS, RECYCLE, SEEDS, KEPT = 20.0, 90.0, 64, 5, 4
@@ -43,7 +45,7 @@ class NoGpu(SemRepError):
 class GpuResult:
     """What a GPU says of a candidate: executions right of `total`, and for a right one its timing. `facts` has one entry a launch."""
 
-    status: Status
+    status: str
     feedback: str
     passed: int
     total: int
@@ -129,7 +131,7 @@ class Gpu:
                     else correct
                 )
             except ExpressionError as error:  # a launch that small shapes allow and the timed one does not
-                return GpuResult(Status.LAUNCH, f"on the GPU: {error}", 0, 0)
+                return GpuResult(KernelStatus.LAUNCH, f"on the GPU: {error}", 0, 0)
 
     def _correct(self, task: KernelTask, candidate: Candidate, compiled: Compiled) -> GpuResult:
         shapes = (*task.small, *task.edge)
@@ -158,7 +160,7 @@ class Gpu:
             if wrong is not None:
                 both = all(f is not None for f in found)
                 why = wrong.text if both else f"right in one of two runs on the same inputs: {wrong.text}"
-                status = Status.NUMERIC if both else Status.NONDETERMINISTIC
+                status = KernelStatus.NUMERIC if both else KernelStatus.NONDETERMINISTIC
                 return GpuResult(
                     status, f"on the GPU: {why} (axes {dict(axes)})", i, len(checks), facts=tuple(reply["facts"])
                 )
@@ -198,13 +200,13 @@ class Gpu:
         }  # fmt: skip
         reply = self._ask(request, TIME_SECONDS)
         if "died" in reply:
-            status = Status.TIMEOUT if "longer than" in reply["died"] else Status.CRASH
+            status: str = Status.TIMEOUT if "longer than" in reply["died"] else Status.CRASH
             return GpuResult(
                 status, f"while it was timed: {reply['died']} (axes {dict(axes)})", correct.passed, correct.total
             )
         if "wrong" in reply:
             return GpuResult(
-                Status.NUMERIC,
+                KernelStatus.NUMERIC,
                 f"while it was timed: {reply['wrong']} (axes {dict(axes)})",
                 correct.passed,
                 correct.total,
@@ -215,7 +217,7 @@ class Gpu:
         status, why = Status.OK, measured.said(self.name)
         if measured.suspect:
             status, why = (
-                Status.HACK_SUSPECT,
+                KernelStatus.HACK_SUSPECT,
                 f"{measured.candidate_ms:.4f} ms is faster than {self.name} can be; it earns nothing",
             )
         return GpuResult(status, why, correct.passed, correct.total, measured, tuple(reply["facts"]))

@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.cuda.candidate.candidate import Candidate
 from semrep_jax.cuda.gpu import resources
 from semrep_jax.cuda.gpu.resources import Resources

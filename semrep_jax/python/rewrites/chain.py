@@ -2,10 +2,7 @@
 
     rewritten = rewrite(program, Random(0), steps=2)       # Rewritten(program, rules), or None where nothing applies
 
-The program's language decides which rules there are: `rewrites.python` works on libcst's trees, `rewrites.cuda` on tree-sitter's.
-
-Nothing here runs the result: `verified` keeps what a verifier finds equivalent to C_src and no copy of it. The same generator state gives
-the same bytes.
+Nothing here runs the result: `perturb` keeps what running finds equivalent to C_src. The same generator state gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,19 +14,10 @@ from typing import Any
 
 import libcst as cst
 
-from semrep_jax.core.programs import Language, Program
-from semrep_jax.cuda import rewrites as cuda
-from semrep_jax.cuda.rewrites.rule import CudaRule, Listing, read, sound
+from semrep_jax.core.programs import Program
+from semrep_jax.languages import Rewritten
 from semrep_jax.python.rewrites import RULES
 from semrep_jax.python.rewrites.rule import Function, Rule, code, functions
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A program and the rules that made it, in order."""
-
-    program: Program
-    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,8 +101,6 @@ class _Nodes(cst.CSTVisitor):
 
 def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] | None = None) -> Rewritten | None:
     """The program after up to `steps` rules, each drawn first and then its place; None where no rule applies or the text does not parse."""
-    if program.language is Language.CUDA:
-        return _rewrite_cuda(program, rng, steps, list(rules or cuda.RULES))
     try:
         module = cst.parse_module(program.source)
     except (cst.ParserSyntaxError, RecursionError, ValueError):
@@ -128,31 +114,6 @@ def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] 
         module = made[0]
         applied.append(made[1])
     return Rewritten(Program(program.language, module.code), tuple(applied)) if applied else None
-
-
-def _rewrite_cuda(program: Program, rng: Random, steps: int, names: list[str]) -> Rewritten | None:
-    listing = read(program.source)
-    applied: list[str] = []
-    while listing is not None and len(applied) < steps:
-        try:
-            found = _one_of_cuda(listing, [cuda.RULES[n] for n in rng.sample(names, len(names))], rng)
-        except RecursionError:  # it nests too deeply to be walked
-            found = None
-        if found is None:
-            break
-        rule, listing = found
-        applied.append(rule)
-    return Rewritten(Program(Language.CUDA, listing.text), tuple(applied)) if listing is not None and applied else None
-
-
-def _one_of_cuda(listing: Listing, rules: list[CudaRule], rng: Random) -> tuple[str, Listing] | None:
-    """The program after one change by the first rule that offers one, and the rule's name."""
-    for rule in rules:
-        offers = [o for o in rule.offers(listing) if o.text != listing.text]
-        found = next((o for o in rng.sample(offers, len(offers)) if sound(o)), None)
-        if found is not None:
-            return rule.name, found
-    return None
 
 
 def _one(sites: Sites, rules: list[Rule], rng: Random) -> tuple[cst.Module, str] | None:

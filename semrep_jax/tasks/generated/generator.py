@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from semrep_jax.core.programs import Case, Language, Program, Task, TaskError, Tests
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Case, Program, Task, Tests
+from semrep_jax.python import PYTHON
 from semrep_jax.python import canonical as forms
 from semrep_jax.python.mutations import mutate, site_count
 from semrep_jax.sandbox.wire import encode
@@ -283,13 +285,13 @@ class Generator:
         cap = 2 * MAX_CASES if rewriting else MAX_CASES
         return Task(
             id=f"{'rewrite' if rewriting else 'edit'}/{self.split}/{self.seed}/{index}",
-            source=Program(Language.PYTHON, example.source),
+            source=Program(PYTHON, example.source),
             preserve=Tests(example.entry, tuple(_spread(keep, cap))),
             edit=Tests(example.entry, tuple(_spread(edit, MAX_CASES))),
             instruction="" if rewriting else example.instruction,
             split=self.split,
             tags={"family": example.family, "kind": example.kind, "perturbed": example.perturbed},
-            solution=Program(Language.PYTHON, example.rewrite if rewriting else example.target),
+            solution=Program(PYTHON, example.rewrite if rewriting else example.target),
         )
 
     def tasks(self, rewriting: bool = False, bug_preserving: bool = True) -> Iterator[Task]:

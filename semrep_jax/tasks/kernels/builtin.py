@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.core.programs import TaskError
+from semrep_jax.core.errors import TaskError
 from semrep_jax.cuda.spec import Array, KernelTask, Values
 from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, VECTOR, XM, YM, ArrayLayout, X, naive
 

@@ -11,7 +11,8 @@ import hashlib
 from itertools import islice
 from pathlib import Path
 
-from semrep_jax.core.programs import Language, Objective, Program, Task, Tests
+from semrep_jax.core.programs import Objective, Program, Task, Tests
+from semrep_jax.cuda import CUDA
 from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.spec import KernelTask
 from semrep_jax.tasks.kernels import builtin
@@ -40,10 +41,10 @@ def held_out() -> list[Task]:
 def task(kernel: KernelTask, split: str) -> Task:
     """A kernel task with its C_src and instruction."""
     tags = {"family": kernel.family, "kind": "speed", "level": str(kernel.level)}
-    source = Program(Language.CUDA, kernel.source)
+    source = Program(CUDA, kernel.source)
     tests = Tests(kernel.name)
     known = faster(kernel.name)
-    solution = None if known is None else Program(Language.CUDA, known)
+    solution = None if known is None else Program(CUDA, known)
     return Task(
         f"kernel/{kernel.name}",
         source,

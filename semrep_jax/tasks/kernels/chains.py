@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from semrep_jax.core.programs import TaskError
+from semrep_jax.core.errors import TaskError
 from semrep_jax.cuda.gate import RIGHT, accepted
 from semrep_jax.cuda.spec import Array, KernelTask
 from semrep_jax.tasks.kernels.naive import MATRIX, XM, naive

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from semrep_jax.core import syntax
-from semrep_jax.core.programs import SemRepError
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.cuda.gate import RIGHT, accepted
 from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask
 

@@ -1,0 +1,17 @@
+"""The errors that a user can mend; `main` prints one on one line and exits with its code."""
+
+from __future__ import annotations
+
+
+class SemRepError(Exception):
+    """Base of every error that a user can mend; `exit_code` is 2 for a mistake in config or input, 1 for a fault of ours."""
+
+    exit_code = 2
+
+
+class TaskError(SemRepError):
+    """A task, a suite or its data is malformed, empty or missing."""
+
+
+class ProgramError(SemRepError):
+    """A person's file can't be read, or is no program."""

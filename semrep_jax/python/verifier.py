@@ -1,0 +1,76 @@
+"""The judge of Python: runs a program on a task's calls in the sandbox, compares what is seen with what is expected.
+
+The sandbox observes, this module judges: it alone holds the expected outcomes, and compares them in wire form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from semrep_jax.core.programs import Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.sandbox.outcomes import explain, matches
+from semrep_jax.sandbox.pool import Observation, Sandbox
+
+
+class PythonJudge:
+    """Verdicts on Python programs, in a sandbox that it does not own."""
+
+    def __init__(self, sandbox: Sandbox):
+        self.sandbox = sandbox
+
+    def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
+        """The verdict on a program: U_sem, U_edit and hidden tests in one contained run."""
+        cases = task.preserve.cases + task.edit.cases + (task.hidden.cases if task.hidden else ())
+        observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
+        return verdict_of(task, observation, duplicate)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:
+    """The verdict that an observation of preserve cases, then edit cases, then hidden ones, amounts to."""
+    unseen = None if task.hidden is None else Score(0, len(task.hidden))
+    nothing = Verdict(
+        Status.OK,
+        compiled=False,
+        duplicate=duplicate,
+        preserve=Score(0, len(task.preserve)),
+        edit=Score(0, len(task.edit)),
+        seconds=observation.seconds,
+        hidden=unseen,
+    )
+    if observation.load_error is not None:
+        return replace(nothing, status=Status.COMPILE, feedback=observation.load_error)
+    if observation.died is not None:
+        status = Status.TIMEOUT if observation.died == "timeout" else Status.CRASH
+        return replace(nothing, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
+    split, end = len(task.preserve), len(task.preserve) + len(task.edit)
+    preserve = _passed(task.preserve, observation.outcomes[:split])
+    edit = _passed(task.edit, observation.outcomes[split:end])
+    hidden = _passed(task.hidden, observation.outcomes[end:]) if task.hidden else []
+    status, feedback = _first_failure(task, preserve + edit, observation)
+    return replace(
+        nothing,
+        status=status,
+        compiled=True,
+        feedback=feedback,
+        preserve=Score(sum(preserve), len(preserve)),
+        edit=Score(sum(edit), len(edit)),
+        hidden=unseen and Score(sum(hidden), len(hidden)),
+    )
+
+
+def _first_failure(task: Task, flags: list[bool], observation: Observation) -> tuple[Status, str]:
+    """Status, and what is said of the first test that failed."""
+    if all(flags):
+        return Status.OK, ""
+    first = flags.index(False)
+    case, seen = (task.preserve.cases + task.edit.cases)[first], observation.outcomes[first]
+    status = Status.MEMORY if seen.error == "MemoryError" else Status.WRONG
+    return status, explain(task.preserve.entry, case, seen, observation.messages[first])
+
+
+def _passed(tests: Tests, outcomes: Sequence[Outcome]) -> list[bool]:
+    return [matches(case.expected, seen, tests.tolerance) for case, seen in zip(tests.cases, outcomes, strict=True)]
