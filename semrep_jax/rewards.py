@@ -6,17 +6,23 @@ R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit
 
 Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and a
 correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
+
+A reward is a function of a group, found by its name in `REWARDS`; a plugin adds others:
+
+    REWARDS.add("shortest", lambda group, weights: [...])          # then: reward.transform: shortest
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import Field
 
-from semrep_jax.core.programs import Duplicate, Program, Verdict
+from semrep_jax.core.plugins import Registry
+from semrep_jax.core.programs import Duplicate, Program, Task, Verdict
 from semrep_jax.core.settings import Section
 from semrep_jax.languages import canonical, distance
 
@@ -31,6 +37,10 @@ class DuplicateRule(StrEnum):
 class RewardConfig(Section):
     """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
 
+    rewrite: str = Field("r_sem", description="Reward of stage 1: r_sem, or what a plugin adds.")
+    transform: str = Field(
+        "r_inst", description="Reward of stage 2 and of the baseline: r_inst, or what a plugin adds."
+    )
     a1: float = Field(0.1, ge=0, description="R_sem: C_rep compiles.")
     b1: float = Field(0.9, ge=0, description="R_sem: C_rep passes all of U_sem.")
     a2: float = Field(0.1, ge=0, description="R_inst: C_tgt compiles.")
@@ -49,27 +59,34 @@ class RewardConfig(Section):
     )
 
 
-def is_duplicate(verdict: Verdict, rule: DuplicateRule) -> bool:
-    """Whether the program counts as a copy of C_src under the rule."""
-    return verdict.duplicate is Duplicate.EXACT or (
-        rule is DuplicateRule.CANONICAL and verdict.duplicate is Duplicate.CANONICAL
-    )
+@dataclass(frozen=True)
+class Judged:
+    """A group's programs (or the reasons why there is none) on one task, with their verdicts."""
+
+    task: Task
+    programs: Sequence[Program | str]
+    verdicts: Sequence[Verdict]
+
+
+def repeats(duplicate: Duplicate, rule: DuplicateRule) -> bool:
+    """Whether a program that repeats C_src so far counts as a copy of it under the rule."""
+    return duplicate is Duplicate.EXACT or (rule is DuplicateRule.CANONICAL and duplicate is Duplicate.CANONICAL)
 
 
 def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
     """Raw correctness of stage 1: an equivalent of C_src that is no copy of it."""
-    return verdict.equivalent and not is_duplicate(verdict, rule)
+    return verdict.equivalent and not repeats(verdict.duplicate, rule)
 
 
 def r_sem(verdict: Verdict, weights: RewardConfig) -> float:
-    """R_sem of the paper with our duplicate rule."""
-    if is_duplicate(verdict, weights.duplicate):
+    """R_sem of the paper with our duplicate rule, of one program."""
+    if repeats(verdict.duplicate, weights.duplicate):
         return 0.0
     return weights.a1 * verdict.compiled + weights.b1 * verdict.equivalent
 
 
 def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
-    """R_inst of the paper. A program that does not compile passes nothing."""
+    """R_inst of the paper, of one program. One that does not compile passes nothing."""
     if not verdict.compiled:
         return 0.0
     reward = weights.a2 + weights.b2 * verdict.preserve.all + weights.c2 * verdict.edit.all
@@ -79,8 +96,12 @@ def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
 
 
 def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
-    """In [0, 1] for each member of a group: 0 where it is not correct, else the mean of two tree-edit distances, to C_src and
-    to the nearest other correct member (1 where there is none)."""
+    """How new each member of a group is, in [0, 1].
+
+    source: C_src. programs: the group's, or the reasons why there is none. correct: which of them count.
+    0 for one that is not correct, else the mean of two tree-edit distances, to C_src and to the nearest other correct member
+    (1 where there is none).
+    """
     good = [
         p if ok and isinstance(p, Program) and canonical(p) is not None else None
         for p, ok in zip(programs, correct, strict=True)
@@ -93,3 +114,26 @@ def novelty(source: Program, programs: Sequence[Program | str], correct: Sequenc
         others = [distance(program, other) for j, other in enumerate(good) if other is not None and j != i]
         values.append(0.5 * distance(program, source) + 0.5 * min(others, default=1.0))
     return values
+
+
+def rewriting(group: Judged, weights: RewardConfig) -> list[float]:
+    """Stage 1: R_sem of each member, and the novelty term where it has weight."""
+    base = [r_sem(verdict, weights) for verdict in group.verdicts]
+    if not weights.novelty:
+        return base
+    correct = [accepted(verdict, weights.duplicate) for verdict in group.verdicts]
+    extra = novelty(group.task.source, group.programs, correct)
+    return [b + weights.novelty * e for b, e in zip(base, extra, strict=True)]
+
+
+def transforming(group: Judged, weights: RewardConfig) -> list[float]:
+    """Stage 2 and the direct transformation: R_inst of each member."""
+    return [r_inst(verdict, weights) for verdict in group.verdicts]
+
+
+Reward = Callable[[Judged, RewardConfig], list[float]]
+REWARDS: Registry[Reward] = Registry(
+    "reward",
+    "reward",
+    {"r_sem": "semrep_jax.rewards:rewriting", "r_inst": "semrep_jax.rewards:transforming"},
+)

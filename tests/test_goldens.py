@@ -20,8 +20,6 @@ from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.judge import Judge
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.data.supervised import Blocks, Loader, open_sources
-from semrep_jax.evaluate import suites
-from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.mining.examine import Rules, examine
 from semrep_jax.mining.settings import MineConfig
@@ -31,6 +29,7 @@ from semrep_jax.python.extract import Candidate
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks.generated.generator import Generator
 from semrep_jax.tasks.kernels import builtin, catalogue
+from semrep_jax.tasks.suite import SuiteRequest, draw
 from semrep_jax.verify import Verifier
 
 HERE = Path(__file__).parent
@@ -99,7 +98,7 @@ def suite_tasks(sandbox: Sandbox) -> str:
     found = [
         (t.id, t.source.source, t.instruction, plain(t.preserve), plain(t.edit))
         for name in ("correctness", "new_families", "new_kinds", "robustness", "humaneval", "kernels")
-        for t in suites.build(name, EvaluateConfig(tasks=6), verifier).tasks
+        for t in draw(name, SuiteRequest(6, 1234, verifier)).tasks
     ]
     return digest(*found)
 
@@ -107,7 +106,7 @@ def suite_tasks(sandbox: Sandbox) -> str:
 def suite_hashes(sandbox: Sandbox) -> dict[str, str]:
     """The suites' content hashes, which the draws of an evaluation depend on."""
     names = ("correctness", "new_families", "new_kinds", "robustness", "humaneval", "kernels")
-    return {name: suites.build(name, EvaluateConfig(tasks=6), Verifier(sandbox)).sha256 for name in names}
+    return {name: draw(name, SuiteRequest(6, 1234, Verifier(sandbox))).sha256 for name in names}
 
 
 def packed_batch(directory: Path) -> str:

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from semrep_jax.report.report import LABELS, TITLES
 
 from semrep_jax.evaluate.intervals import mean
-from semrep_jax.report.report import LABELS, TITLES
 
 
 def row(name: str, runs: list[dict]) -> str:

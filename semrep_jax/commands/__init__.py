@@ -1,0 +1,1 @@
+"""Commands for single files, one file each; `command` says what one is and which there are."""

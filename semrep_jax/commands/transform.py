@@ -1,102 +1,86 @@
-"""`python -m semrep_jax.main transform FILE --instruction "..." --config C`: change a person's own file, and show the change.
-
-Samples a few programs, runs the person's tests on each where given, and shows the best as a diff: tests passed first, then how many
-samples agree on it. Nothing is written without --in-place, and then only a program that passed every test given.
-"""
+"""`python -m semrep_jax.main transform FILE --instruction "..." --config C`: change a person's own file, and show the change."""
 
 from __future__ import annotations
 
-import difflib
+import argparse
 import os
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-
-from semrep_jax import prompts
-from semrep_jax.core.errors import SemRepError
-from semrep_jax.core.programs import Program
-from semrep_jax.jobs.config import Config
-from semrep_jax.languages import canonical, read_program
-from semrep_jax.python import PYTHON, usertests
-from semrep_jax.python.usertests import TestResult
-from semrep_jax.rollout.policy import Policy
+from semrep_jax.commands import command
+from semrep_jax.commands.command import Command
 from semrep_jax.sandbox.pool import Sandbox
 
 
-class TransformError(SemRepError):
-    """The file can't be transformed as asked."""
+def _parser() -> argparse.ArgumentParser:
+    options = command.parser(
+        "transform",
+        "Change a Python file as told: samples programs, runs your tests on each, shows the best as a diff. Writes "
+        "nothing without --in-place, and then only a program that passes every test given.",
+        "Exit code 0: a program is proposed (and passes the tests given); 1: none; 2: a mistake in the input.",
+    )
+    options.add_argument("file", type=Path, metavar="FILE", help="the Python file; the model reads all of it")
+    options.add_argument(
+        "--instruction", required=True, help='what to change, e.g. "Handle the empty list by returning None."'
+    )
+    options.add_argument(
+        "--config",
+        required=True,
+        metavar="C",
+        help="which model and how to sample, e.g. configs/smollm2_transform.yaml",
+    )
+    options.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    options.add_argument(
+        "--turns",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="1: write the edit directly (default); 2: write a rewrite of the file first, and edit with it at hand",
+    )
+    options.add_argument(
+        "--tests", type=Path, metavar="T.py", help="your tests: test_* functions that import FILE's functions"
+    )
+    options.add_argument("--in-place", action="store_true", help="write the proposal into FILE")
+    return options
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One program written for the file, with the results of the person's tests and the number of samples that agree on it."""
+def main(arguments: list[str]) -> int:
+    """Propose a change of a file."""
+    from semrep_jax.jobs import config as configuration
 
-    program: Program
-    tests: tuple[TestResult, ...]
-    votes: int
+    options = _parser().parse_args(arguments)
+    config = configuration.load(options.config, options.set)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with Sandbox(config.sandbox.workers) as sandbox:
+        from semrep_jax.commands import proposal
+        from semrep_jax.inference.rewrite import Sampling
+        from semrep_jax.jobs import arms
 
-    @property
-    def passed(self) -> int:
-        """Tests passed."""
-        return sum(t.passed for t in self.tests)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What came of a transformation: the best candidate or None, all reasons why samples held no program, a diff."""
-
-    best: Candidate | None
-    samples: int
-    rejected: Counter[str]
-    diff: str
-    tests_before: tuple[TestResult, ...]
-
-
-def propose(
-    path: Path, instruction: str, tests: Path | None, policy: Policy, config: Config, sandbox: Sandbox
-) -> Proposal:
-    """Sample `evaluate.samples` programs for the file at T=2 (a rewrite of each first) or directly, and rank them."""
-    source = read_program(path, PYTHON).source
-    text = None if tests is None else usertests.read(tests)
-    before = () if text is None else tuple(usertests.run(source, path.stem, text, sandbox))
-    key, setting = jax.random.key(config.seed), config.evaluate
-    asked = prompts.transform(Program(PYTHON, source), instruction)
-    (completions,) = policy.sample([asked], setting.samples, setting.temperature, key)
-    found: dict[str, Program] = {}
-    votes, rejected = Counter[str](), Counter[str]()
-    for completion in completions:
-        program, why = prompts.extract(completion.text, PYTHON)
-        if program is None:
-            rejected[completion.finish.value if completion.finish != "stop" and not completion.text else why] += 1
-            continue
-        form = canonical(program) or program.source
-        found.setdefault(form, program)
-        votes[form] += 1
-    ranked = [
-        Candidate(
-            program, () if text is None else tuple(usertests.run(program.source, path.stem, text, sandbox)), votes[form]
+        sampling = Sampling(config.evaluate.samples, config.evaluate.temperature)
+        request = proposal.Request(
+            options.file, options.instruction, options.tests, sampling, options.turns, config.seed
         )
-        for form, program in found.items()
-    ]
-    best = max(ranked, key=lambda c: (c.passed, c.votes), default=None)
-    after = source if best is None else best.program.source.rstrip("\n") + "\n"
-    diff = difflib.unified_diff(source.splitlines(True), after.splitlines(True), str(path), f"{path} (proposed)")
-    return Proposal(best, setting.samples, rejected, "".join(diff), before)
-
-
-def write(path: Path, proposal: Proposal) -> None:
-    """Replace the file by the proposed program, atomically. Raises TransformError where a test given did not pass."""
-    best = proposal.best
+        found = proposal.propose(request, arms.policy(config), sandbox)
+    for reason, count in found.rejected.most_common():
+        print(f"{count} of {found.samples} samples: {reason}")
+    if options.turns > 1:
+        print(f"{found.rewrites} of {found.samples} samples had an accepted rewrite of the file before them")
+    best = found.best
     if best is None:
-        raise TransformError(f"{path} is left as it was: no sample held a program")
-    failed = [t.name for t in best.tests if not t.passed]
-    if failed:
-        raise TransformError(
-            f"{path} is left as it was: the best program fails {', '.join(failed[:5])}; sample more or say more"
-        )
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(best.program.source.rstrip("\n") + "\n")
-    temporary.chmod(path.stat().st_mode)
-    os.replace(temporary, path)
+        print("no sample held a program")
+        return 1
+    print(found.diff or "the best program is the file as it is", end="" if found.diff else "\n")
+    print(f"{best.votes} of {found.samples} samples agree on it")
+    for before, after in zip(found.tests_before, best.tests, strict=True):
+        was, now = ("passed" if test.passed else "failed" for test in (before, after))
+        print(f"  {after.name}: {now} (before: {was})  {after.message}".rstrip())
+    if not best.tests:
+        print("no tests were given: whether it is right is not known")
+    if options.in_place:
+        proposal.write(options.file, found)
+        print(f"written to {options.file}")
+    return 0 if all(t.passed for t in best.tests) else 1
+
+
+COMMAND = Command('transform FILE --instruction "..." --config C', "change a Python file as told", main)

@@ -50,7 +50,12 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._shipped
-        yield from (name for name in self._found if name not in self._shipped)
+        yield from self.added
+
+    @property
+    def added(self) -> list[str]:
+        """The names that were added from outside."""
+        return [name for name in self._found if name not in self._shipped]
 
     def __getitem__(self, name: str) -> T:
         """The thing of this name. Raises PluginError that lists those there are."""

@@ -1,6 +1,6 @@
 """The work directory of a run: claimed, checked and written so that a later run can trust what it finds.
 
-One process at a time may hold it (a lock that dies with the process); a directory that belongs to another config is refused
+One process at a time may hold it (a lock that dies with the process); a directory that belongs to another run is refused
 with what differs; files that others read (`config.yaml`, `results.json`, `report.html`) appear whole or not at all.
 """
 
@@ -13,13 +13,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from semrep_jax.core.errors import SemRepError
-from semrep_jax.core.settings import ConfigError
-from semrep_jax.jobs.config import Config, build
 
 NEEDED_MB = 200
+IDENTITY = "identity.json"
 
 
 class WorkDirError(SemRepError):
@@ -33,15 +30,27 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5) -> str:
+    """What differs between two flat dictionaries, in words; empty where nothing does."""
+    keys = sorted(set(theirs) | set(ours))
+    differ = [f"{k} was {theirs.get(k)!r} and is {ours.get(k)!r}" for k in keys if theirs.get(k) != ours.get(k)]
+    more = f" and {len(differ) - most} more" if len(differ) > most else ""
+    return ", ".join(differ[:most]) + more
+
+
 class WorkDir:
-    """`config.work_dir`, claimed for the run. Only its leader holds and writes it; its other processes read. Raises WorkDirError."""
+    """A directory claimed for a run.
 
-    def __init__(self, config: Config, leader: bool = True):
-        self.path, self.leader = Path(config.work_dir), leader
+    path: where. identity: flat settings that a run which goes on here must share. leader: whether this process holds and writes
+    it; a run's other processes only read. Raises WorkDirError.
+    """
+
+    def __init__(self, path: str | Path, identity: dict[str, Any], leader: bool = True):
+        self.path, self.leader = Path(path), leader
         if leader:
-            self._claim(config)
+            self._claim(identity)
 
-    def _claim(self, config: Config) -> None:
+    def _claim(self, identity: dict[str, Any]) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock = (self.path / ".lock").open("a")
@@ -58,27 +67,30 @@ class WorkDir:
         free = shutil.disk_usage(self.path).free >> 20
         if free < NEEDED_MB:
             raise WorkDirError(
-                f"work_dir {self.path} has {free} MiB of free disk and a run needs {NEEDED_MB}; free some or choose another"
+                f"work_dir {self.path} has {free} MiB of free disk and a run needs {NEEDED_MB}; "
+                "free some or choose another"
             )
-        self._same_config(config)
-        self.write("config.yaml", config.to_yaml())
+        self._require_same_run(identity)
+        self.write(IDENTITY, identity)
 
-    def _same_config(self, config: Config) -> None:
-        path = self.path / "config.yaml"
-        if not path.exists():
-            return
+    def _require_same_run(self, identity: dict[str, Any]) -> None:
+        path = self.path / IDENTITY
         try:
-            theirs = build(yaml.safe_load(path.read_text()), str(path)).comparable()
-        except (yaml.YAMLError, ConfigError) as error:
+            theirs = self.read(IDENTITY)
+        except ValueError as error:
+            raise WorkDirError(f"{path} is not JSON ({error}); use another work_dir or delete {self.path}") from error
+        if theirs is None:
+            if (self.path / "config.yaml").exists():
+                raise WorkDirError(
+                    f"{self.path} holds a run of another version (it has no {IDENTITY}); "
+                    f"use another work_dir or delete {self.path}"
+                )
+            return
+        changes = describe_changes(theirs, identity)
+        if changes:
             raise WorkDirError(
-                f"{path} is not a config of this version ({error}); use another work_dir or delete {self.path}"
-            ) from error
-        ours = config.comparable()
-        differ = [f"{k} was {theirs.get(k)!r} and is {v!r}" for k, v in ours.items() if theirs.get(k) != v]
-        if differ:
-            raise WorkDirError(
-                f"work_dir {self.path} holds a run of another config: {', '.join(differ[:5])}"
-                f"{f' and {len(differ) - 5} more' if len(differ) > 5 else ''}; use another work_dir or delete that one"
+                f"work_dir {self.path} holds a run of another config: {changes}; "
+                "use another work_dir or delete that one"
             )
 
     def write(self, name: str, content: str | dict[str, Any]) -> Path:
@@ -91,6 +103,6 @@ class WorkDir:
         return path
 
     def read(self, name: str) -> Any:
-        """The JSON under `name`, or None where there is none."""
+        """The JSON under `name`, or None where there is none. Raises ValueError where it is not JSON."""
         path = self.path / name
         return json.loads(path.read_text()) if path.exists() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
 
@@ -51,3 +51,11 @@ class SupervisedConfig(Section):
     checkpoint_every: int = Field(250, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
     export: str = Field("export", description="Directory of the finished model, relative to the work directory.")
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> SupervisedConfig:
+        if not self.sources and not self.generated:
+            raise ValueError(
+                "supervised.generated: 0, and supervised.sources is empty; name a data set or raise the weight"
+            )
+        return self

@@ -1,1 +1,1 @@
-"""Suites -> samples -> verdicts -> metrics with intervals; `compare` runs the two arms and asks who wins."""
+"""Suites -> samples -> verdicts -> metrics with intervals. Knows nothing of training."""

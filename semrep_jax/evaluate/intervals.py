@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over `n` tasks with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def to_json(self) -> dict[str, float]:
-        """{"value", "low", "high", "n"}, rounded to 6 digits."""
-        return {k: round(v, 6) for k, v in asdict(self).items()}
-
-    @property
-    def decided(self) -> bool:
-        """Whether the interval leaves out zero (of a difference)."""
-        return self.low > 0 or self.high < 0
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def exact(value: float) -> Estimate:
-    """A number that was counted, not estimated."""
-    return Estimate(float(value), float(value), float(value), 1)
+from semrep_jax.core.results import Estimate
 
 
 def mean(per_task: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
-    """Mean of one value a task."""
+    """Mean of one value a task.
+
+    per_task: [tasks]. resamples: bootstrap resamples behind the interval. seed: of the resampling.
+    """
     values = np.asarray(per_task, float)
     draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
     means = values[draws].mean(axis=1)
@@ -44,5 +20,5 @@ def mean(per_task: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
 
 
 def difference(a: np.ndarray, b: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
-    """Mean of a - b, paired by task."""
+    """Mean of a - b, paired by task; a and b [tasks], `resamples` and `seed` as in `mean`."""
     return mean(np.asarray(a, float) - np.asarray(b, float), resamples, seed)

@@ -7,33 +7,34 @@ with its rewrite in the prompt where it was accepted and C_src where it was not.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
 
-from semrep_jax import prompts
-from semrep_jax.core.programs import Completion, Finish, Program, Verdict
-from semrep_jax.evaluate import speed
-from semrep_jax.evaluate.intervals import Estimate, exact, mean
-from semrep_jax.jobs.config import Config
+from semrep_jax.core.programs import Finish, Program, Verdict
+from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
+from semrep_jax.inference.turns import Attempt, infer
+from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
-from semrep_jax.tasks.suite import Suite
-from semrep_jax.train import stages, trainer
+from semrep_jax.tasks.suite import DrawnSuite
 from semrep_jax.verify import Verifier
 
-TURNS = (1, 2)
-SHOWN = 4
+EXAMPLES_KEPT = 4
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One policy on one suite at T turns: `correct` [tasks][samples], costs, and a few worked examples.
+    """One policy on one suite at T turns.
 
-    Of kernels: right in emulation, right on a GPU, right by the tasks' own authors (None where nobody said), and the speed-ups of
-    correct samples that a GPU timed. A copy of C_src may be right; it is not `correct`. `generalises`: correct, and right on the hidden
-    tests too, where the suite has some.
+    correct: [tasks][samples], right and no copy of C_src. rollouts, tokens, seconds: what it cost. rewrites_accepted: share of
+    samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity: settings that decide the
+    draws. facts: what the language's judge said of each sample beside, [tasks][samples] by name, silence counting as no; without a
+    fact that it said of none. speedups: of right samples that were timed, else None. generalises: correct, and right on the
+    hidden tests too, where the suite has some.
     """
 
     suite: str
@@ -44,12 +45,11 @@ class Measured:
     rollouts: int
     tokens: int
     seconds: float
-    guides_accepted: float
+    rewrites_accepted: float
     too_long: int
     examples: list[dict[str, Any]]
-    emulated: list[list[bool]] | None = None
-    on_gpu: list[list[bool]] | None = None
-    published: list[list[bool]] | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, list[list[bool]]] = field(default_factory=dict)
     speedups: list[list[float | None]] | None = None
     generalises: list[list[bool]] | None = None
 
@@ -68,119 +68,76 @@ class Measured:
         return asdict(self)
 
 
-def measure(policy: Policy, suite: Suite, turns: int, verifier: Verifier, config: Config) -> Measured:
-    """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws."""
-    setting, began = config.evaluate, time.perf_counter()
+def identity(setting: EvaluateConfig, rule: DuplicateRule) -> dict[str, Any]:
+    """The settings that decide what a measurement draws and how it is judged, beside suite and policy."""
+    chosen = {"samples", "temperature", "batch", "seed"}
+    return setting.model_dump(mode="json", include=chosen) | {"duplicate": rule.value}
+
+
+def measure(
+    policy: Policy, suite: DrawnSuite, turns: int, verifier: Verifier, setting: EvaluateConfig, rule: DuplicateRule
+) -> Measured:
+    """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws.
+
+    turns: 1 or 2. rule: which repetitions of C_src are no rewrite.
+    """
+    began = time.perf_counter()
     key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + turns)
     policy.usage = Usage()
-    tasks, n = list(suite.tasks), setting.samples
-    rewrites: list[str | None] = [None] * (len(tasks) * n)
-    accepted = 0.0
-    if turns == 1:
-        groups = policy.sample([stages.transform_prompt(t) for t in tasks], n, setting.temperature, key, setting.batch)
-        completions = [c for group in groups for c in group]
-    else:
-        guides = _guides(policy, suite, verifier, config, jax.random.fold_in(key, 1))
-        sources = [t.source.source for t in tasks for _ in range(n)]
-        accepted = float(np.mean([g != s for g, s in zip(guides, sources, strict=True)]))
-        texts = [stages.transform_prompt(t, guides[i * n + j]) for i, t in enumerate(tasks) for j in range(n)]
-        groups = policy.sample(texts, 1, setting.temperature, jax.random.fold_in(key, 2), setting.batch)
-        completions = [group[0] for group in groups]
-        rewrites = [g if g != s else None for g, s in zip(guides, sources, strict=True)]
-    each = [t for t in tasks for _ in range(n)]
-    verdicts = verifier.verify_all(
-        [(t, trainer.program_of(c, t.source.language)) for t, c in zip(each, completions, strict=True)]
-    )
+    sampling = Sampling(setting.samples, setting.temperature, setting.batch)
+    groups = infer(policy, accept_by_verifier(verifier, rule), suite.tasks, turns, sampling, key)
+    flat = [attempt for group in groups for attempt in group]
+    verdicts = verifier.verify_all([(attempt.task, attempt.program) for attempt in flat])
+    judged = [verdicts[i : i + sampling.n] for i in range(0, len(verdicts), sampling.n)]
     return Measured(
         suite=suite.name,
         turns=turns,
         suite_sha256=suite.sha256,
-        task_ids=[t.id for t in tasks],
-        correct=_rows([v.correct for v in verdicts], n),
+        task_ids=[task.id for task in suite.tasks],
+        correct=[[v.correct for v in row] for row in judged],
         rollouts=policy.usage.rollouts,
         tokens=policy.usage.tokens,
         seconds=round(time.perf_counter() - began, 3),
-        guides_accepted=accepted,
-        too_long=sum(c.finish is Finish.PROMPT_TOO_LONG for c in completions),
-        emulated=_known([v.facts.get("emulated") for v in verdicts], n),
-        on_gpu=_known([v.facts.get("on_gpu") for v in verdicts], n),
-        published=_known([v.facts.get("published") for v in verdicts], n),
-        generalises=_known([None if v.hidden is None else v.correct and v.hidden.all for v in verdicts], n),
-        speedups=_rows([v.speedup for v in verdicts], n) if any(v.speedup is not None for v in verdicts) else None,
-        examples=_examples(suite, n, rewrites, completions, verdicts),
+        rewrites_accepted=float(np.mean([attempt.rewrite is not None for attempt in flat])),
+        too_long=sum(attempt.completion.finish is Finish.PROMPT_TOO_LONG for attempt in flat),
+        examples=[_example(*pair) for pair in list(zip(groups, judged, strict=True))[:EXAMPLES_KEPT]],
+        identity=identity(setting, rule),
+        facts=_facts(judged),
+        speedups=_speedups(judged),
+        generalises=_generalises(judged),
     )
 
 
-def _rows(values: list[Any], n: int) -> list[list[Any]]:
-    return [values[i : i + n] for i in range(0, len(values), n)]
+def _facts(judged: Sequence[Sequence[Verdict]]) -> dict[str, list[list[bool]]]:
+    names = dict.fromkeys(name for row in judged for verdict in row for name in verdict.facts)
+    return {name: [[v.facts.get(name, False) for v in row] for row in judged] for name in names}
 
 
-def _known(values: list[bool | None], n: int) -> list[list[bool]] | None:
-    """Rows of what was said of each sample, silence counting as no; None where nothing was said of any."""
-    return None if all(v is None for v in values) else _rows([bool(v) for v in values], n)
+def _speedups(judged: Sequence[Sequence[Verdict]]) -> list[list[float | None]] | None:
+    """None where nothing was timed."""
+    found = [[v.speedup for v in row] for row in judged]
+    return None if all(value is None for row in found for value in row) else found
 
 
-def _guides(policy: Policy, suite: Suite, verifier: Verifier, config: Config, key: jax.Array) -> list[str]:
-    tasks, setting = list(suite.tasks), config.evaluate
-    texts = [stages.rewrite_prompt(t) for t in tasks]
-    groups = policy.sample(texts, setting.samples, setting.temperature, key, setting.batch)
-    each = [
-        (t, trainer.program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group
-    ]
-    verdicts = verifier.verify_all(each)
-    single: list[list[Program | str]] = [[p] for _, p in each]
-    return trainer.choose_guides([t for t, _ in each], single, [[v] for v in verdicts], config)
+def _generalises(judged: Sequence[Sequence[Verdict]]) -> list[list[bool]] | None:
+    """None where no task has hidden tests."""
+    if all(v.hidden is None for row in judged for v in row):
+        return None
+    return [[v.correct and (v.hidden is None or v.hidden.all) for v in row] for row in judged]
 
 
-def _examples(
-    suite: Suite, n: int, rewrites: list[str | None], completions: list[Completion], verdicts: list[Verdict]
-) -> list[dict[str, Any]]:
-    rows = []
-    for i, task in enumerate(suite.tasks[:SHOWN]):
-        first = i * n
-        program, _ = prompts.extract(completions[first].text, task.source.language)
-        rows.append(
-            {
-                "task": task.id, "family": task.tags.get("family", ""), "kind": task.tags.get("kind", ""),
-                "instruction": task.instruction, "source": task.source.source, "rewrite": rewrites[first],
-                "edit": program.source if program else completions[first].text, "status": str(verdicts[first].status),
-                "feedback": verdicts[first].feedback,
-            }
-        )  # fmt: skip
-    return rows
-
-
-def metrics(results: list[Measured], resamples: int) -> dict[str, Estimate]:
-    """Named metrics of one policy: SUITE/T1, SUITE_best/T1 ..., robustness pairs, tokens beside them."""
-    found: dict[str, Estimate] = {}
-    by = {(m.suite, m.turns): m for m in results}
-    for (suite, turns), m in by.items():
-        found[f"{suite}/T{turns}"] = mean(m.per_task, resamples)
-        found[f"{suite}_best@{len(m.correct[0])}/T{turns}"] = mean(m.best, resamples)
-        found[f"{suite}_tokens/T{turns}"] = exact(m.tokens)
-        for where, rows in (("emulated", m.emulated), ("on_gpu", m.on_gpu)):
-            if rows is not None:
-                found[f"{suite}_{where}/T{turns}"] = mean(np.asarray(rows, float).mean(axis=1), resamples)
-        if m.published is not None:
-            found[f"published/T{turns}"] = mean(np.asarray(m.published, float).mean(axis=1), resamples)
-        if m.speedups is not None:
-            found |= {f"{suite}_{name}/T{turns}": value for name, value in speed.metrics(m.speedups, resamples).items()}
-        if m.generalises is not None:
-            unseen = np.asarray(m.generalises, float).mean(axis=1)
-            found[f"{suite}_hidden/T{turns}"] = mean(unseen, resamples)
-            found[f"{suite}_hidden_gap/T{turns}"] = mean(m.per_task - unseen, resamples)
-        if turns == 2:
-            found[f"{suite}_guides_accepted/T2"] = exact(m.guides_accepted)
-        if suite == "robustness" and ("correctness", turns) in by:
-            both, agree = robustness(by["correctness", turns], m)
-            found[f"robust_pass/T{turns}"] = mean(both, resamples)
-            found[f"consistency/T{turns}"] = mean(agree, resamples)
-    return found
-
-
-def robustness(base: Measured, perturbed: Measured) -> tuple[np.ndarray, np.ndarray]:
-    """For each perturbed task: the share of samples right on both C_src and its perturbation, and the share that agree."""
-    index = {task: i for i, task in enumerate(base.task_ids)}
-    rows = [index[task.removesuffix("/perturbed")] for task in perturbed.task_ids]
-    a, b = np.asarray(base.correct, bool)[rows], np.asarray(perturbed.correct, bool)
-    return (a & b).mean(axis=1), (a == b).mean(axis=1)
+def _example(group: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The first sample of a task, for a person to look at."""
+    attempt, verdict = group[0], verdicts[0]
+    task, program = attempt.task, attempt.program
+    return {
+        "task": task.id,
+        "family": task.tags.get("family", ""),
+        "kind": task.tags.get("kind", ""),
+        "instruction": task.instruction,
+        "source": task.source.source,
+        "rewrite": attempt.rewrite and attempt.rewrite.source,
+        "edit": program.source if isinstance(program, Program) else attempt.completion.text,
+        "status": str(verdict.status),
+        "feedback": verdict.feedback,
+    }

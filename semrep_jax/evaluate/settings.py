@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from semrep_jax.core.settings import Section
+from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig
 
 
 class EvaluateConfig(Section):
     """Held-out suites and how often each task is sampled."""
 
-    suites: list[
-        Literal[
-            "correctness", "new_families", "new_kinds", "robustness", "humaneval", "mined", "kernels", "kernelbench"
-        ]
-    ] = Field(["correctness", "new_families", "new_kinds", "robustness"], min_length=1, description="What is measured.")
-    tasks: int = Field(48, ge=2, description="Tasks in each suite.")
-    mined: str | None = Field(None, description="Work directory of a `job: mine`, for the suite mined.")
-    kernelbench: str | None = Field(
-        None, description="A checkout of KernelBench, for the suite kernelbench; its files are executed."
+    suites: list[str] = Field(
+        ["correctness", "new_families", "new_kinds", "robustness"],
+        min_length=1,
+        description="What is measured: these, humaneval, mined, kernels, kernelbench, or what a plugin adds.",
     )
-    levels: list[Literal[1, 2]] = Field([1, 2], min_length=1, description="KernelBench's levels in the suite.")
+    tasks: int = Field(48, ge=2, description="Tasks in each suite.")
     samples: int = Field(2, ge=1, description="Completions of each task, at T=1 and at T=2 alike.")
     temperature: float = Field(0.6, gt=0, description="Sampling temperature of evaluation.")
     batch: int = Field(48, ge=1, description="Prompts decoded together.")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each 95 % interval.")
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
+    mined: MinedTasksConfig = MinedTasksConfig()
+    kernelbench: KernelBenchConfig = KernelBenchConfig()

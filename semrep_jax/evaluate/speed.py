@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semrep_jax.evaluate.intervals import Estimate, mean
+from semrep_jax.core.results import Estimate
+from semrep_jax.evaluate.intervals import mean
 
 Speedups = Sequence[Sequence[float | None]]
 THRESHOLDS = (1.0, 1.5, 2.0)

@@ -1,54 +1,64 @@
-"""Every setting: typed, one sentence each, unknown keys refused.
+"""The whole of a run's settings: the rooms' sections put together, a preset laid under them, plugins imported before.
 
-A config file is YAML that overlays these defaults; `--set a.b=c` overlays the file. What a run used is written, resolved,
-to `config.yaml` in its work directory. Errors name the key, the value and what would be accepted.
+A config file is YAML that overlays these defaults; `preset: NAME` lays a set of values between the two; `--set a.b=c` overlays the file.
+What a run used is written, resolved, to `config.yaml` in its work directory. Nothing below `jobs` is ever given a `Config`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, create_model, model_validator
 
-from semrep_jax.core.settings import ConfigError, DistributedConfig, Section
+from semrep_jax.core import settings
+from semrep_jax.core.plugins import PluginError, Registry, load_plugins
+from semrep_jax.core.settings import ConfigError, DistributedConfig, Section, flatten, overlay, read_tree, validate
 from semrep_jax.cuda.settings import CudaConfig
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.jobs.job import JOBS
 from semrep_jax.jobs.settings import PlanConfig
+from semrep_jax.languages import LANGUAGES
 from semrep_jax.mining.settings import MineConfig
-from semrep_jax.model.settings import MeshConfig, ModelConfig, Quantise
-from semrep_jax.rewards import RewardConfig
+from semrep_jax.model.settings import MeshConfig, ModelConfig
+from semrep_jax.rewards import REWARDS, RewardConfig
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 from semrep_jax.sandbox.settings import SandboxConfig
 from semrep_jax.tasks.settings import TasksConfig
-from semrep_jax.train.settings import TrainConfig
+from semrep_jax.tasks.source import SOURCES
+from semrep_jax.tasks.suite import SUITES
+from semrep_jax.train.settings import ADVANTAGES, TrainConfig
+
+PRESETS = Path(__file__).parent / "presets"
+# Where and beside what a run runs changes nothing that it computes.
+_ELSEWHERE: Any = {"work_dir": True, "distributed": True, "sandbox": {"workers"}, "supervised": {"workers", "cache"}}
 
 
-class Job(StrEnum):
-    """What `main` can run."""
+class Preset(StrEnum):
+    """Values for a kind of run, laid under those of the config file; `jobs/presets/NAME.yaml` holds them."""
 
-    COMPARE = "compare"
-    TRAIN = "train"
-    PRETRAIN = "pretrain"
-    EVALUATE = "evaluate"
-    PLAN = "plan"
-    MINE = "mine"
-
-
-_WHERE: Any = {"work_dir": True, "distributed": True, "sandbox": {"workers"}, "supervised": {"workers", "cache"}}
+    NONE = "none"
+    NANO = "nano"
+    SMOLLM2 = "smollm2"
+    GPU = "gpu"
+    POD = "pod"
 
 
 class Config(Section):
     """The whole of a run. `python -m semrep_jax.main --config FILE --set train.budget=40`."""
 
-    job: Job = Field(
-        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; plan; mine packages."
+    job: str = Field(
+        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; "
+        "plan; mine packages."
     )
+    preset: Preset = Field(Preset.NONE, description="Values to start from: the nano base, SmolLM2, one GPU, a TPU pod.")
+    plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")
     work_dir: str = Field(
         "runs/default", description="Where everything a run writes goes; an existing run of the same config is resumed."
     )
@@ -69,156 +79,95 @@ class Config(Section):
     mine: MineConfig = MineConfig()
 
     @model_validator(mode="after")
-    def _possible(self) -> Config:
-        budget, alpha = self.train.budget, self.train.alpha
-        if 0 < alpha < 1 and not 0 < round(alpha * budget) < budget:
-            raise ValueError(
-                f"train.budget: {budget} steps are too few for alpha {alpha} (stage 1 would get {round(alpha * budget)}); "
-                "raise train.budget or set train.alpha to 0 or 1"
-            )
-        if self.job is Job.COMPARE and alpha == 0:
-            raise ValueError("train.alpha: 0 makes both arms of job compare the same; choose a value in (0, 1]")
-        if self.remote.url and self.job is not Job.EVALUATE:
-            raise ValueError(
-                f"remote.url: {self.remote.url} can only be evaluated, not trained; use job evaluate or set it to null"
-            )
-        if self.model.lora.quantise is not Quantise.NONE and not self.model.lora.rank:
-            raise ValueError(
-                "model.lora.quantise: quantised weights are frozen, so something beside them must train; set model.lora.rank"
-            )
-        if not self.supervised.sources and not self.supervised.generated:
-            raise ValueError(
-                "supervised.generated: 0, and supervised.sources is empty; name a data set or raise the weight"
-            )
-        if "kernelbench" in self.evaluate.suites and not self.evaluate.kernelbench:
-            raise ValueError(
-                "evaluate.kernelbench: null, and evaluate.suites asks for kernelbench; set it to a checkout of KernelBench"
-            )
-        for section, wanted in (("tasks", self.tasks.source == "mined"), ("evaluate", "mined" in self.evaluate.suites)):
-            if wanted and not getattr(self, section).mined and self.job in (Job.COMPARE, Job.TRAIN, Job.EVALUATE):
-                raise ValueError(
-                    f"{section}.mined: null, and mined tasks are asked for; set it to the work directory of a job: mine"
-                )
-        if self.distributed.process >= self.distributed.processes:
-            raise ValueError(
-                f"distributed.process: {self.distributed.process} is not one of {self.distributed.processes}; they count from 0"
-            )
-        if self.sandbox.wall_seconds < self.sandbox.cpu_seconds:
-            raise ValueError("sandbox.wall_seconds: is below sandbox.cpu_seconds; raise it")
+    def _names_are_known(self) -> Config:
+        _require(JOBS, [self.job])
+        _require(SOURCES, [self.tasks.source])
+        _require(SUITES, self.evaluate.suites)
+        _require(ADVANTAGES, [self.train.advantage])
+        _require(REWARDS, [self.reward.rewrite, self.reward.transform])
         return self
 
     @property
     def sha256(self) -> str:
-        """Digest of every setting but `work_dir`."""
+        """Digest of every setting but where the run runs."""
         return hashlib.sha256(json.dumps(self.comparable(), sort_keys=True).encode()).hexdigest()
 
-    def comparable(self) -> dict[str, Any]:
-        """The settings that a resumed run must share: all but where it writes and runs."""
-        settings = self.model_dump(mode="json", exclude=_WHERE)
-        return flatten(settings)
+    def comparable(self, sections: Iterable[str] | None = None) -> dict[str, Any]:
+        """The settings of these sections (all by default) that decide what a run computes, flat."""
+        chosen = None if sections is None else set(sections)
+        return flatten(self.model_dump(mode="json", include=chosen, exclude=_ELSEWHERE))
 
     def to_yaml(self) -> str:
         """The resolved config as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
+    def of_languages(self) -> dict[str, Section]:
+        """The sections of the languages that have one."""
+        return {name: section for name in LANGUAGES if (section := getattr(self, name, None)) is not None}
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as {"a.b": value}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+    def of_source(self) -> Section | None:
+        """The own section of the source of tasks, where it has one."""
+        return getattr(self.tasks, self.tasks.source, None)
 
-
-def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """The config in a YAML file with `a.b=c` overrides applied. Raises ConfigError."""
-    path = Path(path)
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise ConfigError(
-            f"config {path} does not exist" + (f"; {path.parent} holds {', '.join(near)}" if near else "")
-        )
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(
-            f"config {path} must be a mapping of settings, not {type(tree).__name__}; start with 'job: compare'"
-        )
-    for override in overrides:
-        _override(tree, override)
-    return build(tree, str(path))
+    def of_suite(self, name: str) -> Section | None:
+        """The own section of a suite, where it has one."""
+        return getattr(self.evaluate, name, None)
 
 
-def build(tree: dict[str, Any], origin: str = "config") -> Config:
-    """The config of a settings tree. Raises ConfigError with one line for each wrong key."""
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(problem, origin) for problem in error.errors())) from error
+def _require(registry: Registry[Any], names: Iterable[str]) -> None:
+    for name in names:
+        if name not in registry:
+            raise ValueError(
+                f"{registry.setting}: there is no {registry.what} {name!r}; there are {', '.join(registry)}"
+            )
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override!r}: write it as key=value, e.g. --set train.budget=40")
-    *parents, last = key.split(".")
-    for parent in parents:
-        child = tree.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a section")
-        tree = child
-    try:
-        tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: {text!r} is no YAML value") from error
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in a YAML file with `a.b=c` overrides applied. Raises ConfigError or PluginError."""
+    return build(read_tree(Path(path), overrides), str(path), Path(path).parent)
 
 
-def _explain(problem: Any, origin: str) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        section = _section(problem["loc"][:-1])
-        return f"{origin}: unknown key {key!r}; known here: {', '.join(section.model_fields)}"
-    if problem["type"] == "missing":
-        return f"{origin}: {key!r} is missing; add it ({Config.model_fields[key].description if key in Config.model_fields else ''})"
-    message = problem["msg"].removeprefix("Value error, ")
-    if not key:
-        return f"{origin}: {message}"
-    return f"{origin}: {key} = {problem['input']!r}: {message[0].lower() + message[1:]}"
+def build(tree: dict[str, Any], origin: str = "config", beside: Path | None = None) -> Config:
+    """The config of a settings tree.
+
+    origin: what errors call it. beside: the directory that plugins are looked for in after the current one.
+    Raises ConfigError with a clause for each wrong key, PluginError for a plugin that can't be imported.
+    """
+    plugins = tree.get("plugins", [])
+    if not isinstance(plugins, list) or not all(isinstance(p, str) for p in plugins):
+        raise ConfigError(f"{origin}: plugins = {plugins!r}: a list of modules or .py files is wanted")
+    load_plugins(plugins, beside)
+    return validate(config_type(), overlay(_preset(tree, origin), tree), origin)
 
 
-def _section(path: tuple[Any, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Config
-    for part in path:
-        if isinstance(part, int):  # in a list of sections
-            continue
-        annotation = section.model_fields[part].annotation
-        annotation = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is list else annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        section = annotation
-    return section
+def _preset(tree: dict[str, Any], origin: str) -> dict[str, Any]:
+    name = tree.get("preset", Preset.NONE)
+    if name == Preset.NONE:
+        return {}
+    if name not in list(Preset):
+        raise ConfigError(f"{origin}: preset = {name!r}: there are {', '.join(Preset)}")
+    content: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    return content
+
+
+def config_type() -> type[Config]:
+    """Config, with the sections of what plugins have added: `tasks.NAME` of a source, `evaluate.NAME` of a suite, `NAME` of a language."""
+    tasks = _widened(TasksConfig, {n: SOURCES[n].settings for n in SOURCES.added})
+    evaluate = _widened(EvaluateConfig, {n: SUITES[n].settings for n in SUITES.added})
+    languages = {n: getattr(LANGUAGES[n], "settings", None) for n in LANGUAGES.added}
+    sections = {"tasks": tasks, "evaluate": evaluate} | {n: s for n, s in languages.items() if s is not None}
+    changed = {n: s for n, s in sections.items() if s not in (TasksConfig, EvaluateConfig)}
+    return _widened(Config, changed)
+
+
+def _widened(base: Any, sections: dict[str, type[Section] | None]) -> Any:
+    """`base` with further sections; `base` itself where there are none. Raises PluginError where a name is taken."""
+    fields: dict[str, Any] = {name: (section, section()) for name, section in sections.items() if section is not None}
+    if base is not Config and (taken := fields.keys() & base.model_fields.keys()):
+        raise PluginError(f"a plugin's {sorted(taken)[0]!r} has the name of a setting of {base.__name__}; rename it")
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields) if fields else base
 
 
 def describe() -> str:
-    """Every key with its default and its sentence, for `--help-config`."""
-    lines = []
-
-    def walk(section: type[BaseModel], prefix: str) -> None:
-        for name, info in section.model_fields.items():
-            annotation = info.annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                lines.append(f"\n{prefix}{name}: {(annotation.__doc__ or '').splitlines()[0]}")
-                walk(annotation, f"{prefix}{name}.")
-            else:
-                choices = (
-                    f" [{' | '.join(annotation)}]"
-                    if isinstance(annotation, type) and issubclass(annotation, StrEnum)
-                    else ""
-                )
-                default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)}"
-                lines.append(f"  {prefix}{name}{choices} ({default})\n      {info.description or ''}")
-
-    walk(Config, "")
-    return "\n".join(lines)
+    """Every setting, for `--list-settings`."""
+    return settings.describe(config_type())

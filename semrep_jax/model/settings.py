@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
 
@@ -58,6 +58,15 @@ class LoraConfig(Section):
     rank: int = Field(0, ge=0, description="Rank of the adapters; 0 for none.")
     alpha: float = Field(32.0, gt=0, description="The adapters' output is scaled by alpha / rank.")
     quantise: Quantise = Field(Quantise.NONE, description="Keep the frozen projections in 4 or 8 bits (QLoRA).")
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> LoraConfig:
+        if self.quantise is not Quantise.NONE and not self.rank:
+            raise ValueError(
+                "model.lora.quantise: quantised weights are frozen, so something beside them must train; "
+                "set model.lora.rank"
+            )
+        return self
 
 
 class ModelConfig(Section):

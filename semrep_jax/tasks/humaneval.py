@@ -21,6 +21,7 @@ from semrep_jax.python.mutations import Mutant, mutants
 from semrep_jax.sandbox.outcomes import matches
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
+from semrep_jax.tasks.suite import Suite
 
 TOLERANCE = 1e-6
 MAX_CALLS = 40
@@ -136,3 +137,16 @@ def tasks(sandbox: Sandbox, per_problem: int = 1, seed: int = 0) -> Iterator[Tas
         except Unencodable as error:
             raise TaskError(f"{problem['task_id']}: {error}") from error
         yield from bug_tasks(problem, tests, sandbox, per_problem, seed)
+
+
+def solutions(seed: int, count: int) -> Iterator[tuple[str, str]]:
+    """Every solution with its entry point; neither seed nor count changes them."""
+    for problem in problems().values():
+        yield problem["prompt"] + problem["canonical_solution"], problem["entry_point"]
+
+
+SUITE = Suite(
+    "HumanEval, seeded bugs",
+    lambda request: tasks(request.verifier.sandbox, seed=request.seed),
+    programs=solutions,
+)

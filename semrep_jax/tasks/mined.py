@@ -13,6 +13,9 @@ from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
 from semrep_jax.python import PYTHON
+from semrep_jax.tasks.settings import MinedTasksConfig
+from semrep_jax.tasks.source import SourceRequest, TaskSource
+from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
 
 
 def rewriting(directory: str, split: str, most: int | None = None) -> list[Task]:
@@ -63,3 +66,27 @@ def _fixing(record: dict[str, Any]) -> Task:
 
 def _only_in_evaluation(record: dict[str, Any], hidden: Tests) -> Tests | None:
     return hidden if record["split"] == "test" else None
+
+
+def _directory(request: SourceRequest | SuiteRequest, key: str) -> str:
+    """The work directory that the settings name. Raises TaskError where they name none."""
+    directory = request.settings.directory if isinstance(request.settings, MinedTasksConfig) else None
+    if not directory:
+        raise TaskError(f"{key}.mined.directory: null, and mined tasks are asked for; set it to a job: mine's work_dir")
+    return directory
+
+
+SOURCE = TaskSource(
+    transform=lambda request: fixing(_directory(request, "tasks"), request.split, request.count),
+    rewrite=lambda request: rewriting(_directory(request, "tasks"), request.split, request.count),
+    settings=MinedTasksConfig,
+)
+SUITE = Suite(
+    "mined functions, seeded bugs",
+    lambda request: fixing(_directory(request, "evaluate"), "test", request.count),
+    metrics=(
+        Metric("_hidden", "mined: right on hidden tests too"),
+        Metric("_hidden_gap", "mined: hidden-test gap"),
+    ),
+    settings=MinedTasksConfig,
+)

@@ -1,18 +1,101 @@
-"""A suite: named tasks with a content hash, so that two results can be known to be about the same tasks."""
+"""Held-out suites: what one has to be, and which there are. A new one is one file.
+
+    SUITES.add("sums", Suite("sums, held out", draw=held_out_sums))                  # in a plugin, then: evaluate.suites: [sums]
+
+A suite says how it is called, what the rows of its results mean and which other suite it is paired with; the evaluation, the report and
+the check for contamination read that. None of its tasks shares a canonical C_src with a training task.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from semrep_jax.core.errors import TaskError
+from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Task
+from semrep_jax.core.settings import Section
+from semrep_jax.verify import Verifier
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """What is asked of a suite.
+
+    count: tasks wanted; more are not taken. seed: one seed, one set of tasks. verifier: for suites that verify what they draw.
+    settings: the suite's own section of the config, where it has one.
+    """
+
+    count: int
+    seed: int
+    verifier: Verifier
+    settings: Section | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of a suite's results: `suffix` follows the suite's name in the key ("" is the share of samples correct)."""
+
+    suffix: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A suite whose tasks are those of another, changed; a task names the one that it came from in its tag `base`.
+
+    suite: the other. both, agree: keys of the share of samples right on both, and of the share with one verdict.
+    both_title, agree_title: how a table calls them.
+    """
+
+    suite: str
+    both: str
+    both_title: str
+    agree: str
+    agree_title: str
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Tasks under a name. Raises TaskError where there are none."""
+    """A held-out suite.
+
+    title: how a table calls it. draw: its tasks. metrics: further rows beside the share of samples correct. paired_with: the suite
+    whose tasks it changes. settings: the type of its own section, `evaluate.NAME` in a config. note: a sentence for beside the
+    table, given the keys of all metrics. programs: programs of its tasks, (text, entry point), that mined functions are compared
+    with; for a seed and a count of tasks.
+    """
+
+    title: str
+    draw: Callable[[SuiteRequest], Iterable[Task]]
+    metrics: tuple[Metric, ...] = ()
+    paired_with: Pairing | None = None
+    settings: type[Section] | None = None
+    note: Callable[[set[str]], str | None] = lambda keys: None
+    programs: Callable[[int, int], Iterable[tuple[str, str]]] | None = None
+
+
+SUITES: Registry[Suite] = Registry(
+    "suite",
+    "evaluate.suites",
+    {
+        "correctness": "semrep_jax.tasks.generated.suites:CORRECTNESS",
+        "new_families": "semrep_jax.tasks.generated.suites:NEW_FAMILIES",
+        "new_kinds": "semrep_jax.tasks.generated.suites:NEW_KINDS",
+        "robustness": "semrep_jax.tasks.generated.suites:ROBUSTNESS",
+        "humaneval": "semrep_jax.tasks.humaneval:SUITE",
+        "mined": "semrep_jax.tasks.mined:SUITE",
+        "kernels": "semrep_jax.tasks.kernels.suites:KERNELS",
+        "kernelbench": "semrep_jax.tasks.kernels.suites:KERNELBENCH",
+    },
+)
+
+
+@dataclass(frozen=True)
+class DrawnSuite:
+    """The tasks that a suite gave, under its name. Raises TaskError where there are none."""
 
     name: str
     tasks: tuple[Task, ...]
@@ -23,5 +106,10 @@ class Suite:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest over the tasks, in order."""
+        """Hex digest over the tasks, in order: two results of one digest are about the same tasks."""
         return hashlib.sha256("".join(t.sha256 for t in self.tasks).encode()).hexdigest()
+
+
+def draw(name: str, request: SuiteRequest) -> DrawnSuite:
+    """The tasks of the suite called `name`. Raises PluginError for a name that is none, TaskError where it has no tasks."""
+    return DrawnSuite(name, tuple(islice(SUITES[name].draw(request), request.count)))

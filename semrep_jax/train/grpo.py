@@ -1,66 +1,65 @@
-"""Group-relative policy optimisation: advantages from a group's rewards, and the clipped loss on its tokens.
+"""Group-relative policy optimisation: the clipped loss on a group's tokens.
 
 References: GRPO (arXiv 2402.03300), Dr.GRPO (2503.20783), DAPO's clip-higher and token mean (2503.14476), RLOO (2402.14740),
-truncated importance sampling (fengyao.notion.site, 2025). Losses are (sum, denominator), divided once. Masks are by
-position; reductions use `where`, so nothing in the padding can leak, not even NaN.
+truncated importance sampling (fengyao.notion.site, 2025). Where we depart: groups without a raw-correct member are dropped
+(`advantages`), losses are (sum, denominator) and divided once, masks are by position, and reductions use `where`, so that nothing
+in the padding can leak, not even NaN.
 Axis letters: B prompts, G completions of each, T completion tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from semrep_jax.model.decoder import Decoder, Model
 from semrep_jax.model.logprobs import token_logprobs
-from semrep_jax.train.settings import KL, Advantage, Correction, Layout, Reduction, TrainConfig
+from semrep_jax.train.batch import RolloutBatch
+from semrep_jax.train.settings import KL, Correction, Layout, Reduction, TrainConfig
+
+Reduced = tuple[jax.Array, jax.Array]  # a sum and what it is to be divided by
 
 
-def advantages(rewards_BG: np.ndarray, correct_BG: np.ndarray, kind: Advantage) -> tuple[np.ndarray, np.ndarray]:
-    """Advantages [B, G] and which groups [B] count.
-
-    A group without one raw-correct member is dropped: its rewards differ only by the shaping (it compiles, it is novel), and
-    dividing by their tiny spread would turn noise into a full-size gradient. A group of equal rewards is dropped too.
-    """
-    keep_B = correct_BG.any(axis=1) & (np.ptp(rewards_BG, axis=1) > 1e-9)
-    mean = rewards_BG.mean(axis=1, keepdims=True)
-    centred = rewards_BG - mean
-    if kind is Advantage.GROUP_STD:
-        centred = centred / (rewards_BG.std(axis=1, keepdims=True) + 1e-6)
-    elif kind is Advantage.RLOO:
-        group = rewards_BG.shape[1]
-        centred = centred * group / (group - 1)
-    return np.where(keep_B[:, None], centred, 0.0).astype(np.float32), keep_B
+def token_mean(value_BGT: jax.Array, mask_BGT: jax.Array) -> Reduced:
+    """All tokens alike."""
+    return jnp.sum(value_BGT, where=mask_BGT), jnp.sum(mask_BGT)
 
 
-def reduce(value_BGT: jax.Array, mask_BGT: jax.Array, kind: Reduction) -> tuple[jax.Array, jax.Array]:
-    """(sum, denominator) of per-token values under the mask.
-
-    token_mean: all tokens alike. seq_mean: the mean of each completion, then over completions. const_length (Dr.GRPO): the
-    sum over B' T, B' the completions that count, T the padded limit, so a completion's length does not scale its gradient.
-    """
-    if kind is Reduction.TOKEN_MEAN:
-        return jnp.sum(value_BGT, where=mask_BGT), jnp.sum(mask_BGT)
+def seq_mean(value_BGT: jax.Array, mask_BGT: jax.Array) -> Reduced:
+    """The mean of each completion, then over the completions that count."""
     alive_BG = jnp.any(mask_BGT, axis=-1)
-    if kind is Reduction.CONST_LENGTH:
-        return jnp.sum(value_BGT, where=mask_BGT), jnp.sum(alive_BG) * mask_BGT.shape[-1]
-    lengths = jnp.maximum(jnp.sum(mask_BGT, axis=-1), 1)
-    return jnp.sum(jnp.sum(value_BGT, axis=-1, where=mask_BGT) / lengths, where=alive_BG), jnp.sum(alive_BG)
+    length_BG = jnp.maximum(jnp.sum(mask_BGT, axis=-1), 1)
+    return jnp.sum(jnp.sum(value_BGT, axis=-1, where=mask_BGT) / length_BG, where=alive_BG), jnp.sum(alive_BG)
+
+
+def const_length(value_BGT: jax.Array, mask_BGT: jax.Array) -> Reduced:
+    """Dr.GRPO: the sum over B' T, B' the completions that count, T the padded limit; a completion's length does not scale its gradient."""
+    alive_BG = jnp.any(mask_BGT, axis=-1)
+    return jnp.sum(value_BGT, where=mask_BGT), jnp.sum(alive_BG) * mask_BGT.shape[-1]
+
+
+REDUCTIONS: dict[Reduction, Callable[[jax.Array, jax.Array], Reduced]] = {
+    Reduction.TOKEN_MEAN: token_mean,
+    Reduction.SEQ_MEAN: seq_mean,
+    Reduction.CONST_LENGTH: const_length,
+}
 
 
 def score(
-    model: Model, params: Any, batch: dict[str, jax.Array], temperature: float, layout: Layout
+    model: Model, params: Any, batch: RolloutBatch, temperature: float, layout: Layout
 ) -> tuple[jax.Array, jax.Array]:
-    """The trainer's log p and entropy [B, G, T] of every completion token."""
+    """The trainer's log p and entropy (nats), float32 [B, G, T] both, of every completion token.
+
+    temperature: the sampler's; layout: whether a group's prompt is computed once or repeated.
+    """
     bound = model.bind(params)
-    hidden = (bound.shared if layout is Layout.SHARED else partial(_repeated, bound))(
-        batch["prompt"], batch["length"], batch["completion"]
-    )
-    return token_logprobs(hidden, bound.head(), batch["completion"], temperature, bound.chunk)
+    hidden_of = bound.shared if layout is Layout.SHARED else partial(_repeated, bound)
+    hidden = hidden_of(batch.prompt, batch.length, batch.completion)
+    return token_logprobs(hidden, bound.head(), batch.completion, temperature, bound.chunk)
 
 
 def _repeated(bound: Decoder, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:
@@ -78,22 +77,22 @@ def _repeated(bound: Decoder, prompt_BP: jax.Array, length_B: jax.Array, complet
 
 
 def loss(
-    model: Model, params: Any, batch: dict[str, jax.Array], config: TrainConfig, temperature: float
+    model: Model, params: Any, batch: RolloutBatch, config: TrainConfig, temperature: float
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The clipped objective, to be minimised, and its metrics.
+    """The clipped objective, to be minimised, and its metrics (scalars).
 
-    `batch` holds prompt [B, P], length [B], completion [B, G, T], mask [B, G, T], advantage [B, G], sampled [B, G, T] (the
-    sampler's log-probs), and where asked for `old` (the trainer's before the update) and `reference` (the base's).
+    params: all of the policy's. config: clipping, reduction, penalty, correction. temperature: the sampler's.
     """
     logp, entropy = score(model, params, batch, temperature, config.layout)
-    mask, advantage = batch["mask"], batch["advantage"][..., None]
-    old = batch["old"] if config.correction is Correction.TIS else batch["sampled"]
+    mask, advantage = batch.mask, batch.advantage[..., None]
+    old = batch.old if config.correction is Correction.TIS else batch.sampled
     ratio = jnp.exp(jnp.where(mask, logp - old, 0.0))
     clipped = jnp.clip(ratio, 1.0 - config.clip_low, 1.0 + config.clip_high)
     objective = jnp.minimum(ratio * advantage, clipped * advantage)
     if config.correction is Correction.TIS:
-        objective *= jnp.minimum(jnp.exp(jnp.where(mask, old - batch["sampled"], 0.0)), config.tis_cap)
-    total, count = reduce(-objective, mask, config.reduction)
+        objective *= jnp.minimum(jnp.exp(jnp.where(mask, old - batch.sampled, 0.0)), config.tis_cap)
+    reduce = REDUCTIONS[config.reduction]
+    total, count = reduce(-objective, mask)
     value = total / jnp.maximum(count, 1)
     metrics = {
         "entropy": _mean(entropy, mask),
@@ -104,14 +103,22 @@ def loss(
         "loss": value,
     }
     if config.kl is KL.K3:
-        gap = jnp.where(mask, batch["reference"] - logp, 0.0)
-        kl, _ = reduce(jnp.expm1(gap) - gap, mask, config.reduction)
+        gap = jnp.where(mask, batch.reference - logp, 0.0)
+        kl, _ = reduce(jnp.expm1(gap) - gap, mask)
         value += config.kl_weight * kl / jnp.maximum(count, 1)
         metrics["kl"] = kl / jnp.maximum(count, 1)
-    gap = jnp.abs(jnp.where(mask, logp - batch["sampled"], 0.0))
-    metrics["mismatch_mean"], metrics["mismatch_max"] = _mean(gap, mask), jnp.max(gap)
-    metrics["mismatch_p95"] = jnp.nanpercentile(jnp.where(mask, gap, jnp.nan), 95)
+    metrics |= _mismatch(logp, batch)
     return value, {k: jnp.nan_to_num(v) for k, v in metrics.items()}
+
+
+def _mismatch(logp: jax.Array, batch: RolloutBatch) -> dict[str, jax.Array]:
+    """How far the trainer's log-probs are from the sampler's (nats): mean, maximum, 95th percentile."""
+    gap = jnp.abs(jnp.where(batch.mask, logp - batch.sampled, 0.0))
+    return {
+        "mismatch_mean": _mean(gap, batch.mask),
+        "mismatch_max": jnp.max(gap),
+        "mismatch_p95": jnp.nanpercentile(jnp.where(batch.mask, gap, jnp.nan), 95),
+    }
 
 
 def _mean(value: jax.Array, mask: jax.Array) -> jax.Array:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from semrep_jax.core.plugins import Registry
 from semrep_jax.core.settings import Section
 
-
-class Advantage(StrEnum):
-    """How a group's rewards become advantages."""
-
-    GROUP_STD = "group_std"
-    GROUP_MEAN = "group_mean"
-    RLOO = "rloo"
+ADVANTAGES: Registry[Callable[[Any], Any]] = Registry(
+    "advantage",
+    "train.advantage",
+    {name: f"semrep_jax.train.advantages:{name}" for name in ("group_std", "group_mean", "rloo")},
+)
 
 
 class Reduction(StrEnum):
@@ -62,7 +63,9 @@ class TrainConfig(Section):
     warmup: int = Field(2, ge=0, description="Steps of linear warm-up at the start of the budget.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_norm: float = Field(1.0, gt=0, description="Global gradient norm is clipped to this.")
-    advantage: Advantage = Field(Advantage.GROUP_STD, description="Baseline and scale of advantages.")
+    advantage: str = Field(
+        "group_std", description="Baseline and scale of advantages: group_std, group_mean, rloo, or what a plugin adds."
+    )
     reduction: Reduction = Field(Reduction.TOKEN_MEAN, description="Normalisation of the loss.")
     clip_low: float = Field(0.2, gt=0, lt=1, description="Lower clip of the probability ratio.")
     clip_high: float = Field(0.28, gt=0, description="Upper clip of the probability ratio.")
@@ -79,3 +82,13 @@ class TrainConfig(Section):
     truncation: Truncation = Field(Truncation.KEEP, description="Keep or mask completions cut at max_new.")
     checkpoint_every: int = Field(8, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
+
+    @model_validator(mode="after")
+    def _every_stage_has_a_step(self) -> TrainConfig:
+        first = round(self.alpha * self.budget)
+        if 0 < self.alpha < 1 and not 0 < first < self.budget:
+            raise ValueError(
+                f"train.budget: {self.budget} steps are too few for alpha {self.alpha} (stage 1 would get {first}); "
+                "raise train.budget or set train.alpha to 0 or 1"
+            )
+        return self

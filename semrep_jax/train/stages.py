@@ -1,96 +1,71 @@
-"""What makes stage 1 differ from stage 2, and nothing else does: tasks, prompt, reward, raw correctness, a guide or none."""
+"""What makes stage 1 differ from stage 2, and nothing else does: tasks, prompt, reward, raw correctness, a rewrite in the prompt or none."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
 from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Program, Task, Verdict
-from semrep_jax.jobs.config import Config
 from semrep_jax.prompts import Prompt
-from semrep_jax.rewards import RewardConfig
-from semrep_jax.tasks import mined
-from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
-from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
-from semrep_jax.tasks.kernels import catalogue
+from semrep_jax.rewards import REWARDS, Judged, RewardConfig
+from semrep_jax.tasks.source import SourceRequest, TaskSource
 from semrep_jax.train.budget import REWRITE, TRANSFORM
-
-Reward = Callable[[Task, Sequence[Program | str], Sequence[Verdict]], list[float]]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`prompt(task, C_rep or None)`; `reward` of a group; `correct` of one verdict; `guided` where prompts carry a C_rep."""
+    """One of the two stages.
+
+    prompt: of a task and its C_rep (None where the stage uses none). reward: of a group. correct: raw correctness of one verdict.
+    uses_rewrite: whether prompts carry a C_rep.
+    """
 
     name: str
     tasks: list[Task]
-    prompt: Callable[[Task, str | None], Prompt]
-    reward: Reward
+    prompt: Callable[[Task, Program | None], Prompt]
+    reward: Callable[[Judged], list[float]]
     correct: Callable[[Verdict], bool]
-    guided: bool
-
-
-def rewrite_prompt(task: Task, guide: str | None = None) -> Prompt:
-    """The stage-1 prompt."""
-    return prompts.rewrite(task.source)
-
-
-def transform_prompt(task: Task, guide: str | None = None) -> Prompt:
-    """The stage-2 prompt, or the direct transformation's where there is no guide."""
-    return prompts.transform(task.source, task.instruction, guide)
+    uses_rewrite: bool
 
 
 def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
-    """Stage 1: C_src -> C_rep under R_sem, with the novelty term where it has weight."""
-
-    def correct(verdict: Verdict) -> bool:
-        return rewards.accepted(verdict, weights.duplicate)
-
-    def reward(task: Task, programs: Sequence[Program | str], verdicts: Sequence[Verdict]) -> list[float]:
-        base = [rewards.r_sem(v, weights) for v in verdicts]
-        if not weights.novelty:
-            return base
-        extra = rewards.novelty(task.source, programs, [correct(v) for v in verdicts])
-        return [b + weights.novelty * e for b, e in zip(base, extra, strict=True)]
-
-    return Stage(REWRITE, tasks, rewrite_prompt, reward, correct, guided=False)
-
-
-def transform_stage(tasks: list[Task], weights: RewardConfig, guided: bool) -> Stage:
-    """Stage 2 (`guided`) or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst."""
-
-    def reward(task: Task, programs: Sequence[Program | str], verdicts: Sequence[Verdict]) -> list[float]:
-        return [rewards.r_inst(v, weights) for v in verdicts]
-
-    return Stage(TRANSFORM, tasks, transform_prompt, reward, lambda v: v.correct, guided)
-
-
-def build(config: Config, alpha: float) -> dict[str, Stage]:
-    """The stages of one arm: both for alpha > 0 (stage 2 guided by rewrites), the direct transformation alone for alpha = 0."""
-    setting = config.tasks
-    if setting.source == "mined":
-        directory, size = setting.mined or "", setting.train_size
-        transform = transform_stage(mined.fixing(directory, "train", size), config.reward, guided=alpha > 0)
-        if alpha == 0:
-            return {TRANSFORM: transform}
-        return {REWRITE: rewrite_stage(mined.rewriting(directory, "train", size), config.reward), TRANSFORM: transform}
-    if setting.source == "kernels":
-        kernels = catalogue.training(setting.train_size, config.seed + 1)
-        stages = {TRANSFORM: transform_stage(kernels, config.reward, guided=alpha > 0)}
-        return stages | ({REWRITE: rewrite_stage(kernels, config.reward)} if alpha > 0 else {})
-    generator = Generator(
-        families=tuple(setting.families or TRAIN_FAMILIES),
-        kinds=tuple(setting.kinds or TRAIN_KINDS),
-        seed=config.seed + 1,
+    """Stage 1: C_src -> C_rep under R_sem."""
+    reward = REWARDS[weights.rewrite]
+    return Stage(
+        REWRITE,
+        tasks,
+        prompt=lambda task, _: prompts.rewrite(task.source),
+        reward=lambda group: reward(group, weights),
+        correct=lambda verdict: rewards.accepted(verdict, weights.duplicate),
+        uses_rewrite=False,
     )
-    edits = list(islice(generator.tasks(), setting.train_size))
-    stages = {TRANSFORM: transform_stage(edits, config.reward, guided=alpha > 0)}
+
+
+def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool) -> Stage:
+    """Stage 2 (`uses_rewrite`) or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst."""
+    reward = REWARDS[weights.transform]
+    return Stage(
+        TRANSFORM,
+        tasks,
+        prompt=lambda task, c_rep: prompts.transform(task.source, task.instruction, c_rep.source if c_rep else None),
+        reward=lambda group: reward(group, weights),
+        correct=lambda verdict: verdict.correct,
+        uses_rewrite=uses_rewrite,
+    )
+
+
+def build(source: TaskSource, request: SourceRequest, weights: RewardConfig, alpha: float) -> dict[str, Stage]:
+    """The stages of one arm: both for alpha > 0 (stage 2 with rewrites), the direct transformation alone for alpha = 0.
+
+    source, request: where tasks come from, and how many of which seed. weights: of the rewards. Raises what the source does.
+    """
+    edits = list(islice(source.transform(request), request.count))
+    stages = {TRANSFORM: transform_stage(edits, weights, uses_rewrite=alpha > 0)}
     if alpha > 0:
-        rewrites = generator.tasks(rewriting=True, bug_preserving=setting.bug_preserving)
-        stages[REWRITE] = rewrite_stage(list(islice(rewrites, setting.train_size)), config.reward)
+        stages[REWRITE] = rewrite_stage(list(islice(source.rewriting(request), request.count)), weights)
     return stages
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,82 +20,101 @@ import jax.numpy as jnp
 import optax
 
 from semrep_jax.core.peers import Peers
-from semrep_jax.core.progress import bar
-from semrep_jax.core.stop import Stop, Stopped
+from semrep_jax.core.stop import Stop
 from semrep_jax.core.workdir import write_atomically
 from semrep_jax.data import supervised as data
-from semrep_jax.jobs.config import Config
-from semrep_jax.model import decoder, pretrained, sharding, tokenizer
+from semrep_jax.data.settings import SupervisedConfig
+from semrep_jax.model import decoder, pretrained, tokenizer
 from semrep_jax.model.decoder import ComputeConfig, Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.model.settings import ModelConfig
+from semrep_jax.model.sharding import Sharding
+from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
-from semrep_jax.train.checkpoint import Checkpoints
-from semrep_jax.train.metrics import Recorder
+from semrep_jax.train import loop
+from semrep_jax.train.checkpoint import Restored
+from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
 
-CORPUS = 3000
+TOKENIZER_EXAMPLES = 3000
 
 
-def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
-    """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM."""
-    setting = config.supervised
-    generator = Generator(seed=config.seed)
-    words = _tokenizer(generator, config, directory)
-    place = sharding.build(**config.mesh.model_dump())
-    model = decoder.build(_shape(config, words), place, ComputeConfig.of(config.model))
-    params = model.init(config.seed)
-    optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
-    state = initial_state(model, optimiser, params)
-    blocks = _blocks(config, words, generator, directory, stop.peers)
-    share = place.local_rows(setting.rows)
-    batches = data.Loader(blocks, setting.rows, share, setting.workers)
-    saved = Checkpoints(directory / "checkpoints", config.comparable(), setting.keep)
-    first, seconds = 0, 0.0
-    if (restored := saved.restore(state)) is not None:
-        first, state, seconds = restored.step, restored.state, restored.record["seconds"]
-        batches.set_state(restored.record["loader"])
-    update = _update(model, optimiser)
-    recorder = Recorder(directory, first, stop.peers.leader)
-    metrics: dict[str, Any] = {}
-    with bar("warm start", setting.steps, first) as progress:
-        for step in range(first, setting.steps):
-            began = time.perf_counter()
-            batch = next(batches)
-            state, out = update(state, place.rows(batch, share[0], setting.rows))
-            out = {k: float(v) for k, v in out.items()}
-            seconds += (took := time.perf_counter() - began)
-            metrics = out | {"tokens_per_s": setting.rows * setting.row_length / took, "seconds": seconds}
-            metrics |= {f"dropped/{why}": float(count) for why, count in batches.dropped.items()}
-            recorder.write(step, metrics)
-            progress.advance(f"loss {out['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
-            done, ending = step + 1, stop.wanted
-            if done % setting.checkpoint_every == 0 or done == setting.steps or ending:
-                saved.save(done, state, {"loader": batches.get_state(), "seconds": seconds})
-            if ending and done < setting.steps:
-                saved.close()
-                raise Stopped(f"stopped after step {done} of {setting.steps}; the same command goes on from there")
-    batches.close()
-    saved.close()
-    recorder.close()
-    pretrained.export(directory / setting.export, model, state["params"], words)
-    return metrics
+@dataclass(frozen=True)
+class WarmStart:
+    """The settings of a warm start. identity: flat, what a checkpoint must share to be gone on from."""
+
+    seed: int
+    model: ModelConfig
+    supervised: SupervisedConfig
+    identity: dict[str, Any]
+
+
+def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> dict[str, Any]:
+    """Train a base and export it under `directory`. Returns the final metrics; raises Stopped after a SIGTERM."""
+    setting = recipe.supervised
+    generator = Generator(seed=recipe.seed)
+    trained_tokenizer = _tokenizer(generator, recipe, directory)
+    model = decoder.build(_shape(recipe.model, trained_tokenizer), sharding, ComputeConfig.of(recipe.model))
+    blocks = _blocks(recipe, trained_tokenizer, generator, directory, stop.peers)
+    training = _Supervised(recipe, model, blocks)
+    settings = LoopSettings(directory, recipe.identity, setting.checkpoint_every, setting.keep)
+    loop.run(training, "warm start", settings, stop)
+    training.batches.close()
+    pretrained.export(directory / setting.export, model, training.arrays["params"], trained_tokenizer)
+    return training.metrics
+
+
+class _Supervised:
+    """The warm start as the loop sees it."""
+
+    def __init__(self, recipe: WarmStart, model: Model, blocks: data.Blocks):
+        setting = self.setting = recipe.supervised
+        self.sharding, self.total, self.done = model.sharding, setting.steps, 0
+        optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
+        self.arrays = initial_state(model, optimiser, model.init(recipe.seed))
+        self.local_rows = self.sharding.local_rows(setting.rows)
+        self.batches = data.Loader(blocks, setting.rows, self.local_rows, setting.workers)
+        self.update = _update(model, optimiser)
+        self.seconds = 0.0
+        self.metrics: dict[str, Any] = {}
+
+    def step(self) -> StepResult:
+        """One update on one batch."""
+        began, setting = time.perf_counter(), self.setting
+        batch = self.sharding.rows(next(self.batches), self.local_rows[0], setting.rows)
+        self.arrays, out = self.update(self.arrays, batch)
+        metrics = {k: float(v) for k, v in out.items()}
+        took = time.perf_counter() - began
+        self.done, self.seconds = self.done + 1, self.seconds + took
+        metrics |= {"tokens_per_s": setting.rows * setting.row_length / took, "seconds": self.seconds}
+        metrics |= {f"dropped/{why}": float(count) for why, count in self.batches.dropped.items()}
+        self.metrics = metrics
+        return StepResult(metrics, note=f"loss {metrics['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
+
+    def record(self) -> dict[str, Any]:
+        """The state beside the arrays, as JSON."""
+        return {"loader": self.batches.get_state(), "seconds": self.seconds}
+
+    def resume(self, restored: Restored) -> None:
+        """Go on from a checkpoint."""
+        self.done, self.arrays, self.seconds = restored.step, restored.state, restored.record["seconds"]
+        self.batches.set_state(restored.record["loader"])
 
 
 def _blocks(
-    config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers
+    recipe: WarmStart, trained_tokenizer: Tokenizer, generator: Generator, directory: Path, peers: Peers
 ) -> data.Blocks:
     """The mixed stream. One process tokenises the data sets, the others find them done."""
-    setting = config.supervised
+    setting = recipe.supervised
     cache = Path(setting.cache) if setting.cache else directory / "tokens"
 
     def opened() -> list[data.Source]:
-        return data.open_sources(setting, config.seed, words, generator, cache)
+        return data.open_sources(setting, recipe.seed, trained_tokenizer, generator, cache)
 
     peers.run_on_all(lambda: opened() if peers.leader else None)
-    blocks = data.Blocks(
-        peers.run_on_all(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight
-    )
+    sources = peers.run_on_all(opened)
+    blocks = data.Blocks(sources, recipe.seed, setting.row_length, setting.block, setting.prompt_weight)
     peers.require_equal(json.dumps(blocks.fingerprint), "the data sets")
     return blocks
 
@@ -113,39 +133,35 @@ def _update(model: Model, optimiser: Any) -> Any:
         (value, total), grads = jax.value_and_grad(loss, has_aux=True)(state["params"], batch)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         params = optax.apply_updates(state["params"], updates)
-        return {"params": params, "optimiser": moments}, {
-            "loss": value,
-            "weight": total,
-            "grad_norm": optax.global_norm(grads),
-        }
+        metrics = {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
+        return {"params": params, "optimiser": moments}, metrics
 
     return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 
 
-def _tokenizer(generator: Generator, config: Config, directory: Path) -> tokenizer.Tokenizer:
-    """The run's tokenizer, trained on examples of all families (texts only, no tests) and on the first records of each data set, and kept
-    for a resumed run."""
+def _tokenizer(generator: Generator, recipe: WarmStart, directory: Path) -> Tokenizer:
+    """The run's tokenizer, kept for a resumed run: trained on examples of all families (texts only, no tests) and on the first records
+    of each data set."""
     if (directory / "tokenizer.json").is_file():
         return tokenizer.load(directory)
     others = Generator(families=HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)
 
     def corpus() -> Iterator[str]:
-        for index in range(CORPUS):
+        for index in range(TOKENIZER_EXAMPLES):
             example = (others if index % 10 == 0 else generator).example(index)
             yield example.instruction + "\n" + example.source + example.target
-        for shards in data.shards_of(config.supervised):
-            for record in islice(shards, CORPUS):
+        for shards in data.shards_of(recipe.supervised):
+            for record in islice(shards, TOKENIZER_EXAMPLES):
                 yield "".join(record.get(part) or "" for part in ("instruction", "source", "rewrite", "target"))
 
-    words = tokenizer.train(corpus(), config.model.shape.vocab)
+    trained_tokenizer = tokenizer.train(corpus(), recipe.model.shape.vocab)
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        directory / "tokenizer.json", words.backend.to_str(pretty=True)
-    )  # every process of a run would write the same
-    return words
+    # every process of a run would write the same
+    write_atomically(directory / "tokenizer.json", trained_tokenizer.backend.to_str(pretty=True))
+    return trained_tokenizer
 
 
-def _shape(config: Config, words: tokenizer.Tokenizer) -> Shape:
-    sizes = config.model.shape
-    rows = -(-words.vocab_size // 64) * 64
-    return Shape(**sizes.model_dump() | {"vocab": rows})
+def _shape(setting: ModelConfig, trained_tokenizer: Tokenizer) -> Shape:
+    """The decoder that `model.shape` describes, over the tokenizer's ids in whole rows of 64."""
+    rows = -(-trained_tokenizer.vocab_size // 64) * 64
+    return Shape(**setting.shape.model_dump() | {"vocab": rows})

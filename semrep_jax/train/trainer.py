@@ -1,58 +1,56 @@
-"""The loop of both stages. One step, top to bottom in `Trainer.step`: sample -> verify -> reward -> advantage -> update.
+"""The training of one arm. One step, top to bottom in `Trainer.step`: sample -> verify -> reward -> advantage -> update.
 
-Both arms of a comparison run this same loop; they differ in alpha, and so in their stages. Every random choice of step i is
+Both arms of a comparison run this same code; they differ in alpha, and so in their stages. Every random choice of step i is
 a function of fold_in(base key, i), the task stream is Grain's and its state is saved, verdicts are deterministic: a run that
-was killed and started again ends with the same bits. A checkpoint is written between steps, never with a rollout in flight.
+was killed and started again ends with the same bits.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from semrep_jax import prompts, rewards
-from semrep_jax.core.programs import Completion, Finish, Program, Task, Verdict
-from semrep_jax.core.progress import bar
-from semrep_jax.core.stop import Stop, Stopped
-from semrep_jax.data import prompts as prompt_data
-from semrep_jax.jobs.config import Config
-from semrep_jax.model.decoder import Model
+from semrep_jax.core.programs import Finish
+from semrep_jax.core.stop import Stop
+from semrep_jax.data import prompts as task_stream
+from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, first_accepted, program_of, write_rewrites
 from semrep_jax.model.pretrained import PretrainedModel
-from semrep_jax.prompts import Prompt
-from semrep_jax.rollout.local import LocalPolicy, decode, pad_prompts
+from semrep_jax.rewards import RewardConfig
+from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
-from semrep_jax.train import grpo, stages
+from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.train import loop
+from semrep_jax.train.advantages import advantages
+from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import Budget
-from semrep_jax.train.checkpoint import Checkpoints
-from semrep_jax.train.metrics import Recorder
-from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
-from semrep_jax.train.settings import KL, Correction, Layout, TrainConfig, Truncation
+from semrep_jax.train.checkpoint import Restored
+from semrep_jax.train.loop import LoopSettings, StepResult
+from semrep_jax.train.optimiser import initial_state
+from semrep_jax.train.settings import KL, Correction, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
+from semrep_jax.train.update import compiled_update, optimiser_of, score
 from semrep_jax.verify import Verifier
 
-ROLLOUT, GUIDE = 0, 1
+ROLLOUT, REWRITES = 0, 1  # the streams of random keys of a step
 
 
-@dataclass
-class Group:
-    """One prompt of a step with everything that came of it."""
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training. identity: flat, what a checkpoint must share to be gone on from."""
 
-    task: Task
-    guide: str | None
-    prompt: Prompt
-    completions: list[Completion]
-    programs: list[Program | str]
-    verdicts: list[Verdict]
-    rewards: list[float]
+    seed: int
+    rollout: RolloutConfig
+    reward: RewardConfig
+    train: TrainConfig
+    identity: dict[str, Any]
 
 
 @dataclass
@@ -66,161 +64,151 @@ class Trained:
 
 
 class Trainer:
-    """Trains one arm in `directory`, resuming from its newest checkpoint."""
+    """Trains one arm in `directory`, resuming from its newest checkpoint.
+
+    stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its peers are
+    the run's. stop: asked between steps.
+    """
 
     def __init__(
-        self, config: Config, alpha: float, loaded: PretrainedModel, verifier: Verifier, directory: Path, stop: Stop
+        self,
+        recipe: Recipe,
+        stages: dict[str, Stage],
+        budget: Budget,
+        base: PretrainedModel,
+        verifier: Verifier,
+        directory: Path,
+        stop: Stop,
     ):
-        self.config, self.verifier, self.directory, self.loaded, self.stop = config, verifier, directory, loaded, stop
-        setting = config.train
-        self.stages = stages.build(config, alpha)
+        self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
+        self.verifier, self.directory, self.stop = verifier, directory, stop
         self.loaders = {
-            name: prompt_data.stream(stage.tasks, config.rollout.prompts, config.seed)
-            for name, stage in self.stages.items()
+            name: task_stream.stream(stage.tasks, recipe.rollout.prompts, recipe.seed) for name, stage in stages.items()
         }
-        self.budget = Budget(setting.budget, alpha)
-        self.key = jax.random.key(config.seed)
-        self.state = initial_state(loaded.model, _optimiser(setting), loaded.params)
-        _, self.frozen = loaded.model.split(loaded.params)
-        self.policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
-        self.update = compiled_update(loaded.model, setting, config.rollout.temperature)
+        self.key = jax.random.key(recipe.seed)
+        self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
+        _, self.frozen = base.model.split(base.params)
+        self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
+        self.accept = accept_by_verifier(verifier, recipe.reward.duplicate)
+        self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
         self.seconds = 0.0
 
     def run(self) -> Trained:
         """Spend the budget. Raises Stopped after a SIGTERM, once everything is saved."""
-        identity = self.config.comparable() | {"alpha of the arm": self.budget.alpha} | stages.fingerprint(self.stages)
-        saved = Checkpoints(self.directory / "checkpoints", identity, self.config.train.keep)
-        self._restore(saved)
-        recorder = Recorder(self.directory, self.budget.used, self.verifier.peers.leader)
-        with bar(self.directory.name, self.budget.total, self.budget.used) as progress:
-            while self.budget.left:
-                step, stage = self.budget.used, self.stages[self.budget.stage]
-                groups, metrics = self.step(step, stage)
-                recorder.write(
-                    step, metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)]
-                )
-                progress.advance(
-                    f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step",
-                    self.budget.used - step,
-                )
-                ending = self.stop.wanted
-                self._checkpoint(saved, step, ending)
-                if ending and self.budget.left:
-                    saved.close()
-                    raise Stopped(
-                        f"stopped after step {self.budget.used} of {self.budget.total}; the same command goes on from there"
-                    )
-        saved.close()
-        recorder.close()
+        setting = self.recipe.train
+        settings = LoopSettings(self.directory, self.recipe.identity, setting.checkpoint_every, setting.keep)
+        loop.run(self, self.directory.name, settings, self.stop)
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
 
     @property
     def params(self) -> Any:
         """All parameters of the policy: what is trained, and what is not."""
-        return self.loaded.model.join(self.state["params"], self.frozen)
+        return self.base.model.join(self.arrays["params"], self.frozen)
 
-    def step(self, step: int, stage: Stage) -> tuple[list[Group], dict[str, Any]]:
+    @property
+    def done(self) -> int:
+        """Steps of the budget that are spent."""
+        return self.budget.used
+
+    @property
+    def total(self) -> int:
+        """B."""
+        return self.budget.total
+
+    def step(self) -> StepResult:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
-        setting, clock = self.config.rollout, _Clock()
-        key = jax.random.fold_in(self.key, step)
-        before = Usage(**asdict(self.policy.usage))
+        stage, clock, usage = self.stages[self.budget.stage], _Clock(), Usage(**asdict(self.policy.usage))
+        key = jax.random.fold_in(self.key, self.budget.used)
         self.policy.params = self.params
-        tasks = [stage.tasks[i] for i in next(self.loaders[stage.name])]
+        groups = [Group(stage.tasks[i]) for i in next(self.loaders[stage.name])]
 
-        guides = self.guide(tasks, jax.random.fold_in(key, GUIDE)) if stage.guided else [None] * len(tasks)
-        clock.lap("guide")
-        texts = [stage.prompt(task, guide) for task, guide in zip(tasks, guides, strict=True)]
-        completions = self.policy.sample(texts, setting.group, setting.temperature, jax.random.fold_in(key, ROLLOUT))
+        if stage.uses_rewrite:
+            self._write_rewrites(groups, jax.random.fold_in(key, REWRITES))
+        clock.lap("rewrite")
+        self._sample(groups, stage, jax.random.fold_in(key, ROLLOUT))
         clock.lap("rollout")
-        programs = [
-            [program_of(c, t.source.language) for c in group] for t, group in zip(tasks, completions, strict=True)
-        ]
-        verdicts = self._verify(tasks, programs)
+        self._verify(groups)
         clock.lap("verify")
-        reward = [stage.reward(*group) for group in zip(tasks, programs, verdicts, strict=True)]
-        correct = np.array([[stage.correct(v) for v in group] for group in verdicts])
-        advantage, keep = grpo.advantages(np.array(reward), correct, self.config.train.advantage)
-        batch = self._batch(texts, completions, advantage, keep)
-        metrics: dict[str, Any] = {}
-        for _ in range(min(self.config.train.epochs, self.budget.stage_left)):
-            self.state, out = self.update(self.state, self.frozen, batch)
-            metrics = metrics or {k: float(v) for k, v in out.items()}  # the first update's: on-policy mismatch
-            self.budget.spend()
+        for group in groups:
+            group.rewards = stage.reward(group.judged)
+            group.correct = [stage.correct(verdict) for verdict in group.verdicts]
+        reward_BG, correct_BG = (np.array([getattr(g, name) for g in groups]) for name in ("rewards", "correct"))
+        advantage_BG, keep_B = advantages(reward_BG, correct_BG, self.recipe.train.advantage)
+        metrics = self._update(self._batch(groups, advantage_BG, keep_B))
         clock.lap("update")
 
         self.seconds += clock.total
-        groups = [Group(*g) for g in zip(tasks, guides, texts, completions, programs, verdicts, reward, strict=True)]
-        return groups, metrics | self._summary(stage, groups, correct, keep, before) | clock.laps
+        metrics |= self._summary(stage, groups, keep_B, usage) | clock.laps
+        note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
+        return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
 
-    def guide(self, tasks: list[Task], key: jax.Array) -> list[str]:
-        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; C_src where none is."""
-        setting = self.config.rollout
-        texts = [stages.rewrite_prompt(task) for task in tasks]
-        groups = self.policy.sample(texts, setting.rewrites, setting.temperature, key)
-        programs = [[program_of(c, t.source.language) for c in group] for t, group in zip(tasks, groups, strict=True)]
-        return choose_guides(tasks, programs, self._verify(tasks, programs), self.config)
+    def _write_rewrites(self, groups: list[Group], key: jax.Array) -> None:
+        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none is."""
+        sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
+        written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
+        for group, rewrites in zip(groups, written, strict=True):
+            group.c_rep = first_accepted(rewrites) or group.task.source
 
-    def _verify(self, tasks: list[Task], programs: list[list[Program | str]]) -> list[list[Verdict]]:
-        flat = self.verifier.verify_all([(t, p) for t, group in zip(tasks, programs, strict=True) for p in group])
-        size = len(programs[0])
-        return [flat[i : i + size] for i in range(0, len(flat), size)]
+    def _sample(self, groups: list[Group], stage: Stage, key: jax.Array) -> None:
+        setting = self.recipe.rollout
+        asked = [stage.prompt(group.task, group.c_rep) for group in groups]
+        sampled = self.policy.sample(asked, setting.group, setting.temperature, key)
+        for group, prompt, completions in zip(groups, asked, sampled, strict=True):
+            group.prompt_ids = prompts.encode(prompt, self.base.tokenizer)
+            group.completions = completions
+            group.programs = [program_of(c, group.task.source.language) for c in completions]
 
-    def _batch(
-        self, texts: list[Prompt], completions: list[list[Completion]], advantage: np.ndarray, keep: np.ndarray
-    ) -> dict[str, Any]:
-        """The update's arrays: prompts padded to their bucket, completions to the limit, masks by position."""
-        limit, words = self.config.rollout.max_new, self.loaded.tokenizer
-        shape = (*advantage.shape, limit)
-        ids, sampled, mask = np.full(shape, words.pad_id, np.int32), np.zeros(shape, np.float32), np.zeros(shape, bool)
-        encoded = [prompts.encode(text, words) for text in texts]
-        for b, group in enumerate(completions):
-            for g, c in enumerate(group):
-                size = len(c.token_ids)
-                ids[b, g, :size], sampled[b, g, :size] = c.token_ids, c.logprobs
-                cut = c.finish is Finish.LENGTH and self.config.train.truncation is Truncation.MASK
-                mask[b, g, :size] = keep[b] and not cut
-            if group[0].finish is Finish.PROMPT_TOO_LONG:
-                encoded[b] = encoded[b][:1]
-        prompt, length = pad_prompts(encoded, words.pad_id, len(encoded), self.config.rollout.bucket)
-        batch = {
-            "prompt": prompt,
-            "length": length,
-            "completion": ids,
-            "sampled": sampled,
-            "mask": mask,
-            "advantage": advantage,
-        }
-        batch = self.loaded.model.sharding.batch(batch)
-        if self.config.train.correction is Correction.TIS:
-            batch["old"] = score(
-                self.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout
-            )
-        if self.config.train.kl is not KL.NONE:
-            batch["reference"] = score(
-                self.loaded.params, batch, self.loaded.model, self.config.rollout.temperature, self.config.train.layout
-            )
+    def _verify(self, groups: list[Group]) -> None:
+        verdicts = iter(self.verifier.verify_all([(g.task, program) for g in groups for program in g.programs]))
+        for group in groups:
+            group.verdicts = [next(verdicts) for _ in group.programs]
+
+    def _batch(self, groups: list[Group], advantage_BG: np.ndarray, keep_B: np.ndarray) -> RolloutBatch:
+        """The update's arrays on the devices, with the log-probs that the objective compares with."""
+        rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
+        host = make_batch(
+            groups,
+            advantage_BG,
+            keep_B,
+            max_new=rollout.max_new,
+            bucket=rollout.bucket,
+            pad_id=self.base.tokenizer.pad_id,
+            mask_truncated=train.truncation is Truncation.MASK,
+        )
+        batch: RolloutBatch = model.sharding.batch(host)
+        if train.correction is Correction.TIS:
+            batch.old = score(self.params, batch, model, rollout.temperature, train.layout)
+        if train.kl is not KL.NONE:
+            batch.reference = score(self.base.params, batch, model, rollout.temperature, train.layout)
         return batch
 
-    def _summary(
-        self, stage: Stage, groups: list[Group], correct: np.ndarray, keep: np.ndarray, before: Usage
-    ) -> dict[str, Any]:
+    def _update(self, batch: RolloutBatch) -> dict[str, Any]:
+        """Every update on the batch, one step of B each; the metrics of the first, whose mismatch is on policy."""
+        metrics: dict[str, Any] = {}
+        for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
+            self.arrays, out = self.update(self.arrays, self.frozen, batch)
+            metrics = metrics or {k: float(v) for k, v in out.items()}
+            self.budget.spend()
+        return metrics
+
+    def _summary(self, stage: Stage, groups: Sequence[Group], keep_B: np.ndarray, before: Usage) -> dict[str, Any]:
         verdicts = [v for g in groups for v in g.verdicts]
         completions = [c for g in groups for c in g.completions]
-        usage = self.policy.usage
+        usage, rule = self.policy.usage, self.recipe.reward.duplicate
         statuses = Counter(str(v.status) for v in verdicts)
-        guides = [g.guide != g.task.source.source for g in groups if g.guide is not None]
+        new = [g.c_rep.source != g.task.source.source for g in groups if g.c_rep is not None]
         return {
             "stage": stage.name,
             "reward": float(np.mean([g.rewards for g in groups])),
-            "correct": float(correct.mean()),
-            "solved": float(correct.any(axis=1).mean()),
+            "correct": float(np.mean([g.correct for g in groups])),
+            "solved": float(np.mean([any(g.correct) for g in groups])),
             "compiled": float(np.mean([v.compiled for v in verdicts])),
-            "duplicates": float(np.mean([rewards.is_duplicate(v, self.config.reward.duplicate) for v in verdicts])),
-            "kept_groups": float(keep.mean()),
+            "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
+            "kept_groups": float(keep_B.mean()),
             "truncated": float(np.mean([c.finish is Finish.LENGTH for c in completions])),
             "too_long": float(np.mean([c.finish is Finish.PROMPT_TOO_LONG for c in completions])),
             "length": float(np.mean([len(c.token_ids) for c in completions])),
-            "guides_accepted": float(np.mean(guides)) if guides else 0.0,
+            "rewrites_accepted": float(np.mean(new)) if new else 0.0,
             "rollouts": usage.rollouts - before.rollouts,
             "tokens": usage.tokens - before.tokens,
             "total_rollouts": usage.rollouts,
@@ -228,44 +216,19 @@ class Trainer:
             "process/programs": _compiled(decode, self.update),
         } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
 
-    def _checkpoint(self, saved: Checkpoints, before: int, now: bool) -> None:
-        every, used = self.config.train.checkpoint_every, self.budget.used
-        if now or not self.budget.left or used // every != before // every:
-            loaders = {name: loader.get_state() for name, loader in self.loaders.items()}
-            record = {"loaders": loaders, "used": used, "usage": asdict(self.policy.usage), "seconds": self.seconds}
-            saved.save(used, self.state, record)
+    def record(self) -> dict[str, Any]:
+        """The state beside the arrays, as JSON."""
+        loaders = {name: loader.get_state() for name, loader in self.loaders.items()}
+        usage = asdict(self.policy.usage)
+        return {"loaders": loaders, "used": self.budget.used, "usage": usage, "seconds": self.seconds}
 
-    def _restore(self, saved: Checkpoints) -> None:
-        restored = saved.restore(self.state)
-        if restored is None:
-            return
-        self.state, record = restored.state, restored.record
+    def resume(self, restored: Restored) -> None:
+        """Go on from a checkpoint."""
+        self.arrays, record = restored.state, restored.record
         for name, loader in self.loaders.items():
             loader.set_state(record["loaders"][name])
         self.budget.used, self.seconds = record["used"], record["seconds"]
         self.policy.usage = Usage(**record["usage"])
-
-
-def choose_guides(
-    tasks: list[Task], programs: list[list[Program | str]], verdicts: list[list[Verdict]], config: Config
-) -> list[str]:
-    """The first accepted rewrite of each task; C_src where none is."""
-    rule = config.reward.duplicate
-    guides = []
-    for task, group, judged in zip(tasks, programs, verdicts, strict=True):
-        good = [
-            p.source for p, v in zip(group, judged, strict=True) if isinstance(p, Program) and rewards.accepted(v, rule)
-        ]
-        guides.append(good[0] if good else task.source.source)
-    return guides
-
-
-def program_of(completion: Completion, language: str) -> Program | str:
-    """The program in a completion, or the reason why there is none."""
-    if completion.finish is Finish.PROMPT_TOO_LONG:
-        return "the prompt is longer than rollout.max_prompt"
-    program, why = prompts.extract(completion.text, language)
-    return program or why
 
 
 def _compiled(*functions: Any) -> int:
@@ -273,52 +236,31 @@ def _compiled(*functions: Any) -> int:
     return sum(f._cache_size() for f in functions)
 
 
-def _optimiser(setting: TrainConfig) -> Any:
-    return adamw(setting.learning_rate, setting.budget, setting.warmup, setting.weight_decay, setting.max_norm)
-
-
-@lru_cache(maxsize=4)
-def compiled_update(
-    model: Model, setting: TrainConfig, temperature: float
-) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms.
-
-    The state is donated: its old buffers hold the new one.
-    """
-    optimiser = _optimiser(setting)
-
-    def update(state: Any, frozen: Any, batch: Any) -> tuple[Any, Any]:
-        def loss(trained: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-            return grpo.loss(model, model.join(trained, frozen), batch, setting, temperature)
-
-        grads, metrics = jax.grad(loss, has_aux=True)(state["params"])
-        updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
-        state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
-        return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
-
-    return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
-
-
-@partial(jax.jit, static_argnums=(2, 3, 4))
-def score(params: Any, batch: Any, model: Model, temperature: float, layout: Layout) -> jax.Array:
-    """log p [B, G, T] of a batch's completions under `params`."""
-    return grpo.score(model, params, batch, temperature, layout)[0]
-
-
 def _rows(group: Group, index: int) -> list[dict[str, Any]]:
+    """A group's rows of samples.jsonl; `index` is its place in the step."""
+    task, tags = group.task, group.task.tags
     shared: dict[str, Any] = {
         "group": index,
-        "task": group.task.id,
-        **{k: group.task.tags[k] for k in ("family", "kind") if k in group.task.tags},
+        "task": task.id,
+        **{k: tags[k] for k in ("family", "kind") if k in tags},
+        "instruction": task.instruction,
+        "source": task.source.source,
+        "c_rep": group.c_rep and group.c_rep.source,
     }
-    shared |= {"instruction": group.task.instruction, "source": group.task.source.source, "guide": group.guide}
     return [
-        shared | {
-            "completion": c.text, "finish": c.finish, "status": v.status, "duplicate": v.duplicate, "feedback": v.feedback,
-            "preserve": [v.preserve.passed, v.preserve.total], "edit": [v.edit.passed, v.edit.total], "reward": round(r, 4),
+        shared
+        | {
+            "completion": completion.text,
+            "finish": completion.finish,
+            "status": verdict.status,
+            "duplicate": verdict.duplicate,
+            "feedback": verdict.feedback,
+            "preserve": [verdict.preserve.passed, verdict.preserve.total],
+            "edit": [verdict.edit.passed, verdict.edit.total],
+            "reward": round(reward, 4),
         }
-        for c, v, r in zip(group.completions, group.verdicts, group.rewards, strict=True)
-    ]  # fmt: skip
+        for completion, verdict, reward in zip(group.completions, group.verdicts, group.rewards, strict=True)
+    ]
 
 
 class _Clock:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from semrep_jax import main
-from semrep_jax.commands import transform
-from semrep_jax.commands.transform import TransformError
+from semrep_jax.commands import proposal
+from semrep_jax.commands.proposal import Request, TransformError
 from semrep_jax.core.errors import ProgramError, TaskError
 from semrep_jax.core.programs import Completion, Finish
-from semrep_jax.jobs import config as configuration
+from semrep_jax.inference.rewrite import Sampling
 from semrep_jax.python import usertests
 from semrep_jax.rollout.policy import Usage
 
@@ -37,6 +37,9 @@ GOOD = SOURCE.replace(
 )
 
 
+SAMPLING = Sampling(4, 0.6)
+
+
 class Scripted:
     """A policy that says what it is told to."""
 
@@ -52,11 +55,6 @@ def files(tmp_path):
     (tmp_path / "stats.py").write_text(SOURCE)
     (tmp_path / "test_stats.py").write_text(TESTS)
     return tmp_path / "stats.py", tmp_path / "test_stats.py"
-
-
-@pytest.fixture
-def config():
-    return configuration.build({"job": "evaluate"})
 
 
 def results(program, sandbox):
@@ -87,36 +85,59 @@ def test_a_program_can_not_talk_its_way_past_the_tests(sandbox, cheat):
     assert not results(cheat, sandbox)["test_plain"]
 
 
-def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(files, sandbox, config):
+def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(files, sandbox):
     path, tests = files
     policy = Scripted(
         "no program here (", f"Sure!\n```python\n{SOURCE}\n```\n", f"```python\n{GOOD}```", f"```\n{GOOD}```"
     )
-    proposal = transform.propose(path, "Return 0 for an empty list.", tests, policy, config, sandbox)
-    assert (
-        proposal.best.votes == 2 and all(t.passed for t in proposal.best.tests) and "+        return 0" in proposal.diff
-    )
-    assert sum(proposal.rejected.values()) == 1 and path.read_text() == SOURCE
-    transform.write(path, proposal)
+    found = proposal.propose(Request(path, "Return 0 for an empty list.", tests, SAMPLING), policy, sandbox)
+    assert found.best.votes == 2 and all(t.passed for t in found.best.tests) and "+        return 0" in found.diff
+    assert sum(found.rejected.values()) == 1 and path.read_text() == SOURCE
+    proposal.write(path, found)
     assert path.read_text() == GOOD
     path.write_text(SOURCE)
-    bad = transform.propose(path, "x", tests, Scripted(f"```python\n{SOURCE}\n# no\n```"), config, sandbox)
+    bad = proposal.propose(
+        Request(path, "x", tests, Sampling(1, 0.6)), Scripted(f"```python\n{SOURCE}\n# no\n```"), sandbox
+    )
     with pytest.raises(TransformError, match="fails test_empty"):
-        transform.write(path, bad)
+        proposal.write(path, bad)
     assert path.read_text() == SOURCE
 
 
-def test_files_that_can_not_be_used_are_named(files, sandbox, config, tmp_path, capsys):
+class TwoTurns(Scripted):
+    """A policy that first writes rewrites, one that behaves as the file does and one that does not, then edits; it notes its prompts."""
+
+    def sample(self, prompts, n, temperature, key, rows=None):
+        self.asked = [*getattr(self, "asked", []), *prompts]
+        if prompts[0].instruction is None:
+            texts = [SAME, SAME.replace("total", "1 + total")] * (n // 2)
+            return [[Completion(t, (), (), Finish.STOP) for t in texts] for _ in prompts]
+        return [[Completion(GOOD, (), (), Finish.STOP)] * n for _ in prompts]
+
+
+SAME = SOURCE.replace(
+    "    return (start + sum(xs)) / len(xs)", "    total = start + sum(xs)\n    return total / len(xs)"
+)
+
+
+def test_at_two_turns_a_rewrite_that_behaves_the_same_is_in_the_prompt_and_another_is_not(files, sandbox):
+    policy = TwoTurns()
+    found = proposal.propose(Request(files[0], "Return 0 for an empty list.", None, SAMPLING, turns=2), policy, sandbox)
+    assert [p.equivalent for p in policy.asked[1:]] == [SAME.strip("\n"), SOURCE] * 2
+    assert found.rewrites == 2 and found.best.votes == 4
+
+
+def test_files_that_can_not_be_used_are_named(files, sandbox, tmp_path, capsys):
     path, tests = files
     (tmp_path / "broken.py").write_text("def f(:")
     for file, test in ((tmp_path / "none.py", None), (tmp_path / "broken.py", None)):
         with pytest.raises(ProgramError, match=file.name):
-            transform.propose(file, "x", test, Scripted(), config, sandbox)
+            proposal.propose(Request(file, "x", test, SAMPLING), Scripted(), sandbox)
     tests.write_text("x = 1")
     with pytest.raises(TaskError, match="no function whose name starts with 'test'"):
-        transform.propose(path, "x", tests, Scripted(), config, sandbox)
+        proposal.propose(Request(path, "x", tests, SAMPLING), Scripted(), sandbox)
     tests.write_text("from elsewhere import y\ndef test_a(): pass")
     with pytest.raises(TaskError, match="elsewhere"):
-        transform.propose(path, "x", tests, Scripted(), config, sandbox)
+        proposal.propose(Request(path, "x", tests, SAMPLING), Scripted(), sandbox)
     assert main.main(["transform", str(tmp_path / "none.py"), "--instruction", "x", "--config", "nowhere.yaml"]) == 2
     assert "nowhere.yaml" in capsys.readouterr().err

@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from semrep_jax.core.peers import Peers
+from semrep_jax.core.workdir import WorkDir
 from semrep_jax.jobs import config as configuration
 from semrep_jax.model import pretrained
 
@@ -113,9 +114,7 @@ supervised: {steps: 3, rows: 4, row_length: 128, block: 32, warmup: 1}
 
 
 def test_a_refusal_to_one_process_ends_all(config, tmp_path):
-    from semrep_jax.core.workdir import WorkDir
-
-    held = WorkDir(configuration.load(config, [f"work_dir={tmp_path}"]))
+    held = WorkDir(tmp_path, {})
     (code, _, err), (other, _, their_err) = finish(pair(config, tmp_path))
     held.lock.close()
     assert (code, other) == (2, 2)

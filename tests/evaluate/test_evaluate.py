@@ -8,14 +8,19 @@ import json
 import numpy as np
 import pytest
 
+from semrep_jax import main
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.results import Results
 from semrep_jax.core.workdir import WorkDir
-from semrep_jax.evaluate import intervals, suites
-from semrep_jax.evaluate.measure import Measured, metrics, robustness
-from semrep_jax.jobs import compare as jobs
-from semrep_jax.jobs import config as configuration
-from semrep_jax.report import report
+from semrep_jax.evaluate import intervals
+from semrep_jax.evaluate.measure import Measured
+from semrep_jax.evaluate.metrics import differences, metrics, ordered, robustness, rows
+from semrep_jax.jobs import arms as jobs
+from semrep_jax.report import html, terminal
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS
+from semrep_jax.tasks.generated.suites import perturbed
+from semrep_jax.tasks.suite import SuiteRequest, draw
 
 
 def measured(suite: str, turns: int, correct: list[list[bool]], ids: list[str] | None = None) -> Measured:
@@ -57,51 +62,71 @@ def test_robustness_pairs_a_task_with_its_perturbation_by_name():
     assert found["robust_pass/T1"].value == 0.5 and found["correctness_best@2/T1"].value == pytest.approx(2 / 3)
 
 
-def result(ours, theirs):
+def compared(ours, theirs):
+    """A base, two arms, and their differences, on one suite."""
     by = {
-        name: [measured("correctness", t, rows) for t in (1, 2)]
-        for name, rows in (("base", theirs), ("semrep", ours), ("finetune", theirs))
+        name: [measured("correctness", turns, correct) for turns in (1, 2)]
+        for name, correct in (("base", theirs), ("semrep", ours), ("finetune", theirs))
     }
-    arms = {name: metrics(m, 200) | jobs.costs(None) for name, m in by.items()}
-    return jobs.Result(arms, jobs.differences(by, 200), by, 1.0)
+    found = {name: metrics(ms, 200) | jobs.costs(None) for name, ms in by.items()}
+    gaps = differences(by["semrep"], by["finetune"], 200)
+    shown = rows(["correctness"], found["base"])
+    return by, Results(found, 1.0, jobs.verdict(gaps), rows=shown, differences=gaps, costs=jobs.COSTS)
 
 
 def test_the_verdict_names_the_winner_whichever_it_is_and_a_null_result_as_one():
     good, bad = [[True, True]] * 12, [[False, False]] * 12
-    assert jobs.verdict(result(good, bad)).startswith("SemRep is ahead")
-    assert jobs.verdict(result(bad, good)).startswith("fine-tuning is ahead")
-    assert jobs.verdict(result(good, good)).startswith("Neither arm is ahead")
+    assert compared(good, bad)[1].verdict.startswith("SemRep is ahead")
+    assert compared(bad, good)[1].verdict.startswith("fine-tuning is ahead")
+    assert compared(good, good)[1].verdict.startswith("Neither arm is ahead")
 
 
 def test_suites_hold_what_their_names_say_and_perturbations_are_verified(verifier):
-    setting = configuration.EvaluateConfig(tasks=10)
-    built = {
-        name: suites.build(name, setting, verifier)
-        for name in ("correctness", "new_families", "new_kinds", "robustness")
-    }
-    assert {t.tags["family"] for t in built["new_families"].tasks} <= set(HELD_OUT_FAMILIES)
-    assert {t.tags["kind"] for t in built["new_kinds"].tasks} <= set(HELD_OUT_KINDS)
-    base = {t.id: t for t in built["correctness"].tasks}
-    for task in built["robustness"].tasks:
+    request = SuiteRequest(10, 1234, verifier)
+    drawn = {name: draw(name, request) for name in ("correctness", "new_families", "new_kinds", "robustness")}
+    assert {t.tags["family"] for t in drawn["new_families"].tasks} <= set(HELD_OUT_FAMILIES)
+    assert {t.tags["kind"] for t in drawn["new_kinds"].tasks} <= set(HELD_OUT_KINDS)
+    base = {t.id: t for t in drawn["correctness"].tasks}
+    for task in drawn["robustness"].tasks:
         assert task.source.source != base[task.tags["base"]].source.source
         verdict = verifier.verify(task, [task.source])[0]
         assert verdict.equivalent and verdict.edit.passed == 0
-    assert suites.build("correctness", setting, verifier).sha256 == built["correctness"].sha256
+    assert draw("correctness", request).sha256 == drawn["correctness"].sha256
 
 
 def test_a_perturbation_that_behaves_otherwise_is_left_out(verifier):
-    task = suites.build("correctness", configuration.EvaluateConfig(tasks=2), verifier).tasks[0]
+    task = draw("correctness", SuiteRequest(2, 1234, verifier)).tasks[0]
     broken = dataclasses.replace(task, tags=task.tags | {"perturbed": f"def {task.preserve.entry}(*a): return 'other'"})
-    assert list(suites.perturbed([broken], verifier)) == []
+    assert list(perturbed([broken], verifier)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("mined", "evaluate.mined.directory"), ("kernelbench", "evaluate.kernelbench.checkout")]
+)
+def test_a_suite_whose_setting_is_missing_names_it(name, key, verifier):
+    with pytest.raises(TaskError, match=key):
+        draw(name, SuiteRequest(2, 1234, verifier))
+
+
+def test_a_suite_comes_behind_the_one_that_it_is_paired_with_and_once():
+    assert ordered(["robustness", "correctness", "robustness"]) == ["correctness", "robustness"]
+
+
+def test_the_rows_of_a_table_are_what_suites_say_of_themselves():
+    base = measured("correctness", 1, [[True, True]], ["a"])
+    other = measured("robustness", 1, [[True, False]], ["a/perturbed"])
+    shown = {row.metric: row for row in rows(["correctness", "robustness"], metrics([base, other], 100))}
+    assert list(shown) == ["correctness/T1", "robustness/T1", "robust_pass/T1", "consistency/T1"]
+    assert shown["robust_pass/T1"].title == "robustness: right on both, direct (T=1)"
+    assert [row.difference for row in shown.values()] == ["correctness/T1", None, "robustness/T1", None]
 
 
 def test_the_report_is_one_file_that_shows_tables_curves_and_escaped_programs(tmp_path):
-    setting = configuration.build({"job": "compare", "work_dir": str(tmp_path / "run")})
-    work = WorkDir(setting)
-    found = result([[True, False]] * 6, [[False, False]] * 6)
-    work.write("results.json", jobs.to_json(setting, found, []))
-    for arm, rows in found.measured.items():
-        work.write(f"evaluation/{arm}-correctness-T2.json", rows[1].to_json())
+    work = WorkDir(tmp_path / "run", {"job": "compare"})
+    by, found = compared([[True, False]] * 6, [[False, False]] * 6)
+    work.write("results.json", found.to_json("compare", "0" * 64, 0))
+    for arm, of_arm in by.items():
+        work.write(f"evaluation/{arm}-correctness-T2.json", of_arm[1].to_json())
     for arm in ("semrep", "finetune"):
         lines = [
             {
@@ -114,7 +139,13 @@ def test_the_report_is_one_file_that_shows_tables_curves_and_escaped_programs(tm
             for s in range(4)
         ]
         work.write(f"arms/{arm}/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    page = report.write(work).read_text()
-    assert "src='data:image/png;base64," in page and "http" not in page.split("base64")[0]
+    page = html.write(work.path).read_text()
+    assert 'src="data:image/png;base64,' in page and "http" not in page.split("base64")[0]
     assert "SemRep" in page and "do &lt;b&gt;it&lt;/b&gt;" in page and "a &lt; b" in page
-    assert len(report.terminal_tables(work.read("results.json"))) == 2
+    assert "class=win" in page and "SemRep as the paper uses it" in page
+    assert len(terminal.tables(work.read("results.json"))) == 2
+
+
+def test_a_report_of_a_directory_without_results_names_the_way_out(tmp_path, capsys):
+    assert main.main(["report", str(tmp_path)]) == 2
+    assert "finish the run first" in capsys.readouterr().err

@@ -1,9 +1,14 @@
 """Settings: what is refused, and what the refusal says."""
 
+from pathlib import Path
+
 import pytest
 
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs import config
+from semrep_jax.jobs.job import JOBS, TRAINING
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def refusal(tree: dict) -> str:
@@ -35,7 +40,57 @@ def test_a_budget_too_small_for_the_split_is_refused_with_the_fix():
 
 
 def test_comparing_two_equal_arms_is_refused():
-    assert "alpha" in refusal({"job": "compare", "train": {"alpha": 0}})
+    chosen = config.build({"job": "compare", "train": {"alpha": 0}})
+    with pytest.raises(ConfigError, match=r"train\.alpha: 0 makes both arms"):
+        JOBS["compare"].check(chosen)
+
+
+def test_a_remote_model_is_evaluated_and_not_trained():
+    chosen = config.build({"job": "train", "remote": {"url": "http://localhost:1/v1"}})
+    with pytest.raises(ConfigError, match=r"remote\.url: .* can only be evaluated"):
+        JOBS["train"].check(chosen)
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        (
+            {"tasks": {"source": "dreams"}},
+            "tasks.source: there is no source of tasks 'dreams'; there are generated, mined",
+        ),
+        ({"evaluate": {"suites": ["dreams"]}}, "evaluate.suites: there is no suite 'dreams'; there are correctness"),
+        ({"train": {"advantage": "luck"}}, "train.advantage: there is no advantage 'luck'; there are group_std"),
+        ({"reward": {"rewrite": "praise"}}, "reward: there is no reward 'praise'; there are r_sem"),
+        ({"preset": "moon"}, "preset = 'moon': there are none, nano"),
+        ({"plugins": "one.py"}, "plugins = 'one.py': a list"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_those_there_are(tree, says):
+    assert says in refusal({"job": "compare"} | tree)
+
+
+def test_a_preset_lies_under_the_file_and_over_the_defaults():
+    plain, preset = config.build({"job": "compare"}), config.build({"job": "compare", "preset": "nano"})
+    own = config.build({"job": "compare", "preset": "nano", "rollout": {"max_new": 64}})
+    assert plain.rollout.bucket != preset.rollout.bucket == own.rollout.bucket == 192
+    assert (preset.rollout.max_new, own.rollout.max_new) == (88, 64)
+
+
+@pytest.mark.parametrize("preset", list(config.Preset))
+def test_every_preset_is_a_config(preset):
+    assert config.build({"job": "compare", "preset": preset}).preset is preset
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_that_ships_loads(path):
+    loaded = config.load(path)
+    JOBS[loaded.job].check(loaded)
+
+
+def test_a_suite_that_is_added_or_changed_does_not_touch_what_a_training_is_known_by():
+    base = config.build({"job": "compare"}).comparable(TRAINING)
+    other = config.build({"job": "compare", "evaluate": {"suites": ["humaneval"], "tasks": 7}}).comparable(TRAINING)
+    assert base == other != config.build({"job": "compare", "train": {"budget": 30}}).comparable(TRAINING)
 
 
 def test_overrides_reach_nested_settings_and_bad_ones_are_named(tmp_path):

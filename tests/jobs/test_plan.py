@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from semrep_jax.jobs import config as configuration
-from semrep_jax.jobs import plan
+from semrep_jax.jobs import planning
 from semrep_jax.model import hlo
 from semrep_jax.model.ahead import GIB, PlanError, topology
 
@@ -49,12 +49,12 @@ def test_a_topology_that_is_none_is_refused_with_the_form():
 def test_a_plan_that_does_not_fit_names_the_knob():
     config = configuration.build({"job": "plan", "model": {"remat": "none"}})
     figures = {"fits": 0.0, "needed_gib": 40.0, "available_gib": 15.75, "parameters": 1e9, "chips": 64.0}
-    (line,) = plan.advice(config, {"update": figures})
+    (line,) = planning.advice(config, {"update": figures})
     assert "40.0 GiB of 15.8" in line and "model.remat: full" in line
     config = configuration.build({"job": "plan", "model": {"remat": "full"}})
-    (line,) = plan.advice(config, {"update": figures | {"parameters": 70e9}})
+    (line,) = planning.advice(config, {"update": figures | {"parameters": 70e9}})
     assert "model.lora.rank" in line
-    (line,) = plan.advice(config, {"rollout": figures})
+    (line,) = planning.advice(config, {"rollout": figures})
     assert "rollout.prompts" in line
 
 

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from semrep_jax import main
+from semrep_jax.core.workdir import WorkDir
 from semrep_jax.model import pretrained
 from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
 
@@ -82,15 +83,21 @@ def test_a_run_leaves_everything_it_promises(whole):
     assert results["arms"]["semrep"]["train_steps"]["value"] == STEPS
 
 
-def test_stage_one_takes_alpha_of_the_budget_and_stage_two_the_rest_with_its_guides_counted(whole):
+def test_stage_one_takes_alpha_of_the_budget_and_stage_two_the_rest_with_its_rewrites_counted(whole):
     stages = [(row["step"], row["stage"], row["rollouts"]) for row in rows(whole)]
     assert stages == [(s, REWRITE, 8) for s in range(3)] + [(s, TRANSFORM, 10) for s in range(3, 6)]
     samples = [json.loads(line) for line in (whole / "arms/semrep/samples.jsonl").read_text().splitlines()]
     assert (
         len(samples) == 8 * STEPS
-        and all(s["guide"] is None for s in samples[:24])
-        and all(s["guide"] for s in samples[24:])
+        and all(s["c_rep"] is None for s in samples[:24])
+        and all(s["c_rep"] for s in samples[24:])
     )
+
+
+def test_the_run_takes_the_steps_that_it_took_before_the_rooms_were_rebuilt(whole):
+    kept = json.loads((Path(__file__).parents[1] / "golden_run.json").read_text())
+    for row, golden in zip(rows(whole), kept, strict=True):
+        assert {k: row[k] for k in golden} == pytest.approx(golden, rel=1e-3, abs=1e-3)
 
 
 def test_the_weights_moved_and_the_exported_arm_is_a_model(whole):
@@ -124,9 +131,11 @@ def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, whole, tmp_path):
     refused = finish(config, work, "train.learning_rate=0.002")
     assert refused.returncode == 2 and "train.learning_rate was 0.001 and is 0.002" in refused.stderr
     (newest,) = sorted((work / "arms/semrep/checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))[-1:]
-    (work / "config.yaml").write_text((work / "config.yaml").read_text().replace("seed: 0", "seed: 9", 1))
+    identity = work / "identity.json"
+    identity.write_text(identity.read_text().replace('"seed": 0', '"seed": 9', 1))
     other = finish(config, work, "seed=9")
     assert other.returncode == 2 and str(newest) in other.stderr and "another run" in other.stderr
+    (work / "identity.json").unlink()
     (work / "config.yaml").unlink()
     biggest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
@@ -151,7 +160,7 @@ def test_a_finished_run_is_not_run_again(config, whole):
         (["--config", "configs/quickstart.yaml", "--set", "train.budget=1"], "raise train.budget"),
         (["--config", "configs/quickstart.yaml", "--set", "work_dir=/proc/nowhere"], "not writable"),
         (["--config", "configs/quickstart.yaml", "--set", "model.source=/nowhere"], "config.json"),
-        (["--config", "configs/quickstart.yaml", "--set", "tasks.families=[gardening]"], "gardening"),
+        (["--config", "configs/quickstart.yaml", "--set", "tasks.generated.families=[gardening]"], "gardening"),
     ],
 )
 def test_a_mistake_gets_one_line_with_the_fix_and_exit_code_two(arguments, says, capsys, tmp_path):
@@ -163,10 +172,7 @@ def test_a_mistake_gets_one_line_with_the_fix_and_exit_code_two(arguments, says,
 
 
 def test_two_runs_do_not_share_a_work_directory(config, tmp_path, capsys):
-    from semrep_jax.core.workdir import WorkDir
-    from semrep_jax.jobs import config as configuration
-
-    held = WorkDir(configuration.load(config, [f"work_dir={tmp_path}"]))
+    held = WorkDir(tmp_path, {})
     assert main.main(["--config", str(config), "--set", f"work_dir={tmp_path}"]) == 2
     assert "in use" in capsys.readouterr().err
     held.lock.close()

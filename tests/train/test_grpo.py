@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,37 +11,39 @@ import numpy as np
 import pytest
 
 from semrep_jax.train import grpo
-from semrep_jax.train.settings import KL, Advantage, Correction, Layout, Reduction, TrainConfig
+from semrep_jax.train.advantages import advantages
+from semrep_jax.train.batch import RolloutBatch
+from semrep_jax.train.settings import KL, Correction, Layout, Reduction, TrainConfig
 
 
 def test_an_all_wrong_group_is_dropped_however_its_rewards_are_shaped():
     rewards = np.array([[0.1, 0.0, 0.1, 0.0], [1.0, 0.1, 0.1, 0.0]])
     correct = np.array([[False] * 4, [True, False, False, False]])
-    advantage, keep = grpo.advantages(rewards, correct, Advantage.GROUP_STD)
+    advantage, keep = advantages(rewards, correct, "group_std")
     assert keep.tolist() == [False, True] and not advantage[0].any() and advantage[1, 0] > 0
 
 
 def test_a_group_of_equal_rewards_is_dropped():
-    advantage, keep = grpo.advantages(np.ones((1, 4)), np.ones((1, 4), bool), Advantage.GROUP_STD)
+    advantage, keep = advantages(np.ones((1, 4)), np.ones((1, 4), bool), "group_std")
     assert not keep[0] and not advantage.any()
 
 
 @pytest.mark.parametrize(
     ("kind", "want"),
-    [(Advantage.GROUP_MEAN, [0.75, -0.25, -0.25, -0.25]), (Advantage.RLOO, [1.0, -1 / 3, -1 / 3, -1 / 3])],
+    [("group_mean", [0.75, -0.25, -0.25, -0.25]), ("rloo", [1.0, -1 / 3, -1 / 3, -1 / 3])],
 )
 def test_advantages_match_their_definitions(kind, want):
     rewards, correct = np.array([[1.0, 0, 0, 0]]), np.array([[True, False, False, False]])
-    advantage, _ = grpo.advantages(rewards, correct, kind)
+    advantage, _ = advantages(rewards, correct, kind)
     np.testing.assert_allclose(advantage[0], want, atol=1e-6)
-    scaled, _ = grpo.advantages(rewards, correct, Advantage.GROUP_STD)
+    scaled, _ = advantages(rewards, correct, "group_std")
     assert scaled.std() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_reductions_divide_by_tokens_by_completions_and_by_the_limit():
     value = jnp.array([[[1.0, 1.0, 9.0], [3.0, 9.0, 9.0]]])
     mask = jnp.array([[[True, True, False], [True, False, False]]])
-    ratio = {k: (lambda s, d: float(s / d))(*grpo.reduce(value, mask, k)) for k in Reduction}
+    ratio = {k: (lambda s, d: float(s / d))(*grpo.REDUCTIONS[k](value, mask)) for k in Reduction}
     assert ratio[Reduction.TOKEN_MEAN] == pytest.approx(5 / 3)
     assert ratio[Reduction.SEQ_MEAN] == pytest.approx((1 + 3) / 2)
     assert ratio[Reduction.CONST_LENGTH] == pytest.approx(5 / (2 * 3))
@@ -52,11 +55,14 @@ def batch(tiny):
     mask = np.zeros((2, 3, 6), bool)
     for b, g in np.ndindex(2, 3):
         mask[b, g, : rng.integers(1, 6)] = True
-    return {
-        "prompt": rng.integers(7, 60, (2, 8)), "length": np.array([8, 5]), "completion": rng.integers(7, 60, (2, 3, 6)),
-        "sampled": rng.normal(-3, 0.3, (2, 3, 6)).astype(np.float32), "mask": mask,
-        "advantage": rng.normal(size=(2, 3)).astype(np.float32),
-    }  # fmt: skip
+    return RolloutBatch(
+        prompt=rng.integers(7, 60, (2, 8)),
+        length=np.array([8, 5]),
+        completion=rng.integers(7, 60, (2, 3, 6)),
+        sampled=rng.normal(-3, 0.3, (2, 3, 6)).astype(np.float32),
+        mask=mask,
+        advantage=rng.normal(size=(2, 3)).astype(np.float32),
+    )
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -76,46 +82,46 @@ def gradient(tiny, batch, **changes):
 @pytest.mark.parametrize("reduction", list(Reduction)[:2])
 def test_padding_changes_neither_loss_nor_gradient_whatever_it_holds(tiny, batch, reduction):
     value, _, grads = gradient(tiny, batch, reduction=reduction)
-    wide = {k: np.pad(batch[k], ((0, 0), (0, 0), (0, 4))) for k in ("completion", "mask", "sampled")}
+    wide = {k: np.pad(getattr(batch, k), ((0, 0), (0, 0), (0, 4))) for k in ("completion", "mask", "sampled")}
     wide["sampled"][..., 6:] = np.nan
     wide["completion"][..., 6:] = 1
-    wide |= {"prompt": np.pad(batch["prompt"], ((0, 0), (0, 5)), constant_values=3)}
-    other, _, others = gradient(tiny, batch | wide, reduction=reduction)
+    wide["prompt"] = np.pad(batch.prompt, ((0, 0), (0, 5)), constant_values=3)
+    other, _, others = gradient(tiny, replace(batch, **wide), reduction=reduction)
     assert other == pytest.approx(value, rel=1e-5)
     np.testing.assert_allclose(grads, others, atol=1e-6)
 
 
 def test_an_end_token_inside_the_mask_is_trained_even_where_it_equals_pad(tiny, batch):
     pad = tiny.tokenizer.pad_id
-    batch["completion"][0, 0], batch["mask"][0, 0] = pad, [True, True, False, False, False, False]
+    batch.completion[0, 0], batch.mask[0, 0] = pad, [True, True, False, False, False, False]
     _, _, with_end = gradient(tiny, batch)
-    batch["mask"][0, 0, 1] = False
+    batch.mask[0, 0, 1] = False
     _, _, without = gradient(tiny, batch)
     assert not np.allclose(with_end, without)
 
 
 def test_a_dropped_group_leaves_no_trace_in_the_gradient(tiny, batch):
-    batch["mask"][1] = False
+    batch.mask[1] = False
     _, _, dropped = gradient(tiny, batch)
-    batch["completion"][1] = 9
-    batch["advantage"][1] = 50.0
+    batch.completion[1] = 9
+    batch.advantage[1] = 50.0
     np.testing.assert_array_equal(dropped, gradient(tiny, batch)[2])
 
 
 def test_a_batch_with_nothing_kept_has_loss_and_gradient_zero_not_nan(tiny, batch):
-    batch["mask"][:] = False
+    batch.mask[:] = False
     value, metrics, grads = gradient(tiny, batch)
     assert value == 0.0 and not np.asarray(grads).any() and all(np.isfinite(v) for v in metrics.values())
 
 
 def test_on_policy_the_loss_is_the_plain_policy_gradient(tiny, batch):
     logp, _ = score(tiny, batch)
-    batch["sampled"] = np.asarray(logp)
+    batch.sampled = np.asarray(logp)
     _, metrics, grads = gradient(tiny, batch)
 
     def plain(params):
         logp, _ = grpo.score(tiny.model, params, batch, 1.0, Layout.SHARED)
-        return -jnp.sum(logp * batch["advantage"][..., None], where=batch["mask"]) / batch["mask"].sum()
+        return -jnp.sum(logp * batch.advantage[..., None], where=batch.mask) / batch.mask.sum()
 
     want = jnp.concatenate([g.ravel() for g in jax.tree.leaves(jax.jit(jax.grad(plain))(tiny.params))])
     np.testing.assert_allclose(grads, want, atol=1e-6)
@@ -124,18 +130,18 @@ def test_on_policy_the_loss_is_the_plain_policy_gradient(tiny, batch):
 
 def test_beyond_the_clip_a_good_token_gets_no_more_gradient(tiny, batch):
     logp, _ = score(tiny, batch)
-    batch["sampled"], batch["advantage"] = np.asarray(logp) - 1.0, np.ones((2, 3), np.float32)
+    batch.sampled, batch.advantage = np.asarray(logp) - 1.0, np.ones((2, 3), np.float32)
     _, metrics, grads = gradient(tiny, batch)
     assert metrics["clipped_high"] == pytest.approx(1.0) and not np.asarray(grads).any()
 
 
 def test_k3_penalises_leaving_the_reference_and_tis_caps_the_weight(tiny, batch):
     logp, _ = score(tiny, batch)
-    same = batch | {"reference": np.asarray(logp), "old": np.asarray(logp)}
+    same = replace(batch, reference=np.asarray(logp), old=np.asarray(logp))
     _, metrics, _ = gradient(tiny, same, kl=KL.K3)
     assert float(metrics["kl"]) == pytest.approx(0.0, abs=1e-6)
-    _, metrics, _ = gradient(tiny, same | {"reference": np.asarray(logp) + 0.5}, kl=KL.K3)
+    _, metrics, _ = gradient(tiny, replace(same, reference=np.asarray(logp) + 0.5), kl=KL.K3)
     assert float(metrics["kl"]) == pytest.approx(np.expm1(0.5) - 0.5, rel=1e-4)
-    far = same | {"sampled": np.asarray(logp) - 5.0, "advantage": np.ones((2, 3), np.float32)}
+    far = replace(same, sampled=np.asarray(logp) - 5.0, advantage=np.ones((2, 3), np.float32))
     value, _, _ = gradient(tiny, far, correction=Correction.TIS, tis_cap=2.0)
     assert value == pytest.approx(-2.0, rel=1e-4)

@@ -17,6 +17,7 @@ from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.spec import KernelTask
 from semrep_jax.tasks.kernels import builtin
 from semrep_jax.tasks.kernels.chains import PREFIX, chain, chains
+from semrep_jax.tasks.source import TaskSource
 
 HELD_OUT = 100
 
@@ -63,3 +64,6 @@ def faster(name: str) -> str | None:
     """Our own faster program for a built-in operator, where we wrote one."""
     path = Path(__file__).parent / "faster" / f"{name}.cu"
     return from_file(path.read_text()) if path.is_file() else None
+
+
+SOURCE = TaskSource(lambda request: training(request.count, request.seed))

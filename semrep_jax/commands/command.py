@@ -1,0 +1,46 @@
+"""What a command for single files is, and which there are. A new one is one file with a `main(arguments) -> exit code` and a SUMMARY."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.plugins import Registry
+
+
+@dataclass(frozen=True)
+class Command:
+    """usage: what follows `python -m semrep_jax.main`. summary: its line in --help. main: runs it and gives the exit code."""
+
+    usage: str
+    summary: str
+    main: Callable[[list[str]], int]
+
+
+COMMANDS: Registry[Command] = Registry(
+    "command",
+    "command",
+    {name: f"semrep_jax.commands.{name}:COMMAND" for name in ("transform", "verify", "perturb", "judge", "report")}
+    | {"time": "semrep_jax.commands.judge:TIME"},
+)
+
+
+def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A command's own command line."""
+    return argparse.ArgumentParser(prog=f"python -m semrep_jax.main {name}", description=description, epilog=epilog)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The command's exit code; a mistake of the user's becomes one line."""
+    try:
+        return command()
+    except SemRepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        where, why = error.filename or "the work directory", error.strerror or error
+        print(f"error: {where}: {why}; free some disk or mend its permissions", file=sys.stderr)
+        return 2

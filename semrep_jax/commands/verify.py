@@ -1,0 +1,73 @@
+"""`python -m semrep_jax.main verify A.py B.py`: do two Python programs behave the same?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from semrep_jax.commands import command
+from semrep_jax.commands.command import Command
+from semrep_jax.languages import Answer, Finding, read_program
+from semrep_jax.python import PYTHON
+from semrep_jax.sandbox.pool import Sandbox
+
+EXIT_CODES = {Answer.EQUIVALENT: 0, Answer.DIFFERENT: 1, Answer.UNKNOWN: 2}
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = command.parser(
+        "verify",
+        "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is called "
+        "with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of the "
+        "same name with the same: results by type and exactly, exception classes, changes to arguments, printed text. "
+        "Both run contained.",
+        "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake in "
+        "the input.",
+    )
+    options.add_argument("a", type=Path, metavar="A.py", help="the program that is to be matched")
+    options.add_argument("b", type=Path, metavar="B.py", help="the program that is compared with it")
+    options.add_argument(
+        "--tests", type=Path, metavar="T.py", help="your tests too: test_* functions that import from A, by its name"
+    )
+    options.add_argument(
+        "--prove", action="store_true", help="also follow every path of both with CrossHair (extra prove; up to 10 s)"
+    )
+    options.add_argument("--inputs", type=int, default=250, metavar="N", help="calls of each function (default 250)")
+    options.add_argument("--seed", type=int, default=0, help="seed of the inputs (default 0)")
+    options.add_argument("--json", action="store_true", help="print one JSON object")
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    """Compare two files."""
+    from semrep_jax.python import equivalence, usertests
+    from semrep_jax.python.equivalence import Reference
+
+    options = _parser().parse_args(arguments)
+    a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
+    tests = None if options.tests is None else usertests.read(options.tests)
+    with Sandbox(2) as sandbox:
+        reference = Reference(a, sandbox, options.inputs, options.seed)
+        finding = reference.compare(b)
+        if finding.answer is not Answer.DIFFERENT and tests is not None:
+            first, second = (usertests.run(text, options.a.stem, tests, sandbox) for text in (a, b))
+            failed = [y for x, y in zip(first, second, strict=True) if x.passed and not y.passed]
+            if failed:
+                finding = Finding(Answer.DIFFERENT, finding.calls, f"{failed[0].name}: {failed[0].message}")
+        if finding.answer is not Answer.DIFFERENT and options.prove:
+            finding = equivalence.prove(reference, b, finding)
+    print(json.dumps(finding.to_json()) if options.json else _summary(finding))
+    return EXIT_CODES[finding.answer]
+
+
+def _summary(finding: Finding) -> str:
+    how = "on every path (CrossHair)" if finding.proved else f"on {finding.calls} calls"
+    first = f"equivalent {how}" if finding.answer is Answer.EQUIVALENT else str(finding.answer)
+    why = finding.counterexample or finding.reason
+    return f"{first}\n{why}" if why else first
+
+
+COMMAND = Command(
+    "verify A.py B.py", "do two programs behave the same? run on generated inputs; a counterexample where not", main
+)

@@ -1,0 +1,190 @@
+"""What `compare`, `train` and `evaluate` share: a base, arms trained from it at one budget, each measured on every suite.
+
+An arm's training and each of its measurements are kept as they end, so a run that is killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.progress import bar, console
+from semrep_jax.core.results import Estimate, Results, exact
+from semrep_jax.core.stop import Stopped
+from semrep_jax.evaluate import measure as measuring
+from semrep_jax.evaluate import metrics as metric
+from semrep_jax.evaluate.measure import Measured, measure
+from semrep_jax.inference.turns import TURNS
+from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.job import TRAINING, Context
+from semrep_jax.model import pretrained, sharding
+from semrep_jax.model.decoder import ComputeConfig
+from semrep_jax.model.pretrained import PretrainedModel
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.policy import Policy
+from semrep_jax.rollout.remote import RemotePolicy
+from semrep_jax.tasks.source import SOURCES, SourceRequest
+from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
+from semrep_jax.train import stages
+from semrep_jax.train.budget import Budget
+from semrep_jax.train.trainer import Recipe, Trained, Trainer
+
+BASE, SEMREP, FINETUNE = "base", "semrep", "finetune"
+COSTS = (
+    ("train_steps", "steps"),
+    ("train_tokens", "tokens"),
+    ("train_rollouts", "rollouts"),
+    ("train_seconds", "seconds"),
+)
+
+
+def load_model(config: Config) -> PretrainedModel:
+    """The base that a config names, on its mesh."""
+    mesh = sharding.build(**config.mesh.model_dump())
+    return pretrained.load(config.model.source, mesh, ComputeConfig.of(config.model), config.seed)
+
+
+def policy(config: Config) -> Policy:
+    """The policy that a config names, untrained: the remote one or the local model."""
+    if config.remote.url:
+        return RemotePolicy(config.remote, config.rollout)
+    base = load_model(config)
+    return LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
+
+
+def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> Results:
+    """Train the arms (name -> alpha), measure them and the base, and say what was found. Raises Stopped."""
+    began = time.perf_counter()
+    if config.remote.url:
+        remote = RemotePolicy(config.remote, config.rollout)
+        return _measured(config, context, began, {BASE: lambda: remote}, {})
+    base = load_model(config)
+    trained = {name: train_arm(config, context, name, alpha, base) for name, alpha in alphas.items()}
+    params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
+    local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
+    return _measured(config, context, began, local, trained)
+
+
+def train_arm(config: Config, context: Context, name: str, alpha: float, base: PretrainedModel) -> Trained:
+    """One arm, trained to the end of its budget and exported as a model directory."""
+    request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
+    of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
+    identity = config.comparable(TRAINING) | {"alpha of the arm": alpha} | stages.fingerprint(of_arm)
+    recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity)
+    directory = context.work.path / "arms" / name
+    budget = Budget(config.train.budget, alpha)
+    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
+    if not (directory / "model" / "config.json").exists():
+        pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)
+    return arm
+
+
+def _measured(
+    config: Config,
+    context: Context,
+    began: float,
+    policies: Mapping[str, Callable[[], Policy]],
+    trained: Mapping[str, Trained],
+) -> Results:
+    """Measure every policy on every suite; what was found."""
+    setting = config.evaluate
+    suites = [_drawn(config, context, name) for name in metric.ordered(setting.suites)]
+    context.stop.peers.require_equal(" ".join(s.sha256 for s in suites), "the evaluation suites")
+    measured = _measure_all(config, context, policies, suites)
+    arms = {arm: metric.metrics(ms, setting.resamples) | costs(trained.get(arm)) for arm, ms in measured.items()}
+    compared = {SEMREP, FINETUNE} <= measured.keys()
+    gaps = metric.differences(measured[SEMREP], measured[FINETUNE], setting.resamples) if compared else {}
+    names, keys = [s.name for s in suites], arms[BASE]
+    notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
+    return Results(
+        arms,
+        _seconds(context, began, measured, trained),
+        verdict(gaps),
+        rows=metric.rows(names, keys),
+        differences=gaps,
+        costs=COSTS,
+        notes=tuple(notes),
+        about={"suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites}},
+    )
+
+
+def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
+    setting = config.evaluate
+    return draw(name, SuiteRequest(setting.tasks, setting.seed, context.judges, config.of_suite(name)))
+
+
+def _seconds(
+    context: Context, began: float, measured: Mapping[str, list[Measured]], trained: Mapping[str, Trained]
+) -> float:
+    """Wall time of the work, also of what earlier sittings did; of a run that had ended already, as it was."""
+    before = context.work.read("results.json")
+    if before:
+        return float(before["seconds"])
+    spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for ms in measured.values() for m in ms)
+    return max(spent, time.perf_counter() - began)
+
+
+def _measure_all(
+    config: Config, context: Context, policies: Mapping[str, Callable[[], Policy]], suites: list[DrawnSuite]
+) -> dict[str, list[Measured]]:
+    wanted = [(arm, suite, turns) for arm in policies for suite in suites for turns in TURNS]
+    measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
+    with bar("evaluation", len(wanted)) as progress:
+        for arm, suite, turns in wanted:
+            one = _kept(config, context, arm, suite, turns)
+            if one is None:
+                rule = config.reward.duplicate
+                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule)
+                context.work.write(_file(arm, suite, turns), one.to_json())
+            measured[arm].append(one)
+            progress.advance(f"{arm} {suite.name} T={turns}: {one.per_task.mean():.2f}")
+            if context.stop.wanted:
+                raise Stopped("stopped during the evaluation; the same command goes on from there")
+    return measured
+
+
+def _file(arm: str, suite: DrawnSuite, turns: int) -> str:
+    return f"evaluation/{arm}-{suite.name}-T{turns}.json"
+
+
+def _kept(config: Config, context: Context, arm: str, suite: DrawnSuite, turns: int) -> Measured | None:
+    """An earlier measurement of the same tasks under the same settings; None where there is none. Raises TaskError."""
+    name = _file(arm, suite, turns)
+    saved = context.work.read(name)
+    if saved is None:
+        return None
+    try:
+        one = Measured(**saved)
+    except TypeError as error:
+        raise TaskError(f"{context.work.path / name} is of another version; delete it to measure again") from error
+    same = one.identity == measuring.identity(config.evaluate, config.reward.duplicate)
+    if one.suite_sha256 == suite.sha256 and same:
+        return one
+    console.print(f"{name} is of other tasks or settings: measured again", highlight=False)
+    return None
+
+
+def costs(arm: Trained | None) -> dict[str, Estimate]:
+    """What an arm's training took; zeros for the base."""
+    if arm is None:
+        return {name: exact(0) for name, _ in COSTS}
+    values = (arm.budget.used, arm.usage.tokens, arm.usage.rollouts, round(arm.seconds, 3))
+    return {name: exact(value) for (name, _), value in zip(COSTS, values, strict=True)}
+
+
+def verdict(gaps: Mapping[str, Estimate]) -> str:
+    """One sentence on who won, from the paired differences and nothing else."""
+    if not gaps:
+        return "One arm only: nothing is compared."
+    wins = [name for name, gap in gaps.items() if gap.low > 0]
+    losses = [name for name, gap in gaps.items() if gap.high < 0]
+    parts = []
+    if wins:
+        parts.append(f"SemRep is ahead on {', '.join(wins)}")
+    if losses:
+        parts.append(f"fine-tuning is ahead on {', '.join(losses)}")
+    undecided = len(gaps) - len(wins) - len(losses)
+    tail = f"{undecided} of {len(gaps)} differences have a 95 % interval that includes zero"
+    return f"{'; '.join(parts)}; {tail}." if parts else f"Neither arm is ahead: {tail}."

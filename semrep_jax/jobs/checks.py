@@ -1,0 +1,14 @@
+"""What several jobs ask of a config before they start."""
+
+from __future__ import annotations
+
+from semrep_jax.core.settings import ConfigError
+from semrep_jax.jobs.config import Config
+
+
+def local(config: Config) -> None:
+    """Refuse a remote model, which can't be trained. Raises ConfigError."""
+    if config.remote.url:
+        raise ConfigError(
+            f"remote.url: {config.remote.url} can only be evaluated, not trained; use job evaluate or set it to null"
+        )

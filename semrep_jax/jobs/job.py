@@ -1,0 +1,75 @@
+"""What a job is, and which there are. A new one is one file.
+
+JOB = Job("distil", "train a small model on the edits of a large one", run, settings=("seed", "model", "train"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from semrep_jax.core.plugins import Registry
+from semrep_jax.core.results import Results
+from semrep_jax.core.stop import Stop
+from semrep_jax.core.workdir import WorkDir
+from semrep_jax.verify import Verifier
+
+if TYPE_CHECKING:
+    from semrep_jax.jobs.config import Config
+
+TRAINING = (
+    "job",
+    "seed",
+    "model",
+    "mesh",
+    "tasks",
+    "rollout",
+    "reward",
+    "train",
+    "sandbox",
+    "cuda",
+)  # what it depends on
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a job is run with. verifier: None for a job that runs no programs of strangers through it."""
+
+    work: WorkDir
+    stop: Stop
+    verifier: Verifier | None = None
+
+    @property
+    def judges(self) -> Verifier:
+        """The verifier, of a job that said it needs one."""
+        assert self.verifier is not None
+        return self.verifier
+
+
+def _nothing(config: Config) -> None:
+    """No setting is impossible for this job alone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the command.
+
+    name: `job: NAME`. summary: its line in --help. run: does it; raises Stopped after a SIGTERM with everything saved.
+    settings: the sections that a run which goes on in the same directory must share. verifies: whether it judges programs.
+    check: raises ConfigError for settings that are impossible for this job.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Config, Context], Results]
+    settings: tuple[str, ...] = TRAINING
+    verifies: bool = True
+    check: Callable[[Config], None] = _nothing
+
+
+JOBS: Registry[Job] = Registry(
+    "job",
+    "job",
+    {name: f"semrep_jax.jobs.{name}:JOB" for name in ("compare", "train", "evaluate", "pretrain", "mine", "plan")},
+)

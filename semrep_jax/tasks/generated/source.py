@@ -1,0 +1,32 @@
+"""The source `generated`: edits of small functions for stage 2, the functions themselves for stage 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semrep_jax.core.programs import Task
+from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
+from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
+from semrep_jax.tasks.settings import GeneratedConfig
+from semrep_jax.tasks.source import SourceRequest, TaskSource
+
+
+def _setting(request: SourceRequest) -> GeneratedConfig:
+    return request.settings if isinstance(request.settings, GeneratedConfig) else GeneratedConfig()
+
+
+def _generator(request: SourceRequest) -> Generator:
+    setting = _setting(request)
+    families, kinds = tuple(setting.families or TRAIN_FAMILIES), tuple(setting.kinds or TRAIN_KINDS)
+    return Generator(request.split, families=families, kinds=kinds, seed=request.seed)
+
+
+def _edits(request: SourceRequest) -> Iterable[Task]:
+    return _generator(request).tasks()
+
+
+def _rewrites(request: SourceRequest) -> Iterable[Task]:
+    return _generator(request).tasks(rewriting=True, bug_preserving=_setting(request).bug_preserving)
+
+
+SOURCE = TaskSource(_edits, _rewrites, GeneratedConfig)

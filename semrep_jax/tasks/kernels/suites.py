@@ -1,0 +1,56 @@
+"""The suites of CUDA kernels: 100 held-out tasks of ours, and KernelBench's own problems at sizes that a CPU can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Task
+from semrep_jax.core.progress import console
+from semrep_jax.tasks.kernels import catalogue, kernelbench
+from semrep_jax.tasks.settings import KernelBenchConfig
+from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
+
+EMULATED = "Kernels were run on the CPU: right means right in emulation. No GPU timed them, so speed earned nothing."
+
+
+def _metrics(suite: str) -> tuple[Metric, ...]:
+    return (
+        Metric("_emulated", f"{suite}: right in emulation"),
+        Metric("_on_gpu", f"{suite}: right on a GPU"),
+        Metric("_fast_1", f"{suite}: right and faster than C_src"),
+        Metric("_geomean", f"{suite}: speed-up where right"),
+    )
+
+
+def _note(keys: set[str]) -> str | None:
+    return None if any("_on_gpu/" in key for key in keys) else EMULATED
+
+
+def _kernelbench(request: SuiteRequest) -> Iterator[Task]:
+    """The problems that can be judged here; those that can't are named."""
+    setting = request.settings if isinstance(request.settings, KernelBenchConfig) else KernelBenchConfig()
+    if not setting.checkout:
+        raise TaskError("evaluate.kernelbench.checkout: null; set it to a checkout of KernelBench")
+    for problem in kernelbench.read(Path(setting.checkout).expanduser(), setting.levels):
+        if problem.task is not None and problem.sound:
+            yield catalogue.task(problem.task, "test")
+        else:
+            why = problem.reason or "it accepts " + ", ".join(problem.weak)
+            console.print(f"kernelbench: {problem.path.name} is left out: {why}")
+
+
+KERNELS = Suite(
+    "CUDA kernels: right and no copy",
+    lambda request: catalogue.held_out(),
+    metrics=_metrics("CUDA kernels"),
+    note=_note,
+)
+KERNELBENCH = Suite(
+    "KernelBench: right and no copy",
+    _kernelbench,
+    metrics=(*_metrics("KernelBench"), Metric("_published", "KernelBench: right by its own tolerance")),
+    settings=KernelBenchConfig,
+    note=_note,
+)

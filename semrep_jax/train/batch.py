@@ -1,0 +1,99 @@
+"""A step's groups, and the arrays of the update that are made of them.
+
+A `Group` is made first, one a task, and each phase fills it; `RolloutBatch` is what the compiled update sees.
+Axis letters: B prompts, G completions of each, P prompt tokens, T completion tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from semrep_jax.core.programs import Completion, Finish, Program, Task, Verdict
+from semrep_jax.rewards import Judged
+from semrep_jax.rollout.local import pad_prompts
+
+
+@dataclass
+class Group:
+    """One task of a step with everything that comes of it, in the order in which it comes.
+
+    c_rep: the program in the prompt beside C_src, an accepted rewrite or C_src itself where none was; None where the stage uses none.
+    Lists have one entry a completion.
+    """
+
+    task: Task
+    c_rep: Program | None = None
+    prompt_ids: list[int] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
+    programs: list[Program | str] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    correct: list[bool] = field(default_factory=list)
+
+    @property
+    def judged(self) -> Judged:
+        """What a reward is a function of."""
+        return Judged(self.task, self.programs, self.verdicts)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    # by name, as a dictionary's would be: the compiled program, and so its rounding, depends on the order
+    data_fields=["advantage", "completion", "length", "mask", "old", "prompt", "reference", "sampled"],
+    meta_fields=[],
+)
+@dataclass
+class RolloutBatch:
+    """Arrays of one update, on the host or on the devices.
+
+    prompt: [B, P] int32, padded on the right. length: [B] int32, of each prompt. completion: [B, G, T] int32. mask: [B, G, T] bool,
+    the tokens that count, up to and including the first end token. sampled: [B, G, T] float32, the sampler's log-probs (nats).
+    advantage: [B, G] float32. old: [B, G, T] float32, the trainer's log-probs before the update, for `correction: tis`.
+    reference: [B, G, T] float32, the base's log-probs, for `kl: k3`.
+    """
+
+    prompt: Any
+    length: Any
+    completion: Any
+    mask: Any
+    sampled: Any
+    advantage: Any
+    old: Any = None
+    reference: Any = None
+
+
+def make_batch(
+    groups: Sequence[Group],
+    advantage_BG: np.ndarray,
+    keep_B: np.ndarray,
+    *,
+    max_new: int,
+    bucket: int,
+    pad_id: int,
+    mask_truncated: bool,
+) -> RolloutBatch:
+    """The host arrays of a step's groups.
+
+    advantage_BG, keep_B: of each completion, and which groups count. max_new: T. bucket: P is a multiple of it. pad_id: fills.
+    mask_truncated: whether completions that ran into the limit count for nothing.
+    """
+    shape = (*advantage_BG.shape, max_new)
+    ids = np.full(shape, pad_id, np.int32)
+    sampled, mask = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    prompts = []
+    for b, group in enumerate(groups):
+        for g, completion in enumerate(group.completions):
+            size = len(completion.token_ids)
+            ids[b, g, :size], sampled[b, g, :size] = completion.token_ids, completion.logprobs
+            dropped = mask_truncated and completion.finish is Finish.LENGTH
+            mask[b, g, :size] = keep_B[b] and not dropped
+        too_long = group.completions[0].finish is Finish.PROMPT_TOO_LONG
+        prompts.append(group.prompt_ids[:1] if too_long else group.prompt_ids)
+    prompt, length = pad_prompts(prompts, pad_id, len(prompts), bucket)
+    return RolloutBatch(prompt, length, ids, mask, sampled, advantage_BG)

@@ -1,0 +1,85 @@
+"""The loop of everything that trains: step, record, checkpoint, stop; resumed from the newest checkpoint, to the bit.
+
+A checkpoint is written between steps, never with one in flight. After a SIGTERM the loop saves, and raises `Stopped`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from semrep_jax.core.progress import bar
+from semrep_jax.core.stop import Stop, Stopped
+from semrep_jax.train.checkpoint import Checkpoints, Restored
+from semrep_jax.train.metrics import Recorder
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step leaves: its metrics, rows for samples.jsonl, a few words for beside the progress bar."""
+
+    metrics: dict[str, Any]
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
+
+
+class Training(Protocol):
+    """Something that is trained step by step. `arrays` is a tree of device arrays, `record` JSON; together they are all its state."""
+
+    arrays: Any
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+
+    @property
+    def total(self) -> int:
+        """Steps there are."""
+
+    def step(self) -> StepResult:
+        """Take a step (or a few, of several updates on one batch); `done` counts on."""
+
+    def record(self) -> dict[str, Any]:
+        """The state beside the arrays."""
+
+    def resume(self, restored: Restored) -> None:
+        """Go on from a checkpoint."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Where and how a loop saves.
+
+    directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every: steps between
+    checkpoints. keep: how many stay.
+    """
+
+    directory: Path
+    identity: dict[str, Any]
+    every: int
+    keep: int
+
+
+def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
+    """Take all steps that are left. `name` stands at the progress bar. Raises Stopped, CheckpointError."""
+    saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep)
+    restored = saved.restore(training.arrays)
+    if restored is not None:
+        training.resume(restored)
+    recorder = Recorder(settings.directory, training.done, stop.peers.leader)
+    with bar(name, training.total, training.done) as progress:
+        while training.done < training.total:
+            before = training.done
+            result = training.step()
+            recorder.write(before, result.metrics, result.samples)
+            progress.advance(result.note, training.done - before)
+            ending, finished = stop.wanted, training.done == training.total
+            if ending or finished or training.done // settings.every != before // settings.every:
+                saved.save(training.done, training.arrays, training.record())
+            if ending and not finished:
+                saved.close()
+                done = f"stopped after step {training.done} of {training.total}"
+                raise Stopped(f"{done}; the same command goes on from there")
+    saved.close()
+    recorder.close()
