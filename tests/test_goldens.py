@@ -18,8 +18,9 @@ import pytest
 from semrep_jax.core.programs import Program, Tests
 from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.judge import Judge
+from semrep_jax.data.loader import Blocks, Loader
 from semrep_jax.data.settings import SupervisedConfig
-from semrep_jax.data.supervised import Blocks, Loader, open_sources
+from semrep_jax.data.sources import open_sources
 from semrep_jax.evaluate import suites
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.languages import LANGUAGES
@@ -117,7 +118,7 @@ def packed_batch(directory: Path) -> str:
     loader = Loader(Blocks(sources, 5, row_length=256, block=64, prompt_weight=0.2), rows=6)
     batches = [next(loader) for _ in range(2)]
     loader.close()
-    return digest(*[[name, b[name].tolist()] for b in batches for name in sorted(b)])
+    return digest(*[[name, getattr(b, name).tolist()] for b in batches for name in sorted(b._fields)])
 
 
 def mined_function(sandbox: Sandbox, other: Sandbox) -> str:

@@ -22,7 +22,9 @@ from semrep_jax.core.peers import Peers
 from semrep_jax.core.progress import bar
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.core.workdir import write_atomically
-from semrep_jax.data import supervised as data
+from semrep_jax.data.loader import Blocks, Loader
+from semrep_jax.data.packing import PackedBatch
+from semrep_jax.data.sources import Source, open_sources, shards_of
 from semrep_jax.jobs.config import Config
 from semrep_jax.model import decoder, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import ComputeConfig, Model, Shape
@@ -48,7 +50,7 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     state = initial_state(model, optimiser, params)
     blocks = _blocks(config, words, generator, directory, stop.peers)
     share = place.local_rows(setting.rows)
-    batches = data.Loader(blocks, setting.rows, share, setting.workers)
+    batches = Loader(blocks, setting.rows, share, setting.workers)
     saved = Checkpoints(directory / "checkpoints", config.comparable(), setting.keep)
     first, seconds = 0, 0.0
     if (restored := saved.restore(state)) is not None:
@@ -81,35 +83,31 @@ def run(config: Config, directory: Path, stop: Stop) -> dict[str, Any]:
     return metrics
 
 
-def _blocks(
-    config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers
-) -> data.Blocks:
+def _blocks(config: Config, words: tokenizer.Tokenizer, generator: Generator, directory: Path, peers: Peers) -> Blocks:
     """The mixed stream. One process tokenises the data sets, the others find them done."""
     setting = config.supervised
     cache = Path(setting.cache) if setting.cache else directory / "tokens"
 
-    def opened() -> list[data.Source]:
-        return data.open_sources(setting, config.seed, words, generator, cache)
+    def opened() -> list[Source]:
+        return open_sources(setting, config.seed, words, generator, cache)
 
     peers.run_on_all(lambda: opened() if peers.leader else None)
-    blocks = data.Blocks(
-        peers.run_on_all(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight
-    )
+    blocks = Blocks(peers.run_on_all(opened), config.seed, setting.row_length, setting.block, setting.prompt_weight)
     peers.require_equal(json.dumps(blocks.fingerprint), "the data sets")
     return blocks
 
 
 def _update(model: Model, optimiser: Any) -> Any:
-    def loss(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def loss(params: Any, batch: PackedBatch[jax.Array]) -> tuple[jax.Array, jax.Array]:
         bound = model.bind(params)
-        hidden = bound.hidden(batch["tokens"], batch["positions"], batch["segments"])
-        target, inside = batch["tokens"][:, 1:], batch["segments"][:, 1:] == batch["segments"][:, :-1]
-        weight = jnp.where(inside, batch["weight"][:, 1:], 0.0)
+        hidden = bound.hidden(batch.tokens, batch.positions, batch.segments)
+        target, inside = batch.tokens[:, 1:], batch.segments[:, 1:] == batch.segments[:, :-1]
+        weight = jnp.where(inside, batch.weight[:, 1:], 0.0)
         logp, _ = token_logprobs(hidden[:, :-1], bound.head(), target, chunk=bound.chunk)
         total = jnp.maximum(weight.sum(), 1.0)
         return -jnp.sum(logp * weight, where=weight > 0) / total, total
 
-    def update(state: dict[str, Any], batch: dict[str, jax.Array]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+    def update(state: dict[str, Any], batch: PackedBatch[jax.Array]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
         (value, total), grads = jax.value_and_grad(loss, has_aux=True)(state["params"], batch)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         params = optax.apply_updates(state["params"], updates)
@@ -133,7 +131,7 @@ def _tokenizer(generator: Generator, config: Config, directory: Path) -> tokeniz
         for index in range(CORPUS):
             example = (others if index % 10 == 0 else generator).example(index)
             yield example.instruction + "\n" + example.source + example.target
-        for shards in data.shards_of(config.supervised):
+        for shards in shards_of(config.supervised):
             for record in islice(shards, CORPUS):
                 yield "".join(record.get(part) or "" for part in ("instruction", "source", "rewrite", "target"))
 
