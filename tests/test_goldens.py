@@ -24,7 +24,8 @@ from semrep_jax.data.sources import open_sources
 from semrep_jax.evaluate import suites
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.languages import LANGUAGES
-from semrep_jax.mining.examine import Rules, examine
+from semrep_jax.mining.examine import examine
+from semrep_jax.mining.part import RuleCounts
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.model import tokenizer
 from semrep_jax.model.pretrained import NANO
@@ -124,7 +125,7 @@ def packed_batch(directory: Path) -> str:
 def mined_function(sandbox: Sandbox, other: Sandbox) -> str:
     """A function's rewrites and bugs; not its tests, whose inputs are Hypothesis's."""
     found = examine(
-        Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), Rules()
+        Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), RuleCounts()
     )
     pairs = [(p["id"], p["rewrite"], p["rules"]) for p in found.pairs]
     return digest(pairs, [(f["id"], f["source"], f["instruction"], f["target"]) for f in found.fixes])

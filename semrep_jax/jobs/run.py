@@ -81,11 +81,19 @@ def _plan(config: Config, work: WorkDir) -> int:
 
 
 def _mine(config: Config, work: WorkDir) -> int:
-    from semrep_jax.mining import pipeline as job
+    from semrep_jax.mining.contamination import suite_functions
+    from semrep_jax.mining.pipeline import mine
 
     with Stop() as stop:
         try:
-            shown = job.run(config, work, stop)
+            mined = mine(config.mine, suite_functions(config.evaluate.seed, config.evaluate.tasks), work.path, stop)
+            arm = {
+                name: {"value": float(v), "low": float(v), "high": float(v), "n": 1}
+                for name, v in mined.figures.items()
+            }
+            results = {"job": "mine", "config_sha256": config.sha256, "seconds": mined.seconds, "arms": {"mined": arm}}
+            work.write("results.json", results)
+            shown = [*mined.tables, f"shards and manifest.json: {work.path}"]
         except Stopped as stopped:
             shown = [str(stopped)]
     console = Console(width=None if sys.stdout.isatty() else 160)
