@@ -18,10 +18,12 @@ import pytest
 from semrep_jax.core.programs import Program, Tests
 from semrep_jax.cuda.candidate.candidate import from_file
 from semrep_jax.cuda.judge import Judge
+from semrep_jax.data.loader import Blocks, Loader
 from semrep_jax.data.settings import SupervisedConfig
-from semrep_jax.data.supervised import Blocks, Loader, open_sources
+from semrep_jax.data.sources import open_sources
 from semrep_jax.languages import LANGUAGES
-from semrep_jax.mining.examine import Rules, examine
+from semrep_jax.mining.examine import examine
+from semrep_jax.mining.part import RuleCounts
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.model import tokenizer
 from semrep_jax.model.pretrained import NANO
@@ -116,13 +118,13 @@ def packed_batch(directory: Path) -> str:
     loader = Loader(Blocks(sources, 5, row_length=256, block=64, prompt_weight=0.2), rows=6)
     batches = [next(loader) for _ in range(2)]
     loader.close()
-    return digest(*[[name, b[name].tolist()] for b in batches for name in sorted(b)])
+    return digest(*[[name, getattr(b, name).tolist()] for b in batches for name in sorted(b._fields)])
 
 
 def mined_function(sandbox: Sandbox, other: Sandbox) -> str:
     """A function's rewrites and bugs; not its tests, whose inputs are Hypothesis's."""
     found = examine(
-        Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), Rules()
+        Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)), sandbox, other, MineConfig(), RuleCounts()
     )
     pairs = [(p["id"], p["rewrite"], p["rules"]) for p in found.pairs]
     return digest(pairs, [(f["id"], f["source"], f["instruction"], f["target"]) for f in found.fixes])

@@ -32,8 +32,10 @@ import numpy as np
 from grain.experimental import FirstFitPackIterDataset
 
 from semrep_jax.core.shards import Shards, Writer
-from semrep_jax.data.supervised import Blocks, Generated, Loader, Stored
-from semrep_jax.data.tokens import FORMS, generated_records, text_of, tokenised
+from semrep_jax.data.loader import Blocks, Loader
+from semrep_jax.data.records import PROMPT_FORMATS, generated_records, prompt_and_completion
+from semrep_jax.data.sources import Generated, Stored
+from semrep_jax.data.tokens import tokenised
 from semrep_jax.model.pretrained import resolve
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.tasks.generated.generator import Generator
@@ -80,7 +82,7 @@ def build(directory: Path, examples: int, copies: int) -> tuple[Shards, float]:
 def ours(loader: Loader) -> Iterator[Counts]:
     """Counts of our batches."""
     for batch in loader:
-        segments = batch["segments"]
+        segments = batch.segments
         yield int(np.count_nonzero(segments)), int(segments.max(1).sum()), segments.size
 
 
@@ -92,7 +94,7 @@ def grains(stored: Stored, row_length: int) -> Iterator[Counts]:
         tokens = flat[kept.offsets[index] : kept.offsets[index + 1]].astype(np.int32)
         return {
             "tokens": tokens,
-            "weight": np.where(np.arange(len(tokens)) < kept.heads[index], 0.0, 1.0).astype(np.float32),
+            "weight": np.where(np.arange(len(tokens)) < kept.prompt_lengths[index], 0.0, 1.0).astype(np.float32),
         }
 
     short = np.flatnonzero(kept.lengths <= row_length)
@@ -111,7 +113,7 @@ def torchs(stored: Stored, batch: int, before: bool) -> Iterator[Counts]:
     import torch
 
     torch.set_num_threads(1)
-    kept, flat, words, shards = stored.tokens, stored.flat, stored.words, stored.shards
+    kept, flat, tokenizer, shards = stored.tokens, stored.flat, stored.tokenizer, stored.shards
 
     class Pairs(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -120,11 +122,11 @@ def torchs(stored: Stored, batch: int, before: bool) -> Iterator[Counts]:
         def __getitem__(self, index: int) -> tuple[Any, Any]:
             if before:
                 ids = torch.from_numpy(flat[kept.offsets[index] : kept.offsets[index + 1]].astype(np.int64))
-                head = int(kept.heads[index])
+                head = int(kept.prompt_lengths[index])
             else:
-                prompt, answer = (
-                    words.encode(t) for t in text_of(shards[int(kept.record[index])], FORMS[kept.form[index]], words)
-                )
+                record, asked = shards[int(kept.record[index])], PROMPT_FORMATS[kept.prompt_format[index]]
+                texts = prompt_and_completion(record, asked, tokenizer)
+                prompt, answer = (tokenizer.encode(text) for text in texts)
                 ids, head = torch.tensor(prompt + answer), len(prompt)
             return ids, torch.where(torch.arange(len(ids)) < head, 0.0, 1.0)
 
@@ -140,13 +142,13 @@ def torchs(stored: Stored, batch: int, before: bool) -> Iterator[Counts]:
             yield int(found["mask"].sum()), batch, found["tokens"].numel()
 
 
-def measure(words: Tokenizer, directory: Path, options: argparse.Namespace) -> dict[str, float]:
+def measure(tokenizer: Tokenizer, directory: Path, options: argparse.Namespace) -> dict[str, float]:
     """Every figure."""
     shards, written = build(directory / "data", options.examples, options.copies)
     began = time.perf_counter()
-    kept = tokenised(shards, words, directory / "cache")
+    kept = tokenised(shards, tokenizer, directory / "cache")
     figures = {"records_written_per_s": written, "pairs_tokenised_per_s": len(kept) / (time.perf_counter() - began)}
-    stored = Stored(shards, kept, words, seed=0)
+    stored = Stored(shards, kept, tokenizer, seed=0)
     figures |= {"pairs": len(kept), "tokens_a_pair": float(kept.lengths.mean())}
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})  # threads begun from here on stay there
@@ -167,11 +169,11 @@ def measure(words: Tokenizer, directory: Path, options: argparse.Namespace) -> d
     other.set_state(json.loads(json.dumps(loader.get_state())))
     resumed = next(other)
     figures["resume_s"] = time.perf_counter() - began
-    if not all(np.array_equal(x, resumed[name]) for name, x in next(loader).items()):
+    if not all(np.array_equal(x, y) for x, y in zip(next(loader), resumed, strict=True)):
         raise SystemExit("the resumed loader gave another batch: the figures would mean nothing")
     loader.close()
     other.close()
-    fresh = Loader(Blocks([Generated(Generator(), words)], 0, options.row_length, 256), ROWS)
+    fresh = Loader(Blocks([Generated(Generator(), tokenizer)], 0, options.row_length, 256), ROWS)
     figures["generated_tokens_per_s_per_core"] = rate(lambda: ours(fresh), options.seconds, 1)["tokens"]
     fresh.close()
     theirs = rate(lambda: grains(stored, options.row_length), options.seconds, options.rounds)
@@ -200,9 +202,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the median counts")
     options = parser.parse_args()
-    words = resolve(options.source).tokenizer()
+    tokenizer = resolve(options.source).tokenizer()
     with tempfile.TemporaryDirectory() as directory:
-        figures = measure(words, Path(directory), options)
+        figures = measure(tokenizer, Path(directory), options)
     for name, value in figures.items():
         bar, sense = BARS.get(name, (None, ""))
         met = bar is not None and (value <= bar if sense == "at most" else value >= bar)

@@ -1,22 +1,24 @@
 """Data sets on disk: ArrayRecord shards of JSON records under a manifest, checked when they are opened.
 
     with Writer(directory, "mined pairs", per_shard=4096) as writer:
-        for record in records[writer.done :]:      # killed and started again: what is in finished shards is not written twice
+        for record in records[writer.done :]:      # started again: what is in finished shards is not written twice
             writer.write(record)
         writer.finish({"made from": "..."})
     Shards(directory)[17]                          # a dict; random access, what Grain reads
 
-A data set is a directory of part-00000.array_record, part-00001.array_record, ... and manifest.json, which is written last: {"schema",
-"name", "records", "shards": [{"file", "records", "bytes", "sha256"}], "sha256", "about"}. The same records make the same bytes, so
-`sha256` (over the shards' digests) says what the data is. A record is compact JSON in UTF-8 and one of three kinds, with at least
+A data set is a directory of part-00000.array_record, part-00001.array_record, ... and manifest.json, which is written
+last: {"schema", "name", "records", "shards": [{"file", "records", "bytes", "sha256"}], "sha256", "about"}. The same
+records make the same bytes, so `sha256` (over the shards' digests) says what the data is. A record is compact JSON in
+UTF-8 and one of three kinds, with at least
 
-    pair      id, source, rewrite, rules, entry                          C_src, a C_rep and the rules that made it
-    fix       id, source, instruction, target, entry, preserve, edit     C_src, I, C_tgt and the tests; perhaps a rewrite
-    function  id, source, entry, tests                                   C_src and its tests
+    pair      id, source, rewrite, rules, entry                        C_src, a C_rep and the rules that made it
+    fix       id, source, instruction, target, entry, preserve, edit   C_src, I, C_tgt and the tests; perhaps a rewrite
+    function  id, source, entry, tests                                 C_src and its tests
 
-and `origin` (what it was made of), `split` ("train" unless "test": never trained on) or whatever else its writer knows. Tests are cases in
-wire form (`wire_of`). A directory whose shards were cut short, changed, left unfinished or written under another schema is refused with a
-DataError that names the file and the way out.
+and `origin` (what it was made of), `split` ("train" unless "test": never trained on), `language` (of its programs;
+Python where there is none) or whatever else its writer knows. Tests are cases in wire form (`wire_of`). A directory
+whose shards were cut short, changed, left unfinished or written under another schema is refused with a DataError that
+names the file and the way out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import json
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -39,18 +42,31 @@ from semrep_jax.core.workdir import write_atomically
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-# Sixteen records compressed together: smaller than one by one, and still read at random. zstd's level is fixed: the same bytes again.
+# Sixteen records compressed together: smaller than one by one, and still read at random. zstd's level is fixed: the
+# same bytes again.
 OPTIONS = "group_size:16,zstd:3"
-TEXT, OPTIONAL, LIST = (str,), (str, type(None)), (list,)
+TEXT = (str,)
+OPTIONAL_TEXT = (str, type(None))
+LIST = (list,)
+_OF_ALL = {"id": TEXT, "source": TEXT, "entry": TEXT, "language": OPTIONAL_TEXT}
 FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
-    "pair": {"id": TEXT, "source": TEXT, "rewrite": TEXT, "rules": LIST, "entry": TEXT},
-    "fix": {
-        "id": TEXT, "source": TEXT, "instruction": TEXT, "target": TEXT, "entry": TEXT, "preserve": LIST, "edit": LIST, "rewrite": OPTIONAL,
-    },
-    "function": {"id": TEXT, "source": TEXT, "entry": TEXT, "tests": LIST},
-}  # fmt: skip
+    "pair": _OF_ALL | {"rewrite": TEXT, "rules": LIST},
+    "fix": _OF_ALL | {"instruction": TEXT, "target": TEXT, "preserve": LIST, "edit": LIST, "rewrite": OPTIONAL_TEXT},
+    "function": _OF_ALL | {"tests": LIST},
+}
+SPLITS = ("train", "test")
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard as the manifest lists it; `bytes` and `sha256` are of the file."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
 
 
 class DataError(SemRepError):
@@ -79,8 +95,10 @@ def check(record: Record) -> None:
         if not isinstance(record.get(name), types):
             wanted = " or ".join(t.__name__ for t in types)
             raise DataError(f"{kind} {record.get('id')!r}: {name} is {record.get(name)!r:.60} and has to be {wanted}")
-    if record.get("split", "train") not in ("train", "test"):
-        raise DataError(f"{kind} {record.get('id')!r}: split is {record['split']!r}; the splits are train and test")
+    if record.get("split", "train") not in SPLITS:
+        raise DataError(
+            f"{kind} {record.get('id')!r}: split is {record['split']!r}; the splits are {' and '.join(SPLITS)}"
+        )
 
 
 def encode(record: Record) -> bytes:
@@ -98,21 +116,30 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _content(shards: list[dict[str, Any]]) -> str:
+def _described(path: Path) -> Shard:
+    """A finished shard."""
+    reader = ArrayRecordReader(str(path))
+    try:
+        return Shard(path.name, reader.num_records(), path.stat().st_size, _sha256(path))
+    finally:
+        reader.close()
+
+
+def _content(shards: list[Shard]) -> str:
     """The digest of the whole: over what every shard holds."""
-    return hashlib.sha256("".join(s["sha256"] for s in shards).encode()).hexdigest()
+    return hashlib.sha256("".join(shard.sha256 for shard in shards).encode()).hexdigest()
 
 
 class Writer:
-    """Writes a data set shard by shard. A shard has its final name only when it is whole, so a killed writer goes on: `done` records are
-    in finished shards, and writing the rest gives the bytes that an undisturbed writer would have left. A finished data set can be
-    grown: it is none until it is finished again. Raises DataError."""
+    """Writes a data set shard by shard. A shard has its final name only when it is whole, so a killed writer goes on:
+    `done` records are in finished shards, and writing the rest gives the bytes that an undisturbed writer would have
+    left. A finished data set can be grown: it is none until it is finished again. Raises DataError."""
 
     def __init__(self, directory: str | Path, name: str, per_shard: int = 4096):
         self.directory, self.name, self.per_shard = Path(directory), name, per_shard
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / MANIFEST).unlink(missing_ok=True)
-        self.shards: list[dict[str, Any]] = []
+        self.shards: list[Shard] = []
         self._writer: ArrayRecordWriter | None = None
         self._count = 0
         self._continue()
@@ -120,38 +147,25 @@ class Writer:
     @property
     def done(self) -> int:
         """Records that are safely in finished shards."""
-        return sum(s["records"] for s in self.shards)
+        return sum(shard.records for shard in self.shards)
 
     def _continue(self) -> None:
         for rest in self.directory.glob("*.array_record.tmp"):
             rest.unlink()
         found = sorted(self.directory.glob("part-*.array_record"))
         for index, path in enumerate(found):
-            shard = self._described(path)
-            if path.name != _part(index) or shard["records"] > self.per_shard:
+            shard = _described(path)
+            if path.name != _part(index) or shard.records > self.per_shard:
                 raise DataError(
-                    f"{path} ({shard['records']} records) is not shard {index} of a data set with {self.per_shard} records a shard; "
-                    f"go on with the same per_shard, or delete {self.directory}"
+                    f"{path} ({shard.records} records) is not shard {index} of a data set with {self.per_shard} "
+                    f"records a shard; go on with the same per_shard, or delete {self.directory}"
                 )
-            if (
-                shard["records"] < self.per_shard
-            ):  # the last of its time: written again, so that the bytes do not depend on the kill
+            # the last of its time is written again, so that the bytes do not depend on the kill
+            if shard.records < self.per_shard:
                 for later in found[index:]:
                     later.unlink()
                 break
             self.shards.append(shard)
-
-    def _described(self, path: Path) -> dict[str, Any]:
-        reader = ArrayRecordReader(str(path))
-        try:
-            return {
-                "file": path.name,
-                "records": reader.num_records(),
-                "bytes": path.stat().st_size,
-                "sha256": _sha256(path),
-            }
-        finally:
-            reader.close()
 
     def write(self, record: Record) -> None:
         """Add a record."""
@@ -175,7 +189,7 @@ class Writer:
         with self._temporary.open("rb") as file:
             os.fsync(file.fileno())
         self._temporary.rename(path)
-        self.shards.append(self._described(path))
+        self.shards.append(_described(path))
 
     def finish(self, about: dict[str, Any] | None = None) -> str:
         """Close the last shard and write the manifest, with `about` in it. Returns the content hash."""
@@ -185,7 +199,7 @@ class Writer:
             "schema": SCHEMA,
             "name": self.name,
             "records": self.done,
-            "shards": self.shards,
+            "shards": [asdict(shard) for shard in self.shards],
             "sha256": _content(self.shards),
         }
         write_atomically(self.directory / MANIFEST, json.dumps(whole | {"about": about or {}}, indent=1) + "\n")
@@ -204,15 +218,15 @@ class Writer:
 
 
 class Shards:
-    """The records of a data set, at random (a Grain RandomAccessDataSource). `verify` reads everything and compares the digests; sizes are
-    always compared. Raises DataError."""
+    """The records of a data set, at random (a Grain RandomAccessDataSource). `verify` reads everything and compares
+    the digests; sizes are always compared. Raises DataError."""
 
     def __init__(self, directory: str | Path, verify: bool = False):
         self.directory = Path(directory)
         manifest = self._manifest()
         self.name, self.sha256, self.about = manifest["name"], manifest["sha256"], manifest.get("about", {})
-        self.shards: list[dict[str, Any]] = manifest["shards"]
-        self._ends = list(accumulate(s["records"] for s in self.shards))
+        self.shards = [Shard(**shard) for shard in manifest["shards"]]
+        self._ends = list(accumulate(shard.records for shard in self.shards))
         self._readers: dict[int, ArrayRecordReader] = {}
         for shard in self.shards:
             self._check(shard, verify)
@@ -237,31 +251,33 @@ class Shards:
             fix = "update semrep_jax" if newer else "write the data set again with this version"
             raise DataError(f"{path} has schema {schema!r} and this version reads {SCHEMA}; {fix}")
         try:
-            records, content = manifest["records"], _content(manifest["shards"])
-            whole = sum(s["records"] for s in manifest["shards"]) == records and content == manifest["sha256"]
+            records, shards = manifest["records"], [Shard(**shard) for shard in manifest["shards"]]
+            content = _content(shards)
+            whole = sum(shard.records for shard in shards) == records and content == manifest["sha256"]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path} lacks {error}; copy the data set again") from error
         if not whole:
             raise DataError(
-                f"{path} contradicts itself: {manifest['sha256']!r:.20}, but {content[:12]} by its shards; copy it again"
+                f"{path} contradicts itself: {manifest['sha256']!r:.20}, but {content[:12]} by its shards; "
+                "copy it again"
             )
         if not records:
             raise DataError(f"{path} has no records; write it again with more to write")
         return manifest
 
-    def _check(self, shard: dict[str, Any], verify: bool) -> None:
-        path = self.directory / shard["file"]
+    def _check(self, shard: Shard, verify: bool) -> None:
+        path = self.directory / shard.file
         if not path.is_file():
             raise DataError(f"{path} is missing and {MANIFEST} lists it; copy the data set again")
         size = path.stat().st_size
-        if size != shard["bytes"]:
-            how = "cut short" if size < shard["bytes"] else "not what was written"
+        if size != shard.bytes:
+            how = "cut short" if size < shard.bytes else "not what was written"
             raise DataError(
-                f"{path} is {how}: {size} bytes of {shard['bytes']}; copy it again, or write the data set again"
+                f"{path} is {how}: {size} bytes of {shard.bytes}; copy it again, or write the data set again"
             )
-        if verify and (found := _sha256(path)) != shard["sha256"]:
+        if verify and (found := _sha256(path)) != shard.sha256:
             raise DataError(
-                f"{path} was changed: its sha256 is {found[:12]} and was {shard['sha256'][:12]}; copy it again"
+                f"{path} was changed: its sha256 is {found[:12]} and was {shard.sha256[:12]}; copy it again"
             )
 
     def __len__(self) -> int:
@@ -281,11 +297,11 @@ class Shards:
     def __iter__(self) -> Iterator[Record]:
         """All records in order, a thousand read at a time."""
         for number, shard in enumerate(self.shards):
-            for first in range(0, shard["records"], 1000):
-                yield from self._read(number, list(range(first, min(first + 1000, shard["records"]))))
+            for first in range(0, shard.records, 1000):
+                yield from self._read(number, list(range(first, min(first + 1000, shard.records))))
 
     def _read(self, number: int, indices: list[int]) -> list[Record]:
-        path = self.directory / self.shards[number]["file"]
+        path = self.directory / self.shards[number].file
         try:
             if number not in self._readers:
                 self._readers[number] = ArrayRecordReader(str(path))

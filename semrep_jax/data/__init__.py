@@ -1,2 +1,1 @@
-"""Grain: `shards` on disk, `tokens` of them, `packing` ahead, `supervised` streams packed pairs, `prompts` streams RL tasks; the states of
-both streams go into checkpoints."""
+"""Pairs to train on, by Grain: texts of records, their tokens, mixed and packed batches; the stream of RL tasks."""

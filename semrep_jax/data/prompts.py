@@ -1,6 +1,12 @@
-"""The stream of RL tasks: shuffled epochs over a fixed list, by Grain; its state restores exactly and goes into checkpoints."""
+"""The stream of RL tasks: shuffled epochs over a fixed list, by Grain; its state goes into checkpoints.
+
+batches = stream(tasks, batch=8, seed=0)
+[tasks[i] for i in next(batches)]
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import grain
 import numpy as np
@@ -9,8 +15,11 @@ from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Task
 
 
-def stream(tasks: list[Task], batch: int, seed: int) -> grain.DatasetIterator:
-    """An endless iterator of index arrays [batch] into `tasks`, each epoch in its own order. Raises TaskError if empty."""
+def stream(tasks: Sequence[Task], batch: int, seed: int) -> grain.DatasetIterator:
+    """An endless iterator of index arrays (int64 [batch]) into `tasks`, each epoch in its own order.
+
+    batch: tasks at a time. seed: decides the orders. Raises TaskError where there are no tasks.
+    """
     if not tasks:
         raise TaskError("the task set is empty: widen tasks.families, tasks.kinds or tasks.train_size")
     dataset = grain.MapDataset.range(len(tasks)).seed(seed).shuffle().repeat()

@@ -41,7 +41,7 @@ class SupervisedConfig(Section):
     )
     rewrites: Rewrites = Field(
         Rewrites.STORED,
-        description="Rewrites of the sources: as stored, or drawn from the rules every time anew and verified by nobody.",
+        description="Rewrites of the sources: as stored, or drawn anew every time from the rules, and not verified.",
     )
     block: int = Field(1024, ge=16, description="Pairs packed together; more waste less and take longer to begin with.")
     workers: int = Field(0, ge=0, description="Processes that read and pack ahead; 0 for a thread.")

@@ -5,15 +5,25 @@ python -m semrep_jax.main --config configs/mine.yaml        # about an hour on 2
 
 from __future__ import annotations
 
-from semrep_jax.core.results import Results
+from semrep_jax.core.results import Results, exact
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import Context, Job
 
 
 def _run(config: Config, context: Context) -> Results:
-    from semrep_jax.mining import pipeline
+    from semrep_jax.mining.contamination import suite_functions
+    from semrep_jax.mining.pipeline import mine
 
-    return pipeline.run(config.mine, config.evaluate, context.work, context.stop)
+    suites = suite_functions(config.evaluate.seed, config.evaluate.tasks)
+    mined = mine(config.mine, suites, context.work.path, context.stop)
+    figures = mined.figures
+    counts = ", ".join(f"{figures[name]:,} {name}" for name in ("functions", "pairs", "fixes"))
+    return Results(
+        {"mined": {name: exact(value) for name, value in figures.items()}},
+        mined.seconds,
+        f"{counts}; shards and manifest.json: {context.work.path}",
+        tables=mined.tables,
+    )
 
 
 JOB = Job(

@@ -1,1 +1,1 @@
-"""Functions of real installed packages made into tasks: cut out, called, mutated, rewritten, and kept where all of that holds."""
+"""Functions of installed packages made into tasks: cut out, called, mutated, rewritten, kept if all of that holds."""

@@ -1,63 +1,76 @@
 """Which mined functions are in an evaluation suite too: by exact text, or by canonical form whatever its name.
 
-Of the generated suites it holds several times as many as an evaluation takes; their functions are `run`s of grammars, whose spec
-decides their split, so that none of them is mined but by chance.
+suites = Suites(suite_functions(seed=0, tasks=96))
+suites.overlap("def f(a): ...", "f")        # ("humaneval", "canonical"), or None
 """
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from semrep_jax.core import syntax
-from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.python.canonical import canonical
-from semrep_jax.tasks import humaneval
-from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
-from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
+from semrep_jax.tasks.suite import SUITES
+
+
+class Function(NamedTuple):
+    """A program and the name of the function in it that counts."""
+
+    source: str
+    entry: str
+
+
+class Overlap(NamedTuple):
+    """The suite that a function is in, and whether it is there by its `exact` text or its `canonical` form."""
+
+    suite: str
+    how: str
+
+
+def suite_functions(seed: int, tasks: int) -> Iterator[tuple[str, Function]]:
+    """The programs of every suite that says which its tasks are made of, each with the suite's name.
+
+    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions are
+    texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
+    """
+    for name in SUITES:
+        programs = SUITES[name].programs
+        if programs is not None:
+            yield from ((name, Function(*program)) for program in programs(seed, tasks))
 
 
 class Suites:
-    """The programs of every evaluation suite of Python: HumanEval's solutions, and the first of each generated suite."""
+    """The functions of evaluation suites, found by text and by canonical form. `sizes`: how many each suite has."""
 
-    def __init__(self, setting: EvaluateConfig):
-        self.exact: dict[str, str] = {}
-        self.canonical: dict[str, str] = {}
-        self.sizes: dict[str, int] = {}
-        for problem in humaneval.problems().values():
-            self._add("humaneval", problem["prompt"] + problem["canonical_solution"], problem["entry_point"])
-        for families, kinds in (
-            (TRAIN_FAMILIES, TRAIN_KINDS),
-            (HELD_OUT_FAMILIES, TRAIN_KINDS),
-            (TRAIN_FAMILIES, HELD_OUT_KINDS),
-        ):
-            stream = Generator("test", families, kinds, setting.seed)
-            for i in range(2 * setting.tasks):
-                example = stream.example(i)
-                for source in (example.source, example.target):
-                    self._add("generated", source, syntax.module(source).body[-1].name)  # type: ignore[attr-defined]
+    def __init__(self, functions: Iterable[tuple[str, Function]]):
+        self.sizes = Counter[str]()
+        self._exact: dict[str, str] = {}
+        self._canonical: dict[str, str] = {}
+        for suite, function in functions:
+            self.sizes[suite] += 1
+            self._exact.setdefault(own_text(*function), suite)
+            self._canonical.setdefault(own_canonical(*function), suite)
 
-    def _add(self, suite: str, source: str, entry: str) -> None:
-        self.sizes[suite] = self.sizes.get(suite, 0) + 1
-        self.exact.setdefault(self.text(source, entry), suite)
-        self.canonical.setdefault(self.form(source, entry), suite)
+    def overlap(self, source: str, entry: str) -> Overlap | None:
+        """Where the function `entry` of a program is in a suite; None where it is in none."""
+        exact, form = own_text(source, entry), own_canonical(source, entry)
+        if exact in self._exact:
+            return Overlap(self._exact[exact], "exact")
+        return Overlap(self._canonical[form], "canonical") if form in self._canonical else None
 
-    def overlap(self, source: str, entry: str) -> tuple[str, str] | None:
-        """(suite, exact or canonical) of a program that is in one, else None."""
-        if self.text(source, entry) in self.exact:
-            return self.exact[self.text(source, entry)], "exact"
-        form = self.form(source, entry)
-        return (self.canonical[form], "canonical") if form in self.canonical else None
 
-    @staticmethod
-    def text(source: str, entry: str) -> str:
-        """The function's own text without its docstring."""
-        return ast.unparse(_alone(source, entry, entry))
+def own_text(source: str, entry: str) -> str:
+    """The function's own text without docstring and hints."""
+    return ast.unparse(_alone(source, entry, entry))
 
-    @staticmethod
-    def form(source: str, entry: str) -> str:
-        """The function's canonical form under one name for all, without its docstring and hints."""
-        text = ast.unparse(_alone(source, entry, "f"))
-        return canonical(text) or text
+
+def own_canonical(source: str, entry: str) -> str:
+    """The function's canonical form under one name for all, without docstring and hints."""
+    text = ast.unparse(_alone(source, entry, "f"))
+    return canonical(text) or text
 
 
 def _alone(source: str, entry: str, name: str) -> ast.FunctionDef:

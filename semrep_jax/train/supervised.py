@@ -22,8 +22,10 @@ import optax
 from semrep_jax.core.peers import Peers
 from semrep_jax.core.stop import Stop
 from semrep_jax.core.workdir import write_atomically
-from semrep_jax.data import supervised as data
+from semrep_jax.data.loader import Blocks, Loader
+from semrep_jax.data.packing import PackedBatch
 from semrep_jax.data.settings import SupervisedConfig
+from semrep_jax.data.sources import Source, open_sources, shards_of
 from semrep_jax.model import decoder, pretrained, tokenizer
 from semrep_jax.model.decoder import ComputeConfig, Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
@@ -68,13 +70,13 @@ def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> d
 class _Supervised:
     """The warm start as the loop sees it."""
 
-    def __init__(self, recipe: WarmStart, model: Model, blocks: data.Blocks):
+    def __init__(self, recipe: WarmStart, model: Model, blocks: Blocks):
         setting = self.setting = recipe.supervised
         self.sharding, self.total, self.done = model.sharding, setting.steps, 0
         optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
         self.arrays = initial_state(model, optimiser, model.init(recipe.seed))
         self.local_rows = self.sharding.local_rows(setting.rows)
-        self.batches = data.Loader(blocks, setting.rows, self.local_rows, setting.workers)
+        self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)
         self.update = _update(model, optimiser)
         self.seconds = 0.0
         self.metrics: dict[str, Any] = {}
@@ -104,32 +106,32 @@ class _Supervised:
 
 def _blocks(
     recipe: WarmStart, trained_tokenizer: Tokenizer, generator: Generator, directory: Path, peers: Peers
-) -> data.Blocks:
+) -> Blocks:
     """The mixed stream. One process tokenises the data sets, the others find them done."""
     setting = recipe.supervised
     cache = Path(setting.cache) if setting.cache else directory / "tokens"
 
-    def opened() -> list[data.Source]:
-        return data.open_sources(setting, recipe.seed, trained_tokenizer, generator, cache)
+    def opened() -> list[Source]:
+        return open_sources(setting, recipe.seed, trained_tokenizer, generator, cache)
 
     peers.run_on_all(lambda: opened() if peers.leader else None)
     sources = peers.run_on_all(opened)
-    blocks = data.Blocks(sources, recipe.seed, setting.row_length, setting.block, setting.prompt_weight)
+    blocks = Blocks(sources, recipe.seed, setting.row_length, setting.block, setting.prompt_weight)
     peers.require_equal(json.dumps(blocks.fingerprint), "the data sets")
     return blocks
 
 
 def _update(model: Model, optimiser: Any) -> Any:
-    def loss(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def loss(params: Any, batch: PackedBatch[jax.Array]) -> tuple[jax.Array, jax.Array]:
         bound = model.bind(params)
-        hidden = bound.hidden(batch["tokens"], batch["positions"], batch["segments"])
-        target, inside = batch["tokens"][:, 1:], batch["segments"][:, 1:] == batch["segments"][:, :-1]
-        weight = jnp.where(inside, batch["weight"][:, 1:], 0.0)
+        hidden = bound.hidden(batch.tokens, batch.positions, batch.segments)
+        target, inside = batch.tokens[:, 1:], batch.segments[:, 1:] == batch.segments[:, :-1]
+        weight = jnp.where(inside, batch.weight[:, 1:], 0.0)
         logp, _ = token_logprobs(hidden[:, :-1], bound.head(), target, chunk=bound.chunk)
         total = jnp.maximum(weight.sum(), 1.0)
         return -jnp.sum(logp * weight, where=weight > 0) / total, total
 
-    def update(state: dict[str, Any], batch: dict[str, jax.Array]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
+    def update(state: dict[str, Any], batch: PackedBatch[jax.Array]) -> tuple[dict[str, Any], dict[str, jax.Array]]:
         (value, total), grads = jax.value_and_grad(loss, has_aux=True)(state["params"], batch)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         params = optax.apply_updates(state["params"], updates)
@@ -150,7 +152,7 @@ def _tokenizer(generator: Generator, recipe: WarmStart, directory: Path) -> Toke
         for index in range(TOKENIZER_EXAMPLES):
             example = (others if index % 10 == 0 else generator).example(index)
             yield example.instruction + "\n" + example.source + example.target
-        for shards in data.shards_of(recipe.supervised):
+        for shards in shards_of(recipe.supervised):
             for record in islice(shards, TOKENIZER_EXAMPLES):
                 yield "".join(record.get(part) or "" for part in ("instruction", "source", "rewrite", "target"))
 

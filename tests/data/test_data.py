@@ -1,4 +1,4 @@
-"""Data sets on disk, their refusals, packing, the loader's exact state, the prompt stream, the supervised job on top."""
+"""Data sets on disk, their refusals, packing, the loader's exact state, the prompt stream, the supervised job."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,20 +20,36 @@ from semrep_jax.core import shards
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.shards import DataError, Shards, Writer
 from semrep_jax.core.stop import Stop, Stopped
-from semrep_jax.data import packing, supervised, tokens
+from semrep_jax.data import mixture, packing, tokens
 from semrep_jax.data import prompts as prompt_data
-from semrep_jax.data.supervised import Blocks, Generated, Loader, Stored
+from semrep_jax.data import records as record_texts
+from semrep_jax.data.loader import Blocks, Loader
+from semrep_jax.data.packing import PackedBatch
+from semrep_jax.data.settings import Rewrites
+from semrep_jax.data.sources import Generated, Stored
 from semrep_jax.jobs import config
+from semrep_jax.languages import LANGUAGES
 from semrep_jax.model import sharding
 from semrep_jax.model.pretrained import NANO
 from semrep_jax.tasks.generated.generator import Generator
+
+RELU = """```cuda
+__global__ void relu(const float* x, float* y, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = x[i] > 0.0f ? x[i] : 0.0f;
+}
+```
+```json
+{"launch": [{"kernel": "relu", "grid": ["ceil_div(N, 256)"], "block": [256], "args": ["x", "y", "i32:N"]}]}
+```
+"""
 
 
 @pytest.fixture(scope="session")
 def records():
     found = []
     for index in range(60):
-        found += tokens.generated_records(Generator(seed=5), index)
+        found += record_texts.generated_records(Generator(seed=5), index)
     return found
 
 
@@ -73,7 +90,7 @@ def take(stream, count):
 
 
 def same(a, b):
-    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
+    return all(np.array_equal(x, y) and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -237,26 +254,30 @@ def test_a_data_set_is_tokenised_once_and_a_cache_cut_short_is_refused(made, nan
         tokens.tokenised(made, nano.tokenizer, tmp_path)
 
 
-def test_every_pair_in_the_cache_is_its_record_in_its_form(stored, made):
-    words, kept = stored.words, stored.tokens
+def test_every_pair_in_the_cache_is_its_record_in_its_prompt_format(stored, made):
+    tokenizer, kept = stored.tokenizer, stored.tokens
     for i in range(0, len(kept), 7):
-        prompt, answer = tokens.text_of(made[int(kept.record[i])], tokens.PROMPT_FORMATS[kept.form[i]], words)
-        ids = kept.flat[kept.offsets[i] : kept.offsets[i + 1]].tolist()
-        assert ids == words.encode(prompt) + words.encode(answer) and kept.heads[i] == len(words.encode(prompt))
+        asked = record_texts.PROMPT_FORMATS[kept.prompt_format[i]]
+        texts = record_texts.prompt_and_completion(made[int(kept.record[i])], asked, tokenizer)
+        prompt, completion = (tokenizer.encode(text) for text in texts)
+        assert kept.flat[kept.offsets[i] : kept.offsets[i + 1]].tolist() == prompt + completion
+        assert kept.prompt_lengths[i] == len(prompt)
 
 
 def test_pairs_are_rewritten_both_ways_and_fixes_are_asked_directly_and_guided(records, nano):
     pair, fix = records[:2]
-    texts = {form: tokens.text_of(r, form, nano.tokenizer) for r in (pair, fix) for form in tokens.forms_of(r)}
-    assert set(texts) == set(tokens.PROMPT_FORMATS)
-    assert texts["rewrite"][0] == f"{prompts.REWRITE}{pair['source']}{prompts.PROGRAM}" and texts["rewrite"][
-        1
-    ].startswith(pair["rewrite"])
-    assert texts["back"][0] == f"{prompts.REWRITE}{pair['rewrite']}{prompts.PROGRAM}" and texts["back"][1].startswith(
-        pair["source"]
-    )
+    texts = {
+        asked: record_texts.prompt_and_completion(record, asked, nano.tokenizer)
+        for record in (pair, fix)
+        for asked in record_texts.formats_of(record)
+    }
+    assert set(texts) == set(record_texts.PROMPT_FORMATS)
+    there, back = pair["source"], pair["rewrite"]
+    assert texts["rewrite"] == (f"{prompts.REWRITE}{there}{prompts.PROGRAM}", back + prompts.END)
+    assert texts["back"] == (f"{prompts.REWRITE}{back}{prompts.PROGRAM}", there + prompts.END)
     assert prompts.EQUIVALENT in texts["guided"][0] and prompts.EQUIVALENT not in texts["direct"][0]
-    assert tokens.forms_of(fix | {"rewrite": None}) == ("direct",) and tokens.forms_of({"kind": "function"}) == ()
+    assert record_texts.formats_of(fix | {"rewrite": None}) == ("direct",)
+    assert record_texts.formats_of({"kind": "function"}) == ()
 
 
 def test_nothing_of_the_test_split_is_trained_on(records, nano, tmp_path):
@@ -264,16 +285,30 @@ def test_nothing_of_the_test_split_is_trained_on(records, nano, tmp_path):
     assert set(tokens.tokenised(both, nano.tokenizer, tmp_path / "cache").record.tolist()) == {1}
     exam = write(tmp_path / "exam", [r | {"split": "test"} for r in records[:4]])
     with pytest.raises(DataError, match="gives no pair: it is of the test split"):
-        tokens.tokenised(exam, nano.tokenizer, tmp_path / "cache", fly=True)
+        tokens.tokenised(exam, nano.tokenizer, tmp_path / "cache", Rewrites.FLY)
 
 
 def test_a_chat_model_is_asked_in_its_own_wording(records, nano):
     chat = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
-    words = replace(nano.tokenizer, template=chat)
-    words.__dict__["compact"] = False
-    prompt, answer = tokens.text_of(records[1], "direct", words)
+    tokenizer = replace(nano.tokenizer, template=chat)
+    tokenizer.__dict__["compact"] = False
+    prompt, answer = record_texts.prompt_and_completion(records[1], "direct", tokenizer)
     assert prompt.startswith("[system]") and records[1]["instruction"] in prompt
     assert answer == f"```python\n{records[1]['target']}\n```{prompts.END}"
+
+
+def test_a_cuda_pair_becomes_a_prompt_and_a_completion_and_is_rewritten_by_the_rules_of_cuda(nano):
+    kernel = {"id": "k", "language": "cuda", "entry": "relu", "source": RELU}
+    canonical = LANGUAGES["cuda"].canonical
+    drawn = [record_texts.fresh_rewrite(kernel | {"kind": "function"}, Random(seed)) for seed in range(8)]
+    made = next(text for text in drawn if canonical(text) not in (None, canonical(RELU)))
+    pair = kernel | {"kind": "pair", "rewrite": made, "rules": []}
+    assert json.loads(shards.encode(pair)) == pair
+    prompt, completion = record_texts.prompt_and_completion(pair, "rewrite", nano.tokenizer)
+    assert (prompt, completion) == (f"{prompts.REWRITE}{RELU}{prompts.PROGRAM}", made + prompts.END)
+    assert prompts.extract(completion, "cuda")[0].source.strip() == made.strip()
+    with pytest.raises(DataError, match="language is 3"):
+        shards.encode(pair | {"language": 3})
 
 
 def test_functions_without_rewrites_are_refused_unless_drawn_on_the_fly(made, records, nano, tmp_path):
@@ -284,7 +319,7 @@ def test_functions_without_rewrites_are_refused_unless_drawn_on_the_fly(made, re
     functions = write(tmp_path / "functions", [bare])
     with pytest.raises(DataError, match=r"supervised\.rewrites: fly"):
         tokens.tokenised(functions, nano.tokenizer, tmp_path / "cache")
-    assert len(tokens.tokenised(functions, nano.tokenizer, tmp_path / "cache", fly=True)) == 2
+    assert len(tokens.tokenised(functions, nano.tokenizer, tmp_path / "cache", Rewrites.FLY)) == 2
 
 
 # --- packing
@@ -308,9 +343,7 @@ def test_the_plan_is_first_fit_with_the_longest_first():
 def test_a_packed_row_holds_whole_pairs_with_weight_on_their_completions_only(stored, nano):
     blocks = Blocks([stored, Generated(Generator(), nano.tokenizer)], 0, 256, 64, prompt_weight=0.25)
     for batch in take(Loader(blocks, 2), 3):
-        for tokens_T, segments, weight, positions in zip(
-            batch["tokens"], batch["segments"], batch["weight"], batch["positions"], strict=True
-        ):
+        for tokens_T, weight, segments, positions in zip(*batch, strict=True):
             assert segments.max() >= 1 and set(np.unique(weight)) <= {0.0, 0.25, 1.0}
             for segment in range(1, segments.max() + 1):
                 mine = segments == segment
@@ -322,29 +355,27 @@ def test_a_packed_row_holds_whole_pairs_with_weight_on_their_completions_only(st
                 assert positions[mine].tolist() == list(range(mine.sum()))
             empty = segments == 0
             assert not weight[empty].any() and not tokens_T[empty].any() and not positions[empty].any()
-    assert {k: str(x.dtype) for k, x in batch.items()} == {
-        "tokens": "int32", "weight": "float32", "segments": "int32", "positions": "int32"
-    }  # fmt: skip
+    assert [str(x.dtype) for x in batch] == ["int32", "float32", "int32", "int32"]
 
 
 @pytest.mark.parametrize("row_length", [256, 1024])
 def test_packing_wastes_less_than_five_percent(stored, row_length):
     batches = take(loader(stored, row_length=row_length, rows=8, block=1024), 30)
-    assert np.mean([(b["segments"] == 0).mean() for b in batches]) < 0.05
+    assert np.mean([(b.segments == 0).mean() for b in batches]) < 0.05
 
 
 # --- the stream
 
 
 def pairs_of(batch):
-    for tokens_T, segments in zip(batch["tokens"], batch["segments"], strict=True):
+    for tokens_T, segments in zip(batch.tokens, batch.segments, strict=True):
         for segment in range(1, segments.max() + 1):
             yield tuple(tokens_T[segments == segment].tolist())
 
 
 def test_an_epoch_holds_every_pair_once_and_the_next_in_another_order_over_the_whole_set(stored):
     size = len(stored.tokens)
-    drawn = [stored.draw(np.arange(e * size, (e + 1) * size)).start for e in range(3)]
+    drawn = [stored.draw(np.arange(e * size, (e + 1) * size)).pieces.starts for e in range(3)]
     assert all(sorted(d) == stored.tokens.offsets[:-1].tolist() for d in drawn)
     assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[1], drawn[2])
     moved = np.abs(drawn[0].argsort().argsort() - np.arange(size))
@@ -359,20 +390,20 @@ def test_an_epoch_holds_every_pair_once_and_the_next_in_another_order_over_the_w
 
 def test_sources_are_mixed_in_proportion_to_their_weights_and_each_is_read_in_order():
     weights = [300, 100, 500]
-    who, index = supervised.mix(np.arange(90_000), weights)
+    who, index = mixture.mix(np.arange(90_000), weights)
     for i, weight in enumerate(weights):
         mine = index[who == i]
         assert np.array_equal(mine, np.arange(len(mine))) and abs(len(mine) - 90_000 * weight / 900) <= 3
         assert abs((who[:900] == i).sum() - weight) <= 3
-    later = supervised.mix(np.arange(5000, 6000) + (1 << 40), weights)
-    assert np.array_equal(later[0], supervised.mix(np.arange(6000) + (1 << 40), weights)[0][5000:])
+    later = mixture.mix(np.arange(5000, 6000) + (1 << 40), weights)
+    assert np.array_equal(later[0], mixture.mix(np.arange(6000) + (1 << 40), weights)[0][5000:])
 
 
 def test_two_sources_are_both_in_a_batch(stored, nano):
     generated = Generated(Generator(seed=77), nano.tokenizer, weight=3.0)
     block = Blocks([stored, generated], 0, 256, 64)[0]
-    counts = np.bincount(block.place, minlength=4)
-    assert (counts[0], counts[1], counts[2]) == (16, 0, 48)
+    counts = np.bincount(block.pieces.arrays, minlength=5)  # of each source: kept, written; and padding
+    assert counts.tolist() == [16, 0, 0, 48, len(block)]
 
 
 def test_pairs_longer_than_a_row_are_dropped_and_counted_also_across_a_resume(stored):
@@ -416,23 +447,22 @@ def test_the_stream_resumes_exactly_from_json_in_the_middle_of_an_epoch_and_of_a
 LOGGED = """
 import hashlib, json, os, sys
 from pathlib import Path
-from semrep_jax.data import supervised, tokens
+from semrep_jax.data import loader, sources, tokens
 from semrep_jax.core.shards import Shards
 from semrep_jax.model import tokenizer
 from semrep_jax.tasks.generated.generator import Generator
 
 def main(data, cache, nano, log, last):
-    words, made = tokenizer.load(Path(nano)), Shards(data)
-    stored = supervised.Stored(made, tokens.tokenised(made, words, Path(cache)), words, 0)
-    loader = supervised.Loader(supervised.Blocks([stored, supervised.Generated(Generator(), words)], 0, 256, 48), 3)
+    own, made = tokenizer.load(Path(nano)), Shards(data)
+    both = [sources.Stored(made, tokens.tokenised(made, own, Path(cache)), own, 0), sources.Generated(Generator(), own)]
+    batches = loader.Loader(loader.Blocks(both, 0, 256, 48), 3)
     done = [json.loads(line) for line in open(log)] if os.path.exists(log) else []
     if done:
-        loader.set_state(done[-1]["state"])
+        batches.set_state(done[-1]["state"])
     with open(log, "a") as file:
         for step in range(len(done), int(last)):
-            batch = next(loader)
-            digest = hashlib.sha256(b"".join(batch[k].tobytes() for k in sorted(batch))).hexdigest()
-            print(json.dumps({"sha256": digest, "state": loader.get_state()}), file=file, flush=True)
+            digest = hashlib.sha256(b"".join(array.tobytes() for array in next(batches))).hexdigest()
+            print(json.dumps({"sha256": digest, "state": batches.get_state()}), file=file, flush=True)
 """
 
 
@@ -450,10 +480,10 @@ def test_a_loader_that_was_killed_and_resumed_gives_the_same_bytes(made, cache, 
 
 
 def test_the_rows_of_all_processes_together_are_the_batch_of_one(stored):
-    whole, first, second = (loader(stored, rows=5, share=share) for share in (None, (0, 2), (2, 5)))
+    whole, first, second = (loader(stored, rows=5, local_rows=local) for local in (None, (0, 2), (2, 5)))
     for _ in range(30):
         a, b, want = next(first), next(second), next(whole)
-        assert same({k: np.concatenate([a[k], b[k]]) for k in a}, want)
+        assert same(PackedBatch(*map(np.concatenate, zip(a, b, strict=True))), want)
     assert first.get_state() == second.get_state() == whole.get_state()  # so any number of processes goes on from it
 
 
@@ -473,7 +503,8 @@ def test_worker_processes_give_the_stream_of_a_thread(stored):
 
 def test_rewrites_on_the_fly_are_new_in_every_epoch_and_the_same_in_every_run(made, records, nano, tmp_path):
     few = write(tmp_path / "few", records[:6])
-    fly = Stored(few, tokens.tokenised(few, nano.tokenizer, tmp_path / "cache", fly=True), nano.tokenizer, 0, fly=True)
+    kept = tokens.tokenised(few, nano.tokenizer, tmp_path / "cache", Rewrites.FLY)
+    fly = Stored(few, kept, nano.tokenizer, 0, rewrites=Rewrites.FLY)
     blocks = Blocks([fly], 0, 512, 12)
     texts = []
     for number in (0, 1, 0):

@@ -17,9 +17,10 @@ import pytest
 from semrep_jax import main
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
-from semrep_jax.evaluate.settings import EvaluateConfig
-from semrep_jax.mining.contamination import Suites
-from semrep_jax.mining.examine import Rules, examine
+from semrep_jax.mining.assemble import Deduplicator
+from semrep_jax.mining.contamination import Function, Suites, suite_functions
+from semrep_jax.mining.examine import examine
+from semrep_jax.mining.part import RuleCounts
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON
 from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
@@ -132,9 +133,13 @@ def pouch(tmp_path_factory):
     package = root / "pouch"
     package.mkdir()
     for name, text in {
-        "__init__": "", "pure": PURE, "odd": ODD, "broken": "def f(:\n", "errors": "class Wrong(ValueError):\n    pass\n",
+        "__init__": "",
+        "pure": PURE,
+        "odd": ODD,
+        "broken": "def f(:\n",
+        "errors": "class Wrong(ValueError):\n    pass\n",
         "other": "_SHARED = 1\n\n\ndef helper(x):\n    return x * 2 if x < 10 else x\n",
-    }.items():  # fmt: skip
+    }.items():
         (package / f"{name}.py").write_text(text)
     sys.path.insert(0, str(root))
     os.environ["PYTHONPATH"] = f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
@@ -212,11 +217,11 @@ def tools():
 )
 def test_a_function_that_makes_no_task_is_left_with_the_reason(pouch, tools, name, reason):
     with pytest.raises(NotMinable, match=reason):
-        examine(cut("odd")[0][name], *tools, MineConfig(), Rules())
+        examine(cut("odd")[0][name], *tools, MineConfig(), RuleCounts())
 
 
 def test_tests_bugs_and_rewrites_of_a_function_hold(pouch, tools):
-    rules = Rules()
+    rules = RuleCounts()
     found = examine(cut("pure")[0]["clipped"], *tools, MineConfig(pairs=6), rules)
     function = found.function
     tests, hidden = cases_of(function["tests"]), cases_of(function["hidden"])
@@ -251,14 +256,37 @@ def test_weak_tests_are_a_reason(pouch, tools):
     # x != x + 0 is never false: a mutant that no test can tell
     source = "def f(x: int):\n    y = x * 3 + 1\n    if y == y + 1:\n        y = y * 7 - 5 + x * 9 - 4\n    return y\n"
     with pytest.raises(NotMinable, match="kill less than 90%"):
-        examine(Candidate("p", "p.m", "f", source, ""), *tools, MineConfig(kill=0.9), Rules())
+        examine(Candidate("p", "p.m", "f", source, ""), *tools, MineConfig(kill=0.9), RuleCounts())
 
 
 def test_what_an_evaluation_suite_holds_is_found_under_another_name():
-    suites = Suites(EvaluateConfig())
+    suites = Suites(suite_functions(seed=0, tasks=8))
     gcd = 'def hcf(x: int, y: int):\n    """Mine."""\n    while y:\n        x, y = y, x % y\n    return x\n'
     assert suites.overlap(gcd, "hcf") == ("humaneval", "canonical")
     assert suites.overlap("def mine(a):\n    return a * 17 - 4\n", "mine") is None
+
+
+def test_of_functions_with_one_canonical_form_the_first_is_kept_and_none_that_a_suite_has():
+    doubled = "def double(a):\n    return a * 2\n"
+    deduplicator = Deduplicator(Suites([("exam", Function("def g(b):\n    return b - 1\n", "g"))]))
+
+    def select(**functions):
+        records = [{"id": name, "source": source, "entry": entry} for name, (source, entry) in functions.items()]
+        return deduplicator.select(Part(Unit("p", "p.m"), functions=records))
+
+    first = select(a=(doubled, "double"), b=("def less(n):\n    return n - 1\n", "less"))
+    assert first.kept == {"a"} and first.overlaps == [{"function": "b", "suite": "exam", "how": "canonical"}]
+    second = select(c=("def twice(n: int):\n    return n * 2\n", "twice"), d=("def f(n):\n    return n\n", "f"))
+    assert second.kept == {"d"} and second.dropped == {"the same as another function": 1}
+
+
+def test_a_part_survives_its_file():
+    part = Part(
+        Unit("p", "p.m"), candidates=3, functions=[{"id": "a"}], dropped=Counter({"uses print": 2}), seconds=1.5
+    )
+    part.rules.add(("quotes", "for_to_while", "quotes"), RewriteOutcome.NO_END)
+    again = Part.from_json(json.loads(json.dumps(part.to_json())))
+    assert again == part and again.rules.counts == {"quotes": {"no end": 1}, "for_to_while": {"no end": 1}}
 
 
 def mine(work: Path, *more: str) -> list[str]:
@@ -343,7 +371,8 @@ def _answers_from(table, entry):
 def {entry}(*args):
     value, error = TABLE.get(repr(args), (None, None))
     if error:
-        raise getattr(__builtins__, error, ValueError) if not isinstance(__builtins__, dict) else __builtins__.get(error, ValueError)
+        names = __builtins__ if isinstance(__builtins__, dict) else vars(__builtins__)
+        raise names.get(error, ValueError)
     return value
 """
 
@@ -352,7 +381,8 @@ def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd
     config = tmp_path / "train.yaml"
     config.write_text(
         f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {mined}, train_size: 4}}\n"
-        "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\ntrain: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
+        "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\n"
+        "train: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
         f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"
     )
     assert main.main(["--config", str(config)]) == 0

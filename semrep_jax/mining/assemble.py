@@ -1,0 +1,197 @@
+"""The parts of all modules -> shards and a manifest: what is there twice or is in an evaluation suite is dropped.
+
+mined = assemble(units, packages, missing, suites, config.mine, directory)
+mined.figures         # {"candidates": ..., "functions": ..., "pairs": ..., "fixes": ..., "not_installed": ..., "overlaps": ...}
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semrep_jax.core import progress
+from semrep_jax.core.results import Table
+from semrep_jax.core.shards import Writer
+from semrep_jax.core.workdir import write_atomically
+from semrep_jax.mining.contamination import Suites, own_canonical
+from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
+from semrep_jax.mining.records import RECORD_KINDS
+from semrep_jax.mining.settings import MineConfig
+from semrep_jax.python.extract import Package
+
+RECORDS_PER_SHARD = 4096
+COUNTED = ("candidates", *RECORD_KINDS)
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What mining found: counts by name, the seconds of all modules added up, and tables."""
+
+    figures: dict[str, int]
+    seconds: float
+    tables: tuple[Table, ...]
+
+
+@dataclass
+class Selection:
+    """Which functions of a part are kept (their ids), and why the others are not."""
+
+    kept: set[str] = field(default_factory=set)
+    dropped: Counter[str] = field(default_factory=Counter)
+    overlaps: list[dict[str, str]] = field(default_factory=list)
+
+
+class Deduplicator:
+    """Keeps of all functions the first of each canonical form, and none that an evaluation suite has."""
+
+    def __init__(self, suites: Suites):
+        self.suites = suites
+        self.seen: set[str] = set()
+
+    def select(self, part: Part) -> Selection:
+        """Which functions of the next part are kept."""
+        found = Selection()
+        for function in part.functions:
+            source, entry = function["source"], function["entry"]
+            overlap, form = self.suites.overlap(source, entry), own_canonical(source, entry)
+            if overlap is not None:
+                found.overlaps.append({"function": function["id"], "suite": overlap.suite, "how": overlap.how})
+                found.dropped["overlaps with an evaluation suite"] += 1
+            elif form in self.seen:
+                found.dropped["the same as another function"] += 1
+            else:
+                found.kept.add(function["id"])
+                self.seen.add(form)
+        return found
+
+
+@dataclass
+class Totals:
+    """What all parts add up to; `packages`: how many candidates each had, by its name, and how many records it gave."""
+
+    packages: dict[str, Counter[str]]
+    dropped: Counter[str] = field(default_factory=Counter)
+    rules: RuleCounts = field(default_factory=RuleCounts)
+    overlaps: list[dict[str, str]] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, part: Part, selection: Selection, kept: Counter[str]) -> None:
+        """Add a part, what was dropped of it, and how many of its records were kept by kind."""
+        self.rules.update(part.rules.counts)
+        self.dropped.update(part.dropped)
+        self.dropped.update(selection.dropped)
+        self.overlaps += selection.overlaps
+        self.errors += part.errors
+        self.seconds += part.seconds
+        package = self.packages[part.unit.package]
+        package.update(kept)
+        package["candidates"] += part.candidates
+
+    @property
+    def all_packages(self) -> Counter[str]:
+        """The counts of all packages together."""
+        return sum(self.packages.values(), Counter[str]())
+
+
+class KindWriters:
+    """A data set for each of RECORD_KINDS; what is in finished shards is not written again."""
+
+    def __init__(self, directory: Path):
+        self.writers = {kind: Writer(directory / kind, f"mined {kind}", RECORDS_PER_SHARD) for kind in RECORD_KINDS}
+        self.passed = dict.fromkeys(RECORD_KINDS, 0)
+
+    def write(self, part: Part, kept: set[str]) -> Counter[str]:
+        """Write the records of the functions with these ids; how many of each kind there are."""
+        counts = Counter[str]()
+        for kind, writer in self.writers.items():
+            for record in part.records(kind):
+                if record.get("origin", record["id"]) in kept:
+                    self.passed[kind] += 1
+                    if self.passed[kind] > writer.done:
+                        writer.write(record)
+                    counts[kind] += 1
+        return counts
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write the manifests, with `about` in them."""
+        for writer in self.writers.values():
+            writer.finish(about)
+
+
+def assemble(
+    units: list[Unit], packages: list[Package], missing: list[str], suites: Suites, setting: MineConfig, directory: Path
+) -> Mined:
+    """Write shards and manifest.json.
+
+    units: whose parts lie under directory/parts, in this order. packages: they are of. missing: names of packages that
+    are not installed. suites: whose functions are dropped. setting: goes into the manifests. directory: where
+    everything is written.
+    """
+    deduplicator, totals = Deduplicator(suites), Totals({package.name: Counter() for package in packages})
+    with progress.bar("shards", len(units)) as bar:
+        writers = KindWriters(directory)
+        for unit in units:
+            part = Part.from_json(json.loads((directory / "parts" / unit.file).read_text()))
+            selection = deduplicator.select(part)
+            totals.add(part, selection, writers.write(part, selection.kept))
+            bar.advance()
+        settings = setting.model_dump(mode="json")
+        names = [package.name for package in packages]
+        writers.finish({"packages": names, "settings": settings, "overlaps_dropped": len(totals.overlaps)})
+    manifest = _manifest(packages, missing, totals, suites.sizes, settings)
+    write_atomically(directory / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    figures = {name: totals.all_packages[name] for name in COUNTED}
+    figures |= {"not_installed": len(missing), "overlaps": len(totals.overlaps)}
+    tables = (_package_table(packages, totals), _dropped_table(totals), _rule_table(totals.rules))
+    return Mined(figures, totals.seconds, tables)
+
+
+def _manifest(
+    packages: list[Package], missing: list[str], totals: Totals, suites: dict[str, int], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """What was read and what became of it, as JSON."""
+    return {
+        "packages": [_described(package) | dict(totals.packages[package.name]) for package in packages],
+        "not_installed": missing,
+        "overlaps": totals.overlaps,
+        "suites": suites,
+        "errors": totals.errors,
+        "dropped": dict(totals.dropped.most_common()),
+        "rules": {name: dict(totals.rules.counts[name]) for name in sorted(totals.rules.counts)},
+        "settings": settings,
+    }
+
+
+def _described(package: Package) -> dict[str, Any]:
+    files = {name: module.sha256 for name, module in package.modules.items()}
+    return {"name": package.name, "version": package.version, "licence": package.licence, "files": files}
+
+
+def _package_table(packages: list[Package], totals: Totals) -> Table:
+    rows = []
+    for package in packages:
+        counts = totals.packages[package.name]
+        shown = (str(counts[name]) for name in COUNTED)
+        rows.append((package.name, package.version, package.licence[:40], *shown))
+    rows.append(("all", "", "", *(str(totals.all_packages[name]) for name in COUNTED)))
+    columns = ("package", "version", "licence", "candidates", "functions", "pairs", "bugs")
+    return Table("what was mined", columns, tuple(rows), left=(0, 1, 2))
+
+
+def _dropped_table(totals: Totals) -> Table:
+    rows = tuple((reason, str(count)) for reason, count in totals.dropped.most_common())
+    return Table("what was left", ("left out because", "functions"), rows)
+
+
+def _rule_table(rules: RuleCounts) -> Table:
+    outcomes = [outcome.value for outcome in RewriteOutcome]
+    names = sorted(rules.counts, key=lambda name: -rules.counts[name]["verified"])
+    rows = []
+    for name in names:
+        counts = rules.counts[name]
+        rows.append((name, str(counts.total()), *(str(counts[outcome]) for outcome in outcomes)))
+    return Table("rewrites, by each rule of their chains", ("rule", "applied", *outcomes), tuple(rows))
