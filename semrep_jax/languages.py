@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -148,6 +149,35 @@ class Language(Protocol):
     def comparer(self, program: Program, resources: Resources, task: Task | None) -> Comparer:
         """What decides whether variants of a program behave as it does; `task` says what it is for, where its text does not.
         Raises a SemRepError where it can't be run."""
+
+
+class PlainLanguage:
+    """A start for a language of one's own: it compares token by token, has no rewriting rules, and answers with the bare program.
+
+    What is left to write: `name`, `wording`, `suffixes`, `extract`, `canonical`, `judge`. `settings`: the type of its own section
+    of the config, where it has one, under the language's name.
+    """
+
+    settings: type[Section] | None = None
+    rule_groups: Mapping[str, Sequence[str]] = {}
+
+    def distance(self, a: str, b: str) -> float:
+        """Share of white-space separated tokens by which two canonical texts differ."""
+        return 1.0 - SequenceMatcher(None, a.split(), b.split(), autojunk=False).ratio()
+
+    def answer(self, program: Program) -> str:
+        """The program's text."""
+        return program.source
+
+    def rewrite(
+        self, program: Program, rng: Random, steps: int, rules: Sequence[str] | None = None
+    ) -> Rewritten | None:
+        """No rules, no rewrite."""
+        return None
+
+    def comparer(self, program: Program, resources: Resources, task: Task | None = None) -> Comparer:
+        """Refused. Raises ProgramError."""
+        raise ProgramError(f"programs of {program.language} can't be compared by running them; verify them on a task")
 
 
 LANGUAGES: Registry[Language] = Registry(

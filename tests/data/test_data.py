@@ -541,9 +541,13 @@ def test_the_supervised_job_stopped_and_gone_on_with_ends_in_the_same_bits_and_r
         shape = {"vocab": 1024, "dim": 16, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16}
         own = {"steps": steps, "rows": 2, "row_length": 128, "block": 32, "checkpoint_every": 2, "warmup": 1}
         own |= {"sources": [{"path": str(path), "weight": 2}], "cache": str(tmp_path / "cache")}
-        return config.build({"job": "pretrain", "model": {"shape": shape}, "supervised": own})
+        chosen = config.build({"job": "pretrain", "model": {"shape": shape}, "supervised": own})
+        return WarmStart(chosen.seed, chosen.model, chosen.supervised, {})
 
-    from semrep_jax.train import supervised as job
+    from semrep_jax.model import sharding
+    from semrep_jax.train.supervised import WarmStart, run
+
+    mesh = sharding.build()
 
     def work(name):
         (tmp_path / name).mkdir()
@@ -551,12 +555,12 @@ def test_the_supervised_job_stopped_and_gone_on_with_ends_in_the_same_bits_and_r
         return tmp_path / name
 
     data = Path(shutil.copytree(made.directory, tmp_path / "data"))
-    whole = job.run(settings(data), work("whole"), Stop())
+    whole = run(settings(data), mesh, work("whole"), Stop())
     stop = Stop()
     stop.asked = True
     with pytest.raises(Stopped):
-        job.run(settings(data), work("halves"), stop)
-    halves = job.run(settings(data), tmp_path / "halves", Stop())
+        run(settings(data), mesh, work("halves"), stop)
+    halves = run(settings(data), mesh, tmp_path / "halves", Stop())
     assert halves["loss"] == whole["loss"] and halves["dropped/too_long"] == whole["dropped/too_long"] > 0
     assert (tmp_path / "halves/export/model.safetensors").read_bytes() == (
         tmp_path / "whole/export/model.safetensors"
@@ -564,7 +568,7 @@ def test_the_supervised_job_stopped_and_gone_on_with_ends_in_the_same_bits_and_r
     shutil.rmtree(data)
     write(data, records[:-1])
     with pytest.raises(DataError, match="source 0 was"):
-        job.run(settings(data), tmp_path / "halves", Stop())
+        run(settings(data), mesh, tmp_path / "halves", Stop())
 
 
 def test_a_job_without_any_source_and_a_misspelt_source_are_refused():

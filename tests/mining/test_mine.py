@@ -20,7 +20,7 @@ from semrep_jax.core.shards import Shards, cases_of
 from semrep_jax.mining.assemble import Deduplicator
 from semrep_jax.mining.contamination import Function, Suites, suite_functions
 from semrep_jax.mining.examine import examine
-from semrep_jax.mining.part import RuleCounts
+from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON
 from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
@@ -380,15 +380,16 @@ def {entry}(*args):
 def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd):
     config = tmp_path / "train.yaml"
     config.write_text(
-        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {mined}, train_size: 4}}\n"
+        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
         "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\n"
         "train: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
         f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"
     )
     assert main.main(["--config", str(config)]) == 0
     assert (tmp_path / "run" / "report.html").exists()
-    assert main.main(["--config", str(config), "--set", "tasks.mined=null"]) == 2
-    assert "tasks.mined: null" in capfd.readouterr().err
+    other = ["--set", "tasks.mined.directory=null", "--set", f"work_dir={tmp_path / 'other'}"]
+    assert main.main(["--config", str(config), *other]) == 2
+    assert "tasks.mined.directory: null" in capfd.readouterr().err
 
 
 def test_no_package_at_all_is_an_error(tmp_path, capsys):

@@ -1,0 +1,110 @@
+"""The rooms: who may import whom, which of them run without JAX, and what a file may not hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "semrep_jax"
+# From the ground to the roof; a room imports only from floors below its own, and from itself. README prints this order.
+FLOORS = (
+    ("core",),
+    ("sandbox", "report", "model"),
+    ("languages",),
+    ("rewards", "python", "cuda"),
+    ("verify", "perturb"),
+    ("prompts", "tasks"),
+    ("mining", "data", "rollout"),
+    ("inference",),
+    ("train", "evaluate"),
+    ("jobs",),
+    ("commands",),
+    ("main",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+WITHOUT_JAX = (
+    "core",
+    "sandbox",
+    "report",
+    "languages",
+    "rewards",
+    "python",
+    "cuda",
+    "verify",
+    "perturb",
+    "tasks",
+    "mining",
+)
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(path: Path) -> list[tuple[int, str, bool]]:
+    """(line, module, whether only for type checking) of every import."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name, id(node) in typing_only) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "semrep_jax":
+            found += [(node.lineno, f"semrep_jax.{alias.name}", id(node) in typing_only) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.lineno, node.module, id(node) in typing_only))
+    return found
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_from_rooms_below_its_own(path):
+    room, upward = room_of(path), []
+    for line, module, _ in imports_of(path):
+        if module.startswith("semrep_jax."):
+            other = module.split(".")[1]
+            if other != room and FLOOR[other] >= FLOOR[room]:
+                upward.append(f"{path.name}:{line} imports {module}")
+    assert not upward
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in WITHOUT_JAX], ids=lambda path: path.stem)
+def test_rooms_that_run_without_jax_do_not_import_it(path):
+    # builtin operators compute with the array module they are given; peers asks JAX for the processes of a run, once there are some
+    named = [m for _, m, _ in imports_of(path) if m.split(".")[0] in ("jax", "flax", "optax")]
+    assert not named or path.name in ("builtin.py", "peers.py")
+
+
+def test_settings_load_without_jax_numpy_or_matplotlib():
+    code = "import sys, semrep_jax.jobs.config as c; c.build({'job': 'compare'}); "
+    code += "print([m for m in ('jax', 'flax', 'matplotlib', 'libcst', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_nothing_below_the_jobs_is_given_the_whole_config():
+    below = [path for path in FILES if FLOOR.get(room_of(path), 99) < FLOOR["jobs"]]
+    assert not [path for path in below if re.search(r"\bConfig\b", path.read_text())]
+
+
+def test_the_order_in_the_readme_is_the_true_one():
+    text = (ROOT / "README.md").read_text()
+    line = next((line for line in text.splitlines() if line.startswith("core < ")), "")
+    assert [part.strip().split(", ") for part in line.split(" < ")] == [list(rooms) for rooms in FLOORS]
