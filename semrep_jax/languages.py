@@ -1,8 +1,8 @@
 """What a language must be able to do to be transformed, and which languages there are.
 
-A language is one directory (or one plugin file): an object with the methods of `Language`, found by its name. Everything above this
-file speaks to it through them; nothing compares a language's name with a string. What a language can't do (rewrite, compare) it says
-by the empty answer: no rules, no comparer.
+A language is one directory (or one plugin file): an object with the methods of `Language`, found by its name.
+Everything above this file speaks to it through them; nothing compares a language's name with a string. What a language
+can't do (rewrite, compare) it says by the empty answer: no rules, no comparer.
 
     LANGUAGES["python"].canonical("def f(a): return a")
     LANGUAGES.add("calculator", Calculator())          # in a plugin
@@ -44,9 +44,9 @@ def fenced_blocks(text: str) -> list[Block]:
 class Wording:
     """How a chat model is asked about programs of a language.
 
-    system: the system message, which says what an answer looks like. same: what "behaves the same" means, the end of the sentence
-    "rewrite this program so that it is written differently and ...". fenced: whether C_src is shown in a code block (else it is
-    shown as it is, as it brings its own).
+    system: the system message, which says what an answer looks like. same: what "behaves the same" means, the end of
+    the sentence "rewrite this program so that it is written differently and ...". fenced: whether C_src is shown in a
+    code block (else it is shown as it is, as it brings its own).
     """
 
     system: str
@@ -56,7 +56,8 @@ class Wording:
 
 @dataclass(frozen=True)
 class Resources:
-    """What judges may use: the sandbox, the seed that decides inputs, and the language's own section of the settings."""
+    """What judges may use: the sandbox, the seed that decides inputs, and the language's own section of the
+    settings."""
 
     sandbox: Sandbox
     seed: int = 0
@@ -67,7 +68,10 @@ class Judge(Protocol):
     """A language's verifier. Called from several threads at once."""
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
-        """The verdict on a program; `duplicate` says how far it merely repeats C_src, and goes into the verdict."""
+        """The verdict on a program.
+
+        task: what it is judged on. duplicate: how far it merely repeats C_src; it goes into the verdict.
+        """
 
     def close(self) -> None:
         """End what it started."""
@@ -83,7 +87,8 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing is known.
+    """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing
+    is known.
 
     `proved` says that every path of both was followed, not only so many calls.
     """
@@ -128,7 +133,8 @@ class Language(Protocol):
         """The program in a completion, or None and the reason why there is none."""
 
     def canonical(self, source: str) -> str | None:
-        """The text with comments, layout, local names and spelling of constants removed; None where it does not parse."""
+        """The text with comments, layout, local names and spelling of constants removed; None where it does not
+        parse."""
 
     def distance(self, a: str, b: str) -> float:
         """How far two canonical texts are from each other, in [0, 1]."""
@@ -144,18 +150,22 @@ class Language(Protocol):
         """The names of its rewriting rules by group; empty where it has none."""
 
     def rewrite(self, program: Program, rng: Random, steps: int, rules: Sequence[str] | None) -> Rewritten | None:
-        """A program after up to `steps` rules, drawn by `rng`; None where none applies. Nothing has run the result."""
+        """A program after some rewriting rules; None where none applies. Nothing has run the result.
+
+        rng: decides the rules and their places. steps: most rules in a row. rules: names to draw from, all by default.
+        """
 
     def comparer(self, program: Program, resources: Resources, task: Task | None) -> Comparer:
-        """What decides whether variants of a program behave as it does; `task` says what it is for, where its text does not.
-        Raises a SemRepError where it can't be run."""
+        """What decides whether variants of a program behave as it does; `task` says what it is for, where its text does
+        not. Raises a SemRepError where it can't be run."""
 
 
 class PlainLanguage:
-    """A start for a language of one's own: it compares token by token, has no rewriting rules, and answers with the bare program.
+    """A start for a language of one's own: it compares token by token, has no rewriting rules, and answers with the
+    bare program.
 
-    What is left to write: `name`, `wording`, `suffixes`, `extract`, `canonical`, `judge`. `settings`: the type of its own section
-    of the config, where it has one, under the language's name.
+    What is left to write: `name`, `wording`, `suffixes`, `extract`, `canonical`, `judge`. `settings`: the type of its
+    own section of the config, where it has one, under the language's name.
     """
 
     settings: type[Section] | None = None
@@ -193,7 +203,8 @@ def canonical(program: Program) -> str | None:
 
 
 def distance(a: Program, b: Program) -> float:
-    """How far the canonical forms of two programs of one language are from each other, in [0, 1]; 1 where one does not parse."""
+    """How far the canonical forms of two programs of one language are from each other, in [0, 1]; 1 where one does not
+    parse."""
     first, second = canonical(a), canonical(b)
     return 1.0 if first is None or second is None else LANGUAGES[a.language].distance(first, second)
 

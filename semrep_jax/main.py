@@ -19,8 +19,8 @@ examples
   python -m semrep_jax.main --config configs/quickstart.yaml --print-config
   python -m semrep_jax.main --list-settings
 
-A run that was stopped or killed goes on when the same command is given again. Exit code 0: done (or stopped by SIGTERM with
-everything saved); 2: a mistake in the config or the input; 1: a fault of ours.
+A run that was stopped or killed goes on when the same command is given again. Exit code 0: done (or stopped by SIGTERM
+with everything saved); 2: a mistake in the config or the input; 1: a fault of ours.
 """
 
 

@@ -19,7 +19,8 @@ from semrep_jax.model.tokenizer import EDIT, END, EQUIVALENT, MARKERS, PROGRAM, 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked: an equivalent of C_src (no instruction), or C_tgt by the instruction I, perhaps with a C_rep at hand."""
+    """What is asked: an equivalent of C_src (no instruction), or C_tgt by the instruction I, perhaps with a C_rep at
+    hand."""
 
     source: str
     instruction: str | None = None
@@ -45,7 +46,8 @@ class Prompt:
         else:
             asked = (
                 f"Change this program. Instruction: {self.instruction}\n\n{program}\n\n"
-                f"The same program, written differently, to help you see what it does:\n\n{self._shown(self.equivalent)}"
+                "The same program, written differently, to help you see what it does:\n\n"
+                + self._shown(self.equivalent)
             )
         return [{"role": "system", "content": wording.system}, {"role": "user", "content": asked}]
 
@@ -60,7 +62,10 @@ def rewrite(program: Program) -> Prompt:
 
 
 def transform(program: Program, instruction: str, equivalent: str | None = None) -> Prompt:
-    """Prompt of stage 2 (`equivalent` is C_rep) or of the direct transformation (`equivalent` is None)."""
+    """Prompt of stage 2 or of the direct transformation.
+
+    program: C_src. instruction: I. equivalent: C_rep, which makes it stage 2's; None for the direct transformation.
+    """
     return Prompt(program.source, instruction, equivalent, program.language)
 
 

@@ -4,8 +4,9 @@ R_sem  = a1 [C_rep compiles] + b1 [C_rep ≡ C_src on U_sem], 0 for a duplicate 
 R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit]              (stage 2)
        + d2 log2(speed-up) / 4, between 0 and d2, for a correct program of a speed task whose time was measured
 
-Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and a
-correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
+Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and
+a correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its
+group.
 
 A reward is a function of a group, found by its name in `REWARDS`; a plugin adds others:
 
@@ -98,9 +99,9 @@ def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
 def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
     """How new each member of a group is, in [0, 1].
 
-    source: C_src. programs: the group's, or the reasons why there is none. correct: which of them count.
-    0 for one that is not correct, else the mean of two tree-edit distances, to C_src and to the nearest other correct member
-    (1 where there is none).
+    source: C_src. programs: the group's, or the reasons why there is none. correct: which of them count. 0 for one that
+    is not correct, else the mean of two tree-edit distances, to C_src and to the nearest other correct member (1 where
+    there is none).
     """
     good = [
         p if ok and isinstance(p, Program) and canonical(p) is not None else None

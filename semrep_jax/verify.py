@@ -3,8 +3,8 @@
     with Verifier(Sandbox(workers=2)) as verifier:
         verdicts = verifier.verify(task, programs)
 
-Each program goes to its language's judge, which starts with the first program of that language. Verdicts are cached by task and exact
-text; one of Python is a few milliseconds, one of CUDA about 0.2 s.
+Each program goes to its language's judge, which starts with the first program of that language. Verdicts are cached by
+task and exact text; one of Python is a few milliseconds, one of CUDA about 0.2 s.
 """
 
 from __future__ import annotations

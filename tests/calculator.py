@@ -1,4 +1,5 @@
-"""A plugin: sums as a language of their own, with a source of tasks, a suite, a reward and an advantage. Used by test_plugins.py.
+"""A plugin: sums as a language of their own, with a source of tasks, a suite, a reward and an advantage. Used by
+test_plugins.py.
 
 plugins: [tests/calculator.py]
 tasks: {source: sums, sums: {largest: 9}}
@@ -31,7 +32,8 @@ def value(text: str) -> int | None:
 
 
 class Adder:
-    """The judge: U_sem of a sum to be rewritten is its number, U_edit of one to be changed the number that the task's tag names."""
+    """The judge: U_sem of a sum to be rewritten is its number, U_edit of one to be changed the number that the task's
+    tag names."""
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         right = value(program.source) == int(task.tags["wanted"])

@@ -21,7 +21,8 @@ from semrep_jax.verify import Verifier
 FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# A run that a test kills and starts again compiles the same programs, and so may another file's: once is enough for all processes.
+# A run that a test kills and starts again compiles the same programs, and so may another file's: once is enough for all
+# processes.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="semrep-xla-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)

@@ -1,4 +1,5 @@
-"""What the same seeds gave before the rooms were rebuilt they give today: texts, tasks, verdicts, packed tokens, to the bit.
+"""What the same seeds gave before the rooms were rebuilt they give today: texts, tasks, verdicts, packed tokens, to the
+bit.
 
 `goldens.json` holds the values. A change that is meant to alter one of them says so, and writes the file again with
 

@@ -1,4 +1,5 @@
-"""What a plugin brings from outside the package is trained on and evaluated by the unchanged command; two of one name are refused."""
+"""What a plugin brings from outside the package is trained on and evaluated by the unchanged command; two of one name
+are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a command for single files is, and which there are. A new one is one file with a `main(arguments) -> exit code` and a SUMMARY."""
+"""What a command for single files is, and which there are. A new one is one file with a `main(arguments) -> exit code`
+and a SUMMARY."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from semrep_jax.core.plugins import Registry
 
 @dataclass(frozen=True)
 class Command:
-    """usage: what follows `python -m semrep_jax.main`. summary: its line in --help. main: runs it and gives the exit code."""
+    """usage: what follows `python -m semrep_jax.main`. summary: its line in --help. main: runs it and gives the exit
+    code."""
 
     usage: str
     summary: str
@@ -29,7 +31,10 @@ COMMANDS: Registry[Command] = Registry(
 
 
 def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A command's own command line."""
+    """A command's own command line.
+
+    name: the command. description: what it does, the first of its --help. epilog: its exit codes, the last of its --help.
+    """
     return argparse.ArgumentParser(prog=f"python -m semrep_jax.main {name}", description=description, epilog=epilog)
 
 

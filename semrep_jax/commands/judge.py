@@ -1,4 +1,5 @@
-"""`python -m semrep_jax.main judge FILE --task NAME`: is a CUDA kernel right? `time FILE --task NAME`: and how fast on a GPU?"""
+"""`python -m semrep_jax.main judge FILE --task NAME`: is a CUDA kernel right? `time FILE --task NAME`: and how fast on
+a GPU?"""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ WHAT = (
     "distributions and thread schedules, compared with a float64 oracle. "
 )
 TIMED = (
-    "Then run on the GPU, and timed there beside the task's own program: new inputs, pointers and caches every time, in "
-    "random order, every output compared."
+    "Then run on the GPU, and timed there beside the task's own program: new inputs, pointers and caches every time, "
+    "in random order, every output compared."
 )
 EMULATED = "What passes is right in emulation; nothing is timed."
 
@@ -24,8 +25,8 @@ def _parser(timed: bool) -> argparse.ArgumentParser:
     options = command.parser(
         "time" if timed else "judge",
         WHAT + (TIMED if timed else EMULATED),
-        "Exit code 0: right; 1: not; 2: a mistake in the input. Without FILE the task's own program is printed, to start "
-        "from.",
+        "Exit code 0: right; 1: not; 2: a mistake in the input. Without FILE the task's own program is printed, to "
+        "start from.",
     )
     options.add_argument(
         "file",

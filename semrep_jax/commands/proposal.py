@@ -1,7 +1,8 @@
-"""What `transform` proposes for a person's file: programs sampled for it, ranked by the person's tests, the best shown as a diff.
+"""What `transform` proposes for a person's file: programs sampled for it, ranked by the person's tests, the best shown
+as a diff.
 
-At two turns each sample has a rewrite of the file first, accepted where running finds that it behaves as the file does. Nothing is
-written but a program that passed every test given.
+At two turns each sample has a rewrite of the file first, accepted where running finds that it behaves as the file does.
+Nothing is written but a program that passed every test given.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class TransformError(SemRepError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One program written for the file, with the results of the person's tests and the number of samples that agree on it."""
+    """One program written for the file, with the results of the person's tests and the number of samples that agree on
+    it."""
 
     program: Program
     tests: tuple[TestResult, ...]
@@ -63,7 +65,8 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: the file, the change in words, the person's tests or None, how to sample, at how many turns, from which seed."""
+    """What is asked: the file, the change in words, the person's tests or None, how to sample, at how many turns, from
+    which seed."""
 
     path: Path
     instruction: str
@@ -74,7 +77,8 @@ class Request:
 
 
 def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
-    """Sample programs for the file and rank them: tests passed first, then how many samples agree. Raises ProgramError, TaskError."""
+    """Sample programs for the file and rank them: tests passed first, then how many samples agree. Raises ProgramError,
+    TaskError."""
     source = read_program(request.path, PYTHON)
     text = None if request.tests is None else usertests.read(request.tests)
 

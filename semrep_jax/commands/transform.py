@@ -1,4 +1,5 @@
-"""`python -m semrep_jax.main transform FILE --instruction "..." --config C`: change a person's own file, and show the change."""
+"""`python -m semrep_jax.main transform FILE --instruction "..." --config C`: change a person's own file, and show the
+change."""
 
 from __future__ import annotations
 

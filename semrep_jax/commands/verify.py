@@ -18,12 +18,12 @@ EXIT_CODES = {Answer.EQUIVALENT: 0, Answer.DIFFERENT: 1, Answer.UNKNOWN: 2}
 def _parser() -> argparse.ArgumentParser:
     options = command.parser(
         "verify",
-        "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is called "
-        "with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of the "
+        "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is "
+        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of the "
         "same name with the same: results by type and exactly, exception classes, changes to arguments, printed text. "
         "Both run contained.",
-        "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake in "
-        "the input.",
+        "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake "
+        "in the input.",
     )
     options.add_argument("a", type=Path, metavar="A.py", help="the program that is to be matched")
     options.add_argument("b", type=Path, metavar="B.py", help="the program that is compared with it")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class SemRepError(Exception):
-    """Base of every error that a user can mend; `exit_code` is 2 for a mistake in config or input, 1 for a fault of ours."""
+    """Base of every error that a user can mend; `exit_code` is 2 for a mistake in config or input, 1 for a fault of
+    ours."""
 
     exit_code = 2
 

@@ -1,9 +1,11 @@
 """The processes of one run, one a host: who I am, and how what a host alone knows reaches the others.
 
-    python -m semrep_jax.main --config C --set distributed.coordinator=HOST:PORT --set distributed.processes=2 --set distributed.process=0
+    python -m semrep_jax.main --config C --set distributed.coordinator=HOST:PORT ...
+        --set distributed.processes=2 --set distributed.process=0
 
-Every process takes the same steps on the same tasks; the model's arrays are split over all their devices. What differs is small and
-passes through here: the verdicts of the programs that each host ran, a signal that one of them got. Alone, all of it is the identity.
+Every process takes the same steps on the same tasks; the model's arrays are split over all their devices. What differs
+is small and passes through here: the verdicts of the programs that each host ran, a signal that one of them got. Alone,
+all of it is the identity.
 """
 
 from __future__ import annotations
@@ -40,12 +42,17 @@ class Peers:
         return self.rank == 0
 
     def partition(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of a list that all hold: a contiguous block, so that it follows the batch over the devices."""
+        """This process's part of a list that all hold: a contiguous block, so that it follows the batch over the
+        devices."""
         start, stop = (len(items) * r // self.count for r in (self.rank, self.rank + 1))
         return items[start:stop]
 
     def gather(self, mine: Sequence[T]) -> list[T]:
-        """The lists of all processes, one after the other in the order of their ranks. All must call it."""
+        """The lists of all processes, one after the other in the order of their ranks.
+
+        **All processes must call it, at the same point.** The trap: `if peers.leader: peers.gather(mine)` waits for ever, for
+        the others never come. The same holds for everything below that is made of it.
+        """
         if self.count == 1:
             return list(mine)
         from jax.experimental import multihost_utils
@@ -65,9 +72,8 @@ class Peers:
         """Raise PeersError where the processes hold different values."""
         values = self.gather([value])
         if len(set(values)) > 1:
-            raise PeersError(
-                f"the processes disagree about {what} ({', '.join(v[:16] for v in values)}); give all the same code and files"
-            )
+            held = ", ".join(v[:16] for v in values)
+            raise PeersError(f"the processes disagree about {what} ({held}); give all the same code and files")
 
     def run_on_all(self, action: Callable[[], T]) -> T:
         """`action()` on every process; where it fails on one, the others end too instead of waiting for it."""
@@ -107,8 +113,9 @@ def joined(setting: DistributedConfig) -> Iterator[Peers]:
         jax.distributed.initialize(**named, initialization_timeout=setting.timeout, shutdown_timeout_seconds=60)
     except (RuntimeError, ValueError) as error:
         raise PeersError(
-            f"distributed.coordinator {setting.coordinator}: process {setting.process} of {setting.processes} found no peers "
-            f"({str(error).splitlines()[0][:200]}); start every process with the same coordinator and count, within distributed.timeout"
+            f"distributed.coordinator {setting.coordinator}: process {setting.process} of {setting.processes} found no "
+            f"peers ({str(error).splitlines()[0][:200]}); start every process with the same coordinator and count, within "
+            "distributed.timeout"
         ) from error
     yield Peers(jax.process_index(), jax.process_count())
     jax.distributed.shutdown()  # after a fault it would only wait for the others; they notice by themselves

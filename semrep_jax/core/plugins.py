@@ -1,11 +1,11 @@
 """Things known by name: what ships with the package, and what a `plugins:` entry brings in from outside.
 
-    SOURCES: Registry[TaskSource] = Registry("source of tasks", "tasks.source", {"mined": "semrep_jax.tasks.mined:SOURCE"})
+    SOURCES = Registry("source of tasks", "tasks.source", {"mined": "semrep_jax.tasks.mined:SOURCE"})
     SOURCES.add("my_tasks", source)        # what a plugin does when it is imported
     SOURCES["mined"]                       # imported now, by the first who asks for it
 
-A config names its plugins, a module or a .py file each (`plugins: [my_tasks.py]`); they are imported before its settings are
-resolved, so that settings may speak of what they add. Two things of one name are refused.
+A config names its plugins, a module or a .py file each (`plugins: [my_tasks.py]`); they are imported before its
+settings are resolved, so that settings may speak of what they add. Two things of one name are refused.
 """
 
 from __future__ import annotations

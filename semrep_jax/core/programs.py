@@ -71,7 +71,8 @@ class Tests:
 
 
 class Details(Protocol):
-    """What a language's own tasks carry beside their texts; its judge knows the type (of CUDA: `cuda.spec.KernelTask`)."""
+    """What a language's own tasks carry beside their texts; its judge knows the type (of CUDA:
+    `cuda.spec.KernelTask`)."""
 
     @property
     def sha256(self) -> str:
@@ -82,10 +83,11 @@ class Details(Protocol):
 class Task:
     """C_src with what must hold after its transformation.
 
-    preserve: U_sem, what C_src passes, to be kept. edit: U_edit, what C_src fails, to be satisfied; empty for a pure rewriting
-    task. instruction: I. solution: a known C_tgt where one exists, for supervision and as an upper bound; never shown to a policy
-    under evaluation. hidden: tests of the right program that no training task has; they are run beside, counted apart, and decide
-    nothing. details: what the language's judge draws its tests from, where the two sets above don't say it all.
+    preserve: U_sem, what C_src passes, to be kept. edit: U_edit, what C_src fails, to be satisfied; empty for a pure
+    rewriting task. instruction: I. solution: a known C_tgt where one exists, for supervision and as an upper bound;
+    never shown to a policy under evaluation. hidden: tests of the right program that no training task has; they are run
+    beside, counted apart, and decide nothing. details: what the language's judge draws its tests from, where the two
+    sets above don't say it all.
     """
 
     id: str
@@ -102,7 +104,8 @@ class Task:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of everything that decides a verdict: source, instruction, both test sets, details, hidden tests."""
+        """Hex digest of everything that decides a verdict: source, instruction, both test sets, details, hidden
+        tests."""
         content: list[Any] = [
             self.source.sha256,
             self.instruction,
@@ -134,7 +137,8 @@ class Completion:
 
 
 class Status(StrEnum):
-    """The one-word outcome of verifying a program, of any language; a language may have words of its own beside these."""
+    """The one-word outcome of verifying a program, of any language; a language may have words of its own beside
+    these."""
 
     FORMAT = "format"
     COMPILE = "compile"
@@ -175,10 +179,10 @@ class Score:
 class Verdict:
     """Raw facts about one program on one task; no reward.
 
-    status: a `Status`, or a word of the language's own. preserve, edit: tests of U_sem and U_edit passed. speedup: time of C_src over
-    its own, where it was measured. feedback: one line for a person or a policy. seconds: wall time of the judgement (s).
-    hidden: hidden tests passed, where the task has some. facts: what else the language's judge has seen, by name (of CUDA:
-    `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there.
+    status: a `Status`, or a word of the language's own. preserve, edit: tests of U_sem and U_edit passed. speedup: time
+    of C_src over its own, where it was measured. feedback: one line for a person or a policy. seconds: wall time of the
+    judgement (s). hidden: hidden tests passed, where the task has some. facts: what else the language's judge has seen,
+    by name (of CUDA: `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there.
     """
 
     status: str

@@ -28,10 +28,18 @@ class Bar:
 
 @contextmanager
 def bar(name: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """A progress bar over `total` units of which `done` are behind us."""
+    """A progress bar on standard error.
+
+    name: what stands before it. total: units there are. done: units behind us already.
+    """
     columns = (
-        TextColumn("[bold]{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
+        TextColumn("[bold]{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console, transient=False, disable=not console.is_terminal) as progress:
         yield Bar(progress, name, max(total, 1), done)

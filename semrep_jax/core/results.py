@@ -1,7 +1,9 @@
-"""What a job found, as one envelope: numbers with their intervals, tables, a sentence; what `results.json` holds and reports show.
+"""What a job found, as one envelope: numbers with their intervals, tables, a sentence; what `results.json` holds and
+reports show.
 
-{"job", "config_sha256", "seed", "seconds", "arms": {arm: {metric: {"value", "low", "high", "n"}}}, ...}; whoever makes the numbers says
-beside them how they are called (`rows`), so that a report needs to know no suite and no metric by name.
+{"job", "config_sha256", "seed", "seconds", "arms": {arm: {metric: {"value", "low", "high", "n"}}}, ...}; whoever makes
+the numbers says beside them how they are called (`rows`), so that a report needs to know no suite and no metric by
+name.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ def exact(value: float) -> Estimate:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table of metrics: the key in every arm, how a person calls it, and the key of its paired difference or None."""
+    """A line of the table of metrics: the key in every arm, how a person calls it, and the key of its paired difference
+    or None."""
 
     metric: str
     title: str
@@ -60,10 +63,10 @@ class Table:
 class Results:
     """What a job found.
 
-    arms: metrics of each arm (or program, or package list) by name. seconds: wall time of the work, over all sittings (s).
-    verdict: one sentence. rows: the metrics to show, in order. differences: paired differences of two arms. costs: metrics of
-    every arm that are costs, key and title. notes: what a reader has to know beside the table. tables: further ones.
-    about: what else goes into results.json at its top.
+    arms: metrics of each arm (or program, or package list) by name. seconds: wall time of the work, over all sittings
+    (s). verdict: one sentence. rows: the metrics to show, in order. differences: paired differences of two arms. costs:
+    metrics of every arm that are costs, key and title. notes: what a reader has to know beside the table. tables:
+    further ones. about: what else goes into results.json at its top.
     """
 
     arms: dict[str, dict[str, Estimate]]
@@ -77,7 +80,10 @@ class Results:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self, job: str, config_sha256: str, seed: int) -> dict[str, Any]:
-        """results.json. job, config_sha256, seed: of the run that found this."""
+        """What results.json holds, as plain JSON.
+
+        job, config_sha256, seed: of the run that found this.
+        """
         return {
             "job": job,
             "config_sha256": config_sha256,

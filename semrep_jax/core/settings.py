@@ -1,7 +1,8 @@
-"""What settings are made of, and how a file becomes them: sections of typed fields, one sentence each, unknown keys refused.
+"""What settings are made of, and how a file becomes them: sections of typed fields, one sentence each, unknown keys
+refused.
 
-Every room keeps its sections in an import-light `settings.py`; `jobs/config.py` puts them together. Errors name the key, the value and
-what would be accepted.
+Every room keeps its sections in an import-light `settings.py`; `jobs/config.py` puts them together. Errors name the
+key, the value and what would be accepted.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ class ConfigError(SemRepError):
 
 
 class Section(BaseModel):
-    """Settings under one key. A validator over several fields raises ValueError with a message that begins with the key."""
+    """Settings under one key. A validator over several fields raises ValueError with a message that begins with the
+    key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
 
 
 class DistributedConfig(Section):
-    """Several processes, one a host, with the devices of all in one mesh. work_dir must be a directory that all share."""
+    """Several processes, one a host, with the devices of all in one mesh. work_dir must be a directory that all
+    share."""
 
     coordinator: str | None = Field(
         None,
@@ -105,7 +108,8 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 
 def validate(root: type[S], tree: dict[str, Any], origin: str) -> S:
-    """A settings tree as the section `root`; `origin` says where it is from. Raises ConfigError, a clause for each wrong key."""
+    """A settings tree as the section `root`; `origin` says where it is from. Raises ConfigError, a clause for each
+    wrong key."""
     try:
         return root.model_validate(tree)
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """The work directory of a run: claimed, checked and written so that a later run can trust what it finds.
 
-One process at a time may hold it (a lock that dies with the process); a directory that belongs to another run is refused
-with what differs; files that others read (`config.yaml`, `results.json`, `report.html`) appear whole or not at all.
+One process at a time may hold it (a lock that dies with the process); a directory that belongs to another run is
+refused with what differs; files that others read (`config.yaml`, `results.json`, `report.html`) appear whole or not at
+all.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5) -> str:
-    """What differs between two flat dictionaries, in words; empty where nothing does."""
+    """What differs between two flat dictionaries, in words; empty where nothing does.
+
+    theirs, ours: what was, and what is. most: differences that are spelt out; the others are counted.
+    """
     keys = sorted(set(theirs) | set(ours))
     differ = [f"{k} was {theirs.get(k)!r} and is {ours.get(k)!r}" for k in keys if theirs.get(k) != ours.get(k)]
     more = f" and {len(differ) - most} more" if len(differ) > most else ""
@@ -41,8 +45,8 @@ def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5
 class WorkDir:
     """A directory claimed for a run.
 
-    path: where. identity: flat settings that a run which goes on here must share. leader: whether this process holds and writes
-    it; a run's other processes only read. Raises WorkDirError.
+    path: where. identity: flat settings that a run which goes on here must share. leader: whether this process holds
+    and writes it; a run's other processes only read. Raises WorkDirError.
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any], leader: bool = True):

@@ -20,5 +20,8 @@ def mean(per_task: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
 
 
 def difference(a: np.ndarray, b: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
-    """Mean of a - b, paired by task; a and b [tasks], `resamples` and `seed` as in `mean`."""
+    """Mean of a - b with its interval, paired by task.
+
+    a, b: one value a task, [tasks] both, in the same order. resamples, seed: as in `mean`.
+    """
     return mean(np.asarray(a, float) - np.asarray(b, float), resamples, seed)

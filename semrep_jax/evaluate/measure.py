@@ -30,11 +30,11 @@ EXAMPLES_KEPT = 4
 class Measured:
     """One policy on one suite at T turns.
 
-    correct: [tasks][samples], right and no copy of C_src. rollouts, tokens, seconds: what it cost. rewrites_accepted: share of
-    samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity: settings that decide the
-    draws. facts: what the language's judge said of each sample beside, [tasks][samples] by name, silence counting as no; without a
-    fact that it said of none. speedups: of right samples that were timed, else None. generalises: correct, and right on the
-    hidden tests too, where the suite has some.
+    correct: [tasks][samples], right and no copy of C_src. rollouts, tokens, seconds: what it cost. rewrites_accepted:
+    share of samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity:
+    settings that decide the draws. facts: what the language's judge said of each sample beside, [tasks][samples] by
+    name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
+    None. generalises: correct, and right on the hidden tests too, where the suite has some.
     """
 
     suite: str

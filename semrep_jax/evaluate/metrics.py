@@ -1,4 +1,5 @@
-"""Measurements -> named metrics with intervals, the rows that a table shows of them, and paired differences of two policies.
+"""Measurements -> named metrics with intervals, the rows that a table shows of them, and paired differences of two
+policies.
 
 Keys are SUITE/T1, SUITE_best@K/T1, SUITE_FACT/T1 ...; what a suite's own rows are called, the suite says.
 """
@@ -54,7 +55,8 @@ def _of_suite(m: Measured, resamples: int) -> dict[str, Estimate]:
 
 
 def _of_pair(known: Measurements, m: Measured, resamples: int) -> dict[str, Estimate]:
-    """What a suite and the one that it is paired with say together; nothing where it is paired with none, or that was not measured."""
+    """What a suite and the one that it is paired with say together; nothing where it is paired with none, or that was
+    not measured."""
     pairing = SUITES[m.suite].paired_with
     if pairing is None or (pairing.suite, m.turns) not in known:
         return {}
@@ -66,7 +68,8 @@ def _of_pair(known: Measurements, m: Measured, resamples: int) -> dict[str, Esti
 
 
 def robustness(base: Measured, perturbed: Measured) -> tuple[np.ndarray, np.ndarray]:
-    """For each perturbed task: the share of samples right on both C_src and its perturbation, and the share that agree; [tasks]."""
+    """For each perturbed task: the share of samples right on both C_src and its perturbation, and the share that agree;
+    [tasks]."""
     index = {task: i for i, task in enumerate(base.task_ids)}
     rows = [index[task.removesuffix("/perturbed")] for task in perturbed.task_ids]
     a, b = np.asarray(base.correct, bool)[rows], np.asarray(perturbed.correct, bool)
@@ -74,7 +77,10 @@ def robustness(base: Measured, perturbed: Measured) -> tuple[np.ndarray, np.ndar
 
 
 def differences(ours: Sequence[Measured], theirs: Sequence[Measured], resamples: int) -> dict[str, Estimate]:
-    """Ours minus theirs, paired by task: SUITE/T1, SUITE/T2, and as the paper uses it, our T=2 against their T=1."""
+    """Ours minus theirs: SUITE/T1, SUITE/T2, and as the paper uses it, our T=2 against their T=1.
+
+    ours, theirs: measurements of two policies on the same suites, paired by task. resamples: of the bootstrap.
+    """
     mine, others = by_suite(ours), by_suite(theirs)
     found = {}
     for suite in dict.fromkeys(m.suite for m in ours):

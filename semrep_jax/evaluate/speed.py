@@ -1,8 +1,10 @@
-"""How fast correct kernels are, over tasks: fast_p, the best of k, geometric means. Definitions of KernelBench (arXiv 2502.10517).
+"""How fast correct kernels are, over tasks: fast_p, the best of k, geometric means. Definitions of KernelBench (arXiv
+2502.10517).
 
-`speedups` is [tasks][samples]: time of C_src over time of the candidate, None for one that is not correct (or not measured).
-fast_p counts a sample when it is correct and more than p times as fast; fast_0 is correctness. Geometric means are means of logarithms,
-over correct samples only, each task's samples first: a task with many correct samples weighs no more than another.
+`speedups` is [tasks][samples]: time of C_src over time of the candidate, None for one that is not correct (or not
+measured). fast_p counts a sample when it is correct and more than p times as fast; fast_0 is correctness. Geometric
+means are means of logarithms, over correct samples only, each task's samples first: a task with many correct samples
+weighs no more than another.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def geometric(speedups: Speedups, faster: bool = False) -> np.ndarray:
 
 
 def metrics(speedups: Speedups, resamples: int) -> dict[str, Estimate]:
-    """fast_p at THRESHOLDS, and the geometric means of correct, of correct and faster, and of each task's best sample."""
+    """fast_p at THRESHOLDS, and the geometric means of correct, of correct and faster, and of each task's best
+    sample."""
     found = {f"fast_{p:g}": mean(fast_p(speedups, p), resamples) for p in THRESHOLDS}
     means = {
         "geomean": geometric(speedups),

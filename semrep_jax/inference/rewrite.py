@@ -49,7 +49,8 @@ def accept_by_verifier(verifier: Verifier, rule: DuplicateRule) -> Accept:
 
 
 def accept_by_comparison(comparer: Comparer, rule: DuplicateRule) -> Accept:
-    """Accepts what behaves as C_src does where both are run, and is no copy of it by the rule: for a program without U_sem."""
+    """Accepts what behaves as C_src does where both are run, and is no copy of it by the rule: for a program without
+    U_sem."""
 
     def accept(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
         return [

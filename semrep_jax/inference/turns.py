@@ -3,8 +3,8 @@
     attempts = infer(policy, accept, tasks, turns=2, sampling=Sampling(n=4, temperature=0.6), key=key)
     attempts[task][sample].program
 
-Both end with the same number of programs. At T=2 each of them has a rewrite of its own; where that one was not accepted, C_src
-stands in its place.
+Both end with the same number of programs. At T=2 each of them has a rewrite of its own; where that one was not
+accepted, C_src stands in its place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ TURNS = (1, 2)
 
 @dataclass(frozen=True)
 class Attempt:
-    """One program written for a task: the accepted rewrite it was written with or None, the completion, what it holds."""
+    """One program written for a task: the accepted rewrite it was written with or None, the completion, what it
+    holds."""
 
     task: Task
     rewrite: Program | None
@@ -37,7 +38,8 @@ def infer(
 ) -> list[list[Attempt]]:
     """`sampling.n` attempts at each task.
 
-    accept: decides about rewrites, at two turns. turns: 1 or 2. key: of all the sampling. Raises ValueError for other turns.
+    accept: decides about rewrites, at two turns. turns: 1 or 2. key: of all the sampling. Raises ValueError for other
+    turns.
     """
     if turns not in TURNS:
         raise ValueError(f"{turns} turns: there are {TURNS}")

@@ -1,4 +1,5 @@
-"""What `compare`, `train` and `evaluate` share: a base, arms trained from it at one budget, each measured on every suite.
+"""What `compare`, `train` and `evaluate` share: a base, arms trained from it at one budget, each measured on every
+suite.
 
 An arm's training and each of its measurements are kept as they end, so a run that is killed goes on where it was.
 """
@@ -55,7 +56,10 @@ def policy(config: Config) -> Policy:
 
 
 def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> Results:
-    """Train the arms (name -> alpha), measure them and the base, and say what was found. Raises Stopped."""
+    """Train the arms, measure them and the base, and say what was found.
+
+    alphas: of each arm, by its name; none to measure the base alone. Raises Stopped after a SIGTERM, with everything saved.
+    """
     began = time.perf_counter()
     if config.remote.url:
         remote = RemotePolicy(config.remote, config.rollout)
@@ -68,7 +72,10 @@ def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> R
 
 
 def train_arm(config: Config, context: Context, name: str, alpha: float, base: PretrainedModel) -> Trained:
-    """One arm, trained to the end of its budget and exported as a model directory."""
+    """One arm, trained to the end of its budget and exported as a model directory under arms/NAME.
+
+    alpha: share of the budget that stage 1 takes; 0 is fine-tuning only. base: what it starts from. Raises Stopped.
+    """
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
     of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
     identity = config.comparable(TRAINING) | {"alpha of the arm": alpha} | stages.fingerprint(of_arm)

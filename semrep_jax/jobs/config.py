@@ -1,7 +1,8 @@
 """The whole of a run's settings: the rooms' sections put together, a preset laid under them, plugins imported before.
 
-A config file is YAML that overlays these defaults; `preset: NAME` lays a set of values between the two; `--set a.b=c` overlays the file.
-What a run used is written, resolved, to `config.yaml` in its work directory. Nothing below `jobs` is ever given a `Config`.
+A config file is YAML that overlays these defaults; `preset: NAME` lays a set of values between the two; `--set a.b=c`
+overlays the file. What a run used is written, resolved, to `config.yaml` in its work directory. Nothing below `jobs` is
+ever given a `Config`.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ def _preset(tree: dict[str, Any], origin: str) -> dict[str, Any]:
 
 
 def config_type() -> type[Config]:
-    """Config, with the sections of what plugins have added: `tasks.NAME` of a source, `evaluate.NAME` of a suite, `NAME` of a language."""
+    """Config, with the sections of what plugins have added: `tasks.NAME` of a source, `evaluate.NAME` of a suite,
+    `NAME` of a language."""
     tasks = _widened(TasksConfig, {n: SOURCES[n].settings for n in SOURCES.added})
     evaluate = _widened(EvaluateConfig, {n: SUITES[n].settings for n in SUITES.added})
     languages = {n: getattr(LANGUAGES[n], "settings", None) for n in LANGUAGES.added}

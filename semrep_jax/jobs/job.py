@@ -56,8 +56,8 @@ class Job:
     """A job of the command.
 
     name: `job: NAME`. summary: its line in --help. run: does it; raises Stopped after a SIGTERM with everything saved.
-    settings: the sections that a run which goes on in the same directory must share. verifies: whether it judges programs.
-    check: raises ConfigError for settings that are impossible for this job.
+    settings: the sections that a run which goes on in the same directory must share. verifies: whether it judges
+    programs. check: raises ConfigError for settings that are impossible for this job.
     """
 
     name: str

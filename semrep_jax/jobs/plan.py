@@ -1,4 +1,5 @@
-"""`job: plan`: compile the training step and the rollout of a config for a TPU topology, and say whether they fit and what bounds them.
+"""`job: plan`: compile the training step and the rollout of a config for a TPU topology, and say whether they fit and
+what bounds them.
 
 pip install -e ".[tpu]"
 python -m semrep_jax.main --config configs/plan/qwen25_coder_7b_v5e_64.yaml

@@ -1,4 +1,5 @@
-"""What `job: plan` computes: the training step and the rollout of a config, compiled for a TPU topology; whether they fit, what bounds them.
+"""What `job: plan` computes: the training step and the rollout of a config, compiled for a TPU topology; whether they
+fit, what bounds them.
 
 figures = compile_programs(config)       # {"update": {"fits": 1.0, "needed_gib": 14.1, ...}, "rollout": {...}}
 advice(config, figures)                  # a line for each program that does not fit: the knob that makes it
@@ -93,8 +94,8 @@ def _rollout(config: Config, model: Model) -> tuple[Any, tuple[Any, ...], dict[s
 def figures(compiled: Compiled, chip: Chip, model: Model, positions: int, sharding: Sharding, train: bool) -> Figures:
     """Per chip: GiB by kind, FLOPs, collective bytes, and the times (s) that each of them takes at least.
 
-    `mfu_bound` is the model's FLOPs (6 N a position for training, 2 N for decoding) over what the chips could do in the longest of the
-    times, as if all of them overlapped perfectly.
+    `mfu_bound` is the model's FLOPs (6 N a position for training, 2 N for decoding) over what the chips could do in the
+    longest of the times, as if all of them overlapped perfectly.
     """
     chips = sharding.mesh.devices.size
     size = sum(math.prod(p.size) for p in decoder.layout(model.shape).values())
@@ -102,12 +103,22 @@ def figures(compiled: Compiled, chip: Chip, model: Model, positions: int, shardi
     touched = compiled.arguments + compiled.outputs + 2 * compiled.temporaries
     times = compiled.work.flops / chip.flops, touched / chip.bandwidth, compiled.work.wire / chip.interconnect
     found = {
-        "fits": float(compiled.fits), "needed_gib": compiled.needed / GIB, "available_gib": chip.memory / GIB,
-        "arguments_gib": compiled.arguments / GIB, "outputs_gib": compiled.outputs / GIB, "temporaries_gib": compiled.temporaries / GIB,
-        "flops": compiled.work.flops, "compute_s": times[0], "memory_s": times[1], "collectives_s": times[2],
-        "collective_gib": compiled.work.wire / GIB, "mfu_bound": useful / chip.flops / max(*times, useful / chip.flops),
-        "compile_s": compiled.seconds, "parameters": float(size), "chips": float(chips),
-    }  # fmt: skip
+        "fits": float(compiled.fits),
+        "needed_gib": compiled.needed / GIB,
+        "available_gib": chip.memory / GIB,
+        "arguments_gib": compiled.arguments / GIB,
+        "outputs_gib": compiled.outputs / GIB,
+        "temporaries_gib": compiled.temporaries / GIB,
+        "flops": compiled.work.flops,
+        "compute_s": times[0],
+        "memory_s": times[1],
+        "collectives_s": times[2],
+        "collective_gib": compiled.work.wire / GIB,
+        "mfu_bound": useful / chip.flops / max(*times, useful / chip.flops),
+        "compile_s": compiled.seconds,
+        "parameters": float(size),
+        "chips": float(chips),
+    }
     for one in compiled.work.collectives:
         found[f"collective/{one.kind} over {one.group}: runs"] = float(one.times)
         found[f"collective/{one.kind} over {one.group}: gib"] = one.wire / GIB
@@ -121,12 +132,15 @@ def advice(config: Config, found: dict[str, Figures]) -> list[str]:
         if f["fits"]:
             continue
         if name == "rollout":
-            knob = f"lower rollout.prompts ({config.rollout.prompts}) or rollout.group ({config.rollout.group}), or model.weights: bfloat16"
+            rollout = config.rollout
+            knob = f"lower rollout.prompts ({rollout.prompts}) or rollout.group ({rollout.group})"
+            knob += ", or model.weights: bfloat16"
         elif config.model.remat is not Remat.FULL:
             knob = f"set model.remat: full (now {config.model.remat})"
         elif (state := f["parameters"] * 12 / f["chips"] / GIB) > f["available_gib"] / 2 and not config.model.lora.rank:
             knob = f"weights and moments alone take {state:.1f} GiB a chip: use more chips, or set model.lora.rank"
         else:
-            knob = f"lower rollout.prompts ({config.rollout.prompts}), or move devices from mesh.data to mesh.fsdp or mesh.tensor"
+            knob = f"lower rollout.prompts ({config.rollout.prompts})"
+            knob += ", or move devices from mesh.data to mesh.fsdp or mesh.tensor"
         lines.append(f"{name} needs {f['needed_gib']:.1f} GiB of {f['available_gib']:.1f} a chip: {knob}")
     return lines

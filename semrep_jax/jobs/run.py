@@ -1,4 +1,5 @@
-"""A config's job, from the sandbox's start to what is printed at the end; the one place that writes `results.json` and `report.html`."""
+"""A config's job, from the sandbox's start to what is printed at the end; the one place that writes `results.json` and
+`report.html`."""
 
 from __future__ import annotations
 

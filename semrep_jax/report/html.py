@@ -1,7 +1,7 @@
 """The page of a job: curves, tables and the programs themselves, in one self-contained file.
 
-`write` needs only what lies in a work directory (`results.json`, `arms/*/metrics.jsonl` or `metrics.jsonl`, `evaluation/*.json`), so
-a page can be made again from an old run.
+`write` needs only what lies in a work directory (`results.json`, `arms/*/metrics.jsonl` or `metrics.jsonl`,
+`evaluation/*.json`), so a page can be made again from an old run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Sources of training tasks: what one has to be, and which there are. A new one is one file.
 
-SOURCES.add("sums", TaskSource(transform=edits_of_sums, rewrite=sums_to_rewrite))     # in a plugin, then: tasks.source: sums
+SOURCES.add("sums", TaskSource(transform=edits_of_sums, rewrite=sums_to_rewrite))     # in a plugin, then: tasks.source:
+sums
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from semrep_jax.core.settings import Section
 class SourceRequest:
     """What is asked of a source.
 
-    count: tasks wanted of each stage; a source may give more (they are not taken) or fewer. seed: decides what is drawn.
-    split: always "train" in training. settings: the source's own section of the config, where it has one.
+    count: tasks wanted of each stage; a source may give more (they are not taken) or fewer. seed: decides what is
+    drawn. split: always "train" in training. settings: the source's own section of the config, where it has one.
     """
 
     count: int
@@ -31,9 +32,9 @@ class SourceRequest:
 class TaskSource:
     """Where training tasks come from.
 
-    transform: the tasks of stage 2 and of the direct transformation, with instructions and U_edit. rewrite: those of stage 1;
-    by default the same ones. settings: the type of its own section, `tasks.NAME` in a config. Both raise TaskError or DataError
-    where there are none.
+    transform: the tasks of stage 2 and of the direct transformation, with instructions and U_edit. rewrite: those of
+    stage 1; by default the same ones. settings: the type of its own section, `tasks.NAME` in a config. Both raise
+    TaskError or DataError where there are none.
     """
 
     transform: Callable[[SourceRequest], Iterable[Task]]

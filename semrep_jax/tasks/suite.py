@@ -1,9 +1,10 @@
 """Held-out suites: what one has to be, and which there are. A new one is one file.
 
-    SUITES.add("sums", Suite("sums, held out", draw=held_out_sums))                  # in a plugin, then: evaluate.suites: [sums]
+    SUITES.add("sums", Suite("sums, held out", draw=held_out_sums))     # in a plugin, then: evaluate.suites: [sums]
 
-A suite says how it is called, what the rows of its results mean and which other suite it is paired with; the evaluation, the report and
-the check for contamination read that. None of its tasks shares a canonical C_src with a training task.
+A suite says how it is called, what the rows of its results mean and which other suite it is paired with; the
+evaluation, the report and the check for contamination read that. None of its tasks shares a canonical C_src with a
+training task.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from semrep_jax.verify import Verifier
 class SuiteRequest:
     """What is asked of a suite.
 
-    count: tasks wanted; more are not taken. seed: one seed, one set of tasks. verifier: for suites that verify what they draw.
-    settings: the suite's own section of the config, where it has one.
+    count: tasks wanted; more are not taken. seed: one seed, one set of tasks. verifier: for suites that verify what
+    they draw. settings: the suite's own section of the config, where it has one.
     """
 
     count: int
@@ -62,10 +63,10 @@ class Pairing:
 class Suite:
     """A held-out suite.
 
-    title: how a table calls it. draw: its tasks. metrics: further rows beside the share of samples correct. paired_with: the suite
-    whose tasks it changes. settings: the type of its own section, `evaluate.NAME` in a config. note: a sentence for beside the
-    table, given the keys of all metrics. programs: programs of its tasks, (text, entry point), that mined functions are compared
-    with; for a seed and a count of tasks.
+    title: how a table calls it. draw: its tasks. metrics: further rows beside the share of samples correct.
+    paired_with: the suite whose tasks it changes. settings: the type of its own section, `evaluate.NAME` in a config.
+    note: a sentence for beside the table, given the keys of all metrics. programs: programs of its tasks, (text, entry
+    point), that mined functions are compared with; for a seed and a count of tasks.
     """
 
     title: str
@@ -111,5 +112,6 @@ class DrawnSuite:
 
 
 def draw(name: str, request: SuiteRequest) -> DrawnSuite:
-    """The tasks of the suite called `name`. Raises PluginError for a name that is none, TaskError where it has no tasks."""
+    """The tasks of the suite called `name`. Raises PluginError for a name that is none, TaskError where it has no
+    tasks."""
     return DrawnSuite(name, tuple(islice(SUITES[name].draw(request), request.count)))

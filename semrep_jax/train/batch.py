@@ -23,8 +23,8 @@ from semrep_jax.rollout.local import pad_prompts
 class Group:
     """One task of a step with everything that comes of it, in the order in which it comes.
 
-    c_rep: the program in the prompt beside C_src, an accepted rewrite or C_src itself where none was; None where the stage uses none.
-    Lists have one entry a completion.
+    c_rep: the program in the prompt beside C_src, an accepted rewrite or C_src itself where none was; None where the
+    stage uses none. Lists have one entry a completion.
     """
 
     task: Task
@@ -52,10 +52,10 @@ class Group:
 class RolloutBatch:
     """Arrays of one update, on the host or on the devices.
 
-    prompt: [B, P] int32, padded on the right. length: [B] int32, of each prompt. completion: [B, G, T] int32. mask: [B, G, T] bool,
-    the tokens that count, up to and including the first end token. sampled: [B, G, T] float32, the sampler's log-probs (nats).
-    advantage: [B, G] float32. old: [B, G, T] float32, the trainer's log-probs before the update, for `correction: tis`.
-    reference: [B, G, T] float32, the base's log-probs, for `kl: k3`.
+    prompt: [B, P] int32, padded on the right. length: [B] int32, of each prompt. completion: [B, G, T] int32. mask: [B,
+    G, T] bool, the tokens that count, up to and including the first end token. sampled: [B, G, T] float32, the
+    sampler's log-probs (nats). advantage: [B, G] float32. old: [B, G, T] float32, the trainer's log-probs before the
+    update, for `correction: tis`. reference: [B, G, T] float32, the base's log-probs, for `kl: k3`.
     """
 
     prompt: Any
@@ -80,8 +80,8 @@ def make_batch(
 ) -> RolloutBatch:
     """The host arrays of a step's groups.
 
-    advantage_BG, keep_B: of each completion, and which groups count. max_new: T. bucket: P is a multiple of it. pad_id: fills.
-    mask_truncated: whether completions that ran into the limit count for nothing.
+    advantage_BG, keep_B: of each completion, and which groups count. max_new: T. bucket: P is a multiple of it. pad_id:
+    fills. mask_truncated: whether completions that ran into the limit count for nothing.
     """
     shape = (*advantage_BG.shape, max_new)
     ids = np.full(shape, pad_id, np.int32)

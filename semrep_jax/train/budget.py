@@ -1,4 +1,5 @@
-"""The one budget B that both stages consume: stage 1 takes the first round(alpha B) optimiser steps, stage 2 the rest."""
+"""The one budget B that both stages consume: stage 1 takes the first round(alpha B) optimiser steps, stage 2 the
+rest."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ REWRITE, TRANSFORM = "rewrite", "transform"
 
 @dataclass
 class Budget:
-    """`used` of `total` optimiser steps are spent. The only counter of training progress; saved with every checkpoint."""
+    """`used` of `total` optimiser steps are spent. The only counter of training progress; saved with every
+    checkpoint."""
 
     total: int
     alpha: float

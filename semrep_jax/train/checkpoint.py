@@ -48,7 +48,11 @@ class Checkpoints:
         self.manager = ocp.CheckpointManager(directory.resolve(), options=options)
 
     def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
-        """Start saving `state` (a tree of arrays) and `record` (JSON) as `step`."""
+        """Start saving a checkpoint; it is whole after the next `wait`.
+
+        step: its number. state: a tree of arrays. record: JSON beside it. Raises CheckpointError where the one before it could
+        not be written.
+        """
         whole = {"identity": self.identity, "record": record}
         self.wait()
         with self._writing():

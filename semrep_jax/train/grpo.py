@@ -1,10 +1,10 @@
 """Group-relative policy optimisation: the clipped loss on a group's tokens.
 
-References: GRPO (arXiv 2402.03300), Dr.GRPO (2503.20783), DAPO's clip-higher and token mean (2503.14476), RLOO (2402.14740),
-truncated importance sampling (fengyao.notion.site, 2025). Where we depart: groups without a raw-correct member are dropped
-(`advantages`), losses are (sum, denominator) and divided once, masks are by position, and reductions use `where`, so that nothing
-in the padding can leak, not even NaN.
-Axis letters: B prompts, G completions of each, T completion tokens.
+References: GRPO (arXiv 2402.03300), Dr.GRPO (2503.20783), DAPO's clip-higher and token mean (2503.14476), RLOO
+(2402.14740), truncated importance sampling (fengyao.notion.site, 2025). Where we depart: groups without a raw-correct
+member are dropped (`advantages`), losses are (sum, denominator) and divided once, masks are by position, and reductions
+use `where`, so that nothing in the padding can leak, not even NaN. Axis letters: B prompts, G completions of each, T
+completion tokens.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def seq_mean(value_BGT: jax.Array, mask_BGT: jax.Array) -> Reduced:
 
 
 def const_length(value_BGT: jax.Array, mask_BGT: jax.Array) -> Reduced:
-    """Dr.GRPO: the sum over B' T, B' the completions that count, T the padded limit; a completion's length does not scale its gradient."""
+    """Dr.GRPO: the sum over B' T, B' the completions that count, T the padded limit; a completion's length does not
+    scale its gradient."""
     alive_BG = jnp.any(mask_BGT, axis=-1)
     return jnp.sum(value_BGT, where=mask_BGT), jnp.sum(alive_BG) * mask_BGT.shape[-1]
 

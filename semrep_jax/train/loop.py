@@ -25,7 +25,8 @@ class StepResult:
 
 
 class Training(Protocol):
-    """Something that is trained step by step. `arrays` is a tree of device arrays, `record` JSON; together they are all its state."""
+    """Something that is trained step by step. `arrays` is a tree of device arrays, `record` JSON; together they are all
+    its state."""
 
     arrays: Any
 
@@ -51,8 +52,8 @@ class Training(Protocol):
 class LoopSettings:
     """Where and how a loop saves.
 
-    directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every: steps between
-    checkpoints. keep: how many stay.
+    directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every:
+    steps between checkpoints. keep: how many stay.
     """
 
     directory: Path
@@ -62,7 +63,11 @@ class LoopSettings:
 
 
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
-    """Take all steps that are left. `name` stands at the progress bar. Raises Stopped, CheckpointError."""
+    """Take all steps that are left.
+
+    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar.
+    Raises Stopped after a SIGTERM, with everything saved, and CheckpointError for a checkpoint that is damaged or of another run.
+    """
     saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep)
     restored = saved.restore(training.arrays)
     if restored is not None:

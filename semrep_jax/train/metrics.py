@@ -45,7 +45,8 @@ class JsonLines:
 
 
 class Recorder:
-    """Metrics of one run to a file and to TensorBoard, and its samples. `before` is the first step that will be written.
+    """Metrics of one run to a file and to TensorBoard, and its samples. `before` is the first step that will be
+    written.
 
     Of the processes of a run one `writes`; the others' recorders do nothing.
     """
@@ -60,7 +61,10 @@ class Recorder:
         self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=before or None)
 
     def write(self, step: int, metrics: dict[str, Any], samples: Iterable[dict[str, Any]] = ()) -> None:
-        """One step's metrics, and a row for each of its samples; numbers go to TensorBoard too."""
+        """Write one step.
+
+        step: its number. metrics: into metrics.jsonl; numbers go to TensorBoard too. samples: rows for samples.jsonl.
+        """
         if not self.writes:
             return
         self.lines.write(step, {k: (round(v, 6) if isinstance(v, float) else v) for k, v in metrics.items()})

@@ -15,7 +15,11 @@ from semrep_jax.model.decoder import Model
 def adamw(
     learning_rate: float, steps: int, warmup: int, weight_decay: float, max_norm: float, floor: float = 0.1
 ) -> Any:
-    """The transformation; the rate ends at `floor` of its peak. Norms and biases are not decayed."""
+    """The optax transformation. Norms and biases are not decayed.
+
+    learning_rate: peak step size. steps: of the whole budget. warmup: steps of linear warm-up. weight_decay: decoupled.
+    max_norm: gradients are clipped to this global norm. floor: share of the peak at which the rate ends.
+    """
     warmup = min(warmup, max(steps - 1, 0))
     rate = optax.warmup_cosine_decay_schedule(
         learning_rate / max(warmup, 1), learning_rate, warmup, max(steps, warmup + 1), learning_rate * floor
@@ -50,7 +54,10 @@ def state_shardings(model: Model, optimiser: Any) -> dict[str, Any]:
 
 
 def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
-    """The training state at step 0, born sharded; it owns its copy of the trained parameters, which updates donate."""
+    """The training state {"params", "optimiser"} at step 0, born sharded.
+
+    params: all of the model's; the state owns a copy of the trained ones, which updates donate.
+    """
     shardings = state_shardings(model, optimiser)
     trained, _ = model.split(params)
     params = jax.jit(partial(jax.tree.map, jnp.copy), out_shardings=shardings["params"])(trained)

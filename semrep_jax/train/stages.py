@@ -1,4 +1,5 @@
-"""What makes stage 1 differ from stage 2, and nothing else does: tasks, prompt, reward, raw correctness, a rewrite in the prompt or none."""
+"""What makes stage 1 differ from stage 2, and nothing else does: tasks, prompt, reward, raw correctness, a rewrite in
+the prompt or none."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from semrep_jax.train.budget import REWRITE, TRANSFORM
 class Stage:
     """One of the two stages.
 
-    prompt: of a task and its C_rep (None where the stage uses none). reward: of a group. correct: raw correctness of one verdict.
-    uses_rewrite: whether prompts carry a C_rep.
+    prompt: of a task and its C_rep (None where the stage uses none). reward: of a group. correct: raw correctness of
+    one verdict. uses_rewrite: whether prompts carry a C_rep.
     """
 
     name: str
@@ -45,7 +46,10 @@ def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
 
 
 def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool) -> Stage:
-    """Stage 2 (`uses_rewrite`) or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst."""
+    """Stage 2 or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst.
+
+    tasks: with instructions and U_edit. weights: of the reward, and its name. uses_rewrite: whether it is stage 2.
+    """
     reward = REWARDS[weights.transform]
     return Stage(
         TRANSFORM,
@@ -60,7 +64,8 @@ def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool
 def build(source: TaskSource, request: SourceRequest, weights: RewardConfig, alpha: float) -> dict[str, Stage]:
     """The stages of one arm: both for alpha > 0 (stage 2 with rewrites), the direct transformation alone for alpha = 0.
 
-    source, request: where tasks come from, and how many of which seed. weights: of the rewards. Raises what the source does.
+    source, request: where tasks come from, and how many of which seed. weights: of the rewards. Raises what the source
+    does.
     """
     edits = list(islice(source.transform(request), request.count))
     stages = {TRANSFORM: transform_stage(edits, weights, uses_rewrite=alpha > 0)}

@@ -53,7 +53,11 @@ class WarmStart:
 
 
 def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> dict[str, Any]:
-    """Train a base and export it under `directory`. Returns the final metrics; raises Stopped after a SIGTERM."""
+    """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM, with everything saved.
+
+    sharding: the devices it is spread over. directory: of tokenizer, checkpoints, metrics and the exported model.
+    stop: asked between steps.
+    """
     setting = recipe.supervised
     generator = Generator(seed=recipe.seed)
     trained_tokenizer = _tokenizer(generator, recipe, directory)
@@ -142,8 +146,8 @@ def _update(model: Model, optimiser: Any) -> Any:
 
 
 def _tokenizer(generator: Generator, recipe: WarmStart, directory: Path) -> Tokenizer:
-    """The run's tokenizer, kept for a resumed run: trained on examples of all families (texts only, no tests) and on the first records
-    of each data set."""
+    """The run's tokenizer, kept for a resumed run: trained on examples of all families (texts only, no tests) and on
+    the first records of each data set."""
     if (directory / "tokenizer.json").is_file():
         return tokenizer.load(directory)
     others = Generator(families=HELD_OUT_FAMILIES, kinds=TRAIN_KINDS, seed=generator.seed)

@@ -1,8 +1,9 @@
-"""The training of one arm. One step, top to bottom in `Trainer.step`: sample -> verify -> reward -> advantage -> update.
+"""The training of one arm. One step, top to bottom in `Trainer.step`: sample -> verify -> reward -> advantage ->
+update.
 
-Both arms of a comparison run this same code; they differ in alpha, and so in their stages. Every random choice of step i is
-a function of fold_in(base key, i), the task stream is Grain's and its state is saved, verdicts are deterministic: a run that
-was killed and started again ends with the same bits.
+Both arms of a comparison run this same code; they differ in alpha, and so in their stages. Every random choice of step
+i is a function of fold_in(base key, i), the task stream is Grain's and its state is saved, verdicts are deterministic:
+a run that was killed and started again ends with the same bits.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class Trained:
 class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint.
 
-    stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its peers are
-    the run's. stop: asked between steps.
+    stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its
+    peers are the run's. stop: asked between steps.
     """
 
     def __init__(
@@ -143,7 +144,8 @@ class Trainer:
         return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
 
     def _write_rewrites(self, groups: list[Group], key: jax.Array) -> None:
-        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none is."""
+        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none
+        is."""
         sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
         written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
         for group, rewrites in zip(groups, written, strict=True):

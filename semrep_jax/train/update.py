@@ -25,9 +25,11 @@ def optimiser_of(setting: TrainConfig) -> Any:
 
 @lru_cache(maxsize=4)
 def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Update:
-    """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both arms.
+    """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both
+    arms.
 
-    setting: the objective's and the optimiser's. temperature: the sampler's. The state is donated: its old buffers hold the new one.
+    setting: the objective's and the optimiser's. temperature: the sampler's. The state is donated: its old buffers hold
+    the new one.
     """
     optimiser = optimiser_of(setting)
 
@@ -45,5 +47,8 @@ def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> U
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def score(params: Any, batch: RolloutBatch, model: Model, temperature: float, layout: Layout) -> jax.Array:
-    """log p, float32 [B, G, T], of a batch's completions under `params`."""
+    """log p (nats), float32 [B, G, T], of a batch's completions.
+
+    params: of the policy that is asked. temperature, layout: as in `grpo.score`.
+    """
     return grpo.score(model, params, batch, temperature, layout)[0]

@@ -78,7 +78,8 @@ def test_tests_run_as_they_would_on_the_real_module(sandbox):
         "import sys\ndef mean(*a, **k):\n    sys._getframe(1).f_locals.clear(); return 2\ndef drop(xs): pass",
         "import os\ndef mean(*a, **k): os._exit(0)\ndef drop(xs): pass",
         "def mean(*a, **k): return globals()['__semrep_tests']\ndef drop(xs): pass",
-        "def __semrep_run(*a): return [['test_plain', 'passed', '', None]]\ndef mean(*a, **k): return 0\ndef drop(xs): pass",
+        "def __semrep_run(*a): return [['test_plain', 'passed', '', None]]\n"
+        "def mean(*a, **k): return 0\ndef drop(xs): pass",
     ],
 )
 def test_a_program_can_not_talk_its_way_past_the_tests(sandbox, cheat):
@@ -105,7 +106,8 @@ def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(file
 
 
 class TwoTurns(Scripted):
-    """A policy that first writes rewrites, one that behaves as the file does and one that does not, then edits; it notes its prompts."""
+    """A policy that first writes rewrites, one that behaves as the file does and one that does not, then edits; it
+    notes its prompts."""
 
     def sample(self, prompts, n, temperature, key, rows=None):
         self.asked = [*getattr(self, "asked", []), *prompts]

@@ -1,4 +1,5 @@
-"""Several processes of one run on this machine: the same steps, the same checkpoint, one signal for all, refusals that end them all."""
+"""Several processes of one run on this machine: the same steps, the same checkpoint, one signal for all, refusals that
+end them all."""
 
 from __future__ import annotations
 

@@ -25,10 +25,8 @@ from semrep_jax.tasks.suite import SuiteRequest, draw
 
 def measured(suite: str, turns: int, correct: list[list[bool]], ids: list[str] | None = None) -> Measured:
     ids = ids or [f"t{i}" for i in range(len(correct))]
-    example = {
-        "task": "t", "family": "f", "kind": "k", "instruction": "do <b>it</b>", "source": "a < b", "rewrite": None, "edit": "c",
-        "status": "ok", "feedback": "",
-    }  # fmt: skip
+    named = {"task": "t", "family": "f", "kind": "k", "status": "ok", "feedback": ""}
+    example = named | {"instruction": "do <b>it</b>", "source": "a < b", "rewrite": None, "edit": "c"}
     return Measured(suite, turns, "x", ids, correct, 4, 100, 1.0, 0.5, 0, [example])
 
 

@@ -63,9 +63,14 @@ def test_a_plan_that_does_not_fit_names_the_knob():
 )
 def test_a_small_step_compiles_for_a_tpu_and_fits(tmp_path):
     settings = [
-        "plan.topology=v5e:2x2", "mesh.fsdp=2", "mesh.tensor=2", "model.compute=bfloat16", "rollout.prompts=4", "rollout.max_prompt=128",
-        "rollout.bucket=128", "rollout.max_new=128", f"work_dir={tmp_path}", "plan.programs=[update]",
-    ]  # fmt: skip
+        "plan.topology=v5e:2x2",
+        "plan.programs=[update]",
+        "mesh.fsdp=2",
+        "mesh.tensor=2",
+        f"work_dir={tmp_path}",
+    ]
+    settings += ["model.compute=bfloat16", "rollout.prompts=4", "rollout.max_prompt=128", "rollout.bucket=128"]
+    settings += ["rollout.max_new=128"]
     command = [sys.executable, "-m", "semrep_jax.main", "--config", "configs/plan/qwen3_06b_v6e.yaml"]
     shape = ["model.shape.layers=2", "model.shape.dim=256", "model.shape.vocab=1024", "model.shape.ffn=512"]
     for setting in settings + shape:

@@ -1,7 +1,7 @@
 """Held-out suites of generated functions: correctness, generalisation (new families, new kinds of edit), robustness.
 
-Robustness takes the tasks of `correctness` with C_src replaced by an equivalent form or by itself under other names, each replacement
-verified before it counts.
+Robustness takes the tasks of `correctness` with C_src replaced by an equivalent form or by itself under other names,
+each replacement verified before it counts.
 """
 
 from __future__ import annotations

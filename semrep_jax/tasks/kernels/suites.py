@@ -1,4 +1,5 @@
-"""The suites of CUDA kernels: 100 held-out tasks of ours, and KernelBench's own problems at sizes that a CPU can run."""
+"""The suites of CUDA kernels: 100 held-out tasks of ours, and KernelBench's own problems at sizes that a CPU can
+run."""
 
 from __future__ import annotations
 
