@@ -33,7 +33,8 @@ COMMANDS: Registry[Command] = Registry(
 def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """A command's own command line.
 
-    name: the command. description: what it does, the first of its --help. epilog: its exit codes, the last of its --help.
+    name: the command. description: what it does, the first of its --help. epilog: its exit codes, the last of its
+    --help.
     """
     return argparse.ArgumentParser(prog=f"python -m semrep_jax.main {name}", description=description, epilog=epilog)
 

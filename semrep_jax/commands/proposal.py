@@ -77,8 +77,11 @@ class Request:
 
 
 def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
-    """Sample programs for the file and rank them: tests passed first, then how many samples agree. Raises ProgramError,
-    TaskError."""
+    """Sample programs for the file and rank them: tests passed first, then how many samples agree.
+
+    request: the file, the change, the tests, how to sample. policy: writes. sandbox: where programs and tests run.
+    Raises ProgramError for a file that is no Python, TaskError for tests that can't run.
+    """
     source = read_program(request.path, PYTHON)
     text = None if request.tests is None else usertests.read(request.tests)
 

@@ -1,4 +1,4 @@
-"""`python -m semrep_jax.main report RUN`: write a run's report.html again, and print its tables."""
+"""`python -m semrep_jax.main report RUN`: write a finished run's report.html again, and print its tables."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ def main(arguments: list[str]) -> int:
         "",
     )
     options.add_argument("run", type=Path, metavar="RUN", help="the work directory of a finished run")
-    directory = options.parse_args(arguments).run
+    options.add_argument("--curves", type=Path, metavar="FILE.png", help="also write the training curves as a picture")
+    chosen = options.parse_args(arguments)
+    directory = chosen.run
     page = html.write(directory)
+    if chosen.curves is not None:
+        picture = html.curves_of(directory)
+        if picture is None:
+            raise html.ReportError(f"{directory} holds no training, so there are no curves to write")
+        chosen.curves.write_bytes(picture)
     results = json.loads((directory / "results.json").read_text())
     console = Console()
     for table in terminal.tables(results):

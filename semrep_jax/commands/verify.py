@@ -19,8 +19,8 @@ def _parser() -> argparse.ArgumentParser:
     options = command.parser(
         "verify",
         "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is "
-        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of the "
-        "same name with the same: results by type and exactly, exception classes, changes to arguments, printed text. "
+        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of "
+        "the same name with the same: results by type and exactly, exception classes, changes to arguments, printed text. "
         "Both run contained.",
         "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake "
         "in the input.",

@@ -50,8 +50,8 @@ class Peers:
     def gather(self, mine: Sequence[T]) -> list[T]:
         """The lists of all processes, one after the other in the order of their ranks.
 
-        **All processes must call it, at the same point.** The trap: `if peers.leader: peers.gather(mine)` waits for ever, for
-        the others never come. The same holds for everything below that is made of it.
+        **All processes must call it, at the same point.** The trap: `if peers.leader: peers.gather(mine)` waits for ever,
+        for the others never come. The same holds for everything below that is made of it.
         """
         if self.count == 1:
             return list(mine)
@@ -114,8 +114,8 @@ def joined(setting: DistributedConfig) -> Iterator[Peers]:
     except (RuntimeError, ValueError) as error:
         raise PeersError(
             f"distributed.coordinator {setting.coordinator}: process {setting.process} of {setting.processes} found no "
-            f"peers ({str(error).splitlines()[0][:200]}); start every process with the same coordinator and count, within "
-            "distributed.timeout"
+            f"peers ({str(error).splitlines()[0][:200]}); start every process with the same coordinator and "
+            "count, within distributed.timeout"
         ) from error
     yield Peers(jax.process_index(), jax.process_count())
     jax.distributed.shutdown()  # after a fault it would only wait for the others; they notice by themselves

@@ -108,8 +108,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 
 def validate(root: type[S], tree: dict[str, Any], origin: str) -> S:
-    """A settings tree as the section `root`; `origin` says where it is from. Raises ConfigError, a clause for each
-    wrong key."""
+    """A settings tree as a section.
+
+    root: the section's type. tree: nested settings. origin: where they are from, for errors.
+    Raises ConfigError with a clause for each wrong key.
+    """
     try:
         return root.model_validate(tree)
     except ValidationError as error:

@@ -58,7 +58,8 @@ def policy(config: Config) -> Policy:
 def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> Results:
     """Train the arms, measure them and the base, and say what was found.
 
-    alphas: of each arm, by its name; none to measure the base alone. Raises Stopped after a SIGTERM, with everything saved.
+    alphas: of each arm, by its name; none to measure the base alone. Raises Stopped after a SIGTERM, with everything
+    saved.
     """
     began = time.perf_counter()
     if config.remote.url:

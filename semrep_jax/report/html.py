@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,7 @@ def _template() -> jinja2.Template:
 
 
 def _content(results: dict[str, Any], directory: Path) -> dict[str, Any]:
-    from semrep_jax.report.plots import curves_png
-
-    curves = _curves(directory)
+    picture = curves_of(directory)
     titles = {row["difference"]: row["title"].rsplit(",", 1)[0] for row in results["rows"] if row["difference"]}
     headline = {
         titles[f"{suite}/T1"]: gap
@@ -59,10 +58,18 @@ def _content(results: dict[str, Any], directory: Path) -> dict[str, Any]:
     }
     return {
         "results": results,
-        "curves": curves_png(curves) if curves else None,
+        "curves": picture and "data:image/png;base64," + base64.b64encode(picture).decode(),
         "headline": headline,
         "examples": _examples(directory / "evaluation"),
     }
+
+
+def curves_of(directory: Path) -> bytes | None:
+    """The training curves of a work directory as a PNG; None where nothing was trained."""
+    from semrep_jax.report.plots import curves_png
+
+    curves = _curves(directory)
+    return curves_png(curves) if curves else None
 
 
 def _curves(directory: Path) -> dict[str, list[dict[str, Any]]]:

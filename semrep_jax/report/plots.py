@@ -1,8 +1,7 @@
-"""Training curves as PNG data URIs: the arms of a comparison on one budget axis, or a warm start's loss."""
+"""Training curves as a PNG: the arms of a comparison on one budget axis, or a warm start's loss."""
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any
 
@@ -26,7 +25,7 @@ MOST_PANELS = 3
 KEPT = 0.7  # of the running mean, at every step
 
 
-def curves_png(curves: Curves) -> str | None:
+def curves_png(curves: Curves) -> bytes | None:
     """A row of panels of what the rows hold; None where they hold nothing that has a panel."""
     held = {key for rows in curves.values() for key in rows[0]}
     panels = [panel for panel in PANELS if panel[0] in held][:MOST_PANELS]
@@ -43,7 +42,7 @@ def curves_png(curves: Curves) -> str | None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def _draw(axis: Any, arm: str, rows: list[dict[str, Any]], key: str) -> None:

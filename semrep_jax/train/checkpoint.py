@@ -50,8 +50,8 @@ class Checkpoints:
     def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
         """Start saving a checkpoint; it is whole after the next `wait`.
 
-        step: its number. state: a tree of arrays. record: JSON beside it. Raises CheckpointError where the one before it could
-        not be written.
+        step: its number. state: a tree of arrays. record: JSON beside it. Raises CheckpointError where the one before
+        it could not be written.
         """
         whole = {"identity": self.identity, "record": record}
         self.wait()

@@ -65,8 +65,9 @@ class LoopSettings:
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
     """Take all steps that are left.
 
-    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar.
-    Raises Stopped after a SIGTERM, with everything saved, and CheckpointError for a checkpoint that is damaged or of another run.
+    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar. Raises
+    Stopped after a SIGTERM, with everything saved, and CheckpointError for a checkpoint that is damaged or of another
+    run.
     """
     saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep)
     restored = saved.restore(training.arrays)
