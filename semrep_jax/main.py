@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMMANDS:
-        return guarded(lambda: COMMANDS[arguments[0]].main(arguments[1:]))
+        return COMMANDS[arguments[0]].main(arguments[1:])
     options = parser().parse_args(arguments)
     if options.list_settings:
         from semrep_jax.jobs import config as configuration

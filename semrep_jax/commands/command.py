@@ -1,5 +1,4 @@
-"""What a command for single files is, and which there are. A new one is one file with a `main(arguments) -> exit code`
-and a SUMMARY."""
+"""What a command for single files is, and which there are. A new one is one file with a COMMAND."""
 
 from __future__ import annotations
 
@@ -14,12 +13,20 @@ from semrep_jax.core.plugins import Registry
 
 @dataclass(frozen=True)
 class Command:
-    """usage: what follows `python -m semrep_jax.main`. summary: its line in --help. main: runs it and gives the exit
-    code."""
+    """A command for single files.
+
+    usage: what follows `python -m semrep_jax.main`. summary: its line in --help. parser: of its arguments. run: does it
+    and gives the exit code.
+    """
 
     usage: str
     summary: str
-    main: Callable[[list[str]], int]
+    parser: Callable[[], argparse.ArgumentParser]
+    run: Callable[[argparse.Namespace], int]
+
+    def main(self, arguments: list[str]) -> int:
+        """Parse and run; the exit code."""
+        return guarded(lambda: self.run(self.parser().parse_args(arguments)))
 
 
 COMMANDS: Registry[Command] = Registry(

@@ -21,7 +21,8 @@ TIMED = (
 EMULATED = "What passes is right in emulation; nothing is timed."
 
 
-def _parser(timed: bool) -> argparse.ArgumentParser:
+def parser(timed: bool = False) -> argparse.ArgumentParser:
+    """The command line."""
     options = command.parser(
         "time" if timed else "judge",
         WHAT + (TIMED if timed else EMULATED),
@@ -39,9 +40,8 @@ def _parser(timed: bool) -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: list[str], timed: bool = False) -> int:
+def run(options: argparse.Namespace, timed: bool = False) -> int:
     """Judge a file; `timed`: on a GPU too."""
-    options = _parser(timed).parse_args(arguments)
     from semrep_jax.cuda.candidate.candidate import from_file
     from semrep_jax.cuda.gpu.gpu import Gpu
     from semrep_jax.cuda.judge import Judge
@@ -66,10 +66,12 @@ def main(arguments: list[str], timed: bool = False) -> int:
 COMMAND = Command(
     "judge FILE --task NAME",
     "is a CUDA kernel right? compiled by NVRTC, run on the CPU (extra nvrtc, and g++; no GPU needed)",
-    main,
+    parser,
+    run,
 )
 TIME = Command(
     "time FILE --task NAME",
     "the same, then run and timed on a GPU beside the task's own program (extra cuda13 or cuda12)",
-    partial(main, timed=True),
+    partial(parser, timed=True),
+    partial(run, timed=True),
 )

@@ -16,7 +16,8 @@ from semrep_jax.sandbox.pool import Sandbox
 MOST_REASONS = 12
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     options = command.parser(
         "perturb",
         "Variants of a Python or CUDA file that behave the same, by chains of one to four rewriting rules. Each is "
@@ -37,11 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: list[str]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Perturb a file."""
     from semrep_jax.perturb import perturb
 
-    options = _parser().parse_args(arguments)
     program, task = _read(options.file, options.task)
     with Sandbox(2) as sandbox:
         found = perturb(program, sandbox, options.n, options.seed, options.kinds, task)
@@ -70,4 +70,6 @@ def _read(path: Path, task: str | None) -> tuple[Program, Task | None]:
     return Program(program.language, from_file(program.source)), kernel
 
 
-COMMAND = Command("perturb FILE -n 5", "variants of a program that behave the same, Python or CUDA (--task NAME)", main)
+COMMAND = Command(
+    "perturb FILE -n 5", "variants of a program that behave the same, Python or CUDA (--task NAME)", parser, run
+)

@@ -12,7 +12,8 @@ from semrep_jax.commands.command import Command
 from semrep_jax.sandbox.pool import Sandbox
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     options = command.parser(
         "transform",
         "Change a Python file as told: samples programs, runs your tests on each, shows the best as a diff. Writes "
@@ -46,11 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: list[str]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Propose a change of a file."""
     from semrep_jax.jobs import config as configuration
 
-    options = _parser().parse_args(arguments)
     config = configuration.load(options.config, options.set)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with Sandbox(config.sandbox.workers) as sandbox:
@@ -84,4 +84,4 @@ def main(arguments: list[str]) -> int:
     return 0 if all(t.passed for t in best.tests) else 1
 
 
-COMMAND = Command('transform FILE --instruction "..." --config C', "change a Python file as told", main)
+COMMAND = Command('transform FILE --instruction "..." --config C', "change a Python file as told", parser, run)

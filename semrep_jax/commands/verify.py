@@ -15,13 +15,14 @@ from semrep_jax.sandbox.pool import Sandbox
 EXIT_CODES = {Answer.EQUIVALENT: 0, Answer.DIFFERENT: 1, Answer.UNKNOWN: 2}
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     options = command.parser(
         "verify",
         "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is "
-        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function of "
-        "the same name with the same: results by type and exactly, exception classes, changes to arguments, printed text. "
-        "Both run contained.",
+        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function "
+        "of the same name with the same: results by type and exactly, exception classes, changes to arguments, printed "
+        "text. Both run contained.",
         "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake "
         "in the input.",
     )
@@ -39,12 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: list[str]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Compare two files."""
     from semrep_jax.python import equivalence, usertests
     from semrep_jax.python.equivalence import Reference
 
-    options = _parser().parse_args(arguments)
     a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
     tests = None if options.tests is None else usertests.read(options.tests)
     with Sandbox(2) as sandbox:
@@ -69,5 +69,8 @@ def _summary(finding: Finding) -> str:
 
 
 COMMAND = Command(
-    "verify A.py B.py", "do two programs behave the same? run on generated inputs; a counterexample where not", main
+    "verify A.py B.py",
+    "do two programs behave the same? run on generated inputs; a counterexample where not",
+    parser,
+    run,
 )

@@ -89,6 +89,7 @@ SUITES: Registry[Suite] = Registry(
         "humaneval": "semrep_jax.tasks.humaneval:SUITE",
         "mined": "semrep_jax.tasks.mined:SUITE",
         "kernels": "semrep_jax.tasks.kernels.suites:KERNELS",
+        "kernels_robustness": "semrep_jax.tasks.kernels.suites:KERNELS_ROBUSTNESS",
         "kernelbench": "semrep_jax.tasks.kernels.suites:KERNELBENCH",
     },
 )

@@ -3,15 +3,23 @@ run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from semrep_jax.core.errors import TaskError
-from semrep_jax.core.programs import Task
+from semrep_jax.core.programs import Duplicate, Task
 from semrep_jax.core.progress import console
+from semrep_jax.cuda import CUDA
+from semrep_jax.languages import LANGUAGES
 from semrep_jax.tasks.kernels import catalogue, kernelbench
 from semrep_jax.tasks.settings import KernelBenchConfig
-from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
+from semrep_jax.tasks.suite import Metric, Pairing, Suite, SuiteRequest
+from semrep_jax.verify import Verifier
+
+TRIES = 6  # rewrites of a kernel until one is right and no copy
+MOST_STEPS = 4
 
 EMULATED = "Kernels were run on the CPU: right means right in emulation. No GPU timed them, so speed earned nothing."
 
@@ -42,10 +50,44 @@ def _kernelbench(request: SuiteRequest) -> Iterator[Task]:
             console.print(f"kernelbench: {problem.path.name} is left out: {why}")
 
 
+def perturbed(tasks: Iterable[Task], seed: int, verifier: Verifier) -> Iterator[Task]:
+    """Each task with C_src replaced by a rewrite that is right on every execution and no copy of it; those without one
+    are left out.
+
+    tasks: of CUDA. seed: decides the rewrites. verifier: judges them.
+    """
+    for task in tasks:
+        rng = Random(f"{seed}:{task.id}")
+        for _ in range(TRIES):
+            made = LANGUAGES[CUDA].rewrite(task.source, rng, rng.randint(1, MOST_STEPS), None)
+            if made is None:
+                break
+            verdict = verifier.verify(task, [made.program])[0]
+            if verdict.equivalent and verdict.duplicate is Duplicate.NONE:
+                yield replace(task, id=f"{task.id}/perturbed", source=made.program, tags=task.tags | {"base": task.id})
+                break
+
+
+def _robust(request: SuiteRequest) -> Iterator[Task]:
+    return perturbed(catalogue.held_out()[: request.count], request.seed, request.verifier)
+
+
 KERNELS = Suite(
     "CUDA kernels: right and no copy",
     lambda request: catalogue.held_out(),
     metrics=_metrics("CUDA kernels"),
+    note=_note,
+)
+KERNELS_ROBUSTNESS = Suite(
+    "CUDA kernels: perturbed C_src",
+    _robust,
+    paired_with=Pairing(
+        suite="kernels",
+        both="kernels_robust_pass",
+        both_title="CUDA kernels: right on both",
+        agree="kernels_consistency",
+        agree_title="CUDA kernels: same verdict",
+    ),
     note=_note,
 )
 KERNELBENCH = Suite(

@@ -1,0 +1,65 @@
+"""What the READMEs say can be typed in: every command parses, every config they name loads, every link leads
+somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from semrep_jax import main
+from semrep_jax.commands.command import COMMANDS
+from semrep_jax.jobs import config
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(p for p in (ROOT / "README.md", *ROOT.glob("*/**/README.md")) if not {"runs", "build"} & set(p.parts))
+CALL = "python -m semrep_jax.main"
+
+
+def commands_of(page: Path) -> list[str]:
+    """What follows the call, of every command in code blocks and in backticks; lines that go on are joined."""
+    text = page.read_text().replace("\\\n", " ")
+    shown = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    shown += re.findall(r"`([^`\n]+)`", text)
+    found = []
+    for code in shown:
+        for part in re.split(r"&&|; |\|", code):
+            if CALL in part:
+                found.append(part.split(CALL, 1)[1].split("  #")[0].split("   ")[0].split(" > ")[0].strip())
+    return [command for command in found if command]
+
+
+CASES = [(page, command) for page in PAGES for command in commands_of(page)]
+
+
+def test_there_are_commands_to_try():
+    assert len(CASES) >= 12
+
+
+@pytest.mark.parametrize(("page", "command"), CASES, ids=[f"{p.parent.name}: {c[:60]}" for p, c in CASES])
+def test_a_command_of_a_readme_parses(page, command):
+    words = shlex.split(re.sub(r"\[[^]]*\]", "", command) if not command.startswith("--config") else command)
+    if words == ["--help"]:
+        return
+    if words[0] in COMMANDS:
+        COMMANDS[words[0]].parser().parse_args(words[1:])
+        return
+    options = main.parser().parse_args(words)
+    if options.config not in (None, "FILE", "C", "X"):
+        config.load(ROOT / options.config, [s.replace("$s", "1") for s in options.set])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
+def test_links_and_files_named_in_a_readme_are_there(page):
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
+    named = re.findall(r"`((?:configs|tests|tools|semrep_jax)/[\w./-]+\.\w+)`", text)
+    gone = [link for link in links if not (page.parent / link).exists()]
+    assert not gone + [name for name in named if not (ROOT / name).exists()]
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 100 and len(text.split()) <= 1000
