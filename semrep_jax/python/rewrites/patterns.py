@@ -1,0 +1,97 @@
+"""Patterns of code, written as code and matched by `libcst.matchers`.
+
+    (loop,) = statements_like("for _i in range(STOP): INNER")
+    match([node], [loop])                  # {"i": "k", "stop": <n>, "inner": [...]} for `for k in range(n): ...`
+
+In a pattern a name in capitals stands for any expression, and a name with an underscore for any identifier; each is saved under its name
+in small letters. A line that is a name in capitals stands for one or more statements. What has one name twice must be spelled alike.
+Layout does not count, nor do parentheses; what is left out (an `else`) must be absent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import libcst as cst
+import libcst.matchers as m
+
+from semrep_jax.python.rewrites.trees import code
+
+ANYTHING: Any = m.DoNotCare()
+_AGAIN = "#"  # follows the name of what is saved a second time
+_LAYOUT = (
+    *("lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "comma", "semicolon", "first_colon", "second_colon"),
+    *("leading_lines", "trailing_whitespace", "header", "footer", "indent"),
+)
+
+
+def save(name: str, pattern: Any = ANYTHING) -> Any:
+    """What `pattern` matches, saved under a name."""
+    return m.SaveMatchedNode(pattern, name)
+
+
+def expression_like(text: str) -> Any:
+    """The pattern of an expression."""
+    return _Reader().pattern(cst.parse_expression(text))
+
+
+def statements_like(text: str) -> list[Any]:
+    """The patterns of successive statements."""
+    return _Reader().pattern(cst.parse_module(text).body)
+
+
+def match(nodes: Sequence[cst.CSTNode], patterns: Sequence[Any]) -> dict[str, Any] | None:
+    """What the patterns save of as many nodes, one for each; None where one does not match."""
+    saved: dict[str, Any] = {}
+    for node, pattern in zip(nodes, patterns, strict=True):
+        found = m.extract(node, pattern)
+        if found is None:
+            return None
+        saved |= found
+    again = [name for name in saved if _AGAIN in name]
+    alike = all(_text(saved.pop(name)) == _text(saved[name.split(_AGAIN)[0]]) for name in again)
+    return saved if alike else None
+
+
+def _text(saved: str | cst.CSTNode) -> str:
+    return saved if isinstance(saved, str) else code(saved)
+
+
+class _Reader:
+    """Makes matchers of the nodes of one pattern."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def pattern(self, node: Any) -> Any:
+        """The matcher of a node, of several, or of a plain value."""
+        if isinstance(node, (list, tuple)):
+            return [self.pattern(one) for one in node]
+        if isinstance(node, cst.Name) and node.value.isupper():
+            return self._save(node.value.lower(), ANYTHING)
+        if isinstance(node, cst.Name) and node.value.startswith("_"):
+            return m.Name(value=self._save(node.value[1:], ANYTHING))
+        if isinstance(node, cst.SimpleStatementSuite):
+            return m.IndentedBlock(body=[self._line(one) for one in node.body])
+        if isinstance(node, cst.SimpleStatementLine):
+            return self._line(*node.body)
+        if not isinstance(node, cst.CSTNode):
+            return node
+        parts = {f.name: getattr(node, f.name) for f in fields(node)}
+        counted = {
+            k: v for k, v in parts.items() if k not in _LAYOUT and not k.startswith(("whitespace", "lines_after"))
+        }
+        meant = {k: v for k, v in counted.items() if not isinstance(v, cst.MaybeSentinel)}
+        return getattr(m, type(node).__name__)(**{k: self.pattern(v) for k, v in meant.items()})
+
+    def _line(self, small: cst.BaseSmallStatement) -> Any:
+        if isinstance(small, cst.Expr) and isinstance(small.value, cst.Name) and small.value.value.isupper():
+            return self._save(small.value.value.lower(), m.AtLeastN(n=1))
+        return m.SimpleStatementLine(body=[self.pattern(small)])
+
+    def _save(self, name: str, pattern: Any) -> Any:
+        self.seen[name] += 1
+        return save(name if self.seen[name] == 1 else f"{name}{_AGAIN}{self.seen[name]}", pattern)
