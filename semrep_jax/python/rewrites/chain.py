@@ -2,8 +2,8 @@
 
     rewritten = rewrite(program, Random(0), steps=2)       # Rewritten(program, rules), or None where nothing applies
 
-Nothing here runs the result: `semrep_jax.perturb` keeps what running can't tell from the program. The same generator state gives the
-same bytes.
+Nothing here runs the result: `semrep_jax.perturb` keeps what running can't tell from the program. The same state of the
+generator gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from semrep_jax.python.rewrites.trees import code
 def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] | None = None) -> Rewritten | None:
     """A program after up to `steps` rules.
 
-    rng: decides the rules and their sites; the same state gives the same bytes. rules: the names to draw from, all by default.
-    None where no rule applies or the text does not parse.
+    rng: decides the rules and their sites. rules: the names to draw from, all by default. None where no rule applies
+    or the text does not parse.
     """
     try:
         module = cst.parse_module(program.source)

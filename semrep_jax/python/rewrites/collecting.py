@@ -42,8 +42,8 @@ def _may_leave(values: cst.ListComp | cst.GeneratorExp, function: Function) -> b
 def _as_generator(function: Function, name: str, loop: cst.For, step: list[Any]) -> Text:
     """`e for x in xs if c` of the loop `for x in xs: if c: STEP`; None where it has another shape.
 
-    step: the pattern of the statement that collects; it saves `total`, which must be `name`, and `element`. None too where `name` is
-    anywhere else in the loop, or the loop's variables are anywhere outside of it.
+    step: the pattern of the statement that collects; it saves `total`, which must be `name`, and `element`. None too
+    where `name` is anywhere else in the loop, or the loop's variables are anywhere outside of it.
     """
     inner, tests = loop.body.body, []
     while len(inner) == 1 and (nested := match(inner, _NESTED_IF)):
@@ -78,7 +78,8 @@ def comprehension_to_loop(function: Function, value: Any, name: str = "") -> New
 def loop_to_comprehension(function: Function, nodes: Block, name: str) -> New:
     """xs = []; for x in ys: if c: xs.append(e)  ->  xs = [e for x in ys if c]
 
-    If nothing else in the loop names `xs`, and `x` is nowhere outside of it. Runs: a loop that ends in an error.
+    If nothing else in the loop names `xs`, and `x` is nowhere outside of it. Running decides: a loop that ends in an
+    error.
     """
     generator = _as_generator(function, name, nodes[1], _APPEND)
     return None if generator is None else [f"{name} = [{generator}]"]
@@ -88,7 +89,8 @@ def loop_to_comprehension(function: Function, nodes: Block, name: str) -> New:
 def sum_to_loop(function: Function, nodes: Any, values: Any) -> New:
     """return sum(e for x in xs)  ->  total = 0; for x in xs: total += e; return total; and of any and all
 
-    If there is one `for`, nothing else binds `x`, `sum` is not bound, and the scope is plain. Runs: effects of an `e` in a list.
+    If there is one `for`, nothing else binds `x`, `sum` is not bound, and the scope is plain. Running decides:
+    effects of an `e` in a list.
     """
     builtin = nodes[0].body[0].value.func.value
     if not isinstance(values, (cst.GeneratorExp, cst.ListComp)) or not _may_leave(values, function):
@@ -107,7 +109,8 @@ def sum_to_loop(function: Function, nodes: Any, values: Any) -> New:
 def loop_to_sum(function: Function, nodes: Block, name: str) -> New:
     """total = 0; for x in xs: if c: total += e  ->  total = sum(e for x in xs if c)
 
-    If nothing else in the loop names `total`, `x` is nowhere outside of it, and `sum` is not bound. Runs: a loop that ends in an error.
+    If nothing else in the loop names `total`, `x` is nowhere outside of it, and `sum` is not bound. Running decides:
+    a loop that ends in an error.
     """
     generator = _as_generator(function, name, nodes[1], _ADD)
     return None if generator is None or "sum" in function.bound else [f"{name} = sum({generator})"]
@@ -134,7 +137,8 @@ def loop_to_any(function: Function, nodes: Any, target: Expr, iterable: Expr, te
 def slice_to_loop(function: Function, ys: str, xs: str, lower: Expr | None, upper: Expr | None) -> New:
     """ys = xs[a:b]  ->  ys = []; for index in range(a, min(b, len(xs))): ys.append(xs[index])
 
-    If `a` and `b` are integers or left out, and `len`, `range` and `min` are not bound. Runs: an `xs` that is no list.
+    If `a` and `b` are integers or left out, and `len`, `range` and `min` are not bound. Running decides: an `xs` that
+    is no list.
     """
     if {"len", "range", "min"} & function.bound or ys == xs:
         return None
@@ -155,7 +159,8 @@ def loop_to_slice(
 ) -> New:
     """ys = []; for i in range(a, min(b, len(xs))): ys.append(xs[i])  ->  ys = list(xs[a:b])
 
-    If `a` and `b` are integers or left out, `i` is nowhere else, and `list` is not bound. Runs: an `xs` without slices.
+    If `a` and `b` are integers or left out, `i` is nowhere else, and `list` is not bound. Running decides: an `xs`
+    without slices.
     """
     bounds = ["" if bound is None else code(bound) for bound in (lower, upper)]
     if "list" in function.bound or not all(bound == "" or bound.isdigit() for bound in bounds):

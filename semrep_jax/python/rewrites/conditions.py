@@ -1,4 +1,7 @@
-"""Rules about conditions and branches. Running decides, of all that negate: an object whose `!=` is not the opposite of its `==`."""
+"""Rules about conditions and branches.
+
+Running decides, of all that negate: an object whose `!=` is not the opposite of its `==`.
+"""
 
 from __future__ import annotations
 
@@ -151,7 +154,7 @@ def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.C
 def mirror_comparison(node: Any, left: Expr, right: Expr) -> Text:
     """a < b  ->  (b > a); and of the other orders, == and !=
 
-    If one side is a name or a constant. Runs: an object's own operators, a side that binds the other's name.
+    If one side is a name or a constant. Running decides: an object's own operators, a side that binds the other's name.
     """
     if not (is_name_or_constant(left) or is_name_or_constant(right)):
         return None

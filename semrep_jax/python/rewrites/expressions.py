@@ -1,4 +1,7 @@
-"""Rules about single expressions and plain assignments. Running decides everywhere: an object's own operators and formats."""
+"""Rules about single expressions and plain assignments.
+
+Running decides everywhere: an object's own operators and formats.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def commute(node: Any, left: Expr, right: Expr) -> Text:
 def subtract_as_add(left: Expr, right: Expr) -> Text:
     """a - 1  ->  (a + -1)
 
-    If the right side is an integer. Runs: an `a` that is no number; -0.0 - 0.
+    If the right side is an integer. Running decides: an `a` that is no number; -0.0 - 0.
     """
     return f"({operand(left)} + -{code(right)})" if isinstance(right, cst.Integer) else None
 
@@ -49,7 +52,7 @@ def subtract_as_add(left: Expr, right: Expr) -> Text:
 def add_as_subtract(left: Expr, right: Expr) -> Text:
     """a + -1  ->  (a - 1)
 
-    If the right side is an integer with a minus. Runs: an `a` that is no number; -0.0 + -0.
+    If the right side is an integer with a minus. Running decides: an `a` that is no number; -0.0 + -0.
     """
     return f"({operand(left)} - {code(right)})" if isinstance(right, cst.Integer) else None
 
@@ -146,7 +149,7 @@ def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> Text:
 def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> Text:
     """b if b > a else a  ->  max(a, b); and of <, with min
 
-    If the function knows no `max`. Runs: sides that change something, as each is evaluated once then.
+    If the function knows no `max`. Running decides: sides that change something, as each is evaluated once then.
     """
     name = "max" if symbol(node.test.comparisons[0].operator) == ">" else "min"
     return f"{name}({code(a)}, {code(b)})" if name not in function.names else None
@@ -156,7 +159,7 @@ def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> Text:
 def reverse_by_slice(function: Function, inner: Expr) -> Text:
     """list(reversed(x))  ->  list(x)[::-1]
 
-    If `list` is not bound. Runs: an `x` that can't be reversed, or does it in a way of its own.
+    If `list` is not bound. Running decides: an `x` that can't be reversed, or does it in a way of its own.
     """
     return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
 
@@ -197,7 +200,7 @@ def quotes(node: cst.SimpleString) -> Text:
 def to_plain(nodes: Any, x: str, value: Expr) -> New:
     """x += e  ->  x = x + e; and of the other arithmetic operators
 
-    Runs: an `x` that changes in place, such as a list.
+    Running decides: an `x` that changes in place, such as a list.
     """
     operator = symbol(nodes[0].body[0].operator)
     return [f"{x} = {x} {operator.removesuffix('=')} {operand(value)}"]
@@ -207,6 +210,6 @@ def to_plain(nodes: Any, x: str, value: Expr) -> New:
 def to_augmented(nodes: Any, x: str, value: Expr) -> New:
     """x = x + e  ->  x += e; and of the other arithmetic operators
 
-    Runs: an `x` that changes in place, such as a list.
+    Running decides: an `x` that changes in place, such as a list.
     """
     return [f"{x} {symbol(nodes[0].body[0].value.operator)}= {code(value)}"]

@@ -17,7 +17,7 @@ from semrep_jax.python.rewrites.trees import Block, Expr, New, body, code, heade
 def while_true(test: Expr, inner: Block) -> New:
     """while c: B  ->  while True: if not c: break; B
 
-    If `c` is not True already. Runs: an object whose `!=` is not the opposite of its `==`.
+    If `c` is not True already. Running decides: an object whose `!=` is not the opposite of its `==`.
     """
     if code(test) in ("True", "1"):
         return None
@@ -28,7 +28,7 @@ def while_true(test: Expr, inner: Block) -> New:
 def while_test(test: Expr, inner: Block) -> New:
     """while True: if c: break; B  ->  while not c: B
 
-    Runs: an object whose `!=` is not the opposite of its `==`.
+    Running decides: an object whose `!=` is not the opposite of its `==`.
     """
     return [header(f"while {negated(test)}:", inner)]
 
@@ -37,8 +37,9 @@ def while_test(test: Expr, inner: Block) -> New:
 def tail_call_to_loop(function: Function) -> cst.FunctionDef | None:
     """def f(a): ...; return f(e)  ->  def f(a): while True: ...; a = e; continue
 
-    If `f` is nowhere but in returned calls, with every argument by position; no parameter has a star or a default; there is no `for`,
-    `while`, `try` or `with`; each path ends in a return or a raise; and the scope is plain. Runs: effects of a first line.
+    If `f` is nowhere but in returned calls, with every argument by position; no parameter has a star or a default;
+    there is no `for`, `while`, `try` or `with`; each path ends in a return or a raise; and the scope is plain.
+    Running decides: a first line with an effect.
     """
     name, whole, arguments = function.node.name.value, function.tree, function.tree.args
     if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:

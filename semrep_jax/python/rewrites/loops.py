@@ -1,4 +1,7 @@
-"""Rules about loops that count. Running decides everywhere: bounds that are no integers, and an `xs` without an index."""
+"""Rules about loops that count.
+
+Running decides everywhere: bounds that are no integers, and an `xs` without an index.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ def _with_any_else(text: str) -> list[Any]:
 def for_to_while(function: Function, nodes: Block, i: str, stop: Expr, inner: Block, start: Expr | None = None) -> New:
     """for i in range(a, n): B  ->  i = a; while i < n: B; i += 1
 
-    If B neither binds `i` nor continues, and `i` is nowhere else; an `n` that is no name or constant, or is bound in B, gets a name first.
+    If B neither binds `i` nor continues, and `i` is nowhere else; an `n` that is no name or constant, or is bound in
+    B, gets a name first.
     """
     if i in bound_in(*inner) or nodes_in(inner, ast.Continue) or function.mentions(i, tree(*nodes)):
         return None
@@ -50,8 +54,8 @@ def for_to_while(function: Function, nodes: Block, i: str, stop: Expr, inner: Bl
 def while_to_for(function: Function, nodes: Block, i: str, start: Expr, stop: Expr, inner: Block) -> New:
     """i = a; while i < n: B; i += 1  ->  for i in range(a, n): B
 
-    If B neither binds `i` nor continues, and `i` is nowhere else; if `n` is a name, a constant or a pure call, and B binds none of its
-    names (of a call: takes no attribute or item of one either).
+    If B neither binds `i` nor continues, and `i` is nowhere else; if `n` is a name, a constant or a pure call, and B
+    binds none of its names (of a call: takes no attribute or item of one either).
     """
     if i in bound_in(*inner) or nodes_in(inner, ast.Continue) or names_in(stop) & (bound_in(*inner) | {i}):
         return None
@@ -74,7 +78,7 @@ def _reaches_into(inner: Block, names: set[str]) -> bool:
 def enumerate_to_range(function: Function, i: str, x: str, xs: str, inner: Block, orelse: Any) -> New:
     """for i, x in enumerate(xs): B  ->  for i in range(len(xs)): x = xs[i]; B
 
-    If B does not bind `xs`, and `len` and `range` are not bound. Runs: an `xs` that changes its length.
+    If B does not bind `xs`, and `len` and `range` are not bound. Running decides: an `xs` that changes its length.
     """
     if xs in bound_in(*inner) | {i, x} or {"len", "range"} & function.bound:
         return None
@@ -85,7 +89,7 @@ def enumerate_to_range(function: Function, i: str, x: str, xs: str, inner: Block
 def range_to_enumerate(function: Function, i: str, xs: str, x: str, inner: Block) -> New:
     """for i in range(len(xs)): x = xs[i]; B  ->  for i, x in enumerate(xs): B
 
-    If B binds neither `xs` nor `i`, and `enumerate` is not bound. Runs: an `xs` that changes its length.
+    If B binds neither `xs` nor `i`, and `enumerate` is not bound. Running decides: an `xs` that changes its length.
     """
     if {xs, i} & (bound_in(*inner) | {x}) or "enumerate" in function.bound:
         return None
@@ -96,8 +100,8 @@ def range_to_enumerate(function: Function, i: str, xs: str, x: str, inner: Block
 def direct_to_index(function: Function, x: str, xs: str, inner: Block, orelse: Any) -> New:
     """for x in xs: B  ->  for index in range(len(xs)): x = xs[index]; B
 
-    If B does not bind `xs`, no attribute or `del` in it spells `xs`, and `len` and `range` are not bound. Runs: an `xs` that changes its
-    length.
+    If B does not bind `xs`, no attribute or `del` in it spells `xs`, and `len` and `range` are not bound. Running
+    decides: an `xs` that changes its length.
     """
     if xs in bound_in(*inner) | {x} or {"len", "range"} & function.bound:
         return None

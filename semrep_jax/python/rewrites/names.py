@@ -55,7 +55,7 @@ def _renamed(function: Function, old_names: list[str]) -> cst.FunctionDef | None
 def rename_locals(function: Function) -> cst.FunctionDef | None:
     """y = x; return y  ->  data = x; return data, and so for every local variable
 
-    If the scope is plain. Runs: an import in the function, `f"{y=}"`.
+    If the scope is plain. Running decides: an import in the function, `f"{y=}"`.
     """
     keyword_only = {a.arg for a in function.tree.args.kwonlyargs}
     return _renamed(function, sorted(function.bound - set(function.parameters) - keyword_only))
@@ -65,7 +65,7 @@ def rename_locals(function: Function) -> cst.FunctionDef | None:
 def rename_parameters(function: Function) -> cst.FunctionDef | None:
     """def f(x): return x  ->  def f(item): return item, and so for every positional parameter but `self` and `cls`
 
-    If the scope is plain. Runs: calls by keyword, `f"{x=}"`.
+    If the scope is plain. Running decides: calls by keyword, `f"{x=}"`.
     """
     return _renamed(function, [p for p in function.parameters if p not in ("self", "cls")])
 
@@ -74,7 +74,7 @@ def rename_parameters(function: Function) -> cst.FunctionDef | None:
 def extract_temporary(function: Function, value: Expr | None) -> New:
     """return f(x)  ->  result = f(x); return result
 
-    If the value is there, and no name, integer or string. Runs: `locals()` in a later call.
+    If the value is there, and no name, integer or string. Running decides: `locals()` in a later call.
     """
     if value is None or isinstance(value, (cst.Name, cst.Integer, cst.SimpleString)):
         return None
@@ -95,7 +95,7 @@ def inline_temporary(function: Function, value: Expr) -> New:
 def extract_constant(function: Function) -> cst.FunctionDef | None:
     """return x + 7  ->  constant = 7; return x + constant, for the first integer above 1 of the body
 
-    If the scope is plain. Runs: a number in the pattern of a `case`.
+    If the scope is plain. Running decides: a number in the pattern of a `case`.
     """
     integers = (n for n in function.expressions if isinstance(n, cst.Integer))
     number = next((n for n in integers if n.evaluated_value > 1), None)
@@ -112,7 +112,8 @@ def extract_constant(function: Function) -> cst.FunctionDef | None:
 def inline_constant(function: Function, nodes: Block, name: str, value: Expr, rest: Block) -> New:
     """n = 3; return x + n  ->  return x + 3
 
-    If `n` is set to an integer in the function's own block, what follows reads and never binds it, and the scope is plain. Runs: `f"{n=}"`.
+    If `n` is set to an integer in the function's own block, what follows reads and never binds it, and the scope is
+    plain. Running decides: `f"{n=}"`.
     """
     if not isinstance(value, cst.Integer) or not function.has_plain_scope or nodes[0] not in function.body:
         return None
@@ -125,7 +126,7 @@ def inline_constant(function: Function, nodes: Block, name: str, value: Expr, re
 def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> New:
     """x = e  ->  x = e; unused = x
 
-    If `e` is pure. Runs: `locals()`.
+    If `e` is pure. Running decides: `locals()`.
     """
     return [*nodes, f"{function.fresh('unused', 'spare')} = {name}"] if is_pure(value) else None
 
@@ -134,8 +135,8 @@ def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> Ne
 def dead_code_out(function: Function, nodes: Block, name: str, value: Expr) -> New:
     """unused = x; return y  ->  return y
 
-    If it stands in the function's own block, `x` is a name, an integer or a string, the text `unused` is nowhere else, and the scope is
-    plain. Runs: whether `x` is bound.
+    If it stands in the function's own block, `x` is a name, an integer or a string, the text `unused` is nowhere
+    else, and the scope is plain. Running decides: whether `x` is bound.
     """
     if not isinstance(value, (cst.Name, cst.Integer, cst.SimpleString)) or nodes[0] not in function.body:
         return None

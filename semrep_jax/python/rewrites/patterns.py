@@ -3,9 +3,10 @@
     (loop,) = statements_like("for _i in range(STOP): INNER")
     match([node], [loop])                  # {"i": "k", "stop": <n>, "inner": [...]} for `for k in range(n): ...`
 
-In a pattern a name in capitals stands for any expression, and a name with an underscore for any identifier; each is saved under its name
-in small letters. A line that is a name in capitals stands for one or more statements. What has one name twice must be spelled alike.
-Layout does not count, nor do parentheses; what is left out (an `else`) must be absent.
+In a pattern a name in capitals stands for any expression, and a name with an underscore for any identifier; each is
+saved under its name in small letters. A line that is a name in capitals stands for one or more statements. What has
+one name twice must be spelled alike. Layout does not count, nor do parentheses; what is left out (an `else`) must be
+absent.
 """
 
 from __future__ import annotations
@@ -47,13 +48,23 @@ def match(nodes: Sequence[cst.CSTNode], patterns: Sequence[Any]) -> dict[str, An
     """What the patterns save of as many nodes, one for each; None where one does not match."""
     saved: dict[str, Any] = {}
     for node, pattern in zip(nodes, patterns, strict=True):
-        found = m.extract(node, pattern)
+        found = m.extract(node, pattern) if _may_match(node, pattern) else None
         if found is None:
             return None
         saved |= found
     again = [name for name in saved if _AGAIN in name]
     alike = all(_text(saved.pop(name)) == _text(saved[name.split(_AGAIN)[0]]) for name in again)
     return saved if alike else None
+
+
+def _may_match(node: Any, pattern: Any) -> bool:
+    """Whether the two are of one kind, as far as a look tells. Most pairs are not, and `m.extract` takes its time."""
+    if not hasattr(cst, type(pattern).__name__):
+        return True  # not a node's: a choice, a condition
+    if type(node).__name__ != type(pattern).__name__:
+        return False
+    one_line = isinstance(node, cst.SimpleStatementLine) and len(node.body) == len(pattern.body) == 1
+    return not one_line or _may_match(node.body[0], pattern.body[0])
 
 
 def _text(saved: str | cst.CSTNode) -> str:

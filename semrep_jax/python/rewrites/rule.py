@@ -4,12 +4,14 @@
     def reverse_by_slice(function: Function, inner: Expr) -> Text:
         return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
 
-That makes a `Rule` of the function's name. The function asks by its arguments' names for what a pattern saves (`rewrites.patterns`) and for
-the `function` that it is found in; None says that a precondition does not hold. Preconditions are syntactic; what types, aliases and
-operators of an object's own do is decided by running the result, which nothing here does (`semrep_jax.perturb` does).
+That makes a `Rule` of the function's name. The function asks by its arguments' names for what a pattern saves
+(`rewrites.patterns`) and for the `function` that it is found in; None says that a precondition does not hold.
+Preconditions are syntactic; what types, aliases and operators of an object's own do is decided by running the result,
+which nothing here does (`semrep_jax.perturb` does).
 
-A rule's docstring shows the code before and after, then "If", its precondition, and "Runs:", what running must still decide besides
-what is said above. Either is left out where there is nothing to say. A plain scope is that of `Function.has_plain_scope`.
+A rule's docstring shows the code before and after, then "If", its precondition, and "Running decides:", what only
+running can decide, besides what is said above. Either is left out where there is nothing to say. A plain scope is
+that of `Function.has_plain_scope`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ from functools import cached_property
 from typing import Any
 
 import libcst as cst
-import libcst.matchers as m
 
 from semrep_jax.core import syntax
 from semrep_jax.python.rewrites.patterns import expression_like, match, statements_like
@@ -84,7 +85,10 @@ class Function:
 
     @cached_property
     def has_plain_scope(self) -> bool:
-        """Whether names mean what they seem to: no nested functions or classes, no generators, no dynamic scopes, no global."""
+        """Whether names mean what they seem to.
+
+        That is: it holds no function, class, generator or `global`, and calls nothing that looks at scopes.
+        """
         inner = [n for n in ast.walk(self.tree) if n is not self.tree]
         dynamic = any(isinstance(n, ast.Name) and n.id in _DYNAMIC for n in inner)
         return not dynamic and not any(isinstance(n, _SCOPES) for n in inner)
@@ -149,7 +153,10 @@ class RewriteSite:
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """One rewrite. `inverse` names the rule that leads back, if one does; `build` is the function under the decorator."""
+    """One rewrite.
+
+    inverse: the name of the rule that leads back, if one does. build: the function under the decorator.
+    """
 
     name: str
     inverse: str | None
@@ -173,7 +180,7 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class ExpressionRule(Rule):
-    """Looks at single expressions; builds the text of another one. It may ask for `node`, the whole of the expression."""
+    """Looks at single expressions; builds the text of another. It may ask for `node`, the whole expression."""
 
     patterns: tuple[Any, ...]
 
@@ -189,7 +196,8 @@ class ExpressionRule(Rule):
 class StatementRule(Rule):
     """Looks at successive statements of a block; builds those to be put there instead.
 
-    It may ask for `nodes`, the statements as they are. A rule that asks for `rest`, all that follows in the block, replaces that too.
+    It may ask for `nodes`, the statements as they are. A rule that asks for `rest`, all that follows in the block,
+    replaces that too.
     """
 
     patterns: tuple[list[Any], ...]
@@ -240,7 +248,19 @@ def rewrites_function(inverse: str | None = None) -> Callable[[Callable[[Functio
     return lambda build: FunctionRule(build.__name__, inverse, build)
 
 
+class _Functions(cst.CSTVisitor):
+    """Collects functions, outermost first."""
+
+    def __init__(self) -> None:
+        self.found: list[Function] = []
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        if node.asynchronous is None:
+            self.found.append(Function(node))
+
+
 def functions_of(module: cst.Module) -> list[Function]:
     """Every function of a module that is not `async`, outermost first."""
-    found = m.findall(module, m.FunctionDef(asynchronous=None))
-    return [Function(node) for node in found if isinstance(node, cst.FunctionDef)]
+    functions = _Functions()
+    module.visit(functions)
+    return functions.found

@@ -26,7 +26,7 @@ _UNPACKING = m.Assign(targets=[m.AssignTarget(target=_NAMES)], value=save("value
 def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> New:
     """x = a; y = b  ->  y = b; x = a
 
-    If `a` and `b` are pure and neither reads the other's name. Runs: which of two errors comes first.
+    If `a` and `b` are pure and neither reads the other's name. Running decides: which of two errors comes first.
     """
     if x == y or not (is_pure(a) and is_pure(b)) or x in names_in(b) or y in names_in(a):
         return None
@@ -37,7 +37,7 @@ def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> New:
 def unpack_to_index(targets: Sequence[Any], value: Expr) -> New:
     """a, b = t  ->  a = t[0]; b = t[1]
 
-    If `t` is a name that is not on the left. Runs: whether `t` has an index, and no more items than names.
+    If `t` is a name that is not on the left. Running decides: whether `t` has an index, and no more items than names.
     """
     names = [e.value.value for e in targets]
     if not isinstance(value, cst.Name) or value.value in names:
@@ -49,7 +49,8 @@ def unpack_to_index(targets: Sequence[Any], value: Expr) -> New:
 def tuple_to_lines(targets: Sequence[Any], value: Expr) -> New:
     """a, b = 0, n  ->  a = 0; b = n
 
-    If no value reads a name that is bound before it, and no name stands twice. Runs: a call that sees the names.
+    If no value reads a name that is bound before it, and no name stands twice. Running decides: a call that sees the
+    names.
     """
     names = [e.value.value for e in targets]
     if not isinstance(value, cst.Tuple) or not len(value.elements) == len(names) == len(set(names)):
@@ -64,7 +65,7 @@ def tuple_to_lines(targets: Sequence[Any], value: Expr) -> New:
 def lines_to_tuple(x: str, y: str, a: Expr, b: Expr) -> New:
     """x = a; y = b  ->  x, y = a, b
 
-    If `b` does not read `x`, and neither is a tuple. Runs: an error or a call that sees the names.
+    If `b` does not read `x`, and neither is a tuple. Running decides: an error or a call that sees the names.
     """
     if x == y or x in names_in(b) or isinstance(a, cst.Tuple) or isinstance(b, cst.Tuple):
         return None

@@ -1,7 +1,7 @@
 """Nodes and texts: how rules write new code, and what they ask about code that is there.
 
-Code is written as text and parsed (`statement`, `header`); questions about names are answered by Python's own tree, in which
-an attribute or a keyword is no name.
+Code is written as text and parsed (`statement`, `header`); questions about names are answered by Python's own tree,
+in which an attribute or a keyword is no name.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def is_name_or_constant(node: Expr) -> bool:
 def is_pure(node: Expr) -> bool:
     """Whether it is made of names, constants, operators, subscripts, attributes and calls of known builtins alone.
 
-    With plain values it may then be evaluated twice, or elsewhere if no name in it changes. Running must decide what such an
-    expression can still do: raise an error, run an object's own operators, or use up an iterator (`sum(xs)`).
+    With plain values it may then be evaluated twice, or elsewhere if no name in it changes. Running must decide what
+    such an expression can still do: raise an error, run an object's own operators, or use up an iterator (`sum(xs)`).
     """
     try:
         whole = syntax.expression(f"({code(node)})")
