@@ -9,7 +9,7 @@ import libcst as cst
 from semrep_jax.python.rewrites.conditions import negated
 from semrep_jax.python.rewrites.patterns import match, statements_like
 from semrep_jax.python.rewrites.rule import Function, rewrites_statements
-from semrep_jax.python.rewrites.trees import Block, Expr, New, Text, bound_in, code, header, names_in, tree
+from semrep_jax.python.rewrites.trees import Block, Expr, NewStatements, bound_in, code, header, names_in, tree
 
 _EMPTY_LIST = ("[]", "list()")
 _LOOP = "for TARGET in ITERABLE: INNER"
@@ -39,7 +39,7 @@ def _may_leave(values: cst.ListComp | cst.GeneratorExp, function: Function) -> b
     return function.has_plain_scope and all(function.bindings.count(v) == 1 for v in variables)
 
 
-def _as_generator(function: Function, name: str, loop: cst.For, step: list[Any]) -> Text:
+def _as_generator(function: Function, name: str, loop: cst.For, step: list[Any]) -> str | None:
     """`e for x in xs if c` of the loop `for x in xs: if c: STEP`; None where it has another shape.
 
     step: the pattern of the statement that collects; it saves `total`, which must be `name`, and `element`. None too
@@ -62,7 +62,7 @@ def _as_generator(function: Function, name: str, loop: cst.For, step: list[Any])
 
 
 @rewrites_statements("return VALUE", "_name = VALUE", inverse="loop_to_comprehension")
-def comprehension_to_loop(function: Function, value: Any, name: str = "") -> New:
+def comprehension_to_loop(function: Function, value: Any, name: str = "") -> NewStatements:
     """xs = [e for x in ys if c]  ->  xs = []; for x in ys: if c: xs.append(e); and of return [...]
 
     If there is one `for`, nothing in the brackets names `xs`, nothing else binds `x`, and the scope is plain.
@@ -75,7 +75,7 @@ def comprehension_to_loop(function: Function, value: Any, name: str = "") -> New
 
 
 @rewrites_statements(*(f"_name = {empty}\n{_LOOP}" for empty in _EMPTY_LIST), inverse="comprehension_to_loop")
-def loop_to_comprehension(function: Function, nodes: Block, name: str) -> New:
+def loop_to_comprehension(function: Function, nodes: Block, name: str) -> NewStatements:
     """xs = []; for x in ys: if c: xs.append(e)  ->  xs = [e for x in ys if c]
 
     If nothing else in the loop names `xs`, and `x` is nowhere outside of it. Running decides: a loop that ends in an
@@ -86,7 +86,7 @@ def loop_to_comprehension(function: Function, nodes: Block, name: str) -> New:
 
 
 @rewrites_statements("return sum(VALUES)", "return any(VALUES)", "return all(VALUES)", inverse="loop_to_sum")
-def sum_to_loop(function: Function, nodes: Any, values: Any) -> New:
+def sum_to_loop(function: Function, nodes: Any, values: Any) -> NewStatements:
     """return sum(e for x in xs)  ->  total = 0; for x in xs: total += e; return total; and of any and all
 
     If there is one `for`, nothing else binds `x`, `sum` is not bound, and the scope is plain. Running decides:
@@ -106,7 +106,7 @@ def sum_to_loop(function: Function, nodes: Any, values: Any) -> New:
 
 
 @rewrites_statements(f"_name = 0\n{_LOOP}", inverse="sum_to_loop")
-def loop_to_sum(function: Function, nodes: Block, name: str) -> New:
+def loop_to_sum(function: Function, nodes: Block, name: str) -> NewStatements:
     """total = 0; for x in xs: if c: total += e  ->  total = sum(e for x in xs if c)
 
     If nothing else in the loop names `total`, `x` is nowhere outside of it, and `sum` is not bound. Running decides:
@@ -121,7 +121,7 @@ def loop_to_sum(function: Function, nodes: Block, name: str) -> New:
     "for TARGET in ITERABLE:\n    if TEST: return False\nreturn True",
     inverse="sum_to_loop",
 )
-def loop_to_any(function: Function, nodes: Any, target: Expr, iterable: Expr, test: Expr, rest: Block) -> New:
+def loop_to_any(function: Function, nodes: Any, target: Expr, iterable: Expr, test: Expr, rest: Block) -> NewStatements:
     """for x in xs: if c: return True; return False  ->  return any(c for x in xs); and all, with False and True
 
     If nothing follows in the block, and the function knows no `any`.
@@ -134,7 +134,7 @@ def loop_to_any(function: Function, nodes: Any, target: Expr, iterable: Expr, te
 
 
 @rewrites_statements("_ys = _xs[LOWER:UPPER]", inverse="loop_to_slice")
-def slice_to_loop(function: Function, ys: str, xs: str, lower: Expr | None, upper: Expr | None) -> New:
+def slice_to_loop(function: Function, ys: str, xs: str, lower: Expr | None, upper: Expr | None) -> NewStatements:
     """ys = xs[a:b]  ->  ys = []; for index in range(a, min(b, len(xs))): ys.append(xs[index])
 
     If `a` and `b` are integers or left out, and `len`, `range` and `min` are not bound. Running decides: an `xs` that
@@ -156,7 +156,7 @@ def slice_to_loop(function: Function, ys: str, xs: str, lower: Expr | None, uppe
 )
 def loop_to_slice(
     function: Function, nodes: Block, ys: str, xs: str, i: str, lower: Expr | None = None, upper: Expr | None = None
-) -> New:
+) -> NewStatements:
     """ys = []; for i in range(a, min(b, len(xs))): ys.append(xs[i])  ->  ys = list(xs[a:b])
 
     If `a` and `b` are integers or left out, `i` is nowhere else, and `list` is not bound. Running decides: an `xs`

@@ -15,8 +15,8 @@ from semrep_jax.python.rewrites.rule import rewrites_expression, rewrites_statem
 from semrep_jax.python.rewrites.trees import (
     Block,
     Expr,
-    New,
-    Text,
+    NewStatements,
+    NewText,
     code,
     header,
     is_name_or_constant,
@@ -51,13 +51,13 @@ def _jumps(block: Block) -> bool:
 
 
 @rewrites_statements("if TEST: THEN\nelse: OTHER", inverse="invert_if")
-def invert_if(test: Expr, then: Block, other: Block) -> New:
+def invert_if(test: Expr, then: Block, other: Block) -> NewStatements:
     """if c: A else: B  ->  if not c: B else: A"""
     return [_if_else(negated(test), other, then)]
 
 
 @rewrites_statements("if TEST: THEN", inverse="else_to_guard")
-def guard_to_else(test: Expr, then: Block, rest: Block) -> New:
+def guard_to_else(test: Expr, then: Block, rest: Block) -> NewStatements:
     """if c: return x; rest  ->  if c: return x else: rest
 
     If the branch ends in a jump and something follows.
@@ -66,7 +66,7 @@ def guard_to_else(test: Expr, then: Block, rest: Block) -> New:
 
 
 @rewrites_statements("if TEST: THEN\nelse: OTHER", inverse="guard_to_else")
-def else_to_guard(test: Expr, then: Block, other: Block) -> New:
+def else_to_guard(test: Expr, then: Block, other: Block) -> NewStatements:
     """if c: return x else: rest  ->  if c: return x; rest
 
     If the branch ends in a jump.
@@ -79,7 +79,7 @@ def else_to_guard(test: Expr, then: Block, other: Block) -> New:
     "if TEST: _name = THEN\nelse: _name = OTHER",
     inverse="ternary_to_if",
 )
-def if_to_ternary(test: Expr, then: Expr | None, other: Expr | None, name: str = "") -> New:
+def if_to_ternary(test: Expr, then: Expr | None, other: Expr | None, name: str = "") -> NewStatements:
     """if c: return a else: return b  ->  return a if c else b; and of x = a, x = b
 
     If both branches return a value.
@@ -90,7 +90,7 @@ def if_to_ternary(test: Expr, then: Expr | None, other: Expr | None, name: str =
 
 
 @rewrites_statements("return THEN if TEST else OTHER", "_name = THEN if TEST else OTHER", inverse="if_to_ternary")
-def ternary_to_if(test: Expr, then: Expr, other: Expr, name: str = "") -> New:
+def ternary_to_if(test: Expr, then: Expr, other: Expr, name: str = "") -> NewStatements:
     """return a if c else b  ->  if c: return a else: return b; and of x = a if c else b"""
     return [_if_else(code(test), [f"{_target(name)} {code(then)}"], [f"{_target(name)} {code(other)}"])]
 
@@ -100,13 +100,13 @@ def _target(name: str) -> str:
 
 
 @rewrites_expression("not (LEFT and RIGHT)", "not (LEFT or RIGHT)", inverse="de_morgan_out")
-def de_morgan_in(node: Any, left: Expr, right: Expr) -> Text:
+def de_morgan_in(node: Any, left: Expr, right: Expr) -> NewText:
     """not (a and b)  ->  (not a or not b); and of or"""
     return f"(not {operand(left)} {_other(node.expression.operator)} not {operand(right)})"
 
 
 @rewrites_expression("not LEFT or not RIGHT", "not LEFT and not RIGHT", inverse="de_morgan_in")
-def de_morgan_out(node: Any, left: Expr, right: Expr) -> Text:
+def de_morgan_out(node: Any, left: Expr, right: Expr) -> NewText:
     """not a or not b  ->  (not (a and b)); and of and"""
     return f"(not ({operand(left)} {_other(node.operator)} {operand(right)}))"
 
@@ -121,7 +121,7 @@ def _comparison(left: str, *pairs: tuple[str, str]) -> Any:
 
 
 @rewrites_expression(_comparison("left", ("first", "middle"), ("second", "right")), inverse="chain_comparison")
-def split_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> Text:
+def split_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> NewText:
     """a < b < c  ->  (a < b and b < c)
 
     If `b` is a name or a constant.
@@ -140,7 +140,7 @@ def split_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.C
     ),
     inverse="split_comparison",
 )
-def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> Text:
+def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> NewText:
     """a < b and b < c  ->  (a < b < c)
 
     If `b` is a name or a constant.
@@ -151,7 +151,7 @@ def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.C
 
 
 @rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _MIRRORED), inverse="mirror_comparison")
-def mirror_comparison(node: Any, left: Expr, right: Expr) -> Text:
+def mirror_comparison(node: Any, left: Expr, right: Expr) -> NewText:
     """a < b  ->  (b > a); and of the other orders, == and !=
 
     If one side is a name or a constant. Running decides: an object's own operators, a side that binds the other's name.
@@ -162,6 +162,6 @@ def mirror_comparison(node: Any, left: Expr, right: Expr) -> Text:
 
 
 @rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _OPPOSITE))
-def negate_comparison(node: Expr) -> Text:
+def negate_comparison(node: Expr) -> NewText:
     """a == b  ->  (not a != b); and of !=, in, is and their opposites"""
     return f"(not {negated(node)})"

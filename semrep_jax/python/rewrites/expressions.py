@@ -13,7 +13,7 @@ import libcst.matchers as m
 
 from semrep_jax.python.rewrites.patterns import save
 from semrep_jax.python.rewrites.rule import Function, rewrites_expression, rewrites_statements
-from semrep_jax.python.rewrites.trees import Expr, New, Text, code, is_pure, operand, symbol
+from semrep_jax.python.rewrites.trees import Expr, NewStatements, NewText, code, is_pure, operand, symbol
 
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**")
 _INTEGER_FUNCTIONS = {"len", "ord", "int"}
@@ -29,7 +29,7 @@ def _is_integer(node: Expr) -> bool:
 
 
 @rewrites_expression("LEFT + RIGHT", "LEFT * RIGHT", inverse="commute")
-def commute(node: Any, left: Expr, right: Expr) -> Text:
+def commute(node: Any, left: Expr, right: Expr) -> NewText:
     """a + 1  ->  (1 + a); and of products
 
     If both sides are pure and one is an integer: the other is a number then, or a sequence times it.
@@ -40,7 +40,7 @@ def commute(node: Any, left: Expr, right: Expr) -> Text:
 
 
 @rewrites_expression("LEFT - RIGHT", inverse="add_as_subtract")
-def subtract_as_add(left: Expr, right: Expr) -> Text:
+def subtract_as_add(left: Expr, right: Expr) -> NewText:
     """a - 1  ->  (a + -1)
 
     If the right side is an integer. Running decides: an `a` that is no number; -0.0 - 0.
@@ -49,7 +49,7 @@ def subtract_as_add(left: Expr, right: Expr) -> Text:
 
 
 @rewrites_expression("LEFT + -RIGHT", inverse="subtract_as_add")
-def add_as_subtract(left: Expr, right: Expr) -> Text:
+def add_as_subtract(left: Expr, right: Expr) -> NewText:
     """a + -1  ->  (a - 1)
 
     If the right side is an integer with a minus. Running decides: an `a` that is no number; -0.0 + -0.
@@ -58,7 +58,7 @@ def add_as_subtract(left: Expr, right: Expr) -> Text:
 
 
 @rewrites_expression(m.FormattedString(), inverse="format_to_fstring")
-def fstring_to_format(node: cst.FormattedString) -> Text:
+def fstring_to_format(node: cst.FormattedString) -> NewText:
     """f"{a}-{b}"  ->  "{}-{}".format(a, b)
 
     If nothing in braces has a conversion or a format.
@@ -71,7 +71,7 @@ def fstring_to_format(node: cst.FormattedString) -> Text:
 
 
 @rewrites_expression(m.FormattedString())
-def fstring_to_concatenation(function: Function, node: cst.FormattedString) -> Text:
+def fstring_to_concatenation(function: Function, node: cst.FormattedString) -> NewText:
     """f"{a}-{b}"  ->  (str(a) + "-" + str(b))
 
     If nothing in braces has a conversion or a format, and `str` is not bound.
@@ -115,7 +115,7 @@ def _unescaped(part: cst.BaseFormattedStringContent) -> str | None:
     ),
     inverse="fstring_to_format",
 )
-def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) -> Text:
+def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) -> NewText:
     """ "{}-{}".format(a, b)  ->  f"{a}-{b}"
 
     If the arguments are names, as many as the pairs of braces, and the text needs no escape.
@@ -133,7 +133,7 @@ def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) 
 
 
 @rewrites_expression("max(A, B)", "min(A, B)", inverse="ternary_to_max")
-def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> Text:
+def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
     """max(a, b)  ->  (b if b > a else a); and of min. On a tie both give the first.
 
     If both are pure and `max` is not bound.
@@ -146,7 +146,7 @@ def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> Text:
 
 
 @rewrites_expression("B if B > A else A", "B if B < A else A", inverse="max_to_ternary")
-def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> Text:
+def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
     """b if b > a else a  ->  max(a, b); and of <, with min
 
     If the function knows no `max`. Running decides: sides that change something, as each is evaluated once then.
@@ -156,7 +156,7 @@ def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> Text:
 
 
 @rewrites_expression("list(reversed(INNER))")
-def reverse_by_slice(function: Function, inner: Expr) -> Text:
+def reverse_by_slice(function: Function, inner: Expr) -> NewText:
     """list(reversed(x))  ->  list(x)[::-1]
 
     If `list` is not bound. Running decides: an `x` that can't be reversed, or does it in a way of its own.
@@ -165,7 +165,7 @@ def reverse_by_slice(function: Function, inner: Expr) -> Text:
 
 
 @rewrites_expression("[]", "{}", inverse="call_to_literal")
-def literal_to_call(function: Function, node: Expr) -> Text:
+def literal_to_call(function: Function, node: Expr) -> NewText:
     """[]  ->  list(); and {}  ->  dict()
 
     If `list` is not bound.
@@ -175,7 +175,7 @@ def literal_to_call(function: Function, node: Expr) -> Text:
 
 
 @rewrites_expression("list()", "dict()", inverse="literal_to_call")
-def call_to_literal(function: Function, node: Any) -> Text:
+def call_to_literal(function: Function, node: Any) -> NewText:
     """list()  ->  []; and dict()  ->  {}
 
     If `list` is not bound.
@@ -185,7 +185,7 @@ def call_to_literal(function: Function, node: Any) -> Text:
 
 
 @rewrites_expression(m.SimpleString(), inverse="quotes")
-def quotes(node: cst.SimpleString) -> Text:
+def quotes(node: cst.SimpleString) -> NewText:
     """'a'  ->  "a"; or the other way
 
     If the text has one quote on each side, no prefix, no escape, and no quote of the other kind.
@@ -197,7 +197,7 @@ def quotes(node: cst.SimpleString) -> Text:
 
 
 @rewrites_statements(*(f"_x {operator}= VALUE" for operator in _ARITHMETIC), inverse="to_augmented")
-def to_plain(nodes: Any, x: str, value: Expr) -> New:
+def to_plain(nodes: Any, x: str, value: Expr) -> NewStatements:
     """x += e  ->  x = x + e; and of the other arithmetic operators
 
     Running decides: an `x` that changes in place, such as a list.
@@ -207,7 +207,7 @@ def to_plain(nodes: Any, x: str, value: Expr) -> New:
 
 
 @rewrites_statements(*(f"_x = _x {operator} VALUE" for operator in _ARITHMETIC), inverse="to_plain")
-def to_augmented(nodes: Any, x: str, value: Expr) -> New:
+def to_augmented(nodes: Any, x: str, value: Expr) -> NewStatements:
     """x = x + e  ->  x += e; and of the other arithmetic operators
 
     Running decides: an `x` that changes in place, such as a list.

@@ -10,11 +10,11 @@ import libcst.matchers as m
 
 from semrep_jax.python.rewrites.conditions import negated
 from semrep_jax.python.rewrites.rule import Function, rewrites_function, rewrites_statements
-from semrep_jax.python.rewrites.trees import Block, Expr, New, body, code, header, small, statement
+from semrep_jax.python.rewrites.trees import Block, Expr, NewStatements, body, code, header, small, statement
 
 
 @rewrites_statements("while TEST: INNER", inverse="while_test")
-def while_true(test: Expr, inner: Block) -> New:
+def while_true(test: Expr, inner: Block) -> NewStatements:
     """while c: B  ->  while True: if not c: break; B
 
     If `c` is not True already. Running decides: an object whose `!=` is not the opposite of its `==`.
@@ -25,7 +25,7 @@ def while_true(test: Expr, inner: Block) -> New:
 
 
 @rewrites_statements("while True:\n    if TEST: break\n    INNER", inverse="while_true")
-def while_test(test: Expr, inner: Block) -> New:
+def while_test(test: Expr, inner: Block) -> NewStatements:
     """while True: if c: break; B  ->  while not c: B
 
     Running decides: an object whose `!=` is not the opposite of its `==`.

@@ -17,7 +17,7 @@ from semrep_jax.python.rewrites.rule import Function, rewrites_statements
 from semrep_jax.python.rewrites.trees import (
     Block,
     Expr,
-    New,
+    NewStatements,
     bound_in,
     code,
     header,
@@ -35,7 +35,9 @@ def _with_any_else(text: str) -> list[Any]:
 
 
 @rewrites_statements("for _i in range(STOP): INNER", "for _i in range(START, STOP): INNER", inverse="while_to_for")
-def for_to_while(function: Function, nodes: Block, i: str, stop: Expr, inner: Block, start: Expr | None = None) -> New:
+def for_to_while(
+    function: Function, nodes: Block, i: str, stop: Expr, inner: Block, start: Expr | None = None
+) -> NewStatements:
     """for i in range(a, n): B  ->  i = a; while i < n: B; i += 1
 
     If B neither binds `i` nor continues, and `i` is nowhere else; an `n` that is no name or constant, or is bound in
@@ -51,7 +53,7 @@ def for_to_while(function: Function, nodes: Block, i: str, stop: Expr, inner: Bl
 
 
 @rewrites_statements("_i = START\nwhile _i < STOP: INNER; _i += 1", inverse="for_to_while")
-def while_to_for(function: Function, nodes: Block, i: str, start: Expr, stop: Expr, inner: Block) -> New:
+def while_to_for(function: Function, nodes: Block, i: str, start: Expr, stop: Expr, inner: Block) -> NewStatements:
     """i = a; while i < n: B; i += 1  ->  for i in range(a, n): B
 
     If B neither binds `i` nor continues, and `i` is nowhere else; if `n` is a name, a constant or a pure call, and B
@@ -75,7 +77,7 @@ def _reaches_into(inner: Block, names: set[str]) -> bool:
 
 
 @rewrites_statements(_with_any_else("for _i, _x in enumerate(_xs): INNER"), inverse="range_to_enumerate")
-def enumerate_to_range(function: Function, i: str, x: str, xs: str, inner: Block, orelse: Any) -> New:
+def enumerate_to_range(function: Function, i: str, x: str, xs: str, inner: Block, orelse: Any) -> NewStatements:
     """for i, x in enumerate(xs): B  ->  for i in range(len(xs)): x = xs[i]; B
 
     If B does not bind `xs`, and `len` and `range` are not bound. Running decides: an `xs` that changes its length.
@@ -86,7 +88,7 @@ def enumerate_to_range(function: Function, i: str, x: str, xs: str, inner: Block
 
 
 @rewrites_statements("for _i in range(len(_xs)): _x = _xs[_i]; INNER", inverse="enumerate_to_range")
-def range_to_enumerate(function: Function, i: str, xs: str, x: str, inner: Block) -> New:
+def range_to_enumerate(function: Function, i: str, xs: str, x: str, inner: Block) -> NewStatements:
     """for i in range(len(xs)): x = xs[i]; B  ->  for i, x in enumerate(xs): B
 
     If B binds neither `xs` nor `i`, and `enumerate` is not bound. Running decides: an `xs` that changes its length.
@@ -97,7 +99,7 @@ def range_to_enumerate(function: Function, i: str, xs: str, x: str, inner: Block
 
 
 @rewrites_statements(_with_any_else("for _x in _xs: INNER"))
-def direct_to_index(function: Function, x: str, xs: str, inner: Block, orelse: Any) -> New:
+def direct_to_index(function: Function, x: str, xs: str, inner: Block, orelse: Any) -> NewStatements:
     """for x in xs: B  ->  for index in range(len(xs)): x = xs[index]; B
 
     If B does not bind `xs`, no attribute or `del` in it spells `xs`, and `len` and `range` are not bound. Running

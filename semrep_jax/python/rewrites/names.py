@@ -11,7 +11,7 @@ from semrep_jax.python.rewrites.rule import Function, rewrites_function, rewrite
 from semrep_jax.python.rewrites.trees import (
     Block,
     Expr,
-    New,
+    NewStatements,
     bound_in,
     code,
     is_docstring,
@@ -71,7 +71,7 @@ def rename_parameters(function: Function) -> cst.FunctionDef | None:
 
 
 @rewrites_statements("return VALUE", inverse="inline_temporary")
-def extract_temporary(function: Function, value: Expr | None) -> New:
+def extract_temporary(function: Function, value: Expr | None) -> NewStatements:
     """return f(x)  ->  result = f(x); return result
 
     If the value is there, and no name, integer or string. Running decides: `locals()` in a later call.
@@ -83,7 +83,7 @@ def extract_temporary(function: Function, value: Expr | None) -> New:
 
 
 @rewrites_statements("_name = VALUE\nreturn _name", inverse="extract_temporary")
-def inline_temporary(function: Function, value: Expr) -> New:
+def inline_temporary(function: Function, value: Expr) -> NewStatements:
     """result = f(x); return result  ->  return f(x)
 
     If the scope is plain.
@@ -109,7 +109,7 @@ def extract_constant(function: Function) -> cst.FunctionDef | None:
 
 
 @rewrites_statements("_name = VALUE", inverse="extract_constant")
-def inline_constant(function: Function, nodes: Block, name: str, value: Expr, rest: Block) -> New:
+def inline_constant(function: Function, nodes: Block, name: str, value: Expr, rest: Block) -> NewStatements:
     """n = 3; return x + n  ->  return x + 3
 
     If `n` is set to an integer in the function's own block, what follows reads and never binds it, and the scope is
@@ -123,7 +123,7 @@ def inline_constant(function: Function, nodes: Block, name: str, value: Expr, re
 
 
 @rewrites_statements("_name = VALUE", inverse="dead_code_out")
-def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> New:
+def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> NewStatements:
     """x = e  ->  x = e; unused = x
 
     If `e` is pure. Running decides: `locals()`.
@@ -132,7 +132,7 @@ def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> Ne
 
 
 @rewrites_statements("_name = VALUE", inverse="dead_code_in")
-def dead_code_out(function: Function, nodes: Block, name: str, value: Expr) -> New:
+def dead_code_out(function: Function, nodes: Block, name: str, value: Expr) -> NewStatements:
     """unused = x; return y  ->  return y
 
     If it stands in the function's own block, `x` is a name, an integer or a string, the text `unused` is nowhere

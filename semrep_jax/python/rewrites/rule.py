@@ -1,7 +1,7 @@
 """What a rule is: patterns of code, and a function that builds what may stand there instead.
 
     @rewrites_expression("list(reversed(INNER))")
-    def reverse_by_slice(function: Function, inner: Expr) -> Text:
+    def reverse_by_slice(function: Function, inner: Expr) -> NewText:
         return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
 
 That makes a `Rule` of the function's name. The function asks by its arguments' names for what a pattern saves
@@ -28,7 +28,16 @@ import libcst as cst
 
 from semrep_jax.core import syntax
 from semrep_jax.python.rewrites.patterns import expression_like, match, statements_like
-from semrep_jax.python.rewrites.trees import Block, New, Text, body, code, is_docstring, occurrences, statements
+from semrep_jax.python.rewrites.trees import (
+    Block,
+    NewStatements,
+    NewText,
+    body,
+    code,
+    is_docstring,
+    occurrences,
+    statements,
+)
 
 _DYNAMIC = {"locals", "globals", "vars", "eval", "exec", "dir", "super"}
 _SCOPES = (
@@ -79,9 +88,9 @@ class Function:
         """The names that it binds."""
         return set(self.bindings)
 
-    def mentions(self, name: str, *outside: ast.AST) -> int:
+    def mentions(self, name: str, *excluded: ast.AST) -> int:
         """How often a name occurs in it, less how often it occurs in these trees of its parts."""
-        return occurrences(self.tree, name) - sum(occurrences(part, name) for part in outside)
+        return occurrences(self.tree, name) - sum(occurrences(part, name) for part in excluded)
 
     @cached_property
     def has_plain_scope(self) -> bool:
@@ -231,13 +240,13 @@ class FunctionRule(Rule):
             yield RewriteSite(self.name, function.node, changed)
 
 
-def rewrites_expression(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., Text]], Rule]:
+def rewrites_expression(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., NewText]], Rule]:
     """The function below builds an expression's text from what the first pattern that fits saves, or gives None."""
     compiled = tuple(expression_like(p) if isinstance(p, str) else p for p in patterns)
     return lambda build: ExpressionRule(build.__name__, inverse, build, compiled)
 
 
-def rewrites_statements(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., New]], Rule]:
+def rewrites_statements(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., NewStatements]], Rule]:
     """The function below builds statements from what the first pattern that fits saves, or gives None."""
     compiled = tuple(statements_like(p) if isinstance(p, str) else p for p in patterns)
     return lambda build: StatementRule(build.__name__, inverse, build, compiled)

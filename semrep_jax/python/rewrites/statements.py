@@ -10,7 +10,7 @@ import libcst.matchers as m
 
 from semrep_jax.python.rewrites.patterns import save
 from semrep_jax.python.rewrites.rule import Function, rewrites_function, rewrites_statements
-from semrep_jax.python.rewrites.trees import Block, Expr, New, code, is_pure, names_in, small
+from semrep_jax.python.rewrites.trees import Block, Expr, NewStatements, code, is_pure, names_in, small
 
 _COMMENTS: dict[type, str] = {
     cst.For: "go through all of them",
@@ -23,7 +23,7 @@ _UNPACKING = m.Assign(targets=[m.AssignTarget(target=_NAMES)], value=save("value
 
 
 @rewrites_statements("_x = A\n_y = B", inverse="swap")
-def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> New:
+def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> NewStatements:
     """x = a; y = b  ->  y = b; x = a
 
     If `a` and `b` are pure and neither reads the other's name. Running decides: which of two errors comes first.
@@ -34,7 +34,7 @@ def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> New:
 
 
 @rewrites_statements([m.SimpleStatementLine(body=[_UNPACKING])])
-def unpack_to_index(targets: Sequence[Any], value: Expr) -> New:
+def unpack_to_index(targets: Sequence[Any], value: Expr) -> NewStatements:
     """a, b = t  ->  a = t[0]; b = t[1]
 
     If `t` is a name that is not on the left. Running decides: whether `t` has an index, and no more items than names.
@@ -46,7 +46,7 @@ def unpack_to_index(targets: Sequence[Any], value: Expr) -> New:
 
 
 @rewrites_statements([m.SimpleStatementLine(body=[_UNPACKING])], inverse="lines_to_tuple")
-def tuple_to_lines(targets: Sequence[Any], value: Expr) -> New:
+def tuple_to_lines(targets: Sequence[Any], value: Expr) -> NewStatements:
     """a, b = 0, n  ->  a = 0; b = n
 
     If no value reads a name that is bound before it, and no name stands twice. Running decides: a call that sees the
@@ -62,7 +62,7 @@ def tuple_to_lines(targets: Sequence[Any], value: Expr) -> New:
 
 
 @rewrites_statements("_x = A\n_y = B", inverse="tuple_to_lines")
-def lines_to_tuple(x: str, y: str, a: Expr, b: Expr) -> New:
+def lines_to_tuple(x: str, y: str, a: Expr, b: Expr) -> NewStatements:
     """x = a; y = b  ->  x, y = a, b
 
     If `b` does not read `x`, and neither is a tuple. Running decides: an error or a call that sees the names.
@@ -99,7 +99,7 @@ def strip_comments(function: Function) -> cst.FunctionDef | None:
 @rewrites_statements(
     [m.For() | m.While() | m.If() | m.SimpleStatementLine(body=[m.Return()])], inverse="strip_comments"
 )
-def add_comment(nodes: Block) -> New:
+def add_comment(nodes: Block) -> NewStatements:
     """return x  ->  # done; return x
 
     If it is a loop, an `if` or a `return` without a comment above it.

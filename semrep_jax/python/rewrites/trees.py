@@ -16,8 +16,8 @@ from semrep_jax.core import syntax
 
 Expr = cst.BaseExpression
 Block = Sequence[Any]  # of statements
-Text = str | None
-New = Sequence[Any] | None  # statements, or texts of statements
+NewText = str | None  # of an expression
+NewStatements = Sequence[Any] | None  # statements, or texts of statements
 
 _BRACKETED = (cst.List, cst.Dict, cst.Set, cst.SimpleString, cst.FormattedString, cst.StarredElement)
 _ATOMS = (
