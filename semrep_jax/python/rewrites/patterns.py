@@ -22,10 +22,10 @@ import libcst.matchers as m
 from semrep_jax.python.rewrites.trees import code
 
 ANYTHING: Any = m.DoNotCare()
-_AGAIN = "#"  # follows the name of what is saved a second time
+_AGAIN = "#"  # what is named a second time in a pattern is saved as `name#2`
 _LAYOUT = (
     *("lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "comma", "semicolon", "first_colon", "second_colon"),
-    *("leading_lines", "trailing_whitespace", "header", "footer", "indent"),
+    *("leading_lines", "lines_after", "trailing_whitespace", "whitespace", "header", "footer", "indent"),
 )
 
 
@@ -52,19 +52,22 @@ def match(nodes: Sequence[cst.CSTNode], patterns: Sequence[Any]) -> dict[str, An
         if found is None:
             return None
         saved |= found
-    again = [name for name in saved if _AGAIN in name]
-    alike = all(_text(saved.pop(name)) == _text(saved[name.split(_AGAIN)[0]]) for name in again)
-    return saved if alike else None
+    for name in [name for name in saved if _AGAIN in name]:
+        first = name.split(_AGAIN)[0]
+        if _text(saved.pop(name)) != _text(saved[first]):
+            return None
+    return saved
 
 
 def _may_match(node: Any, pattern: Any) -> bool:
     """Whether the two are of one kind, as far as a look tells. Most pairs are not, and `m.extract` takes its time."""
     if not hasattr(cst, type(pattern).__name__):
-        return True  # not a node's: a choice, a condition
+        return True  # a choice, or a condition
     if type(node).__name__ != type(pattern).__name__:
         return False
-    one_line = isinstance(node, cst.SimpleStatementLine) and len(node.body) == len(pattern.body) == 1
-    return not one_line or _may_match(node.body[0], pattern.body[0])
+    if not isinstance(node, cst.SimpleStatementLine):
+        return True
+    return len(node.body) == len(pattern.body) and all(map(_may_match, node.body, pattern.body))
 
 
 def _text(saved: str | cst.CSTNode) -> str:
@@ -91,12 +94,9 @@ class _Reader:
             return self._line(*node.body)
         if not isinstance(node, cst.CSTNode):
             return node
-        parts = {f.name: getattr(node, f.name) for f in fields(node)}
-        counted = {
-            k: v for k, v in parts.items() if k not in _LAYOUT and not k.startswith(("whitespace", "lines_after"))
-        }
-        meant = {k: v for k, v in counted.items() if not isinstance(v, cst.MaybeSentinel)}
-        return getattr(m, type(node).__name__)(**{k: self.pattern(v) for k, v in meant.items()})
+        parts = {f.name: getattr(node, f.name) for f in fields(node) if not f.name.startswith(_LAYOUT)}
+        meant = {name: self.pattern(v) for name, v in parts.items() if not isinstance(v, cst.MaybeSentinel)}
+        return getattr(m, type(node).__name__)(**meant)
 
     def _line(self, small: cst.BaseSmallStatement) -> Any:
         if isinstance(small, cst.Expr) and isinstance(small.value, cst.Name) and small.value.value.isupper():
