@@ -1,8 +1,10 @@
-"""Variants of a program that behave the same: rewritten by chains of rules, and kept only where running found no difference.
+"""Variants of a program that behave the same: made by rewriting rules, kept where running finds no difference.
 
     variants = perturb(Program("python", text), sandbox, count=5, seed=0)
+    variants.kept[0].program, variants.dropped       # one of them; why other tries came to nothing
 
-The program's language gives the rules and does the comparing. The same text is given once; the same seed gives the same variants.
+The program's language has the rules and does the comparing. No text is given twice; the same seed gives the same
+variants.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources, Rewritt
 from semrep_jax.sandbox.pool import Sandbox
 
 TRIES_PER_VARIANT = 12
-MOST_STEPS = 4
+MAX_STEPS = 4
 
 
 class PerturbError(SemRepError):
@@ -35,15 +37,17 @@ class Variants:
 
 
 def rules_of(kinds: Sequence[str], language: str) -> list[str]:
-    """The rules of a language that these names of rules or of groups of rules stand for. Raises PerturbError."""
+    """The rules of a language that these names, of rules or of rule groups, stand for. Raises PerturbError."""
     groups = LANGUAGES[language].rule_groups
-    rules = [rule for group in groups.values() for rule in group]
-    unknown = [k for k in kinds if k not in rules and k not in groups]
+    members = {group: list(rules) for group, rules in groups.items()}
+    members |= {rule: [rule] for rules in groups.values() for rule in rules}
+    unknown = [kind for kind in kinds if kind not in members]
     if unknown:
+        rules = [rule for group in groups.values() for rule in group]
         raise PerturbError(
             f"--kinds: there is no {unknown[0]!r}; there are {', '.join(groups)} and the rules {', '.join(rules)}"
         )
-    return list(dict.fromkeys(name for k in kinds for name in ([k] if k in rules else groups[k])))
+    return list(dict.fromkeys(rule for kind in kinds for rule in members[kind]))
 
 
 def perturb(
@@ -56,33 +60,35 @@ def perturb(
 ) -> Variants:
     """Up to `count` different variants after chains of one to four rules.
 
-    sandbox: where programs run. seed: decides rules, places and inputs. kinds: rules or groups of rules; None for all.
-    task: what the program is for, where its text does not say (CUDA). Raises what the language's comparer does where the program
-    can't be run, and PerturbError for a name in `kinds` that is none.
+    sandbox: where programs run. seed: decides rules, sites and inputs. kinds: rules or rule groups; None for all.
+    task: what the program is for, where its text does not say (CUDA). Raises what the language's comparer raises
+    where the program can't be run, and PerturbError for an unknown name in `kinds`.
     """
     language = LANGUAGES[program.language]
-    names = rules_of(kinds, program.language) if kinds else None
-    rng, found, texts = Random(seed), Variants(), {program.source}
+    rules = rules_of(kinds, program.language) if kinds else None
+    rng = Random(seed)
+    variants = Variants()
+    texts = {program.source}
     with closing(language.comparer(program, Resources(sandbox), task)) as comparer:
         for _ in range(TRIES_PER_VARIANT * count):
-            if len(found.kept) == count:
+            if len(variants.kept) == count:
                 break
-            made = language.rewrite(program, rng, rng.randint(1, MOST_STEPS), names)
-            why = _refusal(made, texts, comparer)
-            if made is not None and why is None:
-                found.kept.append(made)
-            elif why is not None:
-                found.dropped[why] += 1
-            if made is not None:
-                texts.add(made.program.source)
-    return found
+            variant = language.rewrite(program, rng, rng.randint(1, MAX_STEPS), rules)
+            if variant is None:
+                variants.dropped["no rule applies"] += 1
+                continue
+            reason = _why_dropped(variant, texts, comparer)
+            texts.add(variant.program.source)
+            if reason is None:
+                variants.kept.append(variant)
+            else:
+                variants.dropped[reason] += 1
+    return variants
 
 
-def _refusal(made: Rewritten | None, texts: set[str], comparer: Comparer) -> str | None:
-    """Why a try comes to nothing; None where the variant is kept."""
-    if made is None:
-        return "no rule applies"
-    if made.program.source in texts:
+def _why_dropped(variant: Rewritten, texts: set[str], comparer: Comparer) -> str | None:
+    """Why a variant is dropped; None where it is kept."""
+    if variant.program.source in texts:
         return "the same as before"
-    answer = comparer.compare(made.program.source).answer
-    return None if answer is Answer.EQUIVALENT else f"found {answer}: {' '.join(made.rules)}"
+    answer = comparer.compare(variant.program.source).answer
+    return None if answer is Answer.EQUIVALENT else f"found {answer}: {' '.join(variant.rules)}"

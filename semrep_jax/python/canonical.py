@@ -1,5 +1,8 @@
 """Canonical form of a Python program, and the tree-edit distance between two of them.
 
+    canonical("size = 0x10  # bytes")          # "v0 = 16"
+    distance(canonical(a), canonical(b))       # from 0.0 to 1.0; both must parse
+
 The *triviality trap* of SemRep: a renamed variable is no exact copy of C_src, so it would earn the full equivalence
 reward. The canonical form strips comments, docstrings and layout, renames parameters and local variables in the order
 of their first appearance, and spells constants one way. Two programs with one canonical form are the same program to
@@ -12,6 +15,7 @@ from __future__ import annotations
 import ast
 import warnings
 from functools import lru_cache
+from typing import NamedTuple
 
 from semrep_jax.core import syntax
 
@@ -40,6 +44,7 @@ class _Renamer(ast.NodeTransformer):
 
 
 def _locals(tree: ast.AST) -> set[str]:
+    """Names that are bound anywhere in a program, but for those declared global or nonlocal."""
     bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     bound |= {n.name for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler) and n.name}
@@ -76,8 +81,8 @@ def canonical(source: str) -> str | None:
     if tree is None:
         return None
     try:
-        bare = _without_docstrings(tree)
-        return ast.unparse(ast.fix_missing_locations(_Renamer(_locals(bare)).visit(bare)))
+        stripped = _without_docstrings(tree)
+        return ast.unparse(ast.fix_missing_locations(_Renamer(_locals(stripped)).visit(stripped)))
     except (RecursionError, ValueError):
         return None
 
@@ -90,9 +95,20 @@ def _label(node: ast.AST) -> str:
     return ":".join(parts)
 
 
+class _Postorder(NamedTuple):
+    """A tree as Zhang and Shasha number it: the nodes in post-order.
+
+    labels: each node's. leftmost: for each node, the number of the leftmost leaf under it. key_roots: for each such
+    leaf, the last node to have it.
+    """
+
+    labels: list[str]
+    leftmost: list[int]
+    key_roots: list[int]
+
+
 @lru_cache(maxsize=4096)
-def _postorder(text: str) -> tuple[list[str], list[int], list[int]]:
-    """Labels in post-order, leftmost-leaf index of each node, and the key roots."""
+def _postorder(text: str) -> _Postorder:
     labels: list[str] = []
     leftmost: list[int] = []
 
@@ -109,36 +125,39 @@ def _postorder(text: str) -> tuple[list[str], list[int], list[int]]:
 
     walk(syntax.module(text))
     last = {leaf: i for i, leaf in enumerate(leftmost)}
-    return labels, leftmost, sorted(last.values())
+    return _Postorder(labels, leftmost, sorted(last.values()))
 
 
 @lru_cache(maxsize=65536)
 def distance(a: str, b: str) -> float:
-    """Tree-edit distance between two canonical texts, divided by the larger tree's size: 0 is equal, 1 is unrelated."""
+    """Tree-edit distance of two canonical texts, over the larger tree's size: 0 is equal, 1 is unrelated."""
     if a == b:
         return 0.0
-    la, ma, ka = _postorder(a)
-    lb, mb, kb = _postorder(b)
-    tree = [[0] * len(lb) for _ in la]
-    for i in ka:
-        for j in kb:
-            _forest(la, ma, lb, mb, i, j, tree)
-    return min(1.0, tree[-1][-1] / max(len(la), len(lb)))
+    first, second = _postorder(a), _postorder(b)
+    tree = [[0] * len(second.labels) for _ in first.labels]
+    for i in first.key_roots:
+        for j in second.key_roots:
+            _forest(first, second, i, j, tree)
+    return min(1.0, tree[-1][-1] / max(len(first.labels), len(second.labels)))
 
 
-def _forest(la: list[str], ma: list[int], lb: list[str], mb: list[int], i: int, j: int, tree: list[list[int]]) -> None:
-    """One forest-distance table of Zhang-Shasha; fills `tree` for every pair of subtrees rooted on its spine."""
-    i0, j0 = ma[i], mb[j]
-    width = j - j0 + 2
-    table = [list(range(width))]
+def _forest(a: _Postorder, b: _Postorder, i: int, j: int, tree: list[list[int]]) -> None:
+    """One forest-distance table of Zhang-Shasha, for the subtrees at the key roots `i` and `j`.
+
+    Fills `tree[x][y]`, the distance of the subtrees at x and y, for every pair on the spines of the two.
+    """
+    labels_a, leftmost_a, _ = a
+    labels_b, leftmost_b, _ = b
+    i0, j0 = leftmost_a[i], leftmost_b[j]
+    table = [list(range(j - j0 + 2))]
     for x in range(i0, i + 1):
         above, row = table[-1], [table[-1][0] + 1]
         for y in range(j0, j + 1):
             best = min(above[y - j0 + 1], row[-1]) + 1
-            if ma[x] == i0 and mb[y] == j0:
-                best = min(best, above[y - j0] + (la[x] != lb[y]))
+            if leftmost_a[x] == i0 and leftmost_b[y] == j0:
+                best = min(best, above[y - j0] + (labels_a[x] != labels_b[y]))
                 tree[x][y] = best
             else:
-                best = min(best, table[ma[x] - i0][mb[y] - j0] + tree[x][y])
+                best = min(best, table[leftmost_a[x] - i0][leftmost_b[y] - j0] + tree[x][y])
             row.append(best)
         table.append(row)

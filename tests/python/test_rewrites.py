@@ -1,9 +1,10 @@
-"""The rewriting rules for Python: what each does, that inverses lead back, and that a seed decides the bytes."""
+"""The rewriting rules for Python: what each does and leaves alone, inverses, seeds, and verified variants."""
 
 from __future__ import annotations
 
 from random import Random
 
+import libcst as cst
 import pytest
 from conftest import python
 
@@ -11,9 +12,11 @@ from semrep_jax.languages import canonical
 from semrep_jax.perturb import PerturbError, perturb, rules_of
 from semrep_jax.python.rewrites import RULE_GROUPS, RULES
 from semrep_jax.python.rewrites.chain import rewrite
+from semrep_jax.python.rewrites.patterns import expression_like, match, statements_like
+from semrep_jax.python.rewrites.trees import code
 
-# Each rule with a program and what becomes of it.
-CASES = {
+# Each rule with a program before and after it.
+EXAMPLES = {
     "rename_locals": (
         "def f(xs):\n    total = 0\n    for x in xs:\n        total += x\n    return total\n",
         "def f(xs):\n    entry = 0\n    for current in xs:\n        entry += current\n    return entry\n",
@@ -188,11 +191,13 @@ CASES = {
     ),
     "direct_to_index": (
         "def f(xs):\n    t = 0\n    for x in xs:\n        t += x\n    return t\n",
-        "def f(xs):\n    t = 0\n    for index in range(len(xs)):\n        x = xs[index]\n        t += x\n    return t\n",
+        "def f(xs):\n    t = 0\n    for index in range(len(xs)):\n        x = xs[index]\n        t += x\n"
+        "    return t\n",
     ),
     "comprehension_to_loop": (
         "def f(xs):\n    return [x + 1 for x in xs if x]\n",
-        "def f(xs):\n    result = []\n    for x in xs:\n        if x:\n            result.append(x + 1)\n    return result\n",
+        "def f(xs):\n    result = []\n    for x in xs:\n        if x:\n            result.append(x + 1)\n"
+        "    return result\n",
     ),
     "loop_to_comprehension": (
         "def f(xs):\n    out = []\n    for x in xs:\n        if x:\n            out.append(x + 1)\n    return out\n",
@@ -212,7 +217,8 @@ CASES = {
     ),
     "slice_to_loop": (
         "def f(xs):\n    ys = xs[1:3]\n    return ys\n",
-        "def f(xs):\n    ys = []\n    for index in range(1, min(3, len(xs))):\n        ys.append(xs[index])\n    return ys\n",
+        "def f(xs):\n    ys = []\n    for index in range(1, min(3, len(xs))):\n        ys.append(xs[index])\n"
+        "    return ys\n",
     ),
     "loop_to_slice": (
         "def f(xs):\n    ys = []\n    for k in range(2, len(xs)):\n        ys.append(xs[k])\n    return ys\n",
@@ -228,13 +234,15 @@ CASES = {
     ),
     "tail_call_to_loop": (
         "def f(a, b):\n    if b == 0:\n        return a\n    return f(b, a % b)\n",
-        "def f(a, b):\n    while True:\n        if b == 0:\n            return a\n        a, b = b, a % b\n        continue\n",
+        "def f(a, b):\n    while True:\n        if b == 0:\n        "
+        "    return a\n        a, b = b, a % b\n        continue\n",
     ),
 }
 
-# Where the inverse leads back to another spelling than the one it came from: its own canonical form.
-ELSEWHERE = {"comprehension_to_loop", "sum_to_loop", "loop_to_sum", "slice_to_loop", "loop_to_slice"}
-KEPT = [
+# Rules whose inverse leads to another canonical form than the one that they came from.
+NOT_LED_BACK = {"comprehension_to_loop", "sum_to_loop", "loop_to_sum", "slice_to_loop", "loop_to_slice"}
+# Programs that a rule must offer no change of.
+LEFT_ALONE = [
     ("for_to_while", "def f(n):\n    for i in range(n):\n        if i == 3:\n            continue\n        print(i)\n"),
     ("for_to_while", "def f(n):\n    for i in range(n):\n        print(i)\n    return i\n"),
     ("for_to_while", "def f(n):\n    for i in range(n):\n        i = i + 1\n        print(i)\n"),
@@ -257,42 +265,42 @@ KEPT = [
 ]
 
 
-def test_every_rule_is_shown():
-    assert set(CASES) == set(RULES) and len(RULES) >= 50
+def test_every_rule_has_an_example_and_a_group():
+    assert set(EXAMPLES) == set(RULES) and len(RULES) >= 50
     assert sorted(n for names in RULE_GROUPS.values() for n in names) == sorted(RULES)
 
 
-@pytest.mark.parametrize("rule", CASES)
-def test_a_rule_makes_of_a_program_what_it_says(rule):
-    before, after = CASES[rule]
-    made = rewrite(python(before), Random(0), 1, [rule])
-    assert made is not None and made.program.source == after and made.rules == (rule,)
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_a_rule_turns_its_example_into_the_one_after(rule):
+    before, after = EXAMPLES[rule]
+    rewritten = rewrite(python(before), Random(0), 1, [rule])
+    assert rewritten is not None and rewritten.program.source == after and rewritten.rules == (rule,)
 
 
-@pytest.mark.parametrize("rule", [n for n, r in RULES.items() if r.inverse and n not in ELSEWHERE])
+@pytest.mark.parametrize("rule", [n for n, r in RULES.items() if r.inverse and n not in NOT_LED_BACK])
 def test_an_inverse_leads_back(rule):
-    before, after = CASES[rule]
+    before, after = EXAMPLES[rule]
     back = rewrite(python(after), Random(0), 1, [RULES[rule].inverse])
     assert back is not None and canonical(back.program) == canonical(python(before))
 
 
-@pytest.mark.parametrize(("rule", "source"), KEPT)
-def test_a_rule_leaves_alone_what_it_would_change(rule, source):
+@pytest.mark.parametrize(("rule", "source"), LEFT_ALONE)
+def test_a_rule_offers_nothing_where_its_precondition_fails(rule, source):
     assert rewrite(python(source), Random(0), 1, [rule]) is None
 
 
 def test_a_seed_decides_the_bytes_and_other_seeds_give_others():
-    source = python(CASES["while_to_for"][0])
+    source = python(EXAMPLES["while_to_for"][0])
     texts = [rewrite(source, Random(seed), 3).program.source for seed in (1, 1, 2, 3, 4)]
     assert texts[0] == texts[1] and len(set(texts)) > 2
 
 
 def test_a_chain_records_its_rules_in_order():
-    made = rewrite(python(CASES["for_to_while"][0]), Random(5), 4)
-    assert 1 <= len(made.rules) <= 4 and set(made.rules) <= set(RULES)
+    rewritten = rewrite(python(EXAMPLES["for_to_while"][0]), Random(5), 4)
+    assert 1 <= len(rewritten.rules) <= 4 and set(rewritten.rules) <= set(RULES)
 
 
-def test_what_does_not_parse_or_offers_nothing_gives_none():
+def test_a_program_that_does_not_parse_or_offers_nothing_gives_none():
     assert rewrite(python("def f(:"), Random(0)) is None
     assert rewrite(python("x = 1\n"), Random(0)) is None
     assert rewrite(python("def f():\n    pass\n"), Random(0), 1, ["for_to_while"]) is None
@@ -300,8 +308,33 @@ def test_what_does_not_parse_or_offers_nothing_gives_none():
 
 def test_layout_and_comments_outside_the_change_stay():
     source = "import math   # why\n\n\ndef f( x ):\n    # first\n    y = x+1   # odd\n    return max(y, 2)\n"
-    made = rewrite(python(source), Random(0), 1, ["max_to_ternary"])
-    assert made.program.source == source.replace("max(y, 2)", "(2 if 2 > y else y)")
+    rewritten = rewrite(python(source), Random(0), 1, ["max_to_ternary"])
+    assert rewritten.program.source == source.replace("max(y, 2)", "(2 if 2 > y else y)")
+
+
+def test_every_rule_says_what_it_does():
+    for rule in RULES.values():
+        before, arrow, after = rule.build.__doc__.splitlines()[0].partition("  ->  ")
+        assert before and arrow and after, rule.name
+
+
+def test_a_pattern_saves_expressions_identifiers_and_statements():
+    (pattern,) = statements_like("for _i in range(STOP): INNER")
+    saved = match([cst.parse_statement("for k in range( 2*n ):\n    a()\n    b()\n")], [pattern])
+    assert saved["i"] == "k" and code(saved["stop"]) == "2*n" and len(saved["inner"]) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["for k in range(n): k\nelse: k\n", "async for k in range(n): k\n", "for a, b in range(n): k\n", "k\n"]
+)
+def test_a_pattern_does_not_match_what_has_more_or_other_parts(text):
+    assert match(cst.parse_module(text).body, statements_like("for _i in range(STOP): INNER")) is None
+
+
+def test_what_a_pattern_names_twice_must_be_spelled_alike():
+    pattern = expression_like("B if B > A else A")
+    assert match([cst.parse_expression("x[0] if x[0] > y else y")], [pattern]) is not None
+    assert match([cst.parse_expression("x[0] if x[1] > y else y")], [pattern]) is None
 
 
 def test_perturb_gives_different_verified_texts_the_same_for_a_seed(sandbox):
@@ -313,20 +346,20 @@ def test_perturb_gives_different_verified_texts_the_same_for_a_seed(sandbox):
     assert len(set(texts)) == 4 and source.source not in texts and texts == [m.program.source for m in again.kept]
 
 
-def test_perturb_drops_what_behaves_otherwise(sandbox):
+def test_perturb_drops_what_behaves_differently(sandbox):
     # sets have no index: the rule's precondition can't know, running does
     source = python("def f(xs: set[int]):\n    t = 0\n    for x in xs:\n        t += x\n    return t\n")
     found = perturb(source, sandbox, 1, kinds=["direct_to_index"])
     assert not found.kept and any("different" in reason for reason in found.dropped)
 
 
-def test_kinds_are_rules_or_rooms_and_another_is_named():
+def test_kinds_are_rules_or_rule_groups_and_an_unknown_one_is_named():
     assert rules_of(["names", "swap"], "python") == [*RULE_GROUPS["names"], "swap"]
     with pytest.raises(PerturbError, match="'nope'; there are names, conditions"):
         rules_of(["nope"], "python")
 
 
-def test_conditions_and_bounds_over_several_lines_are_rewritten_to_python():
+def test_expressions_over_several_lines_stay_valid_and_keep_their_meaning():
     source = """def f(a, b):
     if (not a ==
             b and
@@ -354,8 +387,8 @@ def test_conditions_and_bounds_over_several_lines_are_rewritten_to_python():
     seen = set()
     for name in RULES:
         for seed in range(4):
-            made = rewrite(python(source), Random(seed), 1, [name])
-            if made is not None:
+            rewritten = rewrite(python(source), Random(seed), 1, [name])
+            if rewritten is not None:
                 seen.add(name)
-                assert answers(made.program.source) == answers(source), (name, made.program.source)
+                assert answers(rewritten.program.source) == answers(source), (name, rewritten.program.source)
     assert {"invert_if", "for_to_while"} <= seen

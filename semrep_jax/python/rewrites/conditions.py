@@ -1,200 +1,167 @@
-"""Rules about conditions and branches."""
+"""Rules about conditions and branches.
+
+Running decides, of all that negate: an object whose `!=` is not the opposite of its `==`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
 
-from semrep_jax.python.rewrites.rule import (
+from semrep_jax.python.rewrites.patterns import save
+from semrep_jax.python.rewrites.rule import rewrites_expression, rewrites_statements
+from semrep_jax.python.rewrites.trees import (
     Block,
-    Function,
-    Rule,
-    assigned,
-    body,
+    Expr,
+    NewStatements,
+    NewText,
     code,
-    expression,
     header,
-    inside,
-    safe,
+    is_name_or_constant,
+    operand,
     small,
-    statement,
+    symbol,
 )
 
-_OPPOSITE: dict[type[cst.BaseCompOp], str] = {
-    cst.Equal: "!=", cst.NotEqual: "==", cst.In: "not in", cst.NotIn: "in", cst.Is: "is not", cst.IsNot: "is",
-}  # fmt: skip
-_MIRROR: dict[type[cst.BaseCompOp], str] = {
-    cst.LessThan: ">", cst.GreaterThan: "<", cst.LessThanEqual: ">=", cst.GreaterThanEqual: "<=", cst.Equal: "==", cst.NotEqual: "!=",
-}  # fmt: skip
+_OPPOSITE = {"==": "!=", "!=": "==", "in": "not in", "not in": "in", "is": "is not", "is not": "is"}
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+_JUMPS = (cst.Return, cst.Raise, cst.Continue, cst.Break)
 
 
-def negated(test: cst.BaseExpression) -> str:
-    """The text of `not test`; orders keep their operator, for NaN is neither less nor not."""
+def negated(test: Expr) -> str:
+    """The text of `not test`; orders keep their operator, as NaN is neither less nor greater nor equal."""
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return code(test.expression)
-    if (
-        isinstance(test, cst.Comparison)
-        and len(test.comparisons) == 1
-        and type(test.comparisons[0].operator) in _OPPOSITE
-    ):
-        one = test.comparisons[0]
-        return f"{inside(test.left)} {_OPPOSITE[type(one.operator)]} {inside(one.comparator)}"
-    return f"not {inside(test)}"
+    if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
+        (pair,) = test.comparisons
+        opposite = _OPPOSITE.get(symbol(pair.operator))
+        if opposite is not None:
+            return f"{operand(test.left)} {opposite} {operand(pair.comparator)}"
+    return f"not {operand(test)}"
 
 
-def _else_of(node: Any) -> Block | None:
-    return (
-        node.orelse.body.body
-        if isinstance(node.orelse, cst.Else) and isinstance(node.orelse.body, cst.IndentedBlock)
-        else None
-    )
+def _if_else(test: str, then: Block, other: Block) -> Any:
+    return header(f"if {test}:", then, cst.Else(body=header("if other:", other).body))
 
 
-def _if(test: str, then: Block, other: Block | None) -> Any:
-    made = header(f"if {test}:", then)
-    return made if other is None else made.with_changes(orelse=cst.Else(body=cst.IndentedBlock(body=list(other))))
+def _jumps(block: Block) -> bool:
+    return isinstance(small(block[-1]), _JUMPS)
 
 
-def invert_if(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
+@rewrites_statements("if TEST: THEN\nelse: OTHER", inverse="invert_if")
+def invert_if(test: Expr, then: Block, other: Block) -> NewStatements:
     """if c: A else: B  ->  if not c: B else: A"""
-    node = block[i]
-    if not isinstance(node, cst.If) or body(node) is None or _else_of(node) is None:
-        return None
-    return 1, [_if(negated(node.test), _else_of(node) or [], body(node))]
+    return [_if_else(negated(test), other, then)]
 
 
-def _ends(statements: Block) -> bool:
-    return isinstance(small(statements[-1]), (cst.Return, cst.Raise, cst.Continue, cst.Break))
+@rewrites_statements("if TEST: THEN", inverse="else_to_guard")
+def guard_to_else(test: Expr, then: Block, rest: Block) -> NewStatements:
+    """if c: return x; rest  ->  if c: return x else: rest
+
+    If the branch ends in a jump and something follows.
+    """
+    return [_if_else(code(test), then, rest)] if rest and _jumps(then) else None
 
 
-def guard_to_else(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """if c: return x; rest  ->  if c: return x else: rest"""
-    node = block[i]
-    if not isinstance(node, cst.If) or node.orelse is not None or i + 1 >= len(block):
-        return None
-    then = body(node)
-    return (len(block) - i, [_if(code(node.test), then, block[i + 1 :])]) if then and _ends(then) else None
+@rewrites_statements("if TEST: THEN\nelse: OTHER", inverse="guard_to_else")
+def else_to_guard(test: Expr, then: Block, other: Block) -> NewStatements:
+    """if c: return x else: rest  ->  if c: return x; rest
+
+    If the branch ends in a jump.
+    """
+    return [header(f"if {code(test)}:", then), *other] if _jumps(then) else None
 
 
-def else_to_guard(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """if c: return x else: rest  ->  if c: return x; rest"""
-    node = block[i]
-    if not isinstance(node, cst.If):
-        return None
-    then, other = body(node), _else_of(node)
-    return (1, [_if(code(node.test), then, None), *other]) if then and other and _ends(then) else None
-
-
-def if_to_ternary(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """if c: return a else: return b  ->  return a if c else b; and of x = a, x = b"""
-    node = block[i]
-    if not isinstance(node, cst.If):
-        return None
-    then, other = body(node), _else_of(node)
-    if then is None or other is None or len(then) != 1 or len(other) != 1:
-        return None
-    a, b = small(then[0]), small(other[0])
-    if isinstance(a, cst.Return) and isinstance(b, cst.Return) and a.value is not None and b.value is not None:
-        return 1, [statement(f"return {inside(a.value)} if {code(node.test)} else {inside(b.value)}")]
-    left, right = assigned(then[0]), assigned(other[0])
-    if left is not None and right is not None and left[0] == right[0]:
-        return 1, [statement(f"{left[0]} = {inside(left[1])} if {code(node.test)} else {inside(right[1])}")]
-    return None
-
-
-def ternary_to_if(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """return a if c else b  ->  if c: return a else: return b; and of x = a if c else b"""
-    one, pair = small(block[i]), assigned(block[i])
-    value, before = (
-        (one.value, "return") if isinstance(one, cst.Return) else (pair[1], f"{pair[0]} =") if pair else (None, "")
-    )
-    if not isinstance(value, cst.IfExp):
-        return None
-    then, other = (statement(f"{before} {code(v)}") for v in (value.body, value.orelse))
-    return 1, [_if(code(value.test), [then], [other])]
-
-
-def de_morgan_in(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """not (a and b)  ->  (not a or not b)"""
-    if not (isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Not)):
-        return None
-    inner = node.expression
-    if not isinstance(inner, cst.BooleanOperation):
-        return None
-    word = "or" if isinstance(inner.operator, cst.And) else "and"
-    return expression(f"(not {inside(inner.left)} {word} not {inside(inner.right)})")
-
-
-def de_morgan_out(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """not a or not b  ->  not (a and b)"""
-    if not isinstance(node, cst.BooleanOperation):
-        return None
-    sides = (node.left, node.right)
-    if not all(isinstance(s, cst.UnaryOperation) and isinstance(s.operator, cst.Not) for s in sides):
-        return None
-    a, b = (inside(s.expression) for s in sides if isinstance(s, cst.UnaryOperation))
-    return expression(f"(not ({a} {'and' if isinstance(node.operator, cst.Or) else 'or'} {b}))")
-
-
-def split_comparison(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a < b < c  ->  (a < b and b < c), b a name or a constant"""
-    if not isinstance(node, cst.Comparison) or len(node.comparisons) != 2 or not safe(node.comparisons[0].comparator):
-        return None
-    one, two = node.comparisons
-    middle, first, second = code(one.comparator), code(one.operator).strip(), code(two.operator).strip()
-    return expression(f"({inside(node.left)} {first} {middle} and {middle} {second} {inside(two.comparator)})")
-
-
-def chain_comparison(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a < b and b < c  ->  a < b < c, b a name or a constant"""
-    if not isinstance(node, cst.BooleanOperation) or not isinstance(node.operator, cst.And):
-        return None
-    left, right = node.left, node.right
-    if not (isinstance(left, cst.Comparison) and isinstance(right, cst.Comparison)):
-        return None
-    if len(left.comparisons) != 1 or len(right.comparisons) != 1 or not safe(right.left):
-        return None
-    one, two = left.comparisons[0], right.comparisons[0]
-    if code(one.comparator) != code(right.left):
-        return None
-    operators = code(one.operator).strip(), code(two.operator).strip()
-    return expression(
-        f"({inside(left.left)} {operators[0]} {code(right.left)} {operators[1]} {inside(two.comparator)})"
-    )
-
-
-def mirror_comparison(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a < b  ->  b > a, both names, constants or calm"""
-    if not isinstance(node, cst.Comparison) or len(node.comparisons) != 1:
-        return None
-    one = node.comparisons[0]
-    if type(one.operator) not in _MIRROR or not (safe(node.left) or safe(one.comparator)):
-        return None
-    return expression(f"({inside(one.comparator)} {_MIRROR[type(one.operator)]} {inside(node.left)})")
-
-
-def negate_comparison(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a == b  ->  (not a != b), and so for in and is"""
-    if (
-        not isinstance(node, cst.Comparison)
-        or len(node.comparisons) != 1
-        or type(node.comparisons[0].operator) not in _OPPOSITE
-    ):
-        return None
-    return expression(f"(not {negated(node)})")
-
-
-RULES = (
-    Rule("invert_if", "invert_if", block=invert_if),
-    Rule("guard_to_else", "else_to_guard", block=guard_to_else),
-    Rule("else_to_guard", "guard_to_else", block=else_to_guard),
-    Rule("if_to_ternary", "ternary_to_if", block=if_to_ternary),
-    Rule("ternary_to_if", "if_to_ternary", block=ternary_to_if),
-    Rule("de_morgan_in", "de_morgan_out", expression=de_morgan_in),
-    Rule("de_morgan_out", "de_morgan_in", expression=de_morgan_out),
-    Rule("split_comparison", "chain_comparison", expression=split_comparison),
-    Rule("chain_comparison", "split_comparison", expression=chain_comparison),
-    Rule("mirror_comparison", "mirror_comparison", expression=mirror_comparison),
-    Rule("negate_comparison", expression=negate_comparison),
+@rewrites_statements(
+    "if TEST: return THEN\nelse: return OTHER",
+    "if TEST: _name = THEN\nelse: _name = OTHER",
+    inverse="ternary_to_if",
 )
+def if_to_ternary(test: Expr, then: Expr | None, other: Expr | None, name: str = "") -> NewStatements:
+    """if c: return a else: return b  ->  return a if c else b; and of x = a, x = b
+
+    If both branches return a value.
+    """
+    if then is None or other is None:
+        return None
+    return [f"{_target(name)} {operand(then)} if {code(test)} else {operand(other)}"]
+
+
+@rewrites_statements("return THEN if TEST else OTHER", "_name = THEN if TEST else OTHER", inverse="if_to_ternary")
+def ternary_to_if(test: Expr, then: Expr, other: Expr, name: str = "") -> NewStatements:
+    """return a if c else b  ->  if c: return a else: return b; and of x = a if c else b"""
+    return [_if_else(code(test), [f"{_target(name)} {code(then)}"], [f"{_target(name)} {code(other)}"])]
+
+
+def _target(name: str) -> str:
+    return f"{name} =" if name else "return"
+
+
+@rewrites_expression("not (LEFT and RIGHT)", "not (LEFT or RIGHT)", inverse="de_morgan_out")
+def de_morgan_in(node: Any, left: Expr, right: Expr) -> NewText:
+    """not (a and b)  ->  (not a or not b); and of or"""
+    return f"(not {operand(left)} {_other(node.expression.operator)} not {operand(right)})"
+
+
+@rewrites_expression("not LEFT or not RIGHT", "not LEFT and not RIGHT", inverse="de_morgan_in")
+def de_morgan_out(node: Any, left: Expr, right: Expr) -> NewText:
+    """not a or not b  ->  (not (a and b)); and of and"""
+    return f"(not ({operand(left)} {_other(node.operator)} {operand(right)}))"
+
+
+def _other(operator: cst.BaseBooleanOp) -> str:
+    return "or" if isinstance(operator, cst.And) else "and"
+
+
+def _comparison(left: str, *pairs: tuple[str, str]) -> Any:
+    targets = [m.ComparisonTarget(operator=save(operator), comparator=save(right)) for operator, right in pairs]
+    return m.Comparison(left=save(left), comparisons=targets)
+
+
+@rewrites_expression(_comparison("left", ("first", "middle"), ("second", "right")), inverse="chain_comparison")
+def split_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> NewText:
+    """a < b < c  ->  (a < b and b < c)
+
+    If `b` is a name or a constant.
+    """
+    if not is_name_or_constant(middle):
+        return None
+    both = code(middle)
+    return f"({operand(left)} {symbol(first)} {both} and {both} {symbol(second)} {operand(right)})"
+
+
+@rewrites_expression(
+    m.BooleanOperation(
+        left=_comparison("left", ("first", "middle")),
+        operator=m.And(),
+        right=_comparison("middle#2", ("second", "right")),
+    ),
+    inverse="split_comparison",
+)
+def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.CSTNode, right: Expr) -> NewText:
+    """a < b and b < c  ->  (a < b < c)
+
+    If `b` is a name or a constant.
+    """
+    if not is_name_or_constant(middle):
+        return None
+    return f"({operand(left)} {symbol(first)} {code(middle)} {symbol(second)} {operand(right)})"
+
+
+@rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _MIRRORED), inverse="mirror_comparison")
+def mirror_comparison(node: Any, left: Expr, right: Expr) -> NewText:
+    """a < b  ->  (b > a); and of the other orders, == and !=
+
+    If one side is a name or a constant. Running decides: an object's own operators, a side that binds the other's name.
+    """
+    if not (is_name_or_constant(left) or is_name_or_constant(right)):
+        return None
+    return f"({operand(right)} {_MIRRORED[symbol(node.comparisons[0].operator)]} {operand(left)})"
+
+
+@rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _OPPOSITE))
+def negate_comparison(node: Expr) -> NewText:
+    """a == b  ->  (not a != b); and of !=, in, is and their opposites"""
+    return f"(not {negated(node)})"

@@ -1,254 +1,215 @@
-"""Rules about single expressions and plain assignments."""
+"""Rules about single expressions and plain assignments.
+
+Running decides everywhere: an object's own operators and formats.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
 
-from semrep_jax.python.rewrites.rule import Block, Function, Rule, calm, code, expression, inside, small, statement
+from semrep_jax.python.rewrites.patterns import save
+from semrep_jax.python.rewrites.rule import Function, rewrites_expression, rewrites_statements
+from semrep_jax.python.rewrites.trees import Expr, NewStatements, NewText, code, is_pure, operand, symbol
 
-_AUGMENTED = {
-    cst.AddAssign: "+", cst.SubtractAssign: "-", cst.MultiplyAssign: "*", cst.FloorDivideAssign: "//", cst.ModuloAssign: "%",
-    cst.DivideAssign: "/", cst.PowerAssign: "**",
-}  # fmt: skip
-_PLAIN = {
-    cst.Add: "+=", cst.Subtract: "-=", cst.Multiply: "*=", cst.FloorDivide: "//=", cst.Modulo: "%=", cst.Divide: "/=", cst.Power: "**=",
-}  # fmt: skip
+_ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**")
+_INTEGER_FUNCTIONS = {"len", "ord", "int"}
 
 
-def _whole(node: cst.BaseExpression) -> bool:
-    """Whether it surely is an integer: a literal, a length, or arithmetic of such."""
-    if isinstance(node, cst.Integer):
-        return True
+def _is_integer(node: Expr) -> bool:
+    """Whether it surely is an integer: a literal, a length, or sums and products of such."""
     if isinstance(node, cst.Call):
-        return isinstance(node.func, cst.Name) and node.func.value in ("len", "ord", "int")
-    return (
-        isinstance(node, cst.BinaryOperation)
-        and _whole(node.left)
-        and _whole(node.right)
-        and type(node.operator) in (cst.Add, cst.Multiply)
-    )
+        return isinstance(node.func, cst.Name) and node.func.value in _INTEGER_FUNCTIONS
+    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, (cst.Add, cst.Multiply)):
+        return _is_integer(node.left) and _is_integer(node.right)
+    return isinstance(node, cst.Integer)
 
 
-def commute(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a + 1  ->  1 + a, and of products, where one side is an integer: the other is a number then, or a sequence times it"""
-    if not isinstance(node, cst.BinaryOperation) or not isinstance(node.operator, (cst.Add, cst.Multiply)):
+@rewrites_expression("LEFT + RIGHT", "LEFT * RIGHT", inverse="commute")
+def commute(node: Any, left: Expr, right: Expr) -> NewText:
+    """a + 1  ->  (1 + a); and of products
+
+    If both sides are pure and one is an integer: the other is a number then, or a sequence times it.
+    """
+    if not (_is_integer(left) or _is_integer(right)) or not (is_pure(left) and is_pure(right)):
         return None
-    if not (_whole(node.left) or _whole(node.right)) or not (calm(node.left) and calm(node.right)):
-        return None
-    return expression(f"({inside(node.right)} {code(node.operator).strip()} {inside(node.left)})")
+    return f"({operand(right)} {symbol(node.operator)} {operand(left)})"
 
 
-def subtract_as_add(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a - 1  ->  a + -1"""
-    if (
-        not isinstance(node, cst.BinaryOperation)
-        or not isinstance(node.operator, cst.Subtract)
-        or not isinstance(node.right, cst.Integer)
-    ):
-        return None
-    return expression(f"({inside(node.left)} + -{code(node.right)})")
+@rewrites_expression("LEFT - RIGHT", inverse="add_as_subtract")
+def subtract_as_add(left: Expr, right: Expr) -> NewText:
+    """a - 1  ->  (a + -1)
+
+    If the right side is an integer. Running decides: an `a` that is no number; -0.0 - 0.
+    """
+    return f"({operand(left)} + -{code(right)})" if isinstance(right, cst.Integer) else None
 
 
-def add_as_subtract(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """a + -1  ->  a - 1"""
-    if not isinstance(node, cst.BinaryOperation) or not isinstance(node.operator, cst.Add):
-        return None
-    right = node.right
-    if (
-        not isinstance(right, cst.UnaryOperation)
-        or not isinstance(right.operator, cst.Minus)
-        or not isinstance(right.expression, cst.Integer)
-    ):
-        return None
-    return expression(f"({inside(node.left)} - {code(right.expression)})")
+@rewrites_expression("LEFT + -RIGHT", inverse="subtract_as_add")
+def add_as_subtract(left: Expr, right: Expr) -> NewText:
+    """a + -1  ->  (a - 1)
+
+    If the right side is an integer with a minus. Running decides: an `a` that is no number; -0.0 + -0.
+    """
+    return f"({operand(left)} - {code(right)})" if isinstance(right, cst.Integer) else None
 
 
-def fstring_to_format(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """f"{a}-{b}"  ->  "{}-{}".format(a, b)"""
+@rewrites_expression(m.FormattedString(), inverse="format_to_fstring")
+def fstring_to_format(node: cst.FormattedString) -> NewText:
+    """f"{a}-{b}"  ->  "{}-{}".format(a, b)
+
+    If nothing in braces has a conversion or a format.
+    """
     parts = _parts(node)
     if parts is None:
         return None
     text = "".join(p.replace("{", "{{").replace("}", "}}") if isinstance(p, str) else "{}" for p in parts)
-    return expression(f"{text!r}.format({', '.join(code(p) for p in parts if not isinstance(p, str))})")
+    return f"{text!r}.format({', '.join(code(p) for p in parts if not isinstance(p, str))})"
 
 
-def fstring_to_concatenation(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """f"{a}-{b}"  ->  str(a) + "-" + str(b); format() of a plain object is its str()"""
+@rewrites_expression(m.FormattedString())
+def fstring_to_concatenation(function: Function, node: cst.FormattedString) -> NewText:
+    """f"{a}-{b}"  ->  (str(a) + "-" + str(b))
+
+    If nothing in braces has a conversion or a format, and `str` is not bound.
+    """
     parts = _parts(node)
-    if parts is None or len(parts) < 2 or "str" in function.stored:
+    if parts is None or len(parts) < 2 or "str" in function.bound:
         return None
-    return expression(f"({' + '.join(repr(p) if isinstance(p, str) else f'str({code(p)})' for p in parts)})")
+    return f"({' + '.join(repr(p) if isinstance(p, str) else f'str({code(p)})' for p in parts)})"
 
 
-def format_to_fstring(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """ "{}-{}".format(a, b)  ->  f"{a}-{b}", for names"""
-    if not isinstance(node, cst.Call) or not isinstance(node.func, cst.Attribute) or node.func.attr.value != "format":
-        return None
-    text = node.func.value
-    if (
-        not isinstance(text, cst.SimpleString)
-        or text.prefix
-        or any(a.keyword or a.star or not isinstance(a.value, cst.Name) for a in node.args)
-    ):
-        return None
-    value = text.evaluated_value
-    if (
-        not isinstance(value, str)
-        or value.count("{}") != len(node.args)
-        or value.replace("{}", "").strip("{}") != value.replace("{}", "")
-    ):
-        return None
-    pieces = value.split("{}")
-    if any("{" in p or "}" in p or "\\" in repr(p) for p in pieces):
-        return None
-    body = pieces[0] + "".join(f"{{{code(a.value)}}}{p}" for a, p in zip(node.args, pieces[1:], strict=True))
-    quote = "'" if '"' in body else '"'
-    return expression(f"f{quote}{body}{quote}") if quote not in body else None
+_BRACES = m.FormattedStringExpression(expression=save("expression"), conversion=None, format_spec=None, equal=None)
 
 
-def _parts(node: cst.BaseExpression) -> list[str | cst.BaseExpression] | None:
+def _parts(template: cst.FormattedString) -> list[str | Expr] | None:
     """Texts and expressions of an f-string without conversions and formats, else None."""
-    if not isinstance(node, cst.FormattedString) or "r" in node.start.lower():
+    if "r" in template.start.lower():
         return None
-    found: list[str | cst.BaseExpression] = []
-    for part in node.parts:
-        if isinstance(part, cst.FormattedStringText):
-            value = cst.parse_expression(f'"""{part.value}"""') if not part.value.endswith('"') else None
-            if not isinstance(value, cst.SimpleString) or not isinstance(value.evaluated_value, str):
-                return None
-            found.append(value.evaluated_value.replace("{{", "{").replace("}}", "}"))
-        elif (
-            isinstance(part, cst.FormattedStringExpression)
-            and not part.conversion
-            and not part.format_spec
-            and not part.equal
-        ):
-            found.append(part.expression)
-        else:
+    parts: list[Any] = []
+    for part in template.parts:
+        braces = m.extract(part, _BRACES)
+        text = braces["expression"] if braces else _unescaped(part)
+        if text is None:
             return None
-    return found or None
+        parts.append(text)
+    return parts or None
 
 
-def max_to_ternary(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """max(a, b)  ->  (b if b > a else a), both calm; and of min. On a tie both give the first."""
-    if (
-        not isinstance(node, cst.Call)
-        or not isinstance(node.func, cst.Name)
-        or node.func.value not in ("max", "min")
-        or len(node.args) != 2
-    ):
+def _unescaped(part: cst.BaseFormattedStringContent) -> str | None:
+    """The string that an f-string's text stands for."""
+    if not isinstance(part, cst.FormattedStringText) or part.value.endswith('"'):
         return None
-    if any(a.keyword or a.star for a in node.args) or node.func.value in function.stored:
-        return None
-    a, b = (arg.value for arg in node.args)
-    if not (calm(a) and calm(b)):
-        return None
-    sign = ">" if node.func.value == "max" else "<"
-    return expression(f"({inside(b)} if {inside(b)} {sign} {inside(a)} else {inside(a)})")
+    literal = cst.parse_expression(f'"""{part.value}"""')
+    value = literal.evaluated_value if isinstance(literal, cst.SimpleString) else None
+    return value.replace("{{", "{").replace("}}", "}") if isinstance(value, str) else None
 
 
-def ternary_to_max(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """(b if b > a else a)  ->  max(a, b), and so for min"""
-    if not isinstance(node, cst.IfExp) or not isinstance(node.test, cst.Comparison) or len(node.test.comparisons) != 1:
-        return None
-    one = node.test.comparisons[0]
-    b, a = code(node.test.left), code(one.comparator)
-    if (code(node.body), code(node.orelse)) != (b, a) or not isinstance(one.operator, (cst.GreaterThan, cst.LessThan)):
-        return None
-    name = "max" if isinstance(one.operator, cst.GreaterThan) else "min"
-    return None if name in function.names else expression(f"{name}({a}, {b})")
-
-
-def reverse_by_slice(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """list(reversed(x))  ->  list(x)[::-1]"""
-    inner = _call(_call(node, "list"), "reversed")
-    return expression(f"list({code(inner)})[::-1]") if inner is not None and "list" not in function.stored else None
-
-
-def literal_to_call(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """[]  ->  list(), {}  ->  dict()"""
-    for kind, name in ((cst.List, "list"), (cst.Dict, "dict")):
-        if isinstance(node, kind) and not node.elements and name not in function.stored:
-            return expression(f"{name}()")
-    return None
-
-
-def call_to_literal(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """list()  ->  [], dict()  ->  {}"""
-    if (
-        isinstance(node, cst.Call)
-        and not node.args
-        and isinstance(node.func, cst.Name)
-        and node.func.value not in function.stored
-    ):
-        text = {"list": "[]", "dict": "{}"}.get(node.func.value)
-        return expression(text) if text else None
-    return None
-
-
-def quotes(node: cst.BaseExpression, function: Function) -> cst.BaseExpression | None:
-    """'a'  ->  "a", or the other way"""
-    if not isinstance(node, cst.SimpleString) or node.prefix or len(node.quote) != 1 or "\\" in node.value:
-        return None
-    other = '"' if node.quote == "'" else "'"
-    return (
-        None
-        if other in node.raw_value
-        else cst.SimpleString(f"{other}{node.raw_value}{other}", lpar=node.lpar, rpar=node.rpar)
-    )
-
-
-def to_plain(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """x += e  ->  x = x + e"""
-    one = small(block[i])
-    if (
-        not isinstance(one, cst.AugAssign)
-        or not isinstance(one.target, cst.Name)
-        or type(one.operator) not in _AUGMENTED
-    ):
-        return None
-    name = one.target.value
-    return 1, [statement(f"{name} = {name} {_AUGMENTED[type(one.operator)]} {inside(one.value)}")]
-
-
-def to_augmented(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """x = x + e  ->  x += e"""
-    one = small(block[i])
-    if not isinstance(one, cst.Assign) or len(one.targets) != 1 or not isinstance(one.value, cst.BinaryOperation):
-        return None
-    target, value = one.targets[0].target, one.value
-    if not isinstance(target, cst.Name) or code(value.left) != target.value or type(value.operator) not in _PLAIN:
-        return None
-    return 1, [statement(f"{target.value} {_PLAIN[type(value.operator)]} {code(value.right)}")]
-
-
-def _call(node: cst.BaseExpression | None, name: str) -> cst.BaseExpression | None:
-    """The one plain argument of a call of `name`, else None."""
-    if (
-        not isinstance(node, cst.Call)
-        or not isinstance(node.func, cst.Name)
-        or node.func.value != name
-        or len(node.args) != 1
-    ):
-        return None
-    return None if node.args[0].keyword or node.args[0].star else node.args[0].value
-
-
-RULES = (
-    Rule("commute", "commute", expression=commute),
-    Rule("subtract_as_add", "add_as_subtract", expression=subtract_as_add),
-    Rule("add_as_subtract", "subtract_as_add", expression=add_as_subtract),
-    Rule("fstring_to_format", "format_to_fstring", expression=fstring_to_format),
-    Rule("fstring_to_concatenation", expression=fstring_to_concatenation),
-    Rule("format_to_fstring", "fstring_to_format", expression=format_to_fstring),
-    Rule("max_to_ternary", "ternary_to_max", expression=max_to_ternary),
-    Rule("ternary_to_max", "max_to_ternary", expression=ternary_to_max),
-    Rule("reverse_by_slice", expression=reverse_by_slice),
-    Rule("literal_to_call", "call_to_literal", expression=literal_to_call),
-    Rule("call_to_literal", "literal_to_call", expression=call_to_literal),
-    Rule("quotes", "quotes", expression=quotes),
-    Rule("to_plain", "to_augmented", block=to_plain),
-    Rule("to_augmented", "to_plain", block=to_augmented),
+@rewrites_expression(
+    m.Call(
+        func=m.Attribute(value=save("template", m.SimpleString()), attr=m.Name("format")),
+        args=[save("arguments", m.ZeroOrMore(m.Arg(value=m.Name(), keyword=None, star="")))],
+    ),
+    inverse="fstring_to_format",
 )
+def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) -> NewText:
+    """ "{}-{}".format(a, b)  ->  f"{a}-{b}"
+
+    If the arguments are names, as many as the pairs of braces, and the text needs no escape.
+    """
+    text = template.evaluated_value
+    if template.prefix or not isinstance(text, str):
+        return None
+    pieces = text.split("{}")
+    if len(pieces) != len(arguments) + 1 or any("{" in p or "}" in p or "\\" in repr(p) for p in pieces):
+        return None
+    names = [f"{{{code(a.value)}}}" for a in arguments]
+    inner = pieces[0] + "".join(name + piece for name, piece in zip(names, pieces[1:], strict=True))
+    quote = "'" if '"' in inner else '"'
+    return f"f{quote}{inner}{quote}" if quote not in inner else None
+
+
+@rewrites_expression("max(A, B)", "min(A, B)", inverse="ternary_to_max")
+def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
+    """max(a, b)  ->  (b if b > a else a); and of min. On a tie both give the first.
+
+    If both are pure and `max` is not bound.
+    """
+    name = node.func.value
+    if name in function.bound or not (is_pure(a) and is_pure(b)):
+        return None
+    sign = ">" if name == "max" else "<"
+    return f"({operand(b)} if {operand(b)} {sign} {operand(a)} else {operand(a)})"
+
+
+@rewrites_expression("B if B > A else A", "B if B < A else A", inverse="max_to_ternary")
+def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
+    """b if b > a else a  ->  max(a, b); and of <, with min
+
+    If the function knows no `max`. Running decides: sides that change something, as each is evaluated once then.
+    """
+    name = "max" if symbol(node.test.comparisons[0].operator) == ">" else "min"
+    return f"{name}({code(a)}, {code(b)})" if name not in function.names else None
+
+
+@rewrites_expression("list(reversed(INNER))")
+def reverse_by_slice(function: Function, inner: Expr) -> NewText:
+    """list(reversed(x))  ->  list(x)[::-1]
+
+    If `list` is not bound. Running decides: an `x` that can't be reversed, or does it in a way of its own.
+    """
+    return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
+
+
+@rewrites_expression("[]", "{}", inverse="call_to_literal")
+def literal_to_call(function: Function, node: Expr) -> NewText:
+    """[]  ->  list(); and {}  ->  dict()
+
+    If `list` is not bound.
+    """
+    name = "list" if isinstance(node, cst.List) else "dict"
+    return f"{name}()" if name not in function.bound else None
+
+
+@rewrites_expression("list()", "dict()", inverse="literal_to_call")
+def call_to_literal(function: Function, node: Any) -> NewText:
+    """list()  ->  []; and dict()  ->  {}
+
+    If `list` is not bound.
+    """
+    name = node.func.value
+    return None if name in function.bound else {"list": "[]", "dict": "{}"}[name]
+
+
+@rewrites_expression(m.SimpleString(), inverse="quotes")
+def quotes(node: cst.SimpleString) -> NewText:
+    """'a'  ->  "a"; or the other way
+
+    If the text has one quote on each side, no prefix, no escape, and no quote of the other kind.
+    """
+    other = '"' if node.quote == "'" else "'"
+    if node.prefix or len(node.quote) != 1 or "\\" in node.value or other in node.raw_value:
+        return None
+    return code(node.with_changes(value=f"{other}{node.raw_value}{other}"))
+
+
+@rewrites_statements(*(f"_x {operator}= VALUE" for operator in _ARITHMETIC), inverse="to_augmented")
+def to_plain(nodes: Any, x: str, value: Expr) -> NewStatements:
+    """x += e  ->  x = x + e; and of the other arithmetic operators
+
+    Running decides: an `x` that changes in place, such as a list.
+    """
+    operator = symbol(nodes[0].body[0].operator)
+    return [f"{x} = {x} {operator.removesuffix('=')} {operand(value)}"]
+
+
+@rewrites_statements(*(f"_x = _x {operator} VALUE" for operator in _ARITHMETIC), inverse="to_plain")
+def to_augmented(nodes: Any, x: str, value: Expr) -> NewStatements:
+    """x = x + e  ->  x += e; and of the other arithmetic operators
+
+    Running decides: an `x` that changes in place, such as a list.
+    """
+    return [f"{x} {symbol(nodes[0].body[0].value.operator)}= {code(value)}"]

@@ -5,175 +5,139 @@ from __future__ import annotations
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
 
-from semrep_jax.python.rewrites.rule import (
+from semrep_jax.python.rewrites.rule import Function, rewrites_function, rewrites_statements
+from semrep_jax.python.rewrites.trees import (
     Block,
-    Function,
-    Rule,
-    assigned,
-    body,
-    calm,
+    Expr,
+    NewStatements,
+    bound_in,
     code,
-    loaded,
-    small,
+    is_docstring,
+    is_pure,
+    names_in,
     statement,
-    stored,
 )
 
-_SCHEMES = ("value", "item", "current", "result", "data", "entry", "total", "index", "left", "right")
+_NEW_NAMES = ("value", "item", "current", "result", "data", "entry", "total", "index", "left", "right")
 
 
-def _renamed(function: Function, wanted: dict[str, str]) -> cst.FunctionDef:
-    class Rename(cst.CSTTransformer):
-        def visit_Attribute_attr(self, node: cst.Attribute) -> None:
-            self.skip = node.attr
+class _Rename(cst.CSTTransformer):
+    """Other names for variables; attributes and keywords of calls keep theirs."""
 
-        def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
-            return updated_node.with_changes(attr=original_node.attr)
+    def __init__(self, names: dict[str, str]):
+        super().__init__()
+        self.names = names
 
-        def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
-            return updated_node.with_changes(keyword=original_node.keyword)
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
+        return updated_node.with_changes(attr=original_node.attr)
 
-        def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
-            return updated_node.with_changes(value=wanted.get(original_node.value, original_node.value))
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
+        return updated_node.with_changes(keyword=original_node.keyword)
 
-    found: Any = function.node.visit(Rename())
-    return found.with_changes(name=function.node.name)
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
+        return updated_node.with_changes(value=self.names.get(original_node.value, original_node.value))
 
 
-def _rename(function: Function, mine: list[str]) -> cst.FunctionDef | None:
-    if not function.plain or not mine or function.node.name.value in mine:
+def _renamed(function: Function, old_names: list[str]) -> cst.FunctionDef | None:
+    if not function.has_plain_scope or not old_names or function.node.name.value in old_names:
         return None
-    names, taken = {}, set(function.names)
-    for i, old in enumerate(mine):
-        base = _SCHEMES[(len(old) + i) % len(_SCHEMES)]
-        new = next(n for k in range(1000) for n in (f"{base}{k or ''}",) if n not in taken)
-        names[old] = new
-        taken.add(new)
-    return _renamed(function, names)
+    names: dict[str, str] = {}
+    for i, old in enumerate(old_names):
+        base = _NEW_NAMES[(len(old) + i) % len(_NEW_NAMES)]
+        names[old] = function.fresh(base, taken=set(names.values()))
+    changed: Any = function.node.visit(_Rename(names))
+    return changed.with_changes(name=function.node.name)
 
 
+@rewrites_function()
 def rename_locals(function: Function) -> cst.FunctionDef | None:
-    """Every local variable gets another name."""
-    return _rename(
-        function, sorted(function.stored - set(function.parameters) - {a.arg for a in function.tree.args.kwonlyargs})
-    )
+    """y = x; return y  ->  data = x; return data, and so for every local variable
+
+    If the scope is plain. Running decides: an import in the function, `f"{y=}"`.
+    """
+    keyword_only = {a.arg for a in function.tree.args.kwonlyargs}
+    return _renamed(function, sorted(function.bound - set(function.parameters) - keyword_only))
 
 
+@rewrites_function()
 def rename_parameters(function: Function) -> cst.FunctionDef | None:
-    """Every positional parameter gets another name; who calls by keyword is broken, which running tells."""
-    return _rename(function, [p for p in function.parameters if p not in ("self", "cls")])
+    """def f(x): return x  ->  def f(item): return item, and so for every positional parameter but `self` and `cls`
+
+    If the scope is plain. Running decides: calls by keyword, `f"{x=}"`.
+    """
+    return _renamed(function, [p for p in function.parameters if p not in ("self", "cls")])
 
 
-def extract_temporary(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """return f(x)  ->  result = f(x); return result"""
-    one = small(block[i])
-    if (
-        not isinstance(one, cst.Return)
-        or one.value is None
-        or isinstance(one.value, (cst.Name, cst.Integer, cst.SimpleString))
-    ):
+@rewrites_statements("return VALUE", inverse="inline_temporary")
+def extract_temporary(function: Function, value: Expr | None) -> NewStatements:
+    """return f(x)  ->  result = f(x); return result
+
+    If the value is there, and no name, integer or string. Running decides: `locals()` in a later call.
+    """
+    if value is None or isinstance(value, (cst.Name, cst.Integer, cst.SimpleString)):
         return None
     name = function.fresh("result", "answer", "found")
-    return 1, [statement(f"{name} = {code(one.value)}"), statement(f"return {name}")]
+    return [f"{name} = {code(value)}", f"return {name}"]
 
 
-def inline_temporary(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """result = f(x); return result  ->  return f(x)"""
-    pair = assigned(block[i])
-    if pair is None or i + 1 >= len(block):
-        return None
-    after = small(block[i + 1])
-    if (
-        isinstance(after, cst.Return)
-        and isinstance(after.value, cst.Name)
-        and after.value.value == pair[0]
-        and function.plain
-    ):
-        return 2, [statement(f"return {code(pair[1])}")]
-    return None
+@rewrites_statements("_name = VALUE\nreturn _name", inverse="extract_temporary")
+def inline_temporary(function: Function, value: Expr) -> NewStatements:
+    """result = f(x); return result  ->  return f(x)
+
+    If the scope is plain.
+    """
+    return [f"return {code(value)}"] if function.has_plain_scope else None
 
 
+@rewrites_function(inverse="inline_constant")
 def extract_constant(function: Function) -> cst.FunctionDef | None:
-    """The first number above 1 of the body gets a name at the top of it."""
-    statements = body(function.node)
-    if statements is None or not function.plain:
-        return None
-    found: list[cst.Integer] = []
+    """return x + 7  ->  constant = 7; return x + constant, for the first integer above 1 of the body
 
-    class Find(cst.CSTVisitor):
-        def visit_Integer(self, node: cst.Integer) -> None:
-            if node.evaluated_value > 1 and not found:
-                found.append(node)
-
-        def visit_FormattedString(self, node: cst.FormattedString) -> bool:
-            return False
-
-    start = 1 if _docstring(statements[0]) else 0
-    for one in statements[start:]:
-        one.visit(Find())
-    if not found:
+    If the scope is plain. Running decides: a number in the pattern of a `case`.
+    """
+    integers = (n for n in function.expressions if isinstance(n, cst.Integer))
+    number = next((n for n in integers if n.evaluated_value > 1), None)
+    if number is None or not function.body or not function.has_plain_scope:
         return None
     name = function.fresh("constant", "limit", "fixed")
-    changed: Any = function.node.deep_replace(found[0], cst.Name(name))
-    inner = list(changed.body.body)
-    inner.insert(start, statement(f"{name} = {found[0].value}"))
-    return changed.with_changes(body=changed.body.with_changes(body=inner))
+    changed: Any = function.node.deep_replace(number, cst.Name(name))
+    new_body = list(changed.body.body)
+    new_body.insert(1 if is_docstring(new_body[0]) else 0, statement(f"{name} = {number.value}"))
+    return changed.with_changes(body=changed.body.with_changes(body=new_body))
 
 
-def inline_constant(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """n = 3 at the top of a block, never bound again  ->  3 where n stood in what follows in the block"""
-    pair = assigned(block[i])
-    if pair is None or not isinstance(pair[1], cst.Integer) or not function.plain:
+@rewrites_statements("_name = VALUE", inverse="extract_constant")
+def inline_constant(function: Function, nodes: Block, name: str, value: Expr, rest: Block) -> NewStatements:
+    """n = 3; return x + n  ->  return x + 3
+
+    If `n` is set to an integer in the function's own block, what follows reads and never binds it, and the scope is
+    plain. Running decides: `f"{n=}"`.
+    """
+    if not isinstance(value, cst.Integer) or not function.has_plain_scope or nodes[0] not in function.body:
         return None
-    name, after = pair[0], block[i + 1 :]
-    elsewhere = [s for s in (body(function.node) or []) if s not in block and name in loaded(s)]
-    if not after or elsewhere or any(name in stored(s) for s in after) or not any(name in loaded(s) for s in after):
+    if name in bound_in(*rest) or not any(name in names_in(s) for s in rest):
         return None
-    value = pair[1]
-
-    class Put(cst.CSTTransformer):
-        def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
-            return value if original_node.value == name else updated_node
-
-    return len(block) - i, [s.visit(Put()) for s in after]
+    return [m.replace(s, m.Name(name), value) for s in rest]
 
 
-def dead_code_in(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """x = e  ->  x = e; unused = x"""
-    pair = assigned(block[i])
-    if pair is None or not calm(pair[1]):
+@rewrites_statements("_name = VALUE", inverse="dead_code_out")
+def dead_code_in(function: Function, nodes: Block, name: str, value: Expr) -> NewStatements:
+    """x = e  ->  x = e; unused = x
+
+    If `e` is pure. Running decides: `locals()`.
+    """
+    return [*nodes, f"{function.fresh('unused', 'spare')} = {name}"] if is_pure(value) else None
+
+
+@rewrites_statements("_name = VALUE", inverse="dead_code_in")
+def dead_code_out(function: Function, nodes: Block, name: str, value: Expr) -> NewStatements:
+    """unused = x; return y  ->  return y
+
+    If it stands in the function's own block, `x` is a name, an integer or a string, the text `unused` is nowhere
+    else, and the scope is plain. Running decides: whether `x` is bound.
+    """
+    if not isinstance(value, (cst.Name, cst.Integer, cst.SimpleString)) or nodes[0] not in function.body:
         return None
-    return 1, [block[i], statement(f"{function.fresh('unused', 'spare')} = {pair[0]}")]
-
-
-def dead_code_out(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """A variable that nobody reads goes, if computing it has no effect."""
-    pair = assigned(block[i])
-    if (
-        pair is None
-        or len(block) < 2
-        or not function.plain
-        or not isinstance(pair[1], (cst.Name, cst.Integer, cst.SimpleString))
-    ):
-        return None
-    text = code(function.node)
-    reads = [s for s in (body(function.node) or []) if s is not block[i] and pair[0] in loaded(s)]
-    return (1, []) if not reads and text.count(pair[0]) == 1 else None
-
-
-def _docstring(node: Any) -> bool:
-    one = small(node)
-    return isinstance(one, cst.Expr) and isinstance(one.value, (cst.SimpleString, cst.ConcatenatedString))
-
-
-RULES = (
-    Rule("rename_locals", function=rename_locals),
-    Rule("rename_parameters", function=rename_parameters),
-    Rule("extract_temporary", "inline_temporary", block=extract_temporary),
-    Rule("inline_temporary", "extract_temporary", block=inline_temporary),
-    Rule("extract_constant", "inline_constant", function=extract_constant),
-    Rule("inline_constant", "extract_constant", block=inline_constant),
-    Rule("dead_code_in", "dead_code_out", block=dead_code_in),
-    Rule("dead_code_out", "dead_code_in", block=dead_code_out),
-)
+    return [] if function.has_plain_scope and code(function.node).count(name) == 1 else None

@@ -1,104 +1,111 @@
-"""Rules about statements next to each other, and about layout."""
+"""Rules about statements next to each other, and about comments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
 
-from semrep_jax.python.rewrites.rule import Block, Function, Rule, assigned, calm, code, loaded, small, statement
+from semrep_jax.python.rewrites.patterns import save
+from semrep_jax.python.rewrites.rule import Function, rewrites_function, rewrites_statements
+from semrep_jax.python.rewrites.trees import Block, Expr, NewStatements, code, is_pure, names_in, small
+
+_COMMENTS: dict[type, str] = {
+    cst.For: "go through all of them",
+    cst.While: "as long as it holds",
+    cst.If: "is it so?",
+    cst.Return: "done",
+}
+_NAMES = m.Tuple(elements=[save("targets", m.ZeroOrMore(m.Element(value=m.Name())))])
+_UNPACKING = m.Assign(targets=[m.AssignTarget(target=_NAMES)], value=save("value"))
 
 
-def swap(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """x = a; y = b  ->  y = b; x = a, where neither reads the other and both are calm"""
-    one = assigned(block[i])
-    two = assigned(block[i + 1]) if i + 1 < len(block) else None
-    if one is None or two is None or one[0] == two[0] or not (calm(one[1]) and calm(two[1])):
+@rewrites_statements("_x = A\n_y = B", inverse="swap")
+def swap(nodes: Block, x: str, y: str, a: Expr, b: Expr) -> NewStatements:
+    """x = a; y = b  ->  y = b; x = a
+
+    If `a` and `b` are pure and neither reads the other's name. Running decides: which of two errors comes first.
+    """
+    if x == y or not (is_pure(a) and is_pure(b)) or x in names_in(b) or y in names_in(a):
         return None
-    if one[0] in loaded(two[1]) or two[0] in loaded(one[1]):
+    return nodes[::-1]
+
+
+@rewrites_statements([m.SimpleStatementLine(body=[_UNPACKING])])
+def unpack_to_index(targets: Sequence[Any], value: Expr) -> NewStatements:
+    """a, b = t  ->  a = t[0]; b = t[1]
+
+    If `t` is a name that is not on the left. Running decides: whether `t` has an index, and no more items than names.
+    """
+    names = [e.value.value for e in targets]
+    if not isinstance(value, cst.Name) or value.value in names:
         return None
-    return 2, [block[i + 1], block[i]]
+    return [f"{name} = {value.value}[{k}]" for k, name in enumerate(names)]
 
 
-def unpack_to_index(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """a, b = t  ->  a = t[0]; b = t[1], t a name (of a sequence, or running tells)"""
-    names, value = _unpacked(block[i])
-    if names is None or not isinstance(value, cst.Name) or value.value in names:
-        return None
-    return 1, [statement(f"{name} = {value.value}[{k}]") for k, name in enumerate(names)]
+@rewrites_statements([m.SimpleStatementLine(body=[_UNPACKING])], inverse="lines_to_tuple")
+def tuple_to_lines(targets: Sequence[Any], value: Expr) -> NewStatements:
+    """a, b = 0, n  ->  a = 0; b = n
 
-
-def tuple_to_lines(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """a, b = 0, n  ->  a = 0; b = n, where no value reads a name bound before it"""
-    names, value = _unpacked(block[i])
-    if names is None or not isinstance(value, cst.Tuple) or len(value.elements) != len(names):
+    If no value reads a name that is bound before it, and no name stands twice. Running decides: a call that sees the
+    names.
+    """
+    names = [e.value.value for e in targets]
+    if not isinstance(value, cst.Tuple) or not len(value.elements) == len(names) == len(set(names)):
         return None
     values = [e.value for e in value.elements]
-    if any(set(names[:k]) & loaded(v) for k, v in enumerate(values)) or len(set(names)) != len(names):
+    if any(set(names[:k]) & names_in(v) for k, v in enumerate(values)):
         return None
-    return 1, [statement(f"{n} = {code(v)}") for n, v in zip(names, values, strict=True)]
+    return [f"{name} = {code(v)}" for name, v in zip(names, values, strict=True)]
 
 
-def lines_to_tuple(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """a = 0; b = n  ->  a, b = 0, n, where the second reads nothing of the first"""
-    one = assigned(block[i])
-    two = assigned(block[i + 1]) if i + 1 < len(block) else None
-    if one is None or two is None or one[0] == two[0] or one[0] in loaded(two[1]):
+@rewrites_statements("_x = A\n_y = B", inverse="tuple_to_lines")
+def lines_to_tuple(x: str, y: str, a: Expr, b: Expr) -> NewStatements:
+    """x = a; y = b  ->  x, y = a, b
+
+    If `b` does not read `x`, and neither is a tuple. Running decides: an error or a call that sees the names.
+    """
+    if x == y or x in names_in(b) or isinstance(a, cst.Tuple) or isinstance(b, cst.Tuple):
         return None
-    if isinstance(one[1], cst.Tuple) or isinstance(two[1], cst.Tuple):
-        return None
-    return 2, [statement(f"{one[0]}, {two[0]} = {code(one[1])}, {code(two[1])}")]
+    return [f"{x}, {y} = {code(a)}, {code(b)}"]
 
 
-def _unpacked(node: Any) -> tuple[list[str] | None, Any]:
-    """(names, value) of `a, b = value`, else (None, None)."""
-    one = small(node)
-    if not isinstance(one, cst.Assign) or len(one.targets) != 1 or not isinstance(one.targets[0].target, cst.Tuple):
-        return None, None
-    elements = [e.value if isinstance(e, cst.Element) else None for e in one.targets[0].target.elements]
-    names = [e.value for e in elements if isinstance(e, cst.Name)]
-    return (names, one.value) if len(names) == len(elements) else (None, None)
+class _WithoutComments(cst.CSTTransformer):
+    """Drops empty lines, whole-line comments, and comments at the end of a line."""
 
-
-class _Bare(cst.CSTTransformer):
     def leave_EmptyLine(self, original_node: cst.EmptyLine, updated_node: cst.EmptyLine) -> Any:
         return cst.RemoveFromParent()
 
     def leave_TrailingWhitespace(
         self, original_node: cst.TrailingWhitespace, updated_node: cst.TrailingWhitespace
-    ) -> Any:
-        return (
-            updated_node.with_changes(comment=None, whitespace=cst.SimpleWhitespace(""))
-            if original_node.comment
-            else updated_node
-        )
+    ) -> cst.TrailingWhitespace:
+        if original_node.comment is None:
+            return updated_node
+        return updated_node.with_changes(comment=None, whitespace=cst.SimpleWhitespace(""))
 
 
+@rewrites_function()
 def strip_comments(function: Function) -> cst.FunctionDef | None:
-    """Comments and empty lines go."""
-    if "#" not in code(function.node) and "\n\n" not in code(function.node):
+    """return x  # why  ->  return x, and so for all comments and empty lines"""
+    text = code(function.node)
+    if "#" not in text and "\n\n" not in text:
         return None
-    found: Any = function.node.visit(_Bare())
-    return found
+    changed: Any = function.node.visit(_WithoutComments())
+    return changed
 
 
-def add_comment(block: Block, i: int, function: Function) -> tuple[int, list[Any]] | None:
-    """A comment above a loop, an if or a return."""
-    node = block[i]
-    one = small(node)
-    words = {"For": "go through all of them", "While": "as long as it holds", "If": "is it so?"}
-    word = words.get(type(node).__name__, "done" if isinstance(one, cst.Return) else None)
-    if word is None or any(line.comment for line in node.leading_lines):
-        return None
-    line = cst.EmptyLine(comment=cst.Comment(f"# {word}"))
-    return 1, [node.with_changes(leading_lines=[*node.leading_lines, line])]
-
-
-RULES = (
-    Rule("swap", "swap", block=swap),
-    Rule("unpack_to_index", block=unpack_to_index),
-    Rule("tuple_to_lines", "lines_to_tuple", block=tuple_to_lines),
-    Rule("lines_to_tuple", "tuple_to_lines", block=lines_to_tuple),
-    Rule("strip_comments", function=strip_comments),
-    Rule("add_comment", "strip_comments", block=add_comment),
+@rewrites_statements(
+    [m.For() | m.While() | m.If() | m.SimpleStatementLine(body=[m.Return()])], inverse="strip_comments"
 )
+def add_comment(nodes: Block) -> NewStatements:
+    """return x  ->  # done; return x
+
+    If it is a loop, an `if` or a `return` without a comment above it.
+    """
+    (node,) = nodes
+    if any(empty_line.comment for empty_line in node.leading_lines):
+        return None
+    comment = cst.EmptyLine(comment=cst.Comment(f"# {_COMMENTS[type(small(node) or node)]}"))
+    return [node.with_changes(leading_lines=[*node.leading_lines, comment])]
