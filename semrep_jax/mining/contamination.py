@@ -69,7 +69,7 @@ def own_text(source: str, entry: str) -> str:
 
 def own_canonical(source: str, entry: str) -> str:
     """The function's canonical form under one name for all, without docstring and hints."""
-    text = ast.unparse(_alone(source, entry, "f"))
+    text = ast.unparse(_alone(source, entry, "_f"))
     return canonical(text) or text
 
 

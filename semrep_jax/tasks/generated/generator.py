@@ -171,7 +171,7 @@ def _spec_split(spec: Spec) -> str:
 
 
 def _text_split(source: str) -> str:
-    return "test" if _hash(forms.canonical(source) or "") % 4 == 0 else "train"
+    return "test" if _hash(forms.split_form(source) or "") % 4 == 0 else "train"
 
 
 @dataclass(frozen=True)
