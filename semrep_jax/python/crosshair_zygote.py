@@ -45,10 +45,10 @@ def attempt(request):
         return {"trouble": zygote.describe(error)}
 
 
-def run_prover(request, settings, program, null):
+def run_prover(request, containment):
     """Answer one request."""
-    zygote.load_named(request["a"] + request["b"], settings)
-    return zygote.run(request, settings, program, null, attempt)
+    zygote.load_named(request["a"] + request["b"], containment)
+    return zygote.run_child(request, containment, attempt)
 
 
 if __name__ == "__main__":
