@@ -29,7 +29,8 @@ from semrep_jax.jobs.config import Config
 from semrep_jax.mining.contamination import Suites
 from semrep_jax.mining.examine import Rules, examine
 from semrep_jax.mining.settings import MineConfig
-from semrep_jax.python.extract import NotMinable, Package, PackageError
+from semrep_jax.python.extract import NotMinable, candidates
+from semrep_jax.python.packages import Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 
 RECORD_KINDS = ("functions", "pairs", "fixes")
@@ -120,7 +121,7 @@ def _part(unit: Unit) -> dict[str, Any]:
         "fixes": [],
         "errors": [],
     }
-    for candidate in package.candidates(package.modules[unit.module], dropped):
+    for candidate in candidates(package, package.modules[unit.module], dropped):
         part["candidates"] += 1
         try:
             found = examine(candidate, _tools["sandbox"], _tools["other"], _tools["setting"], rules)
