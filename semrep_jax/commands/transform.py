@@ -59,8 +59,8 @@ def propose(
 ) -> Proposal:
     """Sample `evaluate.samples` programs for the file at T=2 (a rewrite of each first) or directly, and rank them."""
     source = read_program(path, PYTHON).source
-    text = None if tests is None else usertests.read(tests)
-    before = () if text is None else tuple(usertests.run(source, path.stem, text, sandbox))
+    text = None if tests is None else usertests.read_tests(tests)
+    before = () if text is None else tuple(usertests.run_tests(source, path.stem, text, sandbox))
     key, setting = jax.random.key(config.seed), config.evaluate
     asked = prompts.transform(Program(PYTHON, source), instruction)
     (completions,) = policy.sample([asked], setting.samples, setting.temperature, key)
@@ -76,7 +76,9 @@ def propose(
         votes[form] += 1
     ranked = [
         Candidate(
-            program, () if text is None else tuple(usertests.run(program.source, path.stem, text, sandbox)), votes[form]
+            program,
+            () if text is None else tuple(usertests.run_tests(program.source, path.stem, text, sandbox)),
+            votes[form],
         )
         for form, program in found.items()
     ]

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from semrep_jax import main
-from semrep_jax.python import equivalence, inputs
-from semrep_jax.python.equivalence import Answer, Reference, prove
+from semrep_jax.languages import Answer, Finding
+from semrep_jax.python import inputs
+from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
+from semrep_jax.python.proof import prove
 
 SUM = "def f(n: int) -> int:\n    t = 0\n    for i in range(n):\n        t += i\n    return t\n"
 DEDUPE = (
@@ -197,4 +199,4 @@ def test_a_hostile_program_under_proof_harms_nothing(sandbox, tmp_path):
     reference = Reference("def f(n: int) -> int:\n    return n\n", sandbox, 20)
     finding = reference.compare(hostile)
     assert finding.answer is Answer.DIFFERENT
-    assert not prove(reference, hostile, equivalence.Finding(Answer.EQUIVALENT, 20)).proved and not left.exists()
+    assert not prove(reference, hostile, Finding(Answer.EQUIVALENT, 20)).proved and not left.exists()
