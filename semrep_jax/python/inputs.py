@@ -131,8 +131,9 @@ def _callable_function(source: str, entry: str) -> ast.FunctionDef:
     """The function to be called. Raises InputError where it is not there or positional arguments do not suffice."""
     known = functions(source)
     if entry not in known:
-        names = ", ".join(known) or "none"
-        raise InputError(f"there is no function {entry!r} at the top of the program; there are {names}")
+        raise InputError(
+            f"there is no function {entry!r} at the top of the program; there are {', '.join(known) or 'none'}"
+        )
     if any(default is None for default in known[entry].args.kw_defaults):
         raise InputError(f"{entry} needs keyword arguments; give tests instead")
     return known[entry]

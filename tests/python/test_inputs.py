@@ -25,7 +25,7 @@ def test_inputs_come_from_doctests_hints_and_constants(sandbox):
     source = (
         'def f(a, b: str):\n    """\n    >>> f(12345, "seen")\n    1\n    """\n    return a == 777 or b == "magic"\n'
     )
-    calls = inputs.generate(source, "f", sandbox, 200)
+    calls = inputs.generate(source, "f", sandbox, 600)
     assert calls[0] == ["t", 12345, "seen"]
     assert (
         any(c[1] == 777 for c in calls)
