@@ -80,16 +80,8 @@ def _follow(prover: Pool, behaviour: Behaviour, other: str, seconds: float) -> d
     """
     limits = Limits(seconds + MORE_CPU_SECONDS, seconds + MORE_WALL_SECONDS, MEMORY_MB)
     token = secrets.token_hex(16)
-    answer = prover.ask(
-        {
-            "a": behaviour.source,
-            "b": other,
-            "entry": behaviour.entry,
-            "seconds": seconds,
-            "token": token,
-            "limits": asdict(limits),
-        }
-    )
+    request = {"a": behaviour.source, "b": other, "entry": behaviour.entry, "seconds": seconds, "token": token}
+    answer = prover.ask(request | {"limits": asdict(limits)})
     if answer is None:
         return {"stopped": True}
     facts, raw = answer

@@ -47,7 +47,8 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Outcome
 from semrep_jax.sandbox.wire import decode
 
-GRACE_SECONDS = 5.0
+LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
+GRACE_SECONDS = 5.0  # beyond a request's wall time
 START_SECONDS = 30.0
 FIRST_UID = 61_000  # of as many as there are workers
 # A zygote's environment, beside PYTHONHASHSEED (sets in one order, and so one verdict each time).
@@ -86,9 +87,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen. `load_error` is set where the program did not load; `died` says how the process ended early.
+    """What was seen of one candidate.
 
-    `outcomes` and `messages` (an error's one line, or None) have one entry for each call when neither is set.
+    outcomes, messages (an exception's one line, or None): one for each call, unless the next two say why not.
+    load_error: one line, where the program did not load. died: how its process ended early. seconds: wall time (s).
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -103,7 +105,7 @@ class _Dead(Exception):
 
 
 class _Zygote:
-    """One zygote process and its two pipes."""
+    """One zygote process and its two pipes. Raises SandboxError where it does not start."""
 
     def __init__(self, settings: dict[str, Any]):
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
@@ -132,8 +134,9 @@ class _Zygote:
             ) from error
 
     def _receive(self, seconds: float) -> tuple[Any, bytes]:
+        """The next frame, its JSON and its bytes, within so many seconds. Raises _Dead."""
         deadline = time.monotonic() + seconds
-        data, head, size = bytearray(), 0, 8
+        data, head, size = bytearray(), 0, LENGTHS.size
         while len(data) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.stdout], [], [], left)[0]:
@@ -142,12 +145,14 @@ class _Zygote:
             if not more:
                 raise _Dead("it ended")
             data += more
-            if size == 8 and len(data) >= 8:
-                head, raw = struct.unpack_from("!II", data)
-                size = 8 + head + raw
-        return json.loads(data[8 : 8 + head]), bytes(data[8 + head :])
+            if size == LENGTHS.size <= len(data):
+                head, raw = LENGTHS.unpack_from(data)
+                size += head + raw
+        text_end = LENGTHS.size + head
+        return json.loads(data[LENGTHS.size : text_end]), bytes(data[text_end:])
 
     def ask(self, request: dict[str, Any], raw: bytes = b"") -> tuple[Any, bytes]:
+        """The answer to a request, which `raw` follows. Raises _Dead."""
         body = json.dumps(request).encode()
         data = memoryview(struct.pack("!I", len(body)) + body + raw)
         try:

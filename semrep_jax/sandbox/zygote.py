@@ -37,8 +37,7 @@ wire = importlib.import_module("wire")
 del sys.path[0]
 
 CORE = "bisect collections copy functools heapq itertools math operator re string typing".split()  # noqa: SIM905
-# Loaded into the zygote when a program first names them, so that no child has to (its user may not be able to read
-# them).
+# Loaded into the zygote when a program first names them, so that no child has to (it may not be able to read them).
 ON_DEMAND = """
     abc argparse array ast base64 binascii calendar cmath codecs collections.abc colorsys configparser contextlib
     contextvars csv dataclasses datetime decimal difflib enum errno fnmatch fractions gettext getopt glob graphlib
@@ -48,8 +47,7 @@ ON_DEMAND = """
     textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse uuid warnings weakref
     xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
 """.split()  # noqa: SIM905
-# Run in the zygote before any candidate, so that children inherit specialised bytecode and sorted free lists, not the
-# work.
+# Run in the zygote before any candidate: children inherit specialised bytecode and sorted free lists, not the work.
 WARM_UP = """
 from typing import Dict, List
 import math
@@ -84,10 +82,7 @@ _dumps, _exit, _write = json.dumps, os._exit, os.write
 
 
 class Containment:
-    """What holds every child of this zygote, and what it takes to clean up after one.
-
-    Made by `serve` step by step; a handler only passes it on to `load_named` and `run_child`.
-    """
+    """What holds every child of this zygote. `serve` fills it step by step; a handler only passes it on."""
 
     def __init__(self, settings):
         self.uid = settings["uid"]  # the user that a child becomes where this process is root
@@ -239,10 +234,7 @@ def run_child(request, containment, act):
 
 
 def collect(reader, deadline):
-    """What a child writes until it closes its pipe, None for more than MAX_REPLY, and whether `deadline` came first.
-
-    deadline: by time.monotonic (s).
-    """
+    """What a child writes until it closes its pipe, None for more than MAX_REPLY; whether `deadline` came first."""
     chunks, size = [], 0
     while True:
         left = deadline - time.monotonic()
@@ -258,10 +250,7 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child and everything it started; returns the child's wait status.
-
-    killed: whether it has to be killed itself, else it has ended or is about to.
-    """
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status."""
     if killed:
         os.kill(pid, signal.SIGKILL)
     _, code = os.waitpid(pid, 0)
@@ -370,7 +359,11 @@ def serve(handle, settings):
         limit_to(what, limit)
     stop_collecting(containment)
     send({"ready": layers(containment, namespaces, landlock)})
-    answer_requests(handle, containment)
+    while (head := read_exactly(4)) is not None:
+        body = read_exactly(struct.unpack("!I", head)[0])
+        if body is None:
+            break
+        send(*handle(json.loads(body), containment))
 
 
 def load_while_readable(settings):
@@ -445,15 +438,6 @@ def layers(containment, namespaces, landlock):
     uid = ["uid"] if os.geteuid() == 0 else []
     seccomp = ["seccomp"] if containment.seccomp_filter is not None else []
     return ["rlimits", "wall kill", *uid, *namespaces, *landlock, *seccomp]
-
-
-def answer_requests(handle, containment):
-    """One request after the other, until standard input ends."""
-    while (head := read_exactly(4)) is not None:
-        body = read_exactly(struct.unpack("!I", head)[0])
-        if body is None:
-            break
-        send(*handle(json.loads(body), containment))
 
 
 def run_python(request, containment):
