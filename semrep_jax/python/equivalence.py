@@ -23,7 +23,7 @@ LIMITS = Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)  # of one chun
 CHUNK = 100  # calls made in one contained process
 FEWEST_CASES = 10  # with a steady answer, for anything to be known
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
-# For programs that draw: the sandbox's own seed is the same in every process.
+# For the second time: a program that draws numbers would draw the same, as every process of the sandbox has one seed.
 _RESEEDED = "\n__import__('random').seed(1)\n"
 _UNSTEADY = "the first program gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
 _NO_INPUTS = "no inputs were found that it takes"

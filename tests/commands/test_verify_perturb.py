@@ -30,8 +30,8 @@ def test_verify_ends_with_0_1_or_2_and_says_why(files, capsys):
     a, b, c, d = files(a=even, b=bit, c=half, d="def f(n: int):\n    while True:\n        pass\n")
     assert main.main(["verify", a, b]) == 0 and "equivalent on 2" in capsys.readouterr().out
     assert main.main(["verify", a, c, "--json"]) == 1
-    said = json.loads(capsys.readouterr().out)
-    assert said["answer"] == "different" and "f(2) is True, got False" in said["counterexample"]
+    finding = json.loads(capsys.readouterr().out)
+    assert finding["answer"] == "different" and "f(2) is True, got False" in finding["counterexample"]
     assert main.main(["verify", d, a]) == 2 and "unknown" in capsys.readouterr().out
     assert main.main(["verify", a + "x", b]) == 2 and "can't be read" in capsys.readouterr().err
 

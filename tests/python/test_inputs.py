@@ -35,12 +35,12 @@ def test_inputs_come_from_doctests_hints_and_constants(sandbox):
 
 
 def test_what_cannot_be_called_is_an_error_that_says_so(sandbox):
-    for source, words in (
+    for source, message in (
         ("x = 1\n", "no function at its top"),
         ("def f(:", "line 1"),
         ("def f(*, a):\n    return a\n", "keyword arguments"),
     ):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match=message):
             Reference(source, sandbox)
 
 
