@@ -29,7 +29,8 @@ from semrep_jax.mining.contamination import Function, Suites
 from semrep_jax.mining.examine import examine
 from semrep_jax.mining.part import Part, Unit
 from semrep_jax.mining.settings import MineConfig
-from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
+from semrep_jax.python.extract import Candidate, NotMinable, candidates
+from semrep_jax.python.packages import Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 
 
@@ -98,12 +99,42 @@ _package = cache(Package)  # as a worker process has read it
 
 def _examine_unit(unit: Unit, setting: MineConfig) -> Part:
     """Everything made of one module's functions."""
+<<<<<<< HEAD
     began, part, package = time.perf_counter(), Part(unit), _package(unit.package)
-    for candidate in package.candidates(package.modules[unit.module], part.dropped):
+    for candidate in candidates(package, package.modules[unit.module], part.dropped):
         part.candidates += 1
         _examine_into(part, candidate, setting)
     part.seconds = time.perf_counter() - began
     return part
+=======
+    package = _tools["packages"].setdefault(unit.package, None) or Package(unit.package)
+    _tools["packages"][unit.package] = package
+    began, dropped, rules = time.perf_counter(), Counter[str](), Rules()
+    part: dict[str, Any] = {
+        "unit": asdict(unit),
+        "candidates": 0,
+        "functions": [],
+        "pairs": [],
+        "fixes": [],
+        "errors": [],
+    }
+    for candidate in candidates(package, package.modules[unit.module], dropped):
+        part["candidates"] += 1
+        try:
+            found = examine(candidate, _tools["sandbox"], _tools["other"], _tools["setting"], rules)
+        except NotMinable as left:
+            dropped[str(left)] += 1
+            continue
+        except Exception as error:  # one function of thousands is not worth the run; the manifest names it
+            dropped["an error of ours, see the manifest"] += 1
+            part["errors"].append({"function": candidate.id, "error": f"{type(error).__name__}: {error}"[:500]})
+            continue
+        part["functions"].append(found.function)
+        part["pairs"] += found.pairs
+        part["fixes"] += found.fixes
+    outcomes = {name: dict(c) for name, c in rules.counts.items()}
+    return part | {"dropped": dict(dropped), "rules": outcomes, "seconds": time.perf_counter() - began}
+>>>>>>> pyrest
 
 
 def _examine_into(part: Part, candidate: Candidate, setting: MineConfig) -> None:

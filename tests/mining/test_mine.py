@@ -23,7 +23,8 @@ from semrep_jax.mining.examine import examine
 from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON
-from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
+from semrep_jax.python.extract import Candidate, NotMinable, candidates
+from semrep_jax.python.packages import Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.verify import Verifier
 
@@ -149,7 +150,7 @@ def pouch(tmp_path_factory):
 
 def cut(name):
     package, dropped = Package("pouch"), Counter()
-    found = {c.entry: c for c in package.candidates(package.modules[f"pouch.{name}"], dropped)}
+    found = {c.entry: c for c in candidates(package, package.modules[f"pouch.{name}"], dropped)}
     return found, dropped
 
 

@@ -58,7 +58,7 @@ def launch_all(request, base):
     return {"launch": None}
 
 
-def run_native(request, settings, program, null):
+def run_native(request, containment):
     """Answer one request: facts about the child's end, its one line, and the shared memory."""
     memory = mmap.mmap(-1, request["size"])
     view = (ctypes.c_char * request["size"]).from_buffer(memory)
@@ -66,7 +66,7 @@ def run_native(request, settings, program, null):
     while received < request["size"]:
         received += os.readv(0, [memoryview(memory)[received:]])
     base = ctypes.addressof(view)
-    facts, raw = zygote.run(request, settings, program, null, lambda request: launch_all(request, base))
+    facts, raw = zygote.run_child(request, containment, lambda request: launch_all(request, base))
     facts |= {"base": base, "said": raw.decode("utf-8", "replace")}
     after = bytes(memory)
     return facts, after
