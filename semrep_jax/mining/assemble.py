@@ -1,7 +1,9 @@
-"""The parts of all modules -> shards and a manifest: what is there twice or is in an evaluation suite is dropped.
+"""The parts of all modules -> shards and a manifest.
 
-mined = assemble(units, packages, missing, suites, config.mine, directory)
-mined.figures         # {"candidates": ..., "functions": ..., "pairs": ..., "fixes": ..., "not_installed": ..., "overlaps": ...}
+    mined = assemble(units, packages, missing, suites, config.mine, directory)
+    mined.figures         # {"candidates": 7863, "functions": 2199, "pairs": 27509, ...}
+
+What is there twice or is in an evaluation suite is dropped, counted and, of a suite, listed.
 """
 
 from __future__ import annotations
