@@ -175,16 +175,12 @@ def _described(package: Package) -> dict[str, Any]:
 
 
 def _package_table(packages: list[Package], totals: Totals) -> Table:
-    table = Table(title="what was mined", title_justify="left")
-    for column in ("package", "version", "licence"):
-        table.add_column(column)
+    rows = [(p.name, p.version, p.licence[:40], totals.packages[p.name]) for p in packages]
+    table = Table("package", "version", "licence", title="what was mined", title_justify="left")
     for column in ("candidates", "functions", "pairs", "bugs"):
         table.add_column(column, justify="right")
-    for package in packages:
-        counts = totals.packages[package.name]
-        shown = (str(counts[name]) for name in COUNTED)
-        table.add_row(package.name, package.version, package.licence[:40], *shown)
-    table.add_row("all", "", "", *(str(totals.all_packages[name]) for name in COUNTED))
+    for name, version, licence, counts in [*rows, ("all", "", "", totals.all_packages)]:
+        table.add_row(name, version, licence, *(str(counts[column]) for column in COUNTED))
     return table
 
 
@@ -196,10 +192,8 @@ def _dropped_table(totals: Totals) -> Table:
 
 
 def _rule_table(rules: RuleCounts) -> Table:
-    outcomes = [outcome.value for outcome in RewriteOutcome]
     title = "rewrites, by each rule of their chains"
-    table = Table("rule", "applied", *outcomes, title=title, title_justify="left")
-    for name in sorted(rules.counts, key=lambda name: -rules.counts[name]["verified"]):
-        counts = rules.counts[name]
-        table.add_row(name, str(counts.total()), *(str(counts[outcome]) for outcome in outcomes))
+    table = Table("rule", "applied", *RewriteOutcome, title=title, title_justify="left")
+    for name, counts in sorted(rules.counts.items(), key=lambda item: -item[1]["verified"]):
+        table.add_row(name, str(counts.total()), *(str(counts[outcome]) for outcome in RewriteOutcome))
     return table

@@ -62,14 +62,14 @@ def _installed(names: list[str]) -> tuple[list[Package], list[str]]:
 
 def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
     """Write the part of every unit that has none yet. Raises Stopped."""
-    left = [unit for unit in units if not (parts / unit.file).exists()]
+    to_do = [unit for unit in units if not (parts / unit.file).exists()]
     workers = setting.workers or os.cpu_count() or 1
     kept = 0
     with (
-        progress.bar("modules", len(units), len(units) - len(left)) as bar,
+        progress.bar("modules", len(units), len(units) - len(to_do)) as bar,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
     ):
-        waiting = iter(left)
+        waiting = iter(to_do)
         running: set[Future[Part]] = set()
         while True:
             while len(running) < 2 * workers and not stop.wanted and (unit := next(waiting, None)) is not None:

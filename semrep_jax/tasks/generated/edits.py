@@ -52,7 +52,7 @@ def _condition(spec: Spec, family: Family, rng: Random) -> Edit | None:
     cond = rng.choice(family.conditions)
     k = rng.randint(3, 7) if cond == "div" else rng.randint(0, 9)
     new = normal(replace(spec, cond=cond, k=k, negate=False))
-    return "change the condition to: " + CONDITIONS[new.cond].words.format(k=new.k), new
+    return "change the condition to: " + CONDITIONS[new.cond].wording.format(k=new.k), new
 
 
 def _slot(spec: Spec, rng: Random) -> tuple[str, int] | None:
@@ -79,7 +79,7 @@ def _operation(spec: Spec, family: Family, rng: Random) -> Edit | None:
     if not family.expressions:
         return None
     new = normal(replace(spec, expr=rng.choice(family.expressions), n=rng.randint(2, 9)))
-    return "use " + EXPRESSIONS[new.expr].words.format(n=new.n), new
+    return "use " + EXPRESSIONS[new.expr].wording.format(n=new.n), new
 
 
 def _is_plain_sequence(spec: Spec, family: Family) -> bool:

@@ -33,18 +33,18 @@ NAMES = {
 
 
 class Condition(NamedTuple):
-    """A condition on {x}, its negation, and how an instruction words it; {k} is a constant."""
+    """A condition on {x}, its negation, and how an instruction says it; {k} is a constant."""
 
     code: str
     negation: str
-    words: str
+    wording: str
 
 
 class Expression(NamedTuple):
-    """An expression of {x}, and how an instruction words it; {n} is a constant."""
+    """An expression of {x}, and how an instruction says it; {n} is a constant."""
 
     code: str
-    words: str
+    wording: str
 
 
 CONDITIONS = {
@@ -127,7 +127,7 @@ def sample_spec(family: Family, rng: Random) -> Spec:
     """A random spec of the family, over the fields it uses."""
     spec = Spec(family.name)
     if family.conditions:
-        low = 2 if family.name in ("words",) else 0
+        low = 2 if family.name == "words" else 0
         spec = replace(spec, cond=rng.choice(family.conditions), k=rng.randint(low, 9))
         if spec.cond == "div":
             spec = replace(spec, k=rng.randint(3, 7))
@@ -221,6 +221,13 @@ def _wrap(spec: Spec, line: str) -> str:
     return f"return len({value})" if spec.count else f"return {value}"
 
 
+def _sample_case(word: str, rng: Random) -> str:
+    """The word in upper case, in lower case or as it is."""
+    if rng.random() < 0.25:
+        return word.upper()
+    return word.lower() if rng.random() < 0.5 else word
+
+
 def sample_inputs(kind: str, rng: Random) -> tuple:
     """One random argument tuple for an input kind."""
     size = rng.choice((0, 1, 2, 3, 4, 5, 6, 7))
@@ -243,6 +250,6 @@ def sample_inputs(kind: str, rng: Random) -> tuple:
     if kind == "text":
         return ("".join(rng.choice(alphabet) for _ in range(size + rng.randint(0, 3))),)
     if kind == "sentence":
-        words = ["".join(rng.choice("abCdEfGo") for _ in range(rng.randint(1, 9))) for _ in range(size)]
-        return (" ".join(w.upper() if rng.random() < 0.25 else w.lower() if rng.random() < 0.5 else w for w in words),)
+        texts = ["".join(rng.choice("abCdEfGo") for _ in range(rng.randint(1, 9))) for _ in range(size)]
+        return (" ".join(_sample_case(text, rng) for text in texts),)
     raise ValueError(f"unknown input kind {kind!r}")
