@@ -1,7 +1,9 @@
-"""Which mined functions are in an evaluation suite too: by exact text, or by canonical form whatever its name.
+"""Which mined functions are in an evaluation suite too.
 
-suites = Suites(suite_functions(seed=0, tasks=96))
-suites.overlap("def f(a): ...", "f")        # ("humaneval", "canonical"), or None
+    suites = Suites(suite_functions(seed=0, tasks=96))
+    suites.overlap("def f(a): ...", "f")        # ("humaneval", "canonical"), or None
+
+Found by exact text, or by canonical form whatever the function's name.
 """
 
 from __future__ import annotations

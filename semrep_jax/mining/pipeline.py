@@ -63,14 +63,14 @@ def _installed(names: list[str]) -> tuple[list[Package], list[str]]:
 
 def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
     """Write the part of every unit that has none yet. Raises Stopped."""
-    left = [unit for unit in units if not (parts / unit.file).exists()]
+    to_do = [unit for unit in units if not (parts / unit.file).exists()]
     workers = setting.workers or os.cpu_count() or 1
     kept = 0
     with (
-        progress.bar("modules", len(units), len(units) - len(left)) as bar,
+        progress.bar("modules", len(units), len(units) - len(to_do)) as bar,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
     ):
-        waiting = iter(left)
+        waiting = iter(to_do)
         running: set[Future[Part]] = set()
         while True:
             while len(running) < 2 * workers and not stop.wanted and (unit := next(waiting, None)) is not None:
@@ -99,42 +99,12 @@ _package = cache(Package)  # as a worker process has read it
 
 def _examine_unit(unit: Unit, setting: MineConfig) -> Part:
     """Everything made of one module's functions."""
-<<<<<<< HEAD
     began, part, package = time.perf_counter(), Part(unit), _package(unit.package)
     for candidate in candidates(package, package.modules[unit.module], part.dropped):
         part.candidates += 1
         _examine_into(part, candidate, setting)
     part.seconds = time.perf_counter() - began
     return part
-=======
-    package = _tools["packages"].setdefault(unit.package, None) or Package(unit.package)
-    _tools["packages"][unit.package] = package
-    began, dropped, rules = time.perf_counter(), Counter[str](), Rules()
-    part: dict[str, Any] = {
-        "unit": asdict(unit),
-        "candidates": 0,
-        "functions": [],
-        "pairs": [],
-        "fixes": [],
-        "errors": [],
-    }
-    for candidate in candidates(package, package.modules[unit.module], dropped):
-        part["candidates"] += 1
-        try:
-            found = examine(candidate, _tools["sandbox"], _tools["other"], _tools["setting"], rules)
-        except NotMinable as left:
-            dropped[str(left)] += 1
-            continue
-        except Exception as error:  # one function of thousands is not worth the run; the manifest names it
-            dropped["an error of ours, see the manifest"] += 1
-            part["errors"].append({"function": candidate.id, "error": f"{type(error).__name__}: {error}"[:500]})
-            continue
-        part["functions"].append(found.function)
-        part["pairs"] += found.pairs
-        part["fixes"] += found.fixes
-    outcomes = {name: dict(c) for name, c in rules.counts.items()}
-    return part | {"dropped": dict(dropped), "rules": outcomes, "seconds": time.perf_counter() - began}
->>>>>>> pyrest
 
 
 def _examine_into(part: Part, candidate: Candidate, setting: MineConfig) -> None:

@@ -282,9 +282,8 @@ def test_of_functions_with_one_canonical_form_the_first_is_kept_and_none_that_a_
 
 
 def test_a_part_survives_its_file():
-    part = Part(
-        Unit("p", "p.m"), candidates=3, functions=[{"id": "a"}], dropped=Counter({"uses print": 2}), seconds=1.5
-    )
+    part = Part(Unit("p", "p.m"), candidates=3, functions=[{"id": "a"}], seconds=1.5)
+    part.dropped["uses print"] += 2
     part.rules.add(("quotes", "for_to_while", "quotes"), RewriteOutcome.NO_END)
     again = Part.from_json(json.loads(json.dumps(part.to_json())))
     assert again == part and again.rules.counts == {"quotes": {"no end": 1}, "for_to_while": {"no end": 1}}
