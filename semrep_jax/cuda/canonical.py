@@ -11,11 +11,13 @@ import json
 import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
-import tree_sitter_cuda
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
+
+from semrep_jax.cuda.syntax import node_text, parse
+from semrep_jax.cuda.syntax import parser as parser
 
 FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _NAMES = ("identifier", "type_identifier")
@@ -28,16 +30,16 @@ def canonical(source: str) -> str | None:
     """Canonical text of a candidate in fenced blocks, or of bare CUDA; None where there is no code in it."""
     blocks = FENCE.findall(source)
     code = "\n".join(body for tag, body in blocks if not _is_list(tag, body)) if blocks else source
-    leaves = list(_leaves(parser().parse(code.encode("utf-8", "replace")).root_node))
+    leaves = list(_leaves(parse(code.encode("utf-8", "replace"))))
     if not leaves:
         return None
-    own = {_text(leaf) for leaf in leaves if _declares(leaf)}
+    own = {node_text(leaf) for leaf in leaves if _declares(leaf)}
     fresh: dict[str, str] = {}
 
     def renamed(name: str) -> str:
         return fresh.setdefault(name, f"v{len(fresh)}") if name in own else name
 
-    words = [renamed(_text(leaf)) if leaf.type in _NAMES else _spelt(leaf) for leaf in leaves]
+    words = [renamed(node_text(leaf)) if leaf.type in _NAMES else _spelt(leaf) for leaf in leaves]
     lists = [_list(body, renamed) for tag, body in blocks if _is_list(tag, body)]
     return "\n".join([" ".join(words), *lists])
 
@@ -49,12 +51,6 @@ def distance(a: str, b: str) -> float:
     return 1.0 - SequenceMatcher(None, a.split(), b.split(), autojunk=False).ratio()
 
 
-@cache
-def parser() -> Parser:
-    """A parser of CUDA C++."""
-    return Parser(Language(tree_sitter_cuda.language()))
-
-
 def _leaves(root: Node) -> Iterator[Node]:
     """Tokens in order, without comments and includes; no recursion, for texts may nest as deep as they are long."""
     waiting = [root]
@@ -63,7 +59,7 @@ def _leaves(root: Node) -> Iterator[Node]:
         if node.type in ("comment", "preproc_include"):
             continue
         if node.type in ("string_literal", "preproc_arg") or not node.children:
-            if _text(node).strip():
+            if node_text(node).strip():
                 yield node
             continue
         waiting.extend(reversed(node.children))
@@ -92,7 +88,7 @@ def _declares(leaf: Node) -> bool:
 
 
 def _spelt(leaf: Node) -> str:
-    text = _text(leaf)
+    text = node_text(leaf)
     if leaf.type != "number_literal":
         return " ".join(text.split())
     match = _NUMBER.fullmatch(text)
@@ -138,7 +134,3 @@ def _list(text: str, renamed: Any) -> str:
 
 def _plain(value: Any) -> str:
     return "".join(str(value).split())
-
-
-def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
