@@ -12,7 +12,7 @@ import pytest
 from semrep_jax.core.programs import Program
 from semrep_jax.cuda import CUDA
 from semrep_jax.cuda.rewrites import RULES
-from semrep_jax.cuda.rewrites.rule import Listing, read
+from semrep_jax.cuda.rewrites.program import CudaProgram as Listing, parse_program as read
 from semrep_jax.languages import canonical
 from semrep_jax.python.rewrites.chain import rewrite
 from semrep_jax.tasks.kernels.builtin import TASKS
