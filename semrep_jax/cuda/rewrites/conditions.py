@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from tree_sitter import Node
 
 from semrep_jax.cuda.rewrites import nodes
-from semrep_jax.cuda.rewrites.edits import indentation, lay_out, replace, replace_all
+from semrep_jax.cuda.rewrites.edits import Edit, indentation, lay_out, replace, replace_all
 from semrep_jax.cuda.rewrites.effects import is_collective, is_pure
 from semrep_jax.cuda.rewrites.expression_types import Types, negated, type_of, variable_types
 from semrep_jax.cuda.rewrites.program import CudaProgram
-from semrep_jax.cuda.rewrites.rule import CudaRule
-from semrep_jax.cuda.syntax import Function, node_text, walk
+from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
+from semrep_jax.cuda.syntax import Function, node_text
+
+ASSIGNING = "[(expression_statement) (declaration)] @site"
+IF = "(if_statement) @site"
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,13 @@ class Ternary:
         return f"if ({self.condition}) {target} {sign} {self.consequence}; else {target} {sign} {self.alternative};"
 
 
-def ternary_to_if(program: CudaProgram) -> Iterator[CudaProgram]:
+def ternary_to_if(site: Node, types: Types) -> list[Edit] | None:
     """x = c ? a : b; -> if (c) x = a; else x = b;    and so for `+=`, and for a declaration"""
-    for function in program.functions:
-        for node in walk(function.body, "expression_statement", "declaration"):
-            text = (_assignment_to_if(node) or _declaration_to_if(node)) if nodes.can_reformat(node) else None
-            if text is not None:
-                in_block = node.parent is None or node.parent.type == "compound_statement"
-                yield program.with_edits([replace(node, text if in_block else f"{{ {text} }}")])
+    text = _assignment_to_if(site) or _declaration_to_if(site)
+    if text is None:
+        return None
+    in_block = site.parent is None or site.parent.type == "compound_statement"
+    return [replace(site, text if in_block else f"{{ {text} }}")]
 
 
 def _assignment_to_if(node: Node) -> str | None:
@@ -79,43 +81,32 @@ class Assignment:
     value: Node
 
 
-def if_to_ternary(program: CudaProgram) -> Iterator[CudaProgram]:
-    """if (c) x = a; else x = b; -> x = c ? a : b;    if (c) x = a; -> x = c ? a : x; for a variable, where types agree"""
-    for function in program.functions:
-        types = variable_types(function)
-        for node in walk(function.body, "if_statement"):
-            chosen = _chosen_assignment(node, types) if nodes.can_reformat(node) else None
-            if chosen is None:
-                continue
-            target, text = chosen
-            before = node.prev_named_sibling
-            if before is not None and before.type == "declaration" and nodes.variables(before) == {target: None}:
-                yield program.with_edits([replace_all(before, node, f"{nodes.declared_type(before)} {text}")])
-            else:
-                yield program.with_edits([replace(node, text)])
-
-
-def _chosen_assignment(node: Node, types: Types) -> tuple[str, str] | None:
-    """(what is plainly assigned to, else "", the assignment of a ternary's value) that does what an `if` does; else None."""
-    branches = nodes.as_if(node)
+def if_to_ternary(site: Node, types: Types) -> list[Edit] | None:
+    """if (c) x = a; else x = b; -> x = c ? a : b;    if (c) x = a; -> x = c ? a : x;    where types agree"""
+    branches = nodes.as_if(site)
     first = _assignment(branches.consequence) if branches is not None else None
     if branches is None or first is None or not is_pure(branches.condition) or not is_pure(first.target):
         return None
-    if branches.alternative is None:
-        if first.target.type != "identifier" or first.sign != "=":
-            return None
-        otherwise = first.target
-    else:
-        second = _assignment(branches.alternative)
-        if second is None or (node_text(second.target), second.sign) != (node_text(first.target), first.sign):
-            return None
-        otherwise = second.value
-    type_ = type_of(otherwise, types)
+    otherwise = _otherwise(branches, first)
+    type_ = type_of(otherwise, types) if otherwise is not None else None
     if type_ is None or type_ != type_of(first.value, types) or first.value.type == "comma_expression":
         return None
     target, condition = node_text(first.target), node_text(nodes.strip_parens(branches.condition))
     text = f"{target} {first.sign} {condition} ? {node_text(first.value)} : {node_text(otherwise)};"
-    return (target if first.sign == "=" else ""), text
+    before = site.prev_named_sibling
+    if before is not None and before.type == "declaration" and first.sign == "=":
+        if nodes.variables(before) == {target: None}:
+            return [replace_all(before, site, f"{nodes.declared_type(before)} {text}")]
+    return [replace(site, text)]
+
+
+def _otherwise(branches: nodes.If, first: Assignment) -> Node | None:
+    """What the target of an `if`'s first assignment has where the condition is false; None where that is no one value."""
+    if branches.alternative is None:
+        return first.target if first.target.type == "identifier" and first.sign == "=" else None
+    second = _assignment(branches.alternative)
+    is_alike = second is not None and (node_text(second.target), second.sign) == (node_text(first.target), first.sign)
+    return second.value if second is not None and is_alike else None
 
 
 def _assignment(node: Node | None) -> Assignment | None:
@@ -159,20 +150,16 @@ def block_to_guard(program: CudaProgram) -> Iterator[CudaProgram]:
         yield program.with_edits([replace(within[-1], f"if ({condition}) return;\n{by}{lay_out(rest, by)}")])
 
 
-def swap_branches(program: CudaProgram) -> Iterator[CudaProgram]:
+def swap_branches(site: Node, types: Types) -> list[Edit] | None:
     """if (c) A else B -> if (!c) B else A"""
-    for function in program.functions:
-        types = variable_types(function)
-        for node in walk(function.body, "if_statement"):
-            branches = nodes.as_if(node)
-            if branches is None or branches.alternative is None or not nodes.can_reformat(node):
-                continue
-            first, second = branches.consequence, branches.alternative
-            if "if_statement" in (first.type, second.type):
-                continue
-            condition = replace(branches.condition, f"({negated(branches.condition, types)})")
-            swapped = [replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]
-            yield program.with_edits([condition, *swapped])
+    branches = nodes.as_if(site)
+    if branches is None or branches.alternative is None:
+        return None
+    first, second = branches.consequence, branches.alternative
+    if "if_statement" in (first.type, second.type):
+        return None
+    condition = replace(branches.condition, f"({negated(branches.condition, types)})")
+    return [condition, replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]
 
 
 def _without_open_if(node: Node) -> str:
@@ -191,9 +178,9 @@ def _returns_nothing(node: Node) -> bool:
 
 
 RULES = (
-    CudaRule("ternary_to_if", ternary_to_if, "if_to_ternary"),
-    CudaRule("if_to_ternary", if_to_ternary, "ternary_to_if"),
+    CudaRule("ternary_to_if", at_each_match(ASSIGNING, ternary_to_if), "if_to_ternary"),
+    CudaRule("if_to_ternary", at_each_match(IF, if_to_ternary), "ternary_to_if"),
     CudaRule("guard_to_block", guard_to_block, "block_to_guard"),
     CudaRule("block_to_guard", block_to_guard, "guard_to_block"),
-    CudaRule("swap_branches", swap_branches, "swap_branches"),
+    CudaRule("swap_branches", at_each_match(IF, swap_branches), "swap_branches"),
 )

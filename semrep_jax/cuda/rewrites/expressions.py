@@ -50,31 +50,33 @@ MAXIMUM = """(call_expression function: (identifier) @name arguments: (argument_
 TERNARY = "(conditional_expression condition: (_) @condition consequence: (_) @first alternative: (_) @second) @site"
 
 
-def commute(site: Node, left: Node, sign: Node, right: Node, types: Types) -> Edit | None:
+def commute(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
     """a + b -> b + a    a * b -> b * a    exact for floating-point numbers as well: no sum is put together otherwise"""
     if not is_pure(site) or compact(left) == compact(right):
         return None
     symbol = node_text(sign)
-    return replace(site, f"{operand(right, symbol)} {symbol} {operand(left, symbol, right=True)}")
+    return [replace(site, f"{operand(right, symbol)} {symbol} {operand(left, symbol, right=True)}")]
 
 
-def mirror(site: Node, left: Node, sign: Node, right: Node, types: Types) -> Edit | None:
+def mirror(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
     """a < b -> b > a"""
     inner = [PRECEDENCE.get(operator(side), 10) for side in (left, right) if side.type == "binary_expression"]
     if not is_pure(site) or any(precedence <= PRECEDENCE["<"] for precedence in inner):
         return None
-    return replace(site, f"{node_text(right)} {_MIRRORED[node_text(sign)]} {node_text(left)}")
+    return [replace(site, f"{node_text(right)} {_MIRRORED[node_text(sign)]} {node_text(left)}")]
 
 
-def modulo_to_subtraction(site: Node, left: Node, right: Node, types: Types) -> Edit | None:
+def modulo_to_subtraction(site: Node, left: Node, right: Node, types: Types) -> list[Edit] | None:
     """a % b -> a - a / b * b"""
     if not is_pure(site) or not is_primary(right) or len(node_text(left)) > LONGEST_REPEATED:
         return None
     divisor = node_text(right)
-    return replace(site, in_place_of(site, f"{operand(left, '-')} - {operand(left, '/')} / {divisor} * {divisor}"))
+    return [replace(site, in_place_of(site, f"{operand(left, '-')} - {operand(left, '/')} / {divisor} * {divisor}"))]
 
 
-def subtraction_to_modulo(site: Node, left: Node, total: Node, by: Node, divisor: Node, types: Types) -> Edit | None:
+def subtraction_to_modulo(
+    site: Node, left: Node, total: Node, by: Node, divisor: Node, types: Types
+) -> list[Edit] | None:
     """a - a / b * b -> a % b    of integers"""
     if not is_pure(site) or not is_primary(divisor) or compact(by) != compact(divisor):
         return None
@@ -85,8 +87,8 @@ def subtraction_to_modulo(site: Node, left: Node, total: Node, by: Node, divisor
     text = f"{operand(left, '%')} % {node_text(divisor)}"
     outer = site.parent
     if outer is not None and outer.type == "parenthesized_expression" and _takes_product(outer):
-        return replace(outer, text)
-    return replace(site, text)
+        return [replace(outer, text)]
+    return [replace(site, text)]
 
 
 def _takes_product(node: Node) -> bool:
@@ -118,7 +120,7 @@ def _sum_of(terms: list[Term], texts: list[str]) -> str:
     return texts[0] + "".join(f" {term.sign} {text}" for term, text in zip(terms[1:], texts[1:], strict=True))
 
 
-def distribute(site: Node, sum: Node, right: Node, types: Types) -> Edit | None:
+def distribute(site: Node, sum: Node, right: Node, types: Types) -> list[Edit] | None:
     """(a + b) * c -> a * c + b * c    of integers; each term stays as wide as the sum was"""
     width, terms = type_of(sum, types), _terms(strip_parens(sum))
     if len(terms) < 2 or not is_primary(right) or not is_pure(site):
@@ -130,7 +132,7 @@ def distribute(site: Node, sum: Node, right: Node, types: Types) -> Edit | None:
     products = [f"{_widened(term.node, width, types)} * {node_text(right)}" for term in terms]
     text = _sum_of(terms, products)
     is_added = site.parent is not None and is_binary(site.parent, "+")
-    return replace(site, text if is_added else in_place_of(site, text))
+    return [replace(site, text if is_added else in_place_of(site, text))]
 
 
 def _widened(term: Node, width: str, types: Types) -> str:
@@ -140,7 +142,7 @@ def _widened(term: Node, width: str, types: Types) -> str:
     return f"({width}){node_text(term)}" if is_primary(term) else f"({width})({node_text(strip_parens(term))})"
 
 
-def factor(site: Node, types: Types) -> Edit | None:
+def factor(site: Node, types: Types) -> list[Edit] | None:
     """a * c + b * c -> (a + b) * c    of integers; where the first term is wide, the others need not be cast"""
     terms = _terms(site)
     if not is_integer(site, types) or not is_pure(site) or not all(is_binary(term.node, "*") for term in terms):
@@ -152,7 +154,7 @@ def factor(site: Node, types: Types) -> Edit | None:
     texts = [operand(first, "+")]
     for term, (other, _) in zip(terms[1:], products[1:], strict=True):
         texts.append(operand(_uncast(other, type_of(first, types), types), term.sign, right=True))
-    return replace(site, f"({_sum_of(terms, texts)}) * {node_text(common)}")
+    return [replace(site, f"({_sum_of(terms, texts)}) * {node_text(common)}")]
 
 
 def _uncast(node: Node, width: str | None, types: Types) -> Node:
@@ -166,35 +168,35 @@ def _value_is_unused(node: Node) -> bool:
     return node.parent is not None and node.parent.type in ("expression_statement", "for_statement")
 
 
-def increment(site: Node, target: Node, types: Types) -> Edit | None:
+def increment(site: Node, target: Node, types: Types) -> list[Edit] | None:
     """j++ -> j += 1    where its value is not used"""
-    return replace(site, f"{node_text(target)} {operator(site)[0]}= 1") if _value_is_unused(site) else None
+    return [replace(site, f"{node_text(target)} {operator(site)[0]}= 1")] if _value_is_unused(site) else None
 
 
-def decrement(site: Node, target: Node, sign: Node, types: Types) -> Edit | None:
+def decrement(site: Node, target: Node, sign: Node, types: Types) -> list[Edit] | None:
     """j += 1 -> j++    where its value is not used"""
-    return replace(site, f"{node_text(target)}{node_text(sign)[0] * 2}") if _value_is_unused(site) else None
+    return [replace(site, f"{node_text(target)}{node_text(sign)[0] * 2}")] if _value_is_unused(site) else None
 
 
-def to_plain(site: Node, target: Node, sign: Node, value: Node, types: Types) -> Edit | None:
+def to_plain(site: Node, target: Node, sign: Node, value: Node, types: Types) -> list[Edit] | None:
     """s += e -> s = s + e"""
     symbol = node_text(sign)[:-1]
     if symbol not in PRECEDENCE or not is_pure(target) or not is_pure(value):
         return None
     text = node_text(target)
-    return replace(site, f"{text} = {text} {symbol} {operand(value, symbol, right=True)}")
+    return [replace(site, f"{text} = {text} {symbol} {operand(value, symbol, right=True)}")]
 
 
 def to_augmented(
     site: Node, target: Node, value: Node, first: Node, sign: Node, second: Node, types: Types
-) -> Edit | None:
+) -> list[Edit] | None:
     """s = s + e -> s += e"""
     if not is_pure(target) or not is_pure(value) or compact(first) != compact(target):
         return None
-    return replace(site, f"{node_text(target)} {node_text(sign)}= {node_text(strip_parens(second))}")
+    return [replace(site, f"{node_text(target)} {node_text(sign)}= {node_text(strip_parens(second))}")]
 
 
-def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: Types) -> Edit | None:
+def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: Types) -> list[Edit] | None:
     """fmaxf(a, 0.0f) -> a > 0.0f ? a : 0.0f    of a constant, so that what is not a number gives the same"""
     if not is_pure(site) or not _is_float_literal(bound) or type_of(value, types) != "float":
         return None
@@ -202,10 +204,10 @@ def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: 
         return None
     sign, limit = _COMPARISON_OF[node_text(name)], node_text(bound)
     text = f"{operand(value, sign)} {sign} {limit} ? {node_text(strip_parens(value))} : {limit}"
-    return replace(site, in_place_of(site, text))
+    return [replace(site, in_place_of(site, text))]
 
 
-def ternary_to_maximum(site: Node, condition: Node, first: Node, second: Node, types: Types) -> Edit | None:
+def ternary_to_maximum(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
     """a > 0.0f ? a : 0.0f -> fmaxf(a, 0.0f)"""
     test = strip_parens(condition)
     if not is_binary(test, *_FUNCTION_OF) or not is_pure(site):
@@ -217,7 +219,7 @@ def ternary_to_maximum(site: Node, condition: Node, first: Node, second: Node, t
         return None
     text = f"{_FUNCTION_OF[operator(test)]}({node_text(strip_parens(first))}, {node_text(second)})"
     outer = site.parent
-    return replace(outer if outer is not None and outer.type == "parenthesized_expression" else site, text)
+    return [replace(outer if outer is not None and outer.type == "parenthesized_expression" else site, text)]
 
 
 def _is_float_literal(node: Node) -> bool:
@@ -226,11 +228,11 @@ def _is_float_literal(node: Node) -> bool:
     return text.endswith("f") and not text.startswith("0x") and text[:1].isdigit()
 
 
-def negate_ternary(site: Node, condition: Node, first: Node, second: Node, types: Types) -> Edit | None:
+def negate_ternary(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
     """c ? a : b -> !c ? b : a"""
     if second.type == "conditional_expression":
         return None
-    return replace(site, f"{negated(condition, types)} ? {node_text(second)} : {node_text(first)}")
+    return [replace(site, f"{negated(condition, types)} ? {node_text(second)} : {node_text(first)}")]
 
 
 RULES = (

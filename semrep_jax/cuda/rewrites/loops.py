@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Node
@@ -10,13 +9,15 @@ from tree_sitter import Node
 from semrep_jax.cuda.rewrites import nodes
 from semrep_jax.cuda.rewrites.edits import Edit, indentation, lay_out, reindented, rename, replace
 from semrep_jax.cuda.rewrites.effects import JUMPS, assigned, is_pure, jumps
-from semrep_jax.cuda.rewrites.expression_types import takes_any_expression, type_of, variable_types
-from semrep_jax.cuda.rewrites.program import CudaProgram
-from semrep_jax.cuda.rewrites.rule import CudaRule, Offers
-from semrep_jax.cuda.syntax import Function, node_text, walk
+from semrep_jax.cuda.rewrites.expression_types import Types, takes_any_expression, type_of
+from semrep_jax.cuda.rewrites.rule import Change, CudaRule, at_each_match
+from semrep_jax.cuda.syntax import node_text
 
 MOST_COPIES = 16
 LONGEST_UNROLLED = 1500  # characters of all copies of a body
+FOR = "(for_statement) @site"
+FOR_PARTS = "(for_statement condition: (_) @test update: (_) @update body: (_) @body) @site"
+WHILE_PARTS = "(while_statement condition: (_) @test body: (_) @body) @site"
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,18 @@ class CountedLoop:
     step: int
     body: Node
 
-    def is_unit(self, sign: str = "<") -> bool:
-        """Whether it counts by one, and compares like this."""
-        return self.step == 1 and self.sign == sign
+    @property
+    def is_unit(self) -> bool:
+        """Whether it counts by one up to `last`, and leaves that out."""
+        return self.step == 1 and self.sign == "<"
+
+    @property
+    def numbers(self) -> range | None:
+        """What it counts, where its bounds are numbers; else None."""
+        first, last = node_text(self.first), node_text(nodes.strip_parens(self.last))
+        if not first.isdigit() or not last.isdigit():
+            return None
+        return range(int(first), int(last) + (self.sign == "<="), self.step)
 
 
 def counted_loop(node: Node) -> CountedLoop | None:
@@ -48,22 +58,17 @@ def counted_loop(node: Node) -> CountedLoop | None:
     if node_text(left) != counter.name or not is_pure(last) or nodes.contains(last, "subscript_expression"):
         return None
     step, changing = _step(update, counter.name), assigned(body) | nodes.declared(body)
-    if (
-        step is None
-        or changing & (nodes.identifiers(last) | {counter.name})
-        or jumps(body, *JUMPS)
-        or not nodes.can_reformat(body)
-    ):
+    if step is None or changing & (nodes.identifiers(last) | {counter.name}):
+        return None
+    if jumps(body, *JUMPS) or not nodes.can_reformat(body):
         return None
     return CountedLoop(counter.name, counter.value, nodes.operator(test), last, step, body)
 
 
 def _step(update: Node, name: str) -> int | None:
     """By how much an update adds to this variable; None where it does not."""
-    if update.type == "update_expression":
-        return (
-            1 if nodes.operator(update) == "++" and node_text(update.child_by_field_name("argument")) == name else None
-        )
+    if update.type == "update_expression" and nodes.operator(update) == "++":
+        return 1 if node_text(update.child_by_field_name("argument")) == name else None
     if update.type == "assignment_expression" and nodes.operator(update) == "+=":
         left, right = map(node_text, nodes.operands(update))
         if left == name and right.isdigit() and int(right):
@@ -71,56 +76,44 @@ def _step(update: Node, name: str) -> int | None:
     return None
 
 
-def _loops(program: CudaProgram, kind: str) -> Iterator[tuple[Function, Node]]:
-    """Loops of this kind without a pragma before them, each with its function."""
-    for function in program.functions:
-        for node in walk(function.body, kind):
-            before = node.prev_sibling
-            if before is None or not before.type.startswith("preproc"):
-                yield function, node
+def _has_pragma(loop: Node) -> bool:
+    return loop.prev_sibling is not None and loop.prev_sibling.type.startswith("preproc")
 
 
-def for_to_while(program: CudaProgram) -> Iterator[CudaProgram]:
+def for_to_while(site: Node, test: Node, update: Node, body: Node, types: Types) -> list[Edit] | None:
     """for (A; B; C) D -> { A; while (B) { D C; } }"""
-    for _, node in _loops(program, "for_statement"):
-        parts, start = nodes.fields(node, "condition", "update", "body"), node.child_by_field_name("initializer")
-        if parts is None or not nodes.can_reformat(node):
-            continue
-        test, update, body = parts
-        declares = start is not None and start.type == "declaration" and body.type == "compound_statement"
-        if jumps(body, "continue_statement") or (declares and nodes.declared(body) & nodes.identifiers(update)):
-            continue
-        outer = indentation(node)
-        by = outer if start is None else f"{outer}    "
-        inner = f"{by}    "
-        within = [lay_out(nodes.statements(body), inner)] if nodes.statements(body) else []
-        lines = f"\n{inner}".join([*within, f"{node_text(update)};"])
-        loop = f"while ({node_text(test)}) {{\n{inner}{lines}\n{by}}}"
-        if start is not None:
-            loop = f"{{\n{by}{node_text(start).rstrip(';')};\n{by}{loop}\n{outer}}}"
-        yield program.with_edits([replace(node, loop)])
+    start = site.child_by_field_name("initializer")
+    declares = start is not None and start.type == "declaration" and body.type == "compound_statement"
+    if _has_pragma(site) or jumps(body, "continue_statement"):
+        return None
+    if declares and nodes.declared(body) & nodes.identifiers(update):
+        return None
+    outer = indentation(site)
+    by = outer if start is None else f"{outer}    "
+    inner = f"{by}    "
+    within = [lay_out(nodes.statements(body), inner)] if nodes.statements(body) else []
+    lines = f"\n{inner}".join([*within, f"{node_text(update)};"])
+    loop = f"while ({node_text(test)}) {{\n{inner}{lines}\n{by}}}"
+    if start is not None:
+        loop = f"{{\n{by}{node_text(start).rstrip(';')};\n{by}{loop}\n{outer}}}"
+    return [replace(site, loop)]
 
 
-def while_to_for(program: CudaProgram) -> Iterator[CudaProgram]:
+def while_to_for(site: Node, test: Node, body: Node, types: Types) -> list[Edit] | None:
     """{ A; while (B) { D C; } } -> for (A; B; C) D    any other while (B) D -> for (; B;) D"""
-    for _, node in _loops(program, "while_statement"):
-        parts, block = nodes.fields(node, "condition", "body"), node.parent
-        if parts is None or block is None or not nodes.can_reformat(node):
-            continue
-        test, body = parts
-        condition, around = node_text(nodes.strip_parens(test)), nodes.statements(block)
-        has_start = len(around) == 2 and around[1] == node and around[0].type in ("declaration", "expression_statement")
-        if not has_start or not _is_own_scope(block) or not _ends_with_update(body):
-            yield program.with_edits([Edit(node.start_byte, body.start_byte, f"for (; {condition};) ")])
-            continue
-        *inner, update = nodes.statements(body)
-        head = f"for ({node_text(around[0])} {condition}; {node_text(update).rstrip(';')})"
-        by = indentation(block)
-        if len(inner) == 1 and _needs_no_braces(inner[0]):
-            shown = lay_out(inner, by)
-        else:
-            shown = f"{{\n{by}    {lay_out(inner, f'{by}    ')}\n{by}}}"
-        yield program.with_edits([replace(block, f"{head} {shown}")])
+    block = site.parent
+    if block is None or _has_pragma(site):
+        return None
+    condition, around = node_text(nodes.strip_parens(test)), nodes.statements(block)
+    has_start = len(around) == 2 and around[1] == site and around[0].type in ("declaration", "expression_statement")
+    if not has_start or not _is_own_scope(block) or not _ends_with_update(body):
+        return [Edit(site.start_byte, body.start_byte, f"for (; {condition};) ")]
+    *inner, update = nodes.statements(body)
+    head = f"for ({node_text(around[0])} {condition}; {node_text(update).rstrip(';')})"
+    by = indentation(block)
+    if len(inner) == 1 and _needs_no_braces(inner[0]):
+        return [replace(block, f"{head} {lay_out(inner, by)}")]
+    return [replace(block, f"{head} {{\n{by}    {lay_out(inner, f'{by}    ')}\n{by}}}")]
 
 
 def _is_own_scope(block: Node) -> bool:
@@ -144,24 +137,19 @@ def _needs_no_braces(node: Node) -> bool:
     return body.type == "compound_statement" or _needs_no_braces(body)
 
 
-def unroll_wholly(program: CudaProgram) -> Iterator[CudaProgram]:
+def unroll_wholly(site: Node, types: Types) -> list[Edit] | None:
     """for (int k = 0; k < 3; k++) D(k); -> D(0); D(1); D(2);"""
-    for _, node in _loops(program, "for_statement"):
-        loop = counted_loop(node)
-        first, last = (
-            (node_text(loop.first), node_text(nodes.strip_parens(loop.last))) if loop is not None else ("", "")
-        )
-        if loop is None or not first.isdigit() or not last.isdigit():
-            continue
-        numbers = range(int(first), int(last) + (loop.sign == "<="), loop.step)
-        if not 0 < len(numbers) <= MOST_COPIES or len(numbers) * len(node_text(loop.body)) > LONGEST_UNROLLED:
-            continue
-        by = indentation(node)
-        if node.parent is not None and node.parent.type == "compound_statement":
-            text = f"\n{by}".join(_copy(loop, str(i), by) for i in numbers)
-        else:
-            text = "{" + "".join(f"\n{by}    {_copy(loop, str(i), f'{by}    ')}" for i in numbers) + f"\n{by}}}"
-        yield program.with_edits([replace(node, text)])
+    loop = counted_loop(site)
+    numbers = loop.numbers if loop is not None and not _has_pragma(site) else None
+    if loop is None or numbers is None or not 0 < len(numbers) <= MOST_COPIES:
+        return None
+    if len(numbers) * len(node_text(loop.body)) > LONGEST_UNROLLED:
+        return None
+    by = indentation(site)
+    if site.parent is not None and site.parent.type == "compound_statement":
+        return [replace(site, f"\n{by}".join(_copy(loop, str(i), by) for i in numbers))]
+    lines = "".join(f"\n{by}    {_copy(loop, str(i), f'{by}    ')}" for i in numbers)
+    return [replace(site, f"{{{lines}\n{by}}}")]
 
 
 def _copy(loop: CountedLoop, value: str, indent: str) -> str:
@@ -184,19 +172,19 @@ def _stands_alone(root: Node, edit: Edit) -> bool:
     return found is not None and takes_any_expression(found)
 
 
-def unroll_by(factor: int) -> Offers:
-    """for (int j = 0; j < n; j++) D -> { int j = 0; for (; j + 1 < n; j += 2) { D(j); D(j + 1); } for (; j < n; j++) D(j); }"""
+def unroll_by(factor: int) -> Change:
+    """for (int j = 0; j < n; j++) D(j); -> for (; j + 1 < n; j += 2) { D(j); D(j + 1); } for (; j < n; j++) D(j);"""
 
-    def offers(program: CudaProgram) -> Iterator[CudaProgram]:
-        for function, node in _loops(program, "for_statement"):
-            loop = counted_loop(node)
-            if loop is None or loop.step != 1 or len(node_text(loop.body)) * factor > LONGEST_UNROLLED:
-                continue
-            is_number = node_text(nodes.strip_parens(loop.last)).isdigit()
-            if not is_number and type_of(loop.last, variable_types(function)) == "int":
-                yield program.with_edits([replace(node, _unrolled(loop, factor, indentation(node)))])
+    def change(site: Node, types: Types) -> list[Edit] | None:
+        loop = counted_loop(site)
+        if loop is None or loop.step != 1 or len(node_text(loop.body)) * factor > LONGEST_UNROLLED:
+            return None
+        if _has_pragma(site) or type_of(loop.last, types) != "int":
+            return None
+        is_number = node_text(nodes.strip_parens(loop.last)).isdigit()
+        return None if is_number else [replace(site, _unrolled(loop, factor, indentation(site)))]
 
-    return offers
+    return change
 
 
 def _unrolled(loop: CountedLoop, factor: int, outer: str) -> str:
@@ -213,9 +201,9 @@ def _unrolled(loop: CountedLoop, factor: int, outer: str) -> str:
 
 
 RULES = (
-    CudaRule("for_to_while", for_to_while, "while_to_for"),
-    CudaRule("while_to_for", while_to_for, "for_to_while"),
-    CudaRule("unroll_wholly", unroll_wholly),
-    CudaRule("unroll_by_2", unroll_by(2)),
-    CudaRule("unroll_by_4", unroll_by(4)),
+    CudaRule("for_to_while", at_each_match(FOR_PARTS, for_to_while), "while_to_for"),
+    CudaRule("while_to_for", at_each_match(WHILE_PARTS, while_to_for), "for_to_while"),
+    CudaRule("unroll_wholly", at_each_match(FOR, unroll_wholly)),
+    CudaRule("unroll_by_2", at_each_match(FOR, unroll_by(2))),
+    CudaRule("unroll_by_4", at_each_match(FOR, unroll_by(4))),
 )

@@ -19,12 +19,13 @@ from semrep_jax.cuda.rewrites.expression_types import (
     variable_types,
 )
 from semrep_jax.cuda.rewrites.program import CudaProgram
-from semrep_jax.cuda.rewrites.rule import CudaRule
+from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
 from semrep_jax.cuda.syntax import Function, node_text, walk
 
 NEW_NAMES = {"int": ("index", "position"), "float": ("value", "result"), "float*": ("data", "values")}
 SHORTEST_NAMED = 4  # characters of an expression that is worth a name
 LONGEST_REPEATED = 40  # characters of an expression that replaces a name more than once
+IN_BLOCK = "(compound_statement (declaration) @site)"
 _NAMED_TYPES = ("int", "long long", "float")
 
 
@@ -54,35 +55,29 @@ def rename_kernel(program: CudaProgram) -> Iterator[CudaProgram]:
         yield program.with_edits(rename(program.root, {kernel.name: new}), launch_list)
 
 
-def split_declaration(program: CudaProgram) -> Iterator[CudaProgram]:
+def split_declaration(site: Node, types: Types) -> list[Edit] | None:
     """int a = 1, b = 2; -> int a = 1; int b = 2;"""
-    for node in _declarations(program):
-        declarators = node.children_by_field_name("declarator")
-        if len(declarators) > 1:
-            lines = [f"{nodes.declared_type(node)} {node_text(declarator)};" for declarator in declarators]
-            yield program.with_edits([replace(node, f"\n{indentation(node)}".join(lines))])
+    declarators = site.children_by_field_name("declarator")
+    if len(declarators) < 2 or not _declares_values(site):
+        return None
+    lines = [f"{nodes.declared_type(site)} {node_text(declarator)};" for declarator in declarators]
+    return [replace(site, f"\n{indentation(site)}".join(lines))]
 
 
-def merge_declarations(program: CudaProgram) -> Iterator[CudaProgram]:
+def merge_declarations(site: Node, types: Types) -> list[Edit] | None:
     """int a = 1; int b = 2; -> int a = 1, b = 2;"""
-    for node in _declarations(program):
-        after, type_ = node.next_named_sibling, nodes.declared_type(node)
-        if after is None or not _is_plain_declaration(after) or nodes.declared_type(after) != type_ or "auto" in type_:
-            continue
-        declarators = [*node.children_by_field_name("declarator"), *after.children_by_field_name("declarator")]
-        yield program.with_edits([replace_all(node, after, f"{type_} {', '.join(map(node_text, declarators))};")])
+    after, type_ = site.next_named_sibling, nodes.declared_type(site)
+    if after is None or not _declares_values(site) or not _declares_values(after) or not nodes.can_reformat(after):
+        return None
+    if nodes.declared_type(after) != type_ or "auto" in type_:
+        return None
+    declarators = [*site.children_by_field_name("declarator"), *after.children_by_field_name("declarator")]
+    return [replace_all(site, after, f"{type_} {', '.join(map(node_text, declarators))};")]
 
 
-def _declarations(program: CudaProgram) -> Iterator[Node]:
-    """The declarations in blocks of variables that are no pointers or arrays."""
-    for function in program.functions:
-        for node in walk(function.body, "declaration"):
-            if node.parent is not None and node.parent.type == "compound_statement" and _is_plain_declaration(node):
-                yield node
-
-
-def _is_plain_declaration(node: Node) -> bool:
-    return node.type == "declaration" and nodes.variables(node) is not None and nodes.can_reformat(node)
+def _declares_values(node: Node) -> bool:
+    """Whether it declares variables that are no pointers or arrays."""
+    return node.type == "declaration" and nodes.variables(node) is not None
 
 
 def name_expression(program: CudaProgram) -> Iterator[CudaProgram]:
@@ -175,8 +170,8 @@ def _inlined_value(use: Node, value: Node) -> str:
 RULES = (
     CudaRule("rename", rename_variable, "rename"),
     CudaRule("rename_kernel", rename_kernel, "rename_kernel"),
-    CudaRule("split_declaration", split_declaration, "merge_declarations"),
-    CudaRule("merge_declarations", merge_declarations, "split_declaration"),
+    CudaRule("split_declaration", at_each_match(IN_BLOCK, split_declaration), "merge_declarations"),
+    CudaRule("merge_declarations", at_each_match(IN_BLOCK, merge_declarations), "split_declaration"),
     CudaRule("name_expression", name_expression, "inline_name"),
     CudaRule("inline_name", inline_name, "name_expression"),
 )

@@ -14,30 +14,31 @@ from semrep_jax.cuda.rewrites.nodes import can_reformat, matches
 from semrep_jax.cuda.rewrites.program import CudaProgram
 
 Offers = Callable[[CudaProgram], Iterator[CudaProgram]]
+Change = Callable[..., list[Edit] | None]
 
 
 @dataclass(frozen=True)
 class CudaRule:
-    """One rewrite: `offers` gives a program for each site where it applies. `inverse` names the rule that leads back, if one does."""
+    """One rewrite: `offers` gives a program for each site where it applies; `inverse` names the rule that leads back."""
 
     name: str
     offers: Offers
     inverse: str | None = None
 
 
-def at_each_match(pattern: str, change: Callable[..., Edit | None]) -> Offers:
-    """The offers of a change of single expressions, in the bodies of all functions.
+def at_each_match(pattern: str, change: Change) -> Offers:
+    """The offers of a change of one node, in the bodies of all functions.
 
-    pattern: a tree-sitter query with `@site` around what changes. change: is called with its captures by their names and the
-    function's `types`; gives the edit, or None where the rule does not apply after all.
+    pattern: a tree-sitter query with `@site` around what changes. change: is called with the query's captures by their names
+    and the `types` of the function's variables; gives the edits, or None where the rule does not apply after all.
     """
 
     def offers(program: CudaProgram) -> Iterator[CudaProgram]:
         for function in program.functions:
             types = variable_types(function)
             for captures in matches(function.body, pattern):
-                edit = change(**captures, types=types) if can_reformat(captures["site"]) else None
-                if edit is not None:
-                    yield program.with_edits([edit])
+                edits = change(**captures, types=types) if can_reformat(captures["site"]) else None
+                if edits is not None:
+                    yield program.with_edits(edits)
 
     return offers

@@ -131,7 +131,7 @@ def _coarse(program: CudaProgram, kernel: Function) -> ElementwiseKernel | None:
     """The kernel that `coarsen` has written, with the launches that it had before; None where it is none."""
     within = nodes.statements(kernel.body)
     first, loop = (nodes.sole_variable(within[0]), counted_loop(within[1])) if len(within) == 2 else (None, None)
-    if first is None or loop is None or not loop.is_unit() or node_text(loop.first) != "0":
+    if first is None or loop is None or not loop.is_unit or node_text(loop.first) != "0":
         return None
     inner = nodes.statements(loop.body)
     index = nodes.sole_variable(inner[0]) if len(inner) == 2 else None

@@ -58,7 +58,7 @@ def _is_uniform(shape: ElementwiseKernel, loop: CountedLoop) -> bool:
     """Whether all threads run through the same numbers: the bounds are of parameters that keep their values."""
     body = shape.function.body
     scalars = {p.name for p in shape.function.parameters if not p.pointer} - assigned(body) - nodes.declared(body)
-    return loop.is_unit() and nodes.identifiers(loop.first) | nodes.identifiers(loop.last) <= scalars
+    return loop.is_unit and nodes.identifiers(loop.first) | nodes.identifiers(loop.last) <= scalars
 
 
 def _may_run_in_all_threads(node: Node) -> bool:
@@ -166,7 +166,7 @@ def _product(shape: ElementwiseKernel) -> Product | None:
         return None
     row, column = coordinates[divided], coordinates[remainder]
     total, loop = nodes.sole_variable(rest[0], "float"), counted_loop(rest[1])
-    if total is None or loop is None or not loop.is_unit() or node_text(loop.first) != "0":
+    if total is None or loop is None or not loop.is_unit or node_text(loop.first) != "0":
         return None
     factors = _factors(shape, loop, total.name, row, column)
     steady = _steady_parameters(shape)
