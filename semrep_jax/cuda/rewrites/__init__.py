@@ -1,4 +1,4 @@
-"""The rules for CUDA C++, on tree-sitter: code keeps its layout where a rule does not touch it, the launch list follows where it must."""
+"""The rules for CUDA C++, on tree-sitter: code keeps its layout where no rule touches it, the launch list follows."""
 
 from semrep_jax.cuda.rewrites import (
     conditions,

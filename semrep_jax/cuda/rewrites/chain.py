@@ -1,6 +1,6 @@
-"""Chains of rules over a CUDA program: a rule is drawn, then one of the sites that it offers. Nothing here runs the result.
+"""Chains of rules over a CUDA program: a rule is drawn, then one of its sites. Nothing here runs the result.
 
-    rewritten = rewrite(Program("cuda", text), Random(0), steps=2)      # Rewritten(program, rules), or None where nothing applies
+    rewritten = rewrite(Program("cuda", text), Random(0), steps=2)      # Rewritten(program, rules), or None
 
 `perturb` and `pairs` keep what the emulator finds to be right.
 """
@@ -28,7 +28,7 @@ class Change(NamedTuple):
 def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] | None = None) -> Rewritten | None:
     """A program after up to `steps` rules; None where no rule applies, or the text has no launch list that can be read.
 
-    rng: decides the rules and their sites; the same state gives the same bytes. rules: the names to draw from, all by default.
+    rng: decides rules and sites; the same state gives the same bytes. rules: the names to draw from, all by default.
     """
     names = list(rules or RULES)
     current, applied = parse_program(program.source), list[str]()

@@ -17,6 +17,8 @@ from semrep_jax.cuda.syntax import Function, node_text
 
 ASSIGNING = "[(expression_statement) (declaration)] @site"
 IF = "(if_statement) @site"
+IF_ELSE = """(if_statement condition: (_) @condition consequence: (_) @first
+    alternative: (else_clause . (_) @second)) @site"""
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,11 @@ def ternary_to_if(site: Node, types: Types) -> list[Edit] | None:
 
 def _assignment_to_if(node: Node) -> str | None:
     assignment = nodes.assignment_of(node)
-    if assignment is None:
+    target, value = nodes.operands(assignment) if assignment is not None else (node, node)
+    ternary = _ternary(value) if assignment is not None and is_pure(target) else None
+    if assignment is None or ternary is None:
         return None
-    target, value = nodes.operands(assignment)
-    ternary = _ternary(value)
-    return (
-        ternary.as_if(node_text(target), nodes.operator(assignment))
-        if ternary is not None and is_pure(target)
-        else None
-    )
+    return ternary.as_if(node_text(target), nodes.operator(assignment))
 
 
 def _declaration_to_if(node: Node) -> str | None:
@@ -94,14 +92,14 @@ def if_to_ternary(site: Node, types: Types) -> list[Edit] | None:
     target, condition = node_text(first.target), node_text(nodes.strip_parens(branches.condition))
     text = f"{target} {first.sign} {condition} ? {node_text(first.value)} : {node_text(otherwise)};"
     before = site.prev_named_sibling
-    if before is not None and before.type == "declaration" and first.sign == "=":
-        if nodes.variables(before) == {target: None}:
-            return [replace_all(before, site, f"{nodes.declared_type(before)} {text}")]
-    return [replace(site, text)]
+    declares = before is not None and before.type == "declaration" and nodes.variables(before) == {target: None}
+    if before is None or not declares or first.sign != "=":
+        return [replace(site, text)]
+    return [replace_all(before, site, f"{nodes.declared_type(before)} {text}")]
 
 
 def _otherwise(branches: nodes.If, first: Assignment) -> Node | None:
-    """What the target of an `if`'s first assignment has where the condition is false; None where that is no one value."""
+    """What the first assignment's target has where the condition is false; None where that is no one value."""
     if branches.alternative is None:
         return first.target if first.target.type == "identifier" and first.sign == "=" else None
     second = _assignment(branches.alternative)
@@ -150,16 +148,12 @@ def block_to_guard(program: CudaProgram) -> Iterator[CudaProgram]:
         yield program.with_edits([replace(within[-1], f"if ({condition}) return;\n{by}{lay_out(rest, by)}")])
 
 
-def swap_branches(site: Node, types: Types) -> list[Edit] | None:
+def swap_branches(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
     """if (c) A else B -> if (!c) B else A"""
-    branches = nodes.as_if(site)
-    if branches is None or branches.alternative is None:
-        return None
-    first, second = branches.consequence, branches.alternative
     if "if_statement" in (first.type, second.type):
         return None
-    condition = replace(branches.condition, f"({negated(branches.condition, types)})")
-    return [condition, replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]
+    swapped = [replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]
+    return [replace(condition, f"({negated(condition, types)})"), *swapped]
 
 
 def _without_open_if(node: Node) -> str:
@@ -182,5 +176,5 @@ RULES = (
     CudaRule("if_to_ternary", at_each_match(IF, if_to_ternary), "ternary_to_if"),
     CudaRule("guard_to_block", guard_to_block, "block_to_guard"),
     CudaRule("block_to_guard", block_to_guard, "guard_to_block"),
-    CudaRule("swap_branches", at_each_match(IF, swap_branches), "swap_branches"),
+    CudaRule("swap_branches", at_each_match(IF_ELSE, swap_branches), "swap_branches"),
 )

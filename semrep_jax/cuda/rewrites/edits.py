@@ -47,7 +47,7 @@ def rename(node: Node, names: Mapping[str, str]) -> list[Edit]:
 def apply_edits(raw: bytes, offset: int, edits: Iterable[Edit]) -> str:
     """A text with edits that do not overlap.
 
-    raw: the text in UTF-8. offset: which byte of the device code it begins at. edits: in any order, all of them within it.
+    raw: the text in UTF-8. offset: which byte of the device code it begins at. edits: in any order, all within it.
     """
     after = len(raw)
     for start, end, text in sorted(edits, reverse=True):
@@ -80,7 +80,7 @@ def reindented(node: Node, indent: str, edits: Iterable[Edit] = ()) -> str:
 def lay_out(nodes: Iterable[Node], indent: str, edits: Sequence[Edit] = ()) -> str:
     """The text of statements of a block, one after the other as they stood.
 
-    indent: what lines after the first are moved to begin with. edits: changes within the statements; others are left out.
+    indent: what lines after the first begin with then. edits: changes within the statements; others are left out.
     """
     text, before = "", None
     for node in nodes:

@@ -1,4 +1,4 @@
-"""What evaluating a piece of CUDA C++ does: what it writes, whether threads meet in it, whether control can leave it."""
+"""What evaluating a piece of CUDA C++ does: what it writes, whether threads meet in it, whether control leaves it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _targets(node: Node) -> Iterator[Node]:
                 yield from map(nodes.strip_parens, arguments.named_children)
         if n.type == "assignment_expression":
             yield nodes.strip_parens(nodes.operands(n)[0])
-        elif n.type == "update_expression" or (_takes_address(n) and not _in_cached_load(n)):
+        elif n.type == "update_expression" or _takes_address(n):
             argument = n.child_by_field_name("argument")
             if argument is not None:
                 yield nodes.strip_parens(argument)
@@ -83,21 +83,18 @@ def _functions_with_references(text: bytes) -> frozenset[str]:
         return frozenset()
     found = set()
     for node in walk(parse(text), "function_declarator"):
-        parameters = node.child_by_field_name("parameters")
-        if parameters is not None and nodes.contains(
-            parameters, "reference_declarator", "abstract_reference_declarator"
-        ):
+        listed = node.child_by_field_name("parameters")
+        if listed is not None and nodes.contains(listed, "reference_declarator", "abstract_reference_declarator"):
             found.add(node_text(node.child_by_field_name("declarator")))
     return frozenset(found)
 
 
 def _takes_address(node: Node) -> bool:
-    return node.type == "pointer_expression" and node_text(node.children[0]) == "&"
-
-
-def _in_cached_load(node: Node) -> bool:
+    """Whether it is the address of something, but for a load through the cache."""
+    if node.type != "pointer_expression" or node_text(node.children[0]) != "&":
+        return False
     call = node.parent.parent if node.parent is not None else None
-    return call is not None and call.type == "call_expression" and nodes.called_name(call) == "__ldg"
+    return call is None or call.type != "call_expression" or nodes.called_name(call) != "__ldg"
 
 
 def calls(node: Node) -> set[str]:
@@ -112,10 +109,8 @@ def is_collective(node: Node) -> bool:
 
 def thread_dependent_names(root: Node) -> set[str]:
     """The functions (not kernels) and macros of a program in which threads meet, or that ask which thread it is."""
-    macros = {
-        node_text(n.child_by_field_name("name")): nodes.names_in_text(n)
-        for n in walk(root, "preproc_def", "preproc_function_def")
-    }
+    defined = walk(root, "preproc_def", "preproc_function_def")
+    macros = {node_text(n.child_by_field_name("name")): nodes.names_in_text(n) for n in defined}
     bodies = macros | _device_functions(root)
     found = {name for name, used in macros.items() if "return" in used}
     found |= {name for name, used in bodies.items() if any(n.startswith(_COLLECTIVE) for n in used)}
@@ -150,7 +145,7 @@ def jumps(node: Node, *kinds: str) -> bool:
 
 
 def is_unconditional(node: Node, top: Node) -> bool:
-    """Whether an expression in the statement `top` is evaluated once whenever that is: behind no condition, in no loop of it."""
+    """Whether an expression is evaluated once whenever statement `top` is: behind no condition, in no loop of it."""
     inside = node
     while inside != top:
         parent = inside.parent

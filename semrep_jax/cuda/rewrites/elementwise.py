@@ -30,7 +30,7 @@ _TURNED = {"<": ">", ">=": "<="}
 class ElementwiseKernel:
     """A kernel that does the same for each of `count` elements, however they are mapped to threads.
 
-    index, index_value: the name of the element, and its value where a thread has one. statements: what is done for each.
+    index, index_value: the name of the element, and its value where a thread has one. statements: done for each.
     launches: all of its launches.
     """
 
@@ -83,7 +83,7 @@ def recognised(
 ) -> ElementwiseKernel | None:
     """The kernel as one that does the same for each element; None where its elements can't be given to other threads.
 
-    index: the variable that is the element's number. count: how many there are, if it is known. body: what is done for each.
+    index: the variable that is the element's number. count: how many there are, if known. body: what is done for each.
     """
     launches = one_dimensional(program, kernel)
     if count is None or not launches or not body or depends_on_threads(program, kernel):
@@ -116,7 +116,7 @@ def elementwise(program: CudaProgram, kernel: Function) -> ElementwiseKernel | N
 
 
 def depends_on_threads(program: CudaProgram, kernel: Function) -> bool:
-    """Whether threads meet in a kernel or what it calls, or that asks which thread it is; or it can't be laid out anew."""
+    """Whether threads meet in a kernel or what it calls, or it asks which thread it is; or can't be laid out anew."""
     used = {node_text(n) for n in walk(kernel.body, "identifier", "field_identifier")}
     if not nodes.can_reformat(kernel.body) or effects.is_collective(kernel.body):
         return True
@@ -124,7 +124,7 @@ def depends_on_threads(program: CudaProgram, kernel: Function) -> bool:
 
 
 def _is_steady(kernel: Function, index: str, count: Node, body: Sequence[Node]) -> bool:
-    """Whether index and count stay as they are, count is of parameters alone, and nothing else asks which thread it is."""
+    """Whether index and count stay as they are, count is of parameters, and nothing else asks which thread it is."""
     in_count, used = nodes.identifiers(count), nodes.identifiers(count, *body)
     if not in_count <= {p.name for p in kernel.parameters if not p.pointer} or not effects.is_pure(count):
         return False

@@ -1,4 +1,4 @@
-"""Rules about single expressions: order of operands, comparisons, index arithmetic, maxima, assignments with an operation.
+"""Rules about single expressions: order of operands, comparisons, index arithmetic, maxima, `+=` and its like.
 
 Each is a tree-sitter query and a function that is called with its captures and the function's types.
 """

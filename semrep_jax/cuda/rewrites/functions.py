@@ -1,4 +1,4 @@
-"""Rules about device functions: an expression moved into a function of its own, and such a function put back where it is called."""
+"""Rules about device functions: an expression moved into one of its own, and put back where that is called."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Extracted:
 
 
 def extract_function(program: CudaProgram) -> Iterator[CudaProgram]:
-    """y[i] = f(v) * w; -> y[i] = apply(v, w);    with a __device__ function before; of floats, without a look at memory"""
+    """y[i] = f(v) * w; -> y[i] = apply(v, w);    calls a new __device__ function; of floats that no load gives"""
     for function in program.functions:
         if function.template is not None:
             continue
@@ -60,7 +60,7 @@ def _extracted(program: CudaProgram, value: Node, types: Types) -> Extracted | N
 
 
 def inline_function(program: CudaProgram) -> Iterator[CudaProgram]:
-    """y[i] = apply(v, w); -> y[i] = f(v) * w;    at every call, where the function only returns an expression and is given variables"""
+    """y[i] = apply(v, w); -> y[i] = f(v) * w;    at every call, where all pass variables of its parameters' types"""
     for function in program.functions:
         value = _returned(function)
         edits = _inlined_calls(program, function, value) if value is not None else None
@@ -86,7 +86,7 @@ def _returned(function: Function) -> Node | None:
 
 
 def _inlined_calls(program: CudaProgram, function: Function, value: Node) -> list[Edit] | None:
-    """The edits at all calls; None where the name is used otherwise, or a call is given more than variables of the parameters' types."""
+    """The edits at all calls; None where one is given more than variables, or the name is used otherwise."""
     edits: list[Edit] = []
     for use in nodes.uses_of(function.name, program.root):
         if nodes.encloses(function.node, use):

@@ -50,7 +50,7 @@ def _names(kernel: ElementwiseKernel) -> set[str]:
 
 @dataclass(frozen=True)
 class Interface:
-    """The parameters of the fused kernel in order, with what each is given, and the second kernel's names that change for them."""
+    """The fused kernel's parameters in order with what each is given, and names of the second kernel that change."""
 
     arguments: dict[str, str]
     renames: dict[str, str]
@@ -69,7 +69,7 @@ class SharedBuffer:
 class Handover:
     """How a value goes from the first half to the second without a buffer.
 
-    edits: changes of the two kernels' texts. dropped: statements that are needless then. renames: of the second kernel's names.
+    edits: changes of the kernels' texts. dropped: statements needless then. renames: of the second kernel's names.
     """
 
     edits: tuple[Edit, ...] = ()
@@ -81,8 +81,8 @@ class Handover:
 class Fusion:
     """The fused kernel, planned.
 
-    arguments: its parameters in order and what each is given. first, second: the statements of both halves. edits: the changes in
-    them. renames: of the second kernel's names. buffer: the scratch buffer that goes, if one does.
+    arguments: its parameters in order and what each is given. first, second: statements of both halves. edits: changes
+    in them. renames: of the second kernel's names. buffer: the scratch buffer that goes, if one does.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Fusion:
 def fuse(program: CudaProgram) -> Iterator[CudaProgram]:
     """first<<<...>>>(x, t); second<<<...>>>(t, y); -> first_second<<<...>>>(x, y);    over the same elements
 
-    What one writes and the other reads or writes may be touched at the thread's own element only. A scratch buffer between them goes.
+    What one writes and the other uses may be touched at the thread's own element only. A buffer between them goes.
     """
     shapes = {kernel.name: elementwise(program, kernel) for kernel in program.kernels}
     for launches in pairwise(program.launch_list["launch"]):
@@ -144,7 +144,8 @@ def plan_fusion(program: CudaProgram, pair: Pair) -> Fusion:
     handover = _handover(program, pair, buffer) if buffer is not None else Handover()
     renames |= handover.renames or {}
     second = [n for n in second if n not in repeated and n not in handover.dropped]
-    renamed = [e for n in second for e in rename(n, renames) if not _lies_in(e, handover.edits)]
+    replaced = [range(e.start, e.end) for e in handover.edits]
+    renamed = [e for n in second for e in rename(n, renames) if not any(e.start in span for span in replaced)]
     return Fusion(
         name=_fused_name(program, pair.first.name, pair.second.name),
         arguments={p: a for p, a in interface.arguments.items() if buffer is None or a != buffer.name},
@@ -156,12 +157,8 @@ def plan_fusion(program: CudaProgram, pair: Pair) -> Fusion:
     )
 
 
-def _lies_in(edit: Edit, others: tuple[Edit, ...]) -> bool:
-    return any(other.start <= edit.start < other.end for other in others)
-
-
 def _interface(pair: Pair) -> Interface:
-    """One parameter for each argument of both kernels: those of the first, then what only the second is given; pointers first."""
+    """One parameter for each argument: the first kernel's, then what only the second is given; pointers come first."""
     first, second = pair.first, pair.second
     passed, passed_second = (launch.arguments for launch in pair.launches)
     arguments, taken = dict(passed), _names(pair.first) | _names(pair.second)
@@ -205,7 +202,7 @@ def _disjoint_names(pair: Pair, renames: Mapping[str, str], kept: set[str]) -> d
 
 
 def _shared_buffer(program: CudaProgram, pair: Pair) -> SharedBuffer | None:
-    """The buffer that hands a float over, stored once in the first kernel, only loaded in the second; None where there is none."""
+    """The buffer that is stored once in the first kernel and only loaded in the second; None where there is none."""
     first, second = pair.first, pair.second
     passed = [argument for launch in program.launch_list["launch"] for argument in launch["args"]]
     for parameter, buffer in _buffers(pair.first, writable=True).items():
@@ -249,7 +246,7 @@ def _handover(program: CudaProgram, pair: Pair, buffer: SharedBuffer) -> Handove
 
 
 def _stored_variable(kernel: ElementwiseKernel, store: Node) -> str | None:
-    """The float that a statement stores, where it is a variable of the kernel that keeps its value from there; else None."""
+    """The float that a statement stores, where it is a variable that keeps its value from there; else None."""
     value = _stored_value(store)
     later = assigned(*(n for n in kernel.statements if n.start_byte > store.start_byte))
     name = node_text(value)
@@ -258,7 +255,7 @@ def _stored_variable(kernel: ElementwiseKernel, store: Node) -> str | None:
 
 
 def _receiving_declaration(pair: Pair, loads: list[Node]) -> Node | None:
-    """`float name = buffer[i];`, the second kernel's only load, where `name` may be the first kernel's variable; else None."""
+    """`float name = buffer[i];`, the only load, where `name` may be the first kernel's variable; else None."""
     if any("const" in nodes.declared_type(d).split() for d in pair.first.declarations):
         return None
     for node in pair.second.declarations:
@@ -280,8 +277,7 @@ def render(program: CudaProgram, pair: Pair, fusion: Fusion) -> CudaProgram:
         launch_list["scratch"].pop(fusion.buffer)
         if not launch_list["scratch"]:
             launch_list.pop("scratch")
-    both = (pair.first.function.node, pair.second.function.node)
-    early, late = sorted(both, key=lambda n: n.start_byte)
+    early, late = sorted((pair.first.function.node, pair.second.function.node), key=lambda n: n.start_byte)
     return program.with_edits([delete(early), replace(late, code)], launch_list)
 
 

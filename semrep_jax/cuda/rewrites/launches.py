@@ -35,14 +35,23 @@ class Launch:
     block: int
     arguments: Mapping[str, str]
 
-    @property
-    def ceil_div(self) -> CeilDiv | None:
-        """The grid as a quotient rounded up, where it is written as one."""
-        return as_ceil_div(self.grid)
-
     def expression(self, node: Node) -> str | None:
-        """An expression of the kernel's code as the launch list writes it; None where that can't be."""
-        return as_launch_expression(node, self.arguments)
+        """An expression of the kernel's code as the launch list has it; None where it is no arithmetic of integers."""
+        text = node_text(node)
+        if node.type == "parenthesized_expression":
+            inner = self.expression(node.named_children[0])
+            return None if inner is None else f"({inner})"
+        if node.type == "number_literal":
+            return text if text.isdigit() else None
+        if node.type == "identifier":
+            type_, _, expression = self.arguments.get(text, "").partition(":")
+            if type_ not in ("i32", "i64") or not expression:
+                return None
+            return expression if expression.isidentifier() else f"({expression})"
+        if not is_binary(node, "+", "-", "*", "/", "%"):
+            return None
+        left, right = map(self.expression, operands(node))
+        return None if left is None or right is None else f"{left} {operator(node).replace('/', '//')} {right}"
 
     def with_grid(self, grid: str) -> Launch:
         """The same launch of another grid."""
@@ -50,19 +59,19 @@ class Launch:
 
     def coarser(self, factor: int) -> Launch:
         """The launch for blocks that each do `factor` times the work."""
-        quotient = self.ceil_div or CeilDiv(self.grid, 1)
+        quotient = as_ceil_div(self.grid) or CeilDiv(self.grid, 1)
         return self.with_grid(f"ceil_div({quotient.total}, {quotient.by * factor})")
 
     def finer(self, factor: int) -> Launch:
         """The launch for blocks that each do a `factor`-th of the work."""
-        quotient = self.ceil_div
+        quotient = as_ceil_div(self.grid)
         if quotient is not None and quotient.by == self.block * factor:
             return self.with_grid(f"ceil_div({quotient.total}, {self.block})")
         return self.with_grid(f"({self.grid}) * {factor}")
 
 
 def one_dimensional(program: CudaProgram, kernel: Function) -> tuple[Launch, ...]:
-    """The kernel's launches, where all are of one dimension, without shared memory, and their blocks numbers; else none."""
+    """The kernel's launches, where all have one dimension, a number as block, and no shared memory; else none."""
     found = []
     for position in program.launches_of(kernel):
         launch = program.launch_list["launch"][position]
@@ -89,7 +98,7 @@ def relaunched(program: CudaProgram, launches: Iterable[Launch]) -> dict[str, An
 
 def as_ceil_div(grid: str) -> CeilDiv | None:
     """The quotient that ceil_div(total, by) with a number `by` rounds up, else None."""
-    match _call(grid):
+    match _parsed(grid):
         case ast.Call(func=ast.Name(id="ceil_div"), args=[total, ast.Constant(value=int() as by)]):
             return CeilDiv(_first_argument(grid, "ceil_div", total), by)
     return None
@@ -97,13 +106,13 @@ def as_ceil_div(grid: str) -> CeilDiv | None:
 
 def uncapped(grid: str) -> str | None:
     """The G of min(G, number), else None."""
-    match _call(grid):
+    match _parsed(grid):
         case ast.Call(func=ast.Name(id="min"), args=[inner, ast.Constant()]):
             return _first_argument(grid, "min", inner)
     return None
 
 
-def _call(text: str) -> ast.expr | None:
+def _parsed(text: str) -> ast.expr | None:
     try:
         return syntax.expression(text.strip()).body
     except SyntaxError:
@@ -118,30 +127,5 @@ def _first_argument(call: str, function: str, argument: ast.expr) -> str:
 
 def same_expression(a: str, b: str) -> bool:
     """Whether two expressions of a launch list are the same but for layout and parentheses."""
-    try:
-        return ast.dump(syntax.expression(a.strip())) == ast.dump(syntax.expression(b.strip()))
-    except SyntaxError:
-        return False
-
-
-def as_launch_expression(node: Node, arguments: Mapping[str, str]) -> str | None:
-    """An expression of C as the launch list writes it; None where it is more than integer arithmetic over parameters.
-
-    node: the expression. arguments: what the launch passes for each of the kernel's parameters.
-    """
-    text = node_text(node)
-    if node.type == "parenthesized_expression":
-        inner = as_launch_expression(node.named_children[0], arguments)
-        return None if inner is None else f"({inner})"
-    if node.type == "number_literal":
-        return text if text.isdigit() else None
-    if node.type == "identifier":
-        type_, _, expression = arguments.get(text, "").partition(":")
-        if type_ not in ("i32", "i64") or not expression:
-            return None
-        return expression if expression.isidentifier() else f"({expression})"
-    if is_binary(node, "+", "-", "*", "/", "%"):
-        left, right = (as_launch_expression(side, arguments) for side in operands(node))
-        sign = operator(node).replace("/", "//")
-        return None if left is None or right is None else f"{left} {sign} {right}"
-    return None
+    first, second = _parsed(a), _parsed(b)
+    return first is not None and second is not None and ast.dump(first) == ast.dump(second)

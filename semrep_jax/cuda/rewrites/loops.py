@@ -1,4 +1,4 @@
-"""Rules about loops: `for` and `while`, and unrolling by hand, wholly or by two and four with the rest in a loop of its own."""
+"""Rules about loops: `for` and `while`, and unrolling by hand, wholly or by two and four with a loop for the rest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from semrep_jax.cuda.syntax import node_text
 
 MOST_COPIES = 16
 LONGEST_UNROLLED = 1500  # characters of all copies of a body
-FOR = "(for_statement) @site"
+FOR = "(for_statement body: (_) @site) @loop"
 FOR_PARTS = "(for_statement condition: (_) @test update: (_) @update body: (_) @body) @site"
 WHILE_PARTS = "(while_statement condition: (_) @test body: (_) @body) @site"
 
@@ -46,7 +46,7 @@ class CountedLoop:
 
 
 def counted_loop(node: Node) -> CountedLoop | None:
-    """A loop that counts an int up by a constant to a bound which does not change in it, and is left in no other way; else None."""
+    """A loop that counts an int up by a constant to a steady bound, and is left in no other way; else None."""
     parts = nodes.fields(node, "initializer", "condition", "update", "body") if node.type == "for_statement" else None
     if parts is None:
         return None
@@ -137,19 +137,19 @@ def _needs_no_braces(node: Node) -> bool:
     return body.type == "compound_statement" or _needs_no_braces(body)
 
 
-def unroll_wholly(site: Node, types: Types) -> list[Edit] | None:
+def unroll_wholly(site: Node, loop: Node, types: Types) -> list[Edit] | None:
     """for (int k = 0; k < 3; k++) D(k); -> D(0); D(1); D(2);"""
-    loop = counted_loop(site)
-    numbers = loop.numbers if loop is not None and not _has_pragma(site) else None
-    if loop is None or numbers is None or not 0 < len(numbers) <= MOST_COPIES:
+    counted = counted_loop(loop)
+    numbers = counted.numbers if counted is not None and not _has_pragma(loop) else None
+    if counted is None or numbers is None or not 0 < len(numbers) <= MOST_COPIES:
         return None
-    if len(numbers) * len(node_text(loop.body)) > LONGEST_UNROLLED:
+    if len(numbers) * len(node_text(site)) > LONGEST_UNROLLED:
         return None
-    by = indentation(site)
-    if site.parent is not None and site.parent.type == "compound_statement":
-        return [replace(site, f"\n{by}".join(_copy(loop, str(i), by) for i in numbers))]
-    lines = "".join(f"\n{by}    {_copy(loop, str(i), f'{by}    ')}" for i in numbers)
-    return [replace(site, f"{{{lines}\n{by}}}")]
+    by = indentation(loop)
+    if loop.parent is not None and loop.parent.type == "compound_statement":
+        return [replace(loop, f"\n{by}".join(_copy(counted, str(i), by) for i in numbers))]
+    lines = "".join(f"\n{by}    {_copy(counted, str(i), f'{by}    ')}" for i in numbers)
+    return [replace(loop, f"{{{lines}\n{by}}}")]
 
 
 def _copy(loop: CountedLoop, value: str, indent: str) -> str:
@@ -175,14 +175,14 @@ def _stands_alone(root: Node, edit: Edit) -> bool:
 def unroll_by(factor: int) -> Change:
     """for (int j = 0; j < n; j++) D(j); -> for (; j + 1 < n; j += 2) { D(j); D(j + 1); } for (; j < n; j++) D(j);"""
 
-    def change(site: Node, types: Types) -> list[Edit] | None:
-        loop = counted_loop(site)
-        if loop is None or loop.step != 1 or len(node_text(loop.body)) * factor > LONGEST_UNROLLED:
+    def change(site: Node, loop: Node, types: Types) -> list[Edit] | None:
+        counted = counted_loop(loop)
+        if counted is None or counted.step != 1 or len(node_text(site)) * factor > LONGEST_UNROLLED:
             return None
-        if _has_pragma(site) or type_of(loop.last, types) != "int":
+        if _has_pragma(loop) or type_of(counted.last, types) != "int":
             return None
-        is_number = node_text(nodes.strip_parens(loop.last)).isdigit()
-        return None if is_number else [replace(site, _unrolled(loop, factor, indentation(site)))]
+        is_number = node_text(nodes.strip_parens(counted.last)).isdigit()
+        return None if is_number else [replace(loop, _unrolled(counted, factor, indentation(loop)))]
 
     return change
 

@@ -45,7 +45,7 @@ def rename_variable(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def rename_kernel(program: CudaProgram) -> Iterator[CudaProgram]:
-    """relu(...) { } -> relu_kernel(...) { }    relu_kernel(...) { } -> relu_forward(...) { }    in the launch list as well"""
+    """relu(...) { } -> relu_kernel(...) { }    in the launch list as well; relu_kernel becomes relu_forward"""
     for kernel in program.kernels:
         stem = kernel.name.removesuffix("_kernel")
         new = program.unused_name(f"{stem}_kernel" if stem == kernel.name else f"{stem}_forward")
@@ -81,7 +81,7 @@ def _declares_values(node: Node) -> bool:
 
 
 def name_expression(program: CudaProgram) -> Iterator[CudaProgram]:
-    """y[i] = f(a * b); -> float value = a * b; y[i] = f(value);    everywhere in the statement where the expression stands"""
+    """y[i] = f(a * b); -> float value = a * b; y[i] = f(value);    wherever the statement has the expression"""
     for function in program.functions:
         types = variable_types(function)
         for block in walk(function.body, "compound_statement"):
@@ -103,7 +103,7 @@ def _with_names(program: CudaProgram, statement: Node, types: Types) -> Iterator
         if not is_pure(node) or changing & nodes.identifiers(node):
             continue
         alike = [n for n in walk(statement, node.type) if node_text(n) == text and n.parent is not None]
-        if not all(is_unconditional(n, statement) and not _is_initial_value(n) and not _is_written(n) for n in alike):
+        if not all(is_unconditional(n, statement) and _may_be_named(n) for n in alike):
             continue
         named.add(text)
         name = program.unused_name(*NEW_NAMES.get(type_, ("offset",)))
@@ -111,17 +111,12 @@ def _with_names(program: CudaProgram, statement: Node, types: Types) -> Iterator
         yield program.with_edits([declaration, *(replace(n, name) for n in alike)])
 
 
-def _is_initial_value(node: Node) -> bool:
-    """Whether the statement does nothing else than to hold this expression under a name."""
-    return node.parent is not None and node.parent.type == "init_declarator"
-
-
-def _is_written(node: Node) -> bool:
-    """Whether it is written to, or its address is taken."""
+def _may_be_named(node: Node) -> bool:
+    """Whether an expression has no name of its own yet, is not written to, and its address is not taken."""
     parent = node.parent
-    if parent is None or parent.type in ("update_expression", "pointer_expression"):
-        return True
-    return parent.type == "assignment_expression" and nodes.operands(parent)[0] == node
+    if parent is None or parent.type in ("init_declarator", "update_expression", "pointer_expression"):
+        return False
+    return parent.type != "assignment_expression" or nodes.operands(parent)[0] != node
 
 
 def inline_name(program: CudaProgram) -> Iterator[CudaProgram]:

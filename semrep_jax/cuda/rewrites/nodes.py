@@ -23,8 +23,8 @@ _NOT_TO_REFORMAT = ("comment", "lambda_expression", "goto_statement", "labeled_s
 def matches(root: Node, pattern: str) -> Iterator[dict[str, Node]]:
     """The captures of each match of a tree-sitter query, in the order of the text, an outer match before those in it.
 
-    root: where to look. pattern: the query, which captures the whole match as `@site` and no name twice. Captures whose names begin
-    with `_` serve its predicates and are left out.
+    root: where to look. pattern: the query, with `@site` in each match and no name twice. Captures that
+    begin with `_` serve its predicates and are left out.
     """
     found = QueryCursor(_query(pattern)).matches(root)
     captures = [{name: nodes[0] for name, nodes in match.items() if name[0] != "_"} for _, match in found]
@@ -131,7 +131,7 @@ def assignment_of(statement: Node | None) -> Node | None:
 
 @dataclass(frozen=True)
 class If:
-    """An `if`: its condition (in parentheses), what is done, and what is done otherwise (without `else`), if anything."""
+    """An `if`: its condition in parentheses, what is done, and what is done otherwise (without `else`), if anything."""
 
     condition: Node
     consequence: Node
@@ -176,7 +176,7 @@ def variables(declaration: Node) -> dict[str, Node | None] | None:
 
 
 def sole_variable(node: Node, *types: str) -> Binding | None:
-    """The variable of a declaration of just one, with a value, of one of these types (any, where none is given); else None."""
+    """The variable of a declaration of just one, with a value, of one of these types (any by default); else None."""
     found = variables(node) if node.type == "declaration" else None
     if found is None or len(found) != 1 or (types and declared_type(node) not in types):
         return None

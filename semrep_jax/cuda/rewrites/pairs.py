@@ -29,7 +29,7 @@ TRIES_PER_PAIR = 4
 def pairs(tasks: Iterable[Task], rng: Random, resources: Resources, per_task: int = 4) -> Iterator[Record]:
     """Records of kind "pair" for kernel tasks, no two of a task with one canonical form. Raises ProgramError.
 
-    tasks: with a C_src that is right. rng: decides rules and sites. resources: how many workers emulate, and the seed of inputs.
+    tasks: with a C_src that is right. rng: decides rules and sites. resources: workers, and the seed of inputs.
     per_task: how many pairs a task gives at most.
     """
     for task in tasks:

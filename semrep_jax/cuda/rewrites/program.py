@@ -1,4 +1,4 @@
-"""A CUDA program as rules see it: device code as a tree, the launch list as a dictionary, the text around both as it stands.
+"""A CUDA program as rules see it: device code as a tree, the launch list as a dictionary, the text around them.
 
 program = parse_program(text)                              # None where the text is no such program
 program.kernels[0].name, program.launch_list["launch"][0]["grid"]
@@ -106,7 +106,7 @@ class CudaProgram:
 
 
 def parse_program(text: str) -> CudaProgram | None:
-    """The program in a text with one block of code and one launch list; None where it has not just these, or does not parse."""
+    """The program in a text with one block of code and one launch list; None for any other text, or broken code."""
     blocks = [(match[1].lower(), match.span(2)) for match in FENCE.finditer(text)]
     code = [span for tag, span in blocks if tag in CODE_TAGS]
     launches = [span for tag, span in blocks if tag in LAUNCH_TAGS]

@@ -1,4 +1,4 @@
-"""Rules about `__restrict__`, `const` and loads through the read-only cache: what a kernel tells the compiler of its memory."""
+"""Rules about `__restrict__`, `const` and cached loads: what a kernel tells the compiler of its memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CACHED_LOAD = """(call_expression function: (identifier) @_name arguments: (argu
 
 
 def has_no_aliases(program: CudaProgram, kernel: Function) -> bool:
-    """Whether a buffer that the kernel may write is given to one parameter only, in every launch, of which there is one at least."""
+    """Whether a kernel is launched, and no launch passes a buffer that it may write for a second parameter as well."""
     positions = program.launches_of(kernel)
     for position in positions:
         arguments = program.launch_list["launch"][position]["args"]
@@ -49,7 +49,7 @@ def remove_restrict(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def add_const(program: CudaProgram) -> Iterator[CudaProgram]:
-    """int i = 0; -> const int i = 0;    of a variable or scalar parameter that keeps its value, of a pointer that is only read through"""
+    """int i = 0; -> const int i = 0;    where it keeps its value; const float* x where x is only read through"""
     for function in program.functions:
         changing, written = assigned(function.body), stored(function.body)
         for p in function.parameters:
@@ -76,20 +76,19 @@ def remove_const(program: CudaProgram) -> Iterator[CudaProgram]:
     for function in program.functions:
         sizes = nodes.identifiers(*walk(function.node, *CONSTANT_CONTEXTS))
         parameters = [p.node for p in function.parameters if p.const and not p.pointer]
-        declarations = [
-            n for n in walk(function.body, "declaration") if nodes.variables(n) is not None and _is_const(n)
-        ]
-        for node in parameters + [n for n in declarations if not nodes.declared(n) & sizes]:
+        declarations = [n for n in walk(function.body, "declaration") if _is_const(n) and not nodes.declared(n) & sizes]
+        for node in parameters + declarations:
             yield program.with_edits([delete(next(c for c in node.children if node_text(c) == "const"))])
 
 
 def _is_const(declaration: Node) -> bool:
+    """Whether it declares constants that are no pointers or arrays, and not in shared memory."""
     qualifiers = [node_text(c) for c in declaration.children if c.type == "type_qualifier"]
-    return "const" in qualifiers and "__shared__" not in qualifiers
+    return nodes.variables(declaration) is not None and "const" in qualifiers and "__shared__" not in qualifiers
 
 
 def to_cached_load(program: CudaProgram) -> Iterator[CudaProgram]:
-    """x[i] -> __ldg(&x[i])    one load, or all through one pointer, where x is const and restricted and no one writes its buffer"""
+    """x[i] -> __ldg(&x[i])    one load or all of an array, where that is const, restricted, and written by no one"""
     device_functions = {f.name for f in program.functions} - PURE_FUNCTIONS
     for kernel in program.kernels:
         if not has_no_aliases(program, kernel) or calls(kernel.body) & device_functions:
@@ -115,10 +114,12 @@ def _cacheable_loads(kernel: Function) -> dict[str, list[Node]]:
     return found
 
 
-def _outermost(nodes: list[Node]) -> list[Node]:
+def _outermost(loads: list[Node]) -> list[Node]:
     """Those that are not within another one."""
     return [
-        n for n in nodes if not any(o != n and o.start_byte <= n.start_byte and n.end_byte <= o.end_byte for o in nodes)
+        n
+        for n in loads
+        if not any(n != other and nodes.encloses(other, n) and n.end_byte <= other.end_byte for other in loads)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a rule for CUDA C++ is: a name, its inverse's name where there is one, and a function that offers changed programs.
+"""What a rule for CUDA C++ is: a name, its inverse's name where it has one, and a function that offers programs.
 
 Preconditions are syntactic and err on the safe side. Each offer differs from the program by one change.
 """
@@ -19,7 +19,7 @@ Change = Callable[..., list[Edit] | None]
 
 @dataclass(frozen=True)
 class CudaRule:
-    """One rewrite: `offers` gives a program for each site where it applies; `inverse` names the rule that leads back."""
+    """One rewrite: `offers` gives a program for each site where it applies; `inverse` is the rule that leads back."""
 
     name: str
     offers: Offers
@@ -29,8 +29,8 @@ class CudaRule:
 def at_each_match(pattern: str, change: Change) -> Offers:
     """The offers of a change of one node, in the bodies of all functions.
 
-    pattern: a tree-sitter query with `@site` around what changes. change: is called with the query's captures by their names
-    and the `types` of the function's variables; gives the edits, or None where the rule does not apply after all.
+    pattern: a tree-sitter query, `@site` around what is laid out anew. change: is called with its captures by name and
+    the `types` of the function's variables; gives the edits, or None where the rule does not apply after all.
     """
 
     def offers(program: CudaProgram) -> Iterator[CudaProgram]:

@@ -11,7 +11,7 @@ from semrep_jax.cuda.rewrites.edits import lay_out, replace
 from semrep_jax.cuda.rewrites.effects import assigned, is_pure, stored
 from semrep_jax.cuda.rewrites.elementwise import ElementwiseKernel, elementwise_kernels
 from semrep_jax.cuda.rewrites.expression_types import variable_types
-from semrep_jax.cuda.rewrites.launches import same_expression
+from semrep_jax.cuda.rewrites.launches import as_ceil_div, same_expression
 from semrep_jax.cuda.rewrites.nodes import contains, declared, identifiers
 from semrep_jax.cuda.rewrites.program import CudaProgram
 from semrep_jax.cuda.rewrites.rule import CudaRule
@@ -28,8 +28,8 @@ _NOT_REPEATED = ("subscript_expression", "pointer_expression", "call_expression"
 class Cut:
     """Where a kernel is cut.
 
-    before, after: the statements of both halves. live: the float that the second half needs of the first. repeated: declarations
-    of the first half that the second makes again.
+    before, after: the statements of both halves. live: the float that the second needs of the first. repeated:
+    declarations of the first half that the second makes again.
     """
 
     kernel: ElementwiseKernel
@@ -41,7 +41,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Half:
-    """A kernel to be written: its name, its parameters as they are declared, what it is given for them, and its statements."""
+    """A kernel to be written: its name, its parameters' declarations, what it is given for them, its statements."""
 
     name: str
     parameters: list[str]
@@ -50,7 +50,7 @@ class Half:
 
 
 def split(program: CudaProgram) -> Iterator[CudaProgram]:
-    """float v = f(x[i]); y[i] = g(v); -> float v = f(x[i]); stage[i] = v;    and, in a second kernel, float v = stage[i]; y[i] = g(v);
+    """float v = f(x[i]); y[i] = g(v); -> float v = f(x[i]); stage[i] = v;    and: float v = stage[i]; y[i] = g(v);
 
     It is cut where one float is all that the second half needs, besides what it can reckon again from the index.
     """
@@ -66,7 +66,7 @@ def split(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def _cut(shape: ElementwiseKernel, position: int) -> Cut | None:
-    """The cut before the statement at a position; None where more than a float lives across it, or memory is written before."""
+    """The cut before a statement; None where more than a float lives across it, or memory is written before."""
     before, after = shape.statements[:position], shape.statements[position:]
     declarations = [n for n in before if n.type == "declaration"]
     repeatable = repeatable_declarations(shape, declarations)
@@ -86,7 +86,7 @@ def _cut(shape: ElementwiseKernel, position: int) -> Cut | None:
 
 
 def repeatable_declarations(shape: ElementwiseKernel, declarations: Iterable[Node]) -> list[Node]:
-    """Those that give the same anywhere in the kernel: of the index and parameters, without a look at memory, never changed."""
+    """Those that give the same anywhere in the kernel: of the index and parameters, without loads, never changed."""
     changing = assigned(shape.function.body)
     steady = {shape.index, *(p.name for p in shape.function.parameters)} - changing
     found = []
@@ -152,7 +152,7 @@ def _half(program: CudaProgram, shape: ElementwiseKernel, suffix: str, used: set
 def _stage_length(shape: ElementwiseKernel) -> str:
     """As many elements as there are, or at the least as many as threads."""
     (launch,) = shape.launches
-    wanted, quotient = launch.expression(shape.count), launch.ceil_div
+    wanted, quotient = launch.expression(shape.count), as_ceil_div(launch.grid)
     if quotient is not None and wanted is not None and same_expression(quotient.total, wanted):
         return quotient.total
     return f"({launch.grid}) * {launch.block}"
@@ -161,7 +161,7 @@ def _stage_length(shape: ElementwiseKernel) -> str:
 def render_kernel(shape: ElementwiseKernel, name: str, parameters: Iterable[str], body: str) -> str:
     """The text of a kernel with one element a thread like another one.
 
-    shape: the other one, whose qualifiers, index and guard it has. name, parameters: its own. body: what it does for each element.
+    shape: the other one, whose qualifiers, index and guard it has. name, parameters: its own. body: done for each.
     """
     head = (shape.function.node.text or b"")[: shape.function.body.start_byte - shape.function.node.start_byte].decode()
     end = len(head) if "launch_bounds" in head else head.index("(")

@@ -41,7 +41,7 @@ def grid_stride_in(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def grid_stride_out(program: CudaProgram) -> Iterator[CudaProgram]:
-    """for (int i = ...; i < n; i += blockDim.x * gridDim.x) { REST } -> if (i >= n) return; REST    a thread for each"""
+    """for (int i = ...; i < n; i += blockDim.x * gridDim.x) { REST } -> if (i >= n) return; REST    a thread each"""
     for kernel in program.kernels:
         shape = _grid_stride(program, kernel)
         full = [_with_full_grid(one, shape.count) for one in shape.launches] if shape is not None else []
@@ -83,20 +83,14 @@ def _with_full_grid(launch: Launch, count: Node) -> Launch | None:
 
 
 class Spacing(Enum):
-    """How far apart the elements of one thread are."""
+    """How far apart the elements of one thread are: which is its first, and which it comes to at a turn."""
 
-    BLOCK = "block"
-    NEIGHBOURS = "neighbours"
+    BLOCK = ("blockIdx.x * blockDim.x * {factor} + threadIdx.x", "{first} + {turn} * blockDim.x")
+    NEIGHBOURS = (f"({INDEX}) * {{factor}}", "{first} + {turn}")
 
-    def first(self, factor: int) -> str:
-        """The first element of a thread with `factor` of them."""
-        if self is Spacing.NEIGHBOURS:
-            return f"({INDEX}) * {factor}"
-        return f"blockIdx.x * blockDim.x * {factor} + threadIdx.x"
-
-    def element(self, first: str, turn: str) -> str:
-        """The element that a thread comes to at this turn."""
-        return f"{first} + {turn}" if self is Spacing.NEIGHBOURS else f"{first} + {turn} * blockDim.x"
+    def elements(self, factor: int, first: str, turn: str) -> tuple[str, str]:
+        """The values of the variables `first` and of the element, where a thread has `factor` of them."""
+        return self.value[0].format(factor=factor), self.value[1].format(first=first, turn=turn)
 
 
 def coarsen(factor: int, spacing: Spacing) -> Offers:
@@ -105,9 +99,10 @@ def coarsen(factor: int, spacing: Spacing) -> Offers:
     def offers(program: CudaProgram) -> Iterator[CudaProgram]:
         for shape in elementwise_kernels(program):
             first, turn = program.unused_name("first"), program.unused_name("turn")
-            text = f"""int {first} = {spacing.first(factor)};
+            start, element = spacing.elements(factor, first, turn)
+            text = f"""int {first} = {start};
     for (int {turn} = 0; {turn} < {factor}; {turn}++) {{
-        int {shape.index} = {spacing.element(first, turn)};
+        int {shape.index} = {element};
         if ({shape.index} < {node_text(shape.count)}) {{
             {shape.text(" " * 12)}
         }}
@@ -139,9 +134,8 @@ def _coarse(program: CudaProgram, kernel: Function) -> ElementwiseKernel | None:
     if index is None or guard is None or guard.alternative is not None or not node_text(loop.last).isdigit():
         return None
     factor, body = int(node_text(loop.last)), nodes.statements(guard.consequence)
-    written = nodes.compact(first.value), nodes.compact(index.value)
-    known = [(spacing.first(factor), spacing.element(first.name, loop.name)) for spacing in Spacing]
-    if written not in [(nodes.compact(start), nodes.compact(element)) for start, element in known]:
+    known = [spacing.elements(factor, first.name, loop.name) for spacing in Spacing]
+    if [*map(nodes.compact, (first.value, index.value))] not in [[*map(nodes.compact, values)] for values in known]:
         return None
     shape = recognised(program, kernel, index, upper_bound(guard.condition, index.name, "<"), body)
     if shape is None or {first.name, loop.name} & nodes.identifiers(*body):
@@ -166,7 +160,7 @@ def change_block_size(program: CudaProgram) -> Iterator[CudaProgram]:
 
 def _resized(launch: Launch, size: int) -> Launch | None:
     """As many threads in blocks of another size; None where the grid is not written as one thread an element."""
-    quotient = launch.ceil_div
+    quotient = as_ceil_div(launch.grid)
     if quotient is None or quotient.by != launch.block:
         return None
     return replace(launch, grid=f"ceil_div({quotient.total}, {size})", block=size)

@@ -1,4 +1,4 @@
-"""Rules about shared memory: an operand that every thread of a block reads is fetched once, in tiles, by all threads together."""
+"""Rules about shared memory: what every thread of a block reads is fetched once, in tiles, by all threads together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EFFECTS = ("assignment_expression", "update_expression")
 
 @dataclass(frozen=True)
 class Staging:
-    """A loop of a kernel, by its position among the statements, and the loads of it that are to come from tiles, by array."""
+    """A loop of a kernel, its position among the statements, and its loads that are to come from tiles, by array."""
 
     kernel: ElementwiseKernel
     position: int
@@ -72,11 +72,8 @@ def _staged(program: CudaProgram, staging: Staging) -> str:
     begin, width = program.unused_name("tile_begin"), program.unused_name("tile_size")
     tiles = {name: program.unused_name(f"{name}_tile") for name in staging.loads}
     block, count, last = shape.launches[0].block, node_text(shape.count), node_text(loop.last)
-    from_tiles = [
-        replace(load, f"{tiles[name]}[{loop.name} - {begin}]")
-        for name, found in staging.loads.items()
-        for load in found
-    ]
+    loads = [load for found in staging.loads.values() for load in found]
+    from_tiles = [replace(n, f"{tiles[node_text(n.children[0])]}[{loop.name} - {begin}]") for n in loads]
     fetches = [f"{tile}[threadIdx.x] = {name}[{begin} + threadIdx.x];" for name, tile in tiles.items()]
     fetch, body = "\n            ".join(fetches), lay_out([loop.body], " " * 12, from_tiles)
     tiled_loop = f"""for (int {begin} = {node_text(loop.first)}; {begin} < {last}; {begin} += {block}) {{
@@ -101,7 +98,7 @@ def _staged(program: CudaProgram, staging: Staging) -> str:
 
 @dataclass(frozen=True)
 class Factors:
-    """What a loop adds up the products of: `left` depends on the row, `right` on the column; `swapped` where right * left is written."""
+    """Factors in a sum of products: `left` of the row, `right` of the column; `swapped` where right comes first."""
 
     left: Node
     right: Node
@@ -188,7 +185,7 @@ def _steady_parameters(shape: ElementwiseKernel) -> set[str]:
 def _factors(shape: ElementwiseKernel, loop: CountedLoop, total: str, row: str, column: str) -> Factors | None:
     """The two loads that a loop multiplies and adds up; None where it does something else.
 
-    total: the variable that gains the products. row, column: the variables that the one and the other load may depend on.
+    total: the variable that gains the products. row, column: what the one and the other load may depend on.
     """
     factors = _gained(loop, total)
     types, steady = variable_types(shape.function), _steady_parameters(shape)

@@ -23,7 +23,7 @@ FIELDS = "xyzw"
 def vectorise(program: CudaProgram) -> Iterator[CudaProgram]:
     """y[i] = f(x[i]); -> float4 x_four = *(float4*)(x + first); four.x = f(x_four.x); ... *(float4*)(y + first) = four;
 
-    Each thread has four elements, and the last ones one by one. Buffers begin at multiples of 16 bytes, so that each fourth float
+    A thread has four elements, the last ones one by one. Buffers begin at multiples of 16 bytes, so each fourth float
     does. What is read at other places is read as before.
     """
     for shape in elementwise_kernels(program):
@@ -39,7 +39,7 @@ def vectorise(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def _store(shape: ElementwiseKernel) -> Node | None:
-    """The one store y[i] = ... that every thread reaches, of a pointer to float that is not used otherwise; else None."""
+    """The store y[i] = ... that every thread reaches, of a pointer to float that is not used otherwise; else None."""
     written = stored(*shape.statements) & set(shape.function.pointers)
     uses = shape.uses_of(next(iter(written))) if len(written) == 1 else []
     if len(uses) != 1 or shape.function.pointers[node_text(uses[0])].type != "float":
