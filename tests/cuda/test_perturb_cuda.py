@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -44,7 +45,6 @@ def test_variants_of_a_kernel_are_different_programs_that_compute_what_its_task_
     texts = {v.program.source for v in variants}
     assert len(texts) == 2 and source.source not in texts
     assert all(v.program.language == CUDA and set(v.rules) <= set(RULES) for v in variants)
-    assert perturb(source, sandbox, 2, seed=1, task=task(name)).kept == variants
 
 
 def test_variants_that_compute_something_else_are_dropped_and_counted(sandbox, monkeypatch):
@@ -86,12 +86,9 @@ def test_pairs_of_kernels_are_records_whose_rewrites_are_no_copies(sandbox):
         forms = [canonical(r["rewrite"]) for r in found if r["origin"] == one.id]
         assert len({canonical(one.source.source), *forms}) == 3
     assert len({r["id"] for r in found}) == 4
-    assert list(pairs(tasks, Random(2), Resources(sandbox), per_task=2)) == found
 
 
 def test_pairs_of_a_kernel_that_is_wrong_itself_are_refused(sandbox):
-    from dataclasses import replace
-
     wrong = replace(task("relu"), source=Program(CUDA, task("relu").source.source.replace("0.0f", "1.0f")))
     with pytest.raises(ProgramError, match="not right itself"):
         next(pairs([wrong], Random(0), Resources(sandbox)))
