@@ -6,7 +6,7 @@ What is to be done is planned first (`plan_fusion`), and then written (`render`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tree_sitter import Node
@@ -57,24 +57,16 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class SharedBuffer:
-    """A scratch buffer that nothing but the pair uses: its one store in the first kernel, its loads in the second."""
-
-    name: str
-    store: Node
-    loads: list[Node]
-
-
-@dataclass(frozen=True)
 class Handover:
-    """How a value goes from the first half to the second without a buffer.
+    """How a value goes from the first half to the second without a scratch buffer (`buffer`; None where none goes).
 
     edits: changes of the kernels' texts. dropped: statements needless then. renames: of the second kernel's names.
     """
 
+    buffer: str | None = None
     edits: tuple[Edit, ...] = ()
     dropped: tuple[Node, ...] = ()
-    renames: Mapping[str, str] | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,20 +132,19 @@ def plan_fusion(program: CudaProgram, pair: Pair) -> Fusion:
     first, second = list(pair.first.statements), list(pair.second.statements)
     repeated = [n for n in second if n.type == "declaration" and _is_repeated(n, pair, interface.renames)]
     renames = interface.renames | _disjoint_names(pair, interface.renames, nodes.declared(*repeated))
-    buffer = _shared_buffer(program, pair)
-    handover = _handover(program, pair, buffer) if buffer is not None else Handover()
-    renames |= handover.renames or {}
+    handover = _handover(program, pair)
+    renames |= handover.renames
     second = [n for n in second if n not in repeated and n not in handover.dropped]
     replaced = [range(e.start, e.end) for e in handover.edits]
     renamed = [e for n in second for e in rename(n, renames) if not any(e.start in span for span in replaced)]
     return Fusion(
         name=_fused_name(program, pair.first.name, pair.second.name),
-        arguments={p: a for p, a in interface.arguments.items() if buffer is None or a != buffer.name},
+        arguments={p: a for p, a in interface.arguments.items() if a != handover.buffer},
         first=[n for n in first if n not in handover.dropped],
         second=second,
         edits=[*handover.edits, *renamed],
         renames=renames,
-        buffer=buffer.name if buffer is not None else None,
+        buffer=handover.buffer,
     )
 
 
@@ -201,48 +192,46 @@ def _disjoint_names(pair: Pair, renames: Mapping[str, str], kept: set[str]) -> d
     return found
 
 
-def _shared_buffer(program: CudaProgram, pair: Pair) -> SharedBuffer | None:
-    """The buffer that is stored once in the first kernel and only loaded in the second; None where there is none."""
-    first, second = pair.first, pair.second
+def _handover(program: CudaProgram, pair: Pair) -> Handover:
+    """How the fused kernel does without a buffer that the first kernel stores once and the second only loads."""
     passed = [argument for launch in program.launch_list["launch"] for argument in launch["args"]]
     for parameter, buffer in _buffers(pair.first, writable=True).items():
         readers = [p for p, other in _buffers(pair.second).items() if other == buffer]
         if buffer not in program.scratch or passed.count(buffer) != 2 or len(readers) != 1:
             continue
-        stores, loads = lone_subscripts(first, parameter) or [], lone_subscripts(second, readers[0])
-        store = _storing_statement(first, stores[0]) if len(stores) == 1 else None
-        if store is None or loads is None or first.function.pointers[parameter].type != "float":
-            continue
-        if second.function.pointers[readers[0]].const:
-            return SharedBuffer(buffer, store, loads)
-    return None
+        store, loads = _store(pair.first, parameter), lone_subscripts(pair.second, readers[0])
+        if store is not None and loads is not None and pair.second.function.pointers[readers[0]].const:
+            return _without_buffer(program, pair, buffer, store, loads)
+    return Handover()
 
 
-def _storing_statement(kernel: ElementwiseKernel, target: Node) -> Node | None:
-    """The statement `target = value;` that every thread reaches, else None."""
-    statement = target.parent.parent if target.parent is not None else None
-    assignment = nodes.assignment_of(statement)
-    if assignment is None or nodes.operator(assignment) != "=" or target.parent != assignment:
+def _store(kernel: ElementwiseKernel, parameter: str) -> Node | None:
+    """The statement `parameter[i] = value;`, the only use of an array of floats, reached by every thread; else None."""
+    targets = lone_subscripts(kernel, parameter) or []
+    if len(targets) != 1 or kernel.function.pointers[parameter].type != "float":
         return None
-    return statement if statement in kernel.statements else None
+    for statement in kernel.statements:
+        assignment = nodes.assignment_of(statement)
+        if assignment is not None and nodes.operands(assignment)[0] == targets[0]:
+            return statement if nodes.operator(assignment) == "=" else None
+    return None
 
 
 def _stored_value(store: Node) -> Node:
     return nodes.operands(store.named_children[0])[1]
 
 
-def _handover(program: CudaProgram, pair: Pair, buffer: SharedBuffer) -> Handover:
-    """How the fused kernel hands over what a buffer did: by the variable that was stored, or by one of its own."""
-    variable = _stored_variable(pair.first, buffer.store)
+def _without_buffer(program: CudaProgram, pair: Pair, buffer: str, store: Node, loads: list[Node]) -> Handover:
+    """The stored value handed over by the variable that held it, or by one of the fused kernel's own."""
+    variable, received = _stored_variable(pair.first, store), _receiving_declaration(pair, loads)
     if variable is None:
         name = program.unused_name("passed")
-        declaration = Edit(buffer.store.start_byte, _stored_value(buffer.store).start_byte, f"float {name} = ")
-        return Handover((declaration, *(replace(n, name) for n in buffer.loads)))
-    received = _receiving_declaration(pair, buffer.loads)
+        declaration = Edit(store.start_byte, _stored_value(store).start_byte, f"float {name} = ")
+        return Handover(buffer, (declaration, *(replace(n, name) for n in loads)))
     if received is None:
-        return Handover(tuple(replace(n, variable) for n in buffer.loads), (buffer.store,))
+        return Handover(buffer, tuple(replace(n, variable) for n in loads), (store,))
     (name,) = nodes.declared(received)
-    return Handover((), (buffer.store, received), {name: variable})
+    return Handover(buffer, (), (store, received), {name: variable})
 
 
 def _stored_variable(kernel: ElementwiseKernel, store: Node) -> str | None:
@@ -270,13 +259,15 @@ def render(program: CudaProgram, pair: Pair, fusion: Fusion) -> CudaProgram:
     halves = [lay_out(part, "    ", fusion.edits) for part in (fusion.first, fusion.second) if part]
     shape, parameters = pair.first, _parameter_texts(pair, fusion)
     code = render_kernel(shape, fusion.name, parameters, "\n    ".join(halves))
-    launch_list, (launch,) = program.copied_launch_list(), shape.launches
-    fused = launch_list["launch"][launch.position] | {"kernel": fusion.name, "args": list(fusion.arguments.values())}
-    launch_list["launch"][launch.position : launch.position + 2] = [fused]
-    if fusion.buffer is not None:
-        launch_list["scratch"].pop(fusion.buffer)
-        if not launch_list["scratch"]:
-            launch_list.pop("scratch")
+    launches, position = list(program.launch_list["launch"]), shape.launches[0].position
+    fused = {"kernel": fusion.name, "args": list(fusion.arguments.values())}
+    launches[position : position + 2] = [launches[position] | fused]
+    scratch = {name: array for name, array in program.scratch.items() if name != fusion.buffer}
+    launch_list = program.launch_list | {"launch": launches}
+    if scratch:
+        launch_list["scratch"] = scratch
+    elif fusion.buffer is not None:
+        launch_list.pop("scratch")
     early, late = sorted((pair.first.function.node, pair.second.function.node), key=lambda n: n.start_byte)
     return program.with_edits([delete(early), replace(late, code)], launch_list)
 

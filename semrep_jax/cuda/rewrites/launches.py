@@ -89,11 +89,11 @@ def _only_dimension(value: Any) -> str | None:
 
 def relaunched(program: CudaProgram, launches: Iterable[Launch]) -> dict[str, Any]:
     """The launch list with these launches' grids and blocks."""
-    launch_list = program.copied_launch_list()
+    changes: dict[int, dict[str, Any]] = {}
     for launch in launches:
         grid = int(launch.grid) if launch.grid.isdigit() else launch.grid
-        launch_list["launch"][launch.position] |= {"grid": [grid], "block": [launch.block]}
-    return launch_list
+        changes[launch.position] = {"grid": [grid], "block": [launch.block]}
+    return program.with_launches(changes)
 
 
 def as_ceil_div(grid: str) -> CeilDiv | None:

@@ -49,9 +49,7 @@ def rename_kernel(program: CudaProgram) -> Iterator[CudaProgram]:
     for kernel in program.kernels:
         stem = kernel.name.removesuffix("_kernel")
         new = program.unused_name(f"{stem}_kernel" if stem == kernel.name else f"{stem}_forward")
-        launch_list = program.copied_launch_list()
-        for position in program.launches_of(kernel):
-            launch_list["launch"][position]["kernel"] = new
+        launch_list = program.with_launches({position: {"kernel": new} for position in program.launches_of(kernel)})
         yield program.with_edits(rename(program.root, {kernel.name: new}), launch_list)
 
 

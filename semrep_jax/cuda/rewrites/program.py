@@ -7,9 +7,8 @@ program.with_edits([replace(node, "1.0f")]).text
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -89,9 +88,10 @@ class CudaProgram:
         numbered = (name + (str(i) if i else "") for i in range(10_000) for name in wanted)
         return next(name for name in numbered if name not in self.identifiers)
 
-    def copied_launch_list(self) -> dict[str, Any]:
-        """A launch list that may be changed."""
-        return copy.deepcopy(self.launch_list)
+    def with_launches(self, changes: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+        """The launch list with other values in the launches at these positions."""
+        launches = [launch | dict(changes.get(i, {})) for i, launch in enumerate(self.launch_list["launch"])]
+        return self.launch_list | {"launch": launches}
 
     def with_edits(self, edits: Iterable[Edit] = (), launch_list: dict[str, Any] | None = None) -> CudaProgram:
         """The program with these changes of its code, and another launch list where one is given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tree_sitter import Node
 
@@ -39,13 +40,19 @@ class Cut:
     repeated: tuple[Node, ...]
 
 
+class Passed(NamedTuple):
+    """A parameter's declaration, and what the launch gives for it."""
+
+    declaration: str
+    argument: str
+
+
 @dataclass(frozen=True)
 class Half:
-    """A kernel to be written: its name, its parameters' declarations, what it is given for them, its statements."""
+    """A kernel to be written: its name, its parameters with what they are given, its statements."""
 
     name: str
-    parameters: list[str]
-    arguments: list[str]
+    passed: list[Passed]
     body: str
 
 
@@ -108,45 +115,37 @@ def _render(program: CudaProgram, cut: Cut) -> CudaProgram:
     shape, (launch,) = cut.kernel, cut.kernel.launches
     stage = program.unused_name("stage")
     halves = [_first_half(program, cut, stage), _second_half(program, cut, stage)]
-    kernels = [render_kernel(shape, half.name, half.parameters, half.body) for half in halves]
-    launch_list = program.copied_launch_list()
-    whole = launch_list["launch"][launch.position]
-    parts = [whole | {"kernel": half.name, "args": half.arguments} for half in halves]
-    launch_list["launch"][launch.position : launch.position + 1] = parts
-    launch_list["scratch"] = program.scratch | {stage: f"f32[{_stage_length(shape)}]"}
+    kernels = [render_kernel(shape, half.name, [p.declaration for p in half.passed], half.body) for half in halves]
+    launches = list(program.launch_list["launch"])
+    parts = [{"kernel": half.name, "args": [p.argument for p in half.passed]} for half in halves]
+    launches[launch.position : launch.position + 1] = [launches[launch.position] | part for part in parts]
+    scratch = program.scratch | {stage: f"f32[{_stage_length(shape)}]"}
+    launch_list = program.launch_list | {"launch": launches, "scratch": scratch}
     return program.with_edits([replace(shape.function.node, "\n\n".join(kernels))], launch_list)
 
 
 def _first_half(program: CudaProgram, cut: Cut, stage: str) -> Half:
     """The kernel that stores a float for each element; the buffer comes behind its other pointers."""
-    shape = cut.kernel
-    used = identifiers(shape.count, *cut.before)
-    body = f"{lay_out(cut.before, '    ')}\n    {stage}[{shape.index}] = {cut.live};"
-    half = _half(program, shape, FIRST, used, body)
-    pointers = sum(p.pointer and p.name in used for p in shape.function.parameters)
-    half.parameters.insert(pointers, f"float* __restrict__ {stage}")
-    half.arguments.insert(pointers, stage)
-    return half
+    used = identifiers(cut.kernel.count, *cut.before)
+    passed, pointers = _passed(cut.kernel, used), len(used & set(cut.kernel.function.pointers))
+    passed.insert(pointers, Passed(f"float* __restrict__ {stage}", stage))
+    body = f"{lay_out(cut.before, '    ')}\n    {stage}[{cut.kernel.index}] = {cut.live};"
+    return Half(program.unused_name(cut.kernel.name + FIRST), passed, body)
 
 
 def _second_half(program: CudaProgram, cut: Cut, stage: str) -> Half:
     """The kernel that goes on from the float that was stored; the buffer is its first parameter."""
-    shape = cut.kernel
-    used = identifiers(shape.count, *cut.repeated, *cut.after)
-    repeated = "".join(f"{lay_out([n], '    ')}\n    " for n in cut.repeated)
-    body = f"{repeated}float {cut.live} = {stage}[{shape.index}];\n    {lay_out(cut.after, '    ')}"
-    half = _half(program, shape, SECOND, used, body)
-    half.parameters.insert(0, f"const float* __restrict__ {stage}")
-    half.arguments.insert(0, stage)
-    return half
+    passed = _passed(cut.kernel, identifiers(cut.kernel.count, *cut.repeated, *cut.after))
+    load = f"float {cut.live} = {stage}[{cut.kernel.index}];"
+    lines = [*(lay_out([n], "    ") for n in cut.repeated), load, lay_out(cut.after, "    ")]
+    passed.insert(0, Passed(f"const float* __restrict__ {stage}", stage))
+    return Half(program.unused_name(cut.kernel.name + SECOND), passed, "\n    ".join(lines))
 
 
-def _half(program: CudaProgram, shape: ElementwiseKernel, suffix: str, used: set[str], body: str) -> Half:
-    """A half with those of the kernel's parameters that are used, without the buffer between the halves."""
+def _passed(shape: ElementwiseKernel, used: set[str]) -> list[Passed]:
+    """Those of a kernel's parameters that are used, with what its launch gives for them."""
     arguments = shape.launches[0].arguments
-    parameters = [p for p in shape.function.parameters if p.name in used]
-    declarations = [node_text(p.node) for p in parameters]
-    return Half(program.unused_name(shape.name + suffix), declarations, [arguments[p.name] for p in parameters], body)
+    return [Passed(node_text(p.node), arguments[p.name]) for p in shape.function.parameters if p.name in used]
 
 
 def _stage_length(shape: ElementwiseKernel) -> str:

@@ -138,14 +138,14 @@ def tile_product(program: CudaProgram) -> Iterator[CudaProgram]:
 
 def _tiled_launches(program: CudaProgram, product: Product) -> dict | None:
     """The launch list over tiles of rows and columns; None where it can't say how many there are."""
-    launch_list = program.copied_launch_list()
+    changes = {}
     for launch in product.kernel.launches:
         sizes = [launch.expression(size) for size in (product.columns, product.rows)]
         if None in sizes:
             return None
         grid = [f"ceil_div({size}, {TILE_SIDE})" for size in sizes]
-        launch_list["launch"][launch.position] |= {"grid": grid, "block": [TILE_SIDE, TILE_SIDE]}
-    return launch_list
+        changes[launch.position] = {"grid": grid, "block": [TILE_SIDE, TILE_SIDE]}
+    return program.with_launches(changes)
 
 
 def _product(shape: ElementwiseKernel) -> Product | None:
