@@ -1,4 +1,4 @@
-"""Rewrites of CUDA: what each rule makes of a program, what it leaves alone, that its programs are right in emulation."""
+"""Rewrites of CUDA: what each rule makes of a program, what it leaves alone, that results are right in the emulator."""
 
 from __future__ import annotations
 

@@ -175,8 +175,8 @@ def _is_repeated(node: Node, pair: Pair, renames: Mapping[str, str]) -> bool:
     """Whether a declaration of the second kernel is made just the same in the first, and neither changes it."""
     first, second = pair.first, pair.second
     text = nodes.compact(edited(node, rename(node, renames)))
-    made = [nodes.compact(n) for n in repeatable_declarations(first, first.declarations)]
-    return text in made and node in repeatable_declarations(second, second.declarations)
+    in_first = [nodes.compact(n) for n in repeatable_declarations(first, first.declarations)]
+    return text in in_first and node in repeatable_declarations(second, second.declarations)
 
 
 def _disjoint_names(pair: Pair, renames: Mapping[str, str], kept: set[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Launches of one dimension, and reckoning with the expressions of a launch list: ceil_div(N, 256), min(..., 132)."""
+"""Launches of one dimension, and arithmetic on expressions of a launch list: ceil_div(N, 256), min(..., 132)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _parsed(text: str) -> ast.expr | None:
 
 
 def _first_argument(call: str, function: str, argument: ast.expr) -> str:
-    """The text of the first of a call's two arguments, as it is written where that can be told."""
+    """The text of the first of a call's two arguments, as it is written where that is clear."""
     written = call.strip().removeprefix(f"{function}(").rpartition(",")[0].strip()
     return written if same_expression(written, ast.unparse(argument)) else ast.unparse(argument)
 

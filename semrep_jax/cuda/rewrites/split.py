@@ -59,7 +59,7 @@ class Half:
 def split(program: CudaProgram) -> Iterator[CudaProgram]:
     """float v = f(x[i]); y[i] = g(v); -> float v = f(x[i]); stage[i] = v;    and: float v = stage[i]; y[i] = g(v);
 
-    It is cut where one float is all that the second half needs, besides what it can reckon again from the index.
+    It is cut where one float is all that the second half needs, besides what it can compute again from the index.
     """
     if len(program.launch_list["launch"]) >= MOST_LAUNCHES or len(program.scratch) >= MOST_SCRATCH_BUFFERS:
         return
