@@ -1,4 +1,4 @@
-"""Kernel candidates: what is refused, what is compiled, what the emulator finds, and that no task accepts a wrong answer."""
+"""Kernel candidates: what is refused, compiled, found by the emulator, and that no task accepts a wrong answer."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def candidate(path: Path) -> tuple[str, str, str]:
     return task, verdict, from_file(text)
 
 
+@pytest.mark.parametrize("path", sorted((HERE / "exploits").glob("*.cu")), ids=lambda p: p.stem)
+def test_each_exploit_says_what_it_models_and_where_that_is_known_from(path):
+    head = [line for line in path.read_text().splitlines()[:5] if line.startswith("// ")]
+    assert [line[3:].split(": ")[0] for line in head] == ["task", "scenario", "source", "verdict", "launch"]
+    assert all(line.partition(": ")[2].strip() for line in head)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_each_fixture_gets_its_verdict(path, judge):
     task, wanted, text = candidate(path)
@@ -83,7 +90,7 @@ def test_there_are_more_than_sixty_tasks_over_the_classes_of_levels_one_and_two(
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_discrimination_gate_rejects_every_fake_and_never_the_right_answer(name):
+def test_the_discrimination_gate_rejects_every_wrong_answer_and_never_the_right_one(name):
     assert undetected(TASKS[name]) == {RIGHT}
 
 

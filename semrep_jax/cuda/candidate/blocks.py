@@ -14,5 +14,5 @@ def is_code(block: Block) -> bool:
 
 
 def is_launch_list(block: Block) -> bool:
-    """Whether a block is a launch list: by its tag, or without one because it begins as JSON does, or is empty."""
-    return block.tag in LIST_TAGS or (not block.tag and block.body.lstrip()[:1] in ("[", "{", ""))
+    """Whether a block is a launch list: by its tag, or without one because it begins as JSON does."""
+    return block.tag in LIST_TAGS or (not block.tag and block.body.lstrip()[:1] in ("[", "{"))

@@ -11,10 +11,10 @@
     candidate = parse(text, task)                 # once; raises InvalidCandidate
     candidate.at({"N": 1000}).launches            # at any axes; raises ExpressionError
 
-An argument is the name of an input, an output or a scratch buffer, or `type:expression` for a scalar; "shared" beside it
-says how many bytes of dynamic shared memory a launch takes. The harness allocates, launches and times; a candidate owns
-no host code. A list of launches alone is taken too, and an answer in the style of `load_inline` whose host function is
-simple enough to be read (`inline`).
+An argument is the name of an input, an output or a scratch buffer, or `type:expression` for a scalar; "shared" says how
+many bytes of dynamic shared memory a launch takes. The harness allocates, launches and times; a candidate owns no host
+code. A list of launches alone is taken too, and an answer in the style of `load_inline` whose host function is simple
+enough to be read (`inline`).
 """
 
 from __future__ import annotations
@@ -87,13 +87,12 @@ class ResolvedCandidate:
     @cached_property
     def scratch(self) -> dict[str, BufferSize]:
         """The scratch buffers by name."""
-        return {
-            name: BufferSize(
-                buffer.dtype,
-                integer(buffer.length, self.names, f"length of scratch {name!r}", 0, MAX_SCRATCH_ELEMENTS),
-            )
-            for name, buffer in self.candidate.scratch.items()
-        }
+        found = {}
+        for name, buffer in self.candidate.scratch.items():
+            what = f"length of scratch {name!r}"
+            elements = integer(buffer.length, self.names, what, 0, MAX_SCRATCH_ELEMENTS)
+            found[name] = BufferSize(buffer.dtype, elements)
+        return found
 
 
 def _resolved(launch: Launch, names: Mapping[str, int | float]) -> ResolvedLaunch:
@@ -135,7 +134,8 @@ def parse(text: str, task: KernelTask) -> Candidate:
     """The candidate in a completion. Raises InvalidCandidate with what is wrong and how to write it."""
     blocks = fenced_blocks(text)
     codes = [block.body for block in blocks if is_code(block)]
-    lists = [block.body for block in blocks if is_launch_list(block)]
+    empty = [block.body for block in blocks if not block.tag and not block.body.strip()]
+    lists = [block.body for block in blocks if is_launch_list(block)] + empty  # a fence too many is no answer
     if len(codes) == 1 and len(lists) == 1:
         device = clean(codes[0])
         launches, scratch = read_launch_list(lists[0], {a.name for a in task.arrays})

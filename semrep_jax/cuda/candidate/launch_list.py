@@ -13,18 +13,7 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 
 from semrep_jax.cuda.candidate.launches import Argument, Launch, Scalar, Scratch, TensorRef
@@ -54,7 +43,7 @@ def _listed(dimension: Any) -> Any:
     return [dimension] if isinstance(dimension, (str, int)) and not isinstance(dimension, bool) else dimension
 
 
-Dimension = StrictInt | StrictStr | StrictBool  # that true is no number of threads is found when it is evaluated
+Dimension = int | str | bool  # that true is no number of threads is found when it is evaluated
 Dimensions = Annotated[list[Dimension], Field(min_length=1, max_length=3), BeforeValidator(_listed)]
 ScratchBuffers = dict[Annotated[str, AfterValidator(_own_name)], Annotated[Scratch, BeforeValidator(_scratch)]]
 
@@ -62,10 +51,10 @@ ScratchBuffers = dict[Annotated[str, AfterValidator(_own_name)], Annotated[Scrat
 class LaunchEntry(BaseModel):
     """One launch of the list."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    kernel: StrictStr
-    args: list[StrictStr]
+    kernel: str
+    args: list[str]
     grid: Dimensions
     block: Dimensions
     shared: Any = None
@@ -81,7 +70,7 @@ class LaunchEntry(BaseModel):
 class LaunchBlock(BaseModel):
     """The whole block. It is validated with the names of the task's arrays as context: scratch buffers have others."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     launch: list[LaunchEntry] = Field(min_length=1, max_length=MAX_LAUNCHES)
     scratch: Annotated[ScratchBuffers, Field(max_length=MAX_SCRATCH), BeforeValidator(lambda given: given or {})] = {}

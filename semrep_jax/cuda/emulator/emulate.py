@@ -27,23 +27,9 @@ import numpy as np
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Status
 from semrep_jax.cuda.candidate.candidate import Candidate
-from semrep_jax.cuda.emulator.memory import (
-    BufferSpan,
-    Execution,
-    lay_out,
-    nearest_buffer,
-    overwritten_margin,
-    read_buffers,
-)
-from semrep_jax.cuda.emulator.report import (
-    FAILED,
-    RUNS_DONE_AT,
-    Fault,
-    RuntimeStatus,
-    Unsupported,
-    read_report,
-    read_runs_done,
-)
+from semrep_jax.cuda.emulator import memory, report
+from semrep_jax.cuda.emulator.memory import BufferSpan, Execution
+from semrep_jax.cuda.emulator.report import FAILED, Fault, RuntimeStatus, Unsupported
 from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.sandbox.pool import Limits, Pool
 
@@ -146,12 +132,12 @@ class Emulator:
 
         library: what `built` gave for the candidate. Raises Unsupported where they need too much memory.
         """
-        layout = lay_out(candidate, executions)
+        layout = memory.lay_out(candidate, executions)
         request = {
             "library": str(library),
             "runs": layout.requests,
             "size": len(layout.content),
-            "done_at": RUNS_DONE_AT,
+            "done_at": report.RUNS_DONE_AT,
             "token": "",
             "limits": asdict(self.limits),
         }
@@ -160,10 +146,10 @@ class Emulator:
             hung = Fault(Status.TIMEOUT, "the program did not end", 0)
             return EmulationResult([], hung, self.limits.wall_seconds)
         facts, after = answer
-        done = min(max(read_runs_done(after), 0), len(executions))
-        memory = np.frombuffer(after, np.uint8)
-        buffers = [read_buffers(memory, layout.spans[i], executions[i]) for i in range(done)]
-        fault = _first_overwritten(memory, layout.spans[:done])
+        done = min(max(report.read_runs_done(after), 0), len(executions))
+        content = np.frombuffer(after, np.uint8)
+        buffers = [memory.read_buffers(content, layout.spans[i], executions[i]) for i in range(done)]
+        fault = _first_overwritten(content, layout.spans[:done])
         if fault is None and done < len(executions):
             fault = _ended_early(facts, after, done, layout.spans[done])
         return EmulationResult(buffers, fault, facts["seconds"])
@@ -207,10 +193,10 @@ def _first_complaint(log: str) -> str:
     return re.sub(r"^kernel\.cu:(\d+):\d+: ", r"line \1: ", first)
 
 
-def _first_overwritten(memory: np.ndarray, spans: Sequence[Mapping[str, BufferSpan]]) -> Fault | None:
+def _first_overwritten(content: np.ndarray, spans: Sequence[Mapping[str, BufferSpan]]) -> Fault | None:
     """The first execution that wrote around one of its buffers; None where none did."""
     for execution, buffers in enumerate(spans):
-        text = overwritten_margin(memory, buffers)
+        text = memory.overwritten_margin(content, buffers)
         if text is not None:
             return Fault(Status.MEMORY, text, execution)
     return None
@@ -221,19 +207,19 @@ def _ended_early(facts: Mapping[str, Any], after: bytes, execution: int, spans: 
 
     facts: what the cage knows of its child's end. after: the shared memory. spans: the execution's buffers.
     """
-    report = read_report(after)
+    told = report.read_report(after)
     if facts["timeout"] or facts["signal"] in _TIMEOUT_SIGNALS:
         return Fault(Status.TIMEOUT, "it ran longer than its time limit", execution)
-    if report.status == RuntimeStatus.UNSUPPORTED:
-        return Fault(KernelStatus.UNSUPPORTED, report.text, execution)
-    failed = FAILED.get(report.status)
+    if told.status == RuntimeStatus.UNSUPPORTED:
+        return Fault(KernelStatus.UNSUPPORTED, told.text, execution)
+    failed = FAILED.get(told.status)
     if failed is not None:
-        return Fault(failed, f"{report.text} (line {report.line}, {report.where})", execution)
-    if report.status == RuntimeStatus.FAULT and report.line == signal.SIGFPE:
-        return Fault(KernelStatus.UNSUPPORTED, f"integer division by zero in {report.where}", execution)
-    if report.status == RuntimeStatus.FAULT:
-        where = nearest_buffer(report.address - facts["base"], spans)
-        return Fault(Status.MEMORY, f"illegal address in {report.where}: {where}", execution)
+        return Fault(failed, f"{told.text} (line {told.line}, {told.where})", execution)
+    if told.status == RuntimeStatus.FAULT and told.line == signal.SIGFPE:
+        return Fault(KernelStatus.UNSUPPORTED, f"integer division by zero in {told.where}", execution)
+    if told.status == RuntimeStatus.FAULT:
+        where = memory.nearest_buffer(told.address - facts["base"], spans)
+        return Fault(Status.MEMORY, f"illegal address in {told.where}: {where}", execution)
     if _SIZES_DIFFER in facts["output"]:
         text = "the arguments of a launch have other sizes than its kernel's parameters"
         return Fault(KernelStatus.LAUNCH, text, execution)
