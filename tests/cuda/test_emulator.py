@@ -1,4 +1,4 @@
-"""The emulator's memory and reports: what Python takes for granted of the C++ runtime, and words for what went wrong."""
+"""The emulator's memory and reports: what Python takes for granted of the runtime, and words for what went wrong."""
 
 from __future__ import annotations
 
