@@ -166,7 +166,7 @@ def is_device(definition: Node) -> bool:
 def _template_names(declaration: Node) -> tuple[str, ...]:
     listed = next((c for c in declaration.children if c.type == "template_parameter_list"), declaration)
     heads = [node_text(parameter).partition("=")[0].split() for parameter in listed.named_children]
-    return tuple(words[-1] for words in heads if words)
+    return tuple(head[-1] for head in heads if head)
 
 
 def _declarator_chain(declarator: Node | None) -> Iterator[Node]:

@@ -207,19 +207,19 @@ def _ended_early(facts: Mapping[str, Any], after: bytes, execution: int, spans: 
 
     facts: what the cage knows of its child's end. after: the shared memory. spans: the execution's buffers.
     """
-    told = report.read_report(after)
+    reported = report.read_report(after)
     if facts["timeout"] or facts["signal"] in _TIMEOUT_SIGNALS:
         return Fault(Status.TIMEOUT, "it ran longer than its time limit", execution)
-    if told.status == RuntimeStatus.UNSUPPORTED:
-        return Fault(KernelStatus.UNSUPPORTED, told.text, execution)
-    failed = FAILED.get(told.status)
+    if reported.status == RuntimeStatus.UNSUPPORTED:
+        return Fault(KernelStatus.UNSUPPORTED, reported.text, execution)
+    failed = FAILED.get(reported.status)
     if failed is not None:
-        return Fault(failed, f"{told.text} (line {told.line}, {told.where})", execution)
-    if told.status == RuntimeStatus.FAULT and told.line == signal.SIGFPE:
-        return Fault(KernelStatus.UNSUPPORTED, f"integer division by zero in {told.where}", execution)
-    if told.status == RuntimeStatus.FAULT:
-        where = memory.nearest_buffer(told.address - facts["base"], spans)
-        return Fault(Status.MEMORY, f"illegal address in {told.where}: {where}", execution)
+        return Fault(failed, f"{reported.text} (line {reported.line}, {reported.where})", execution)
+    if reported.status == RuntimeStatus.FAULT and reported.line == signal.SIGFPE:
+        return Fault(KernelStatus.UNSUPPORTED, f"integer division by zero in {reported.where}", execution)
+    if reported.status == RuntimeStatus.FAULT:
+        where = memory.nearest_buffer(reported.address - facts["base"], spans)
+        return Fault(Status.MEMORY, f"illegal address in {reported.where}: {where}", execution)
     if _SIZES_DIFFER in facts["output"]:
         text = "the arguments of a launch have other sizes than its kernel's parameters"
         return Fault(KernelStatus.LAUNCH, text, execution)
