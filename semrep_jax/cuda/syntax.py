@@ -165,29 +165,39 @@ def is_device(definition: Node) -> bool:
 
 def _template_names(declaration: Node) -> tuple[str, ...]:
     listed = next((c for c in declaration.children if c.type == "template_parameter_list"), declaration)
-    return tuple(node_text(c).split("=")[0].split()[-1] for c in listed.named_children)
+    heads = [node_text(parameter).partition("=")[0].split() for parameter in listed.named_children]
+    return tuple(head[-1] for head in heads if head)
 
 
 def _declarator_chain(declarator: Node | None) -> Iterator[Node]:
-    """The pointer, reference and array declarators around a name, outermost first."""
-    while declarator is not None and declarator.type in _DECLARATORS:
+    """The pointer, reference and array declarators around a name, outermost first, and what they are around."""
+    while declarator is not None:
         yield declarator
+        if declarator.type not in _DECLARATORS:
+            return
         inner = declarator.child_by_field_name("declarator")
         declarator = inner if inner is not None else next(reversed(declarator.named_children), None)
 
 
 def _parameter(node: Node) -> Parameter:
     declarator = node.child_by_field_name("declarator")
-    name = next(walk(declarator, "identifier"), None) if declarator is not None else None
     qualifiers = [node_text(c) for c in node.children if c.type == "type_qualifier"]
     restrict = declarator is not None and any(
         node_text(c) == "__restrict__" for c in walk(declarator, "type_qualifier")
     )
     return Parameter(
         node=node,
-        name=node_text(name),
+        name=_parameter_name(declarator),
         type=" ".join(node_text(node.child_by_field_name("type")).split()),
         pointer=declarator is not None and declarator.type == "pointer_declarator",
         const="const" in qualifiers,
         restrict=restrict,
     )
+
+
+def _parameter_name(declarator: Node | None) -> str:
+    """The name that is declared, also where the tree around it is broken; nothing for none."""
+    *_, last = None, *_declarator_chain(declarator)
+    if last is None or last.type == "identifier":
+        return node_text(last)
+    return node_text(next(walk(last, "identifier"), None))
