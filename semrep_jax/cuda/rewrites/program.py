@@ -15,13 +15,11 @@ from typing import Any
 
 from tree_sitter import Node
 
+from semrep_jax.cuda.candidate.blocks import CODE_TAGS, LIST_TAGS
 from semrep_jax.cuda.rewrites.edits import Edit, apply_edits
 from semrep_jax.cuda.rewrites.nodes import names_in_text
 from semrep_jax.cuda.syntax import Function, functions, node_text, parse, walk
 from semrep_jax.languages import FENCE
-
-CODE_TAGS = ("cuda", "cu", "c++", "cpp", "c")
-LAUNCH_TAGS = ("json", "launch")
 
 
 class CudaProgram:
@@ -109,7 +107,7 @@ def parse_program(text: str) -> CudaProgram | None:
     """The program in a text with one block of code and one launch list; None for any other text, or broken code."""
     blocks = [(match[1].lower(), match.span(2)) for match in FENCE.finditer(text)]
     code = [span for tag, span in blocks if tag in CODE_TAGS]
-    launches = [span for tag, span in blocks if tag in LAUNCH_TAGS]
+    launches = [span for tag, span in blocks if tag in LIST_TAGS]
     if len(code) != 1 or len(launches) != 1:
         return None
     program = CudaProgram(text, code[0], launches[0])

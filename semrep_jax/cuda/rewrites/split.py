@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
+from semrep_jax.cuda.candidate.launch_list import MAX_LAUNCHES, MAX_SCRATCH
 from semrep_jax.cuda.rewrites.edits import lay_out, replace
 from semrep_jax.cuda.rewrites.effects import assigned, is_pure, stored
 from semrep_jax.cuda.rewrites.elementwise import ElementwiseKernel, elementwise_kernels
@@ -18,8 +19,6 @@ from semrep_jax.cuda.rewrites.program import CudaProgram
 from semrep_jax.cuda.rewrites.rule import CudaRule
 from semrep_jax.cuda.syntax import node_text, walk
 
-MOST_LAUNCHES = 64
-MOST_SCRATCH_BUFFERS = 16
 MOST_SPLITS = 2  # of a kernel, as its name tells
 FIRST, SECOND = "_first", "_second"
 _NOT_REPEATED = ("subscript_expression", "pointer_expression", "call_expression", "array_declarator")
@@ -61,7 +60,7 @@ def split(program: CudaProgram) -> Iterator[CudaProgram]:
 
     It is cut where one float is all that the second half needs, besides what it can compute again from the index.
     """
-    if len(program.launch_list["launch"]) >= MOST_LAUNCHES or len(program.scratch) >= MOST_SCRATCH_BUFFERS:
+    if len(program.launch_list["launch"]) >= MAX_LAUNCHES or len(program.scratch) >= MAX_SCRATCH:
         return
     for shape in elementwise_kernels(program):
         if len(shape.launches) != 1 or shape.name.count(FIRST) + shape.name.count(SECOND) > MOST_SPLITS:
