@@ -95,7 +95,7 @@ def test_the_definition_of_every_faster_kernel_is_right_in_emulation():
     try:
         with Judge() as judge:
             verdicts = judge.judge_all([(TASKS[n], text) for n, text in known.items()])
-            lines = judge.resources(TASKS["mse_loss"], known["mse_loss"])
+            lines = judge.resources(TASKS["mse_loss"], parse(known["mse_loss"], TASKS["mse_loss"]))
     except CompilerError as error:
         pytest.skip(str(error))
     assert {n: v.feedback for n, v in zip(known, verdicts, strict=True) if v.status is not Status.OK} == {}

@@ -10,7 +10,7 @@ import pytest
 from semrep_jax.core.programs import Program, Status
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.cuda import CUDA
-from semrep_jax.cuda.gate import RIGHT, accepted, difference
+from semrep_jax.cuda.gate import RIGHT, difference, undetected
 from semrep_jax.cuda.gpu.nvrtc import CompilerError
 from semrep_jax.cuda.spec import sample_inputs
 from semrep_jax.cuda.status import KernelStatus
@@ -110,7 +110,7 @@ def test_a_problem_becomes_a_task_at_small_different_sizes_with_its_weights_as_i
     )  # many blocks, and a part of one
     assert axes["x_1"] == axes["linear_weight_1"] == axes["in_features"] and task.small[0] != task.small[1]
     assert "class Model" in task.source and "linear_weight: f32[linear_weight_0, linear_weight_1]" in task.source
-    assert accepted(task) == {RIGHT}
+    assert undetected(task) == {RIGHT}
 
 
 def test_the_oracle_is_the_module_in_float64_and_its_float32_answer_is_accepted():

@@ -257,15 +257,12 @@ class _Places:
 
 def _program(task: KernelTask, candidate: Candidate, compiled: Compiled, axes: Axes) -> dict[str, Any]:
     """The launches and scratch buffers at these axes, as the worker takes them."""
-    symbols = dict(compiled.names)
+    symbols, resolved = dict(compiled.names), candidate.at(axes)
     launches = [
         {"symbol": symbols[s.kernel], "grid": s.grid, "block": s.block, "shared": s.shared, "args": s.args}
-        for s in candidate.plan(task, axes)
+        for s in resolved.launches
     ]
-    scratch = [
-        {"name": n, "size": count * DTYPES[dtype].itemsize}
-        for n, (dtype, count) in candidate.buffers(task, axes).items()
-    ]
+    scratch = [{"name": n, "size": b.elements * DTYPES[b.dtype].itemsize} for n, b in resolved.scratch.items()]
     return {"launches": launches, "scratch": scratch}
 
 

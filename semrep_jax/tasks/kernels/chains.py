@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from semrep_jax.core.errors import TaskError
-from semrep_jax.cuda.gate import RIGHT, accepted
+from semrep_jax.cuda.gate import RIGHT, undetected
 from semrep_jax.cuda.spec import Array, KernelTask
 from semrep_jax.tasks.kernels.naive import MATRIX, XM, naive
 
@@ -69,7 +69,7 @@ def chains(split: Split, seed: int = 0) -> Iterator[KernelTask]:
             continue
         seen.add(name)
         task = chain(name)
-        if accepted(task) == {RIGHT}:
+        if undetected(task) == {RIGHT}:
             yield task
 
 

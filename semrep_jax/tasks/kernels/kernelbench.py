@@ -24,7 +24,7 @@ import numpy as np
 
 from semrep_jax.core import syntax
 from semrep_jax.core.errors import SemRepError
-from semrep_jax.cuda.gate import RIGHT, accepted
+from semrep_jax.cuda.gate import RIGHT, undetected
 from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask
 
 LIMITS, MOST_ELEMENTS = (4, 8, 12, 17, 24, 33, 48, 64, 96, 160), 60_000
@@ -173,7 +173,7 @@ def read(checkout: Path, levels: Sequence[int] = (1, 2)) -> Iterator[Problem]:
         name, text = f"kb{level}_{_number(path)}", path.read_text()
         try:
             task = build(name, level, text)
-            yield Problem(name, path, text, task, weak=tuple(sorted(accepted(task) - {RIGHT})))
+            yield Problem(name, path, text, task, weak=tuple(sorted(undetected(task) - {RIGHT})))
         except Unusable as error:
             yield Problem(name, path, text, None, str(error))
 
