@@ -31,7 +31,7 @@ TEST_BYTES = 51  # of 256: a fifth of all chains is for tests
 
 @dataclass(frozen=True)
 class Step:
-    """v -> v: its C expression, reference and description; `operand` is another array it reads, of x's size or a row."""
+    """v -> v: its C, its reference and its description; `operand` is another array it reads, of x's size or a row."""
 
     name: str
     expression: str
@@ -99,7 +99,7 @@ def split_of(name: str) -> Split:
 
 
 def chain(name: str) -> KernelTask:
-    """The chain of this name: its steps, then `row_END` if each row is reduced. Raises TaskError where it names none."""
+    """The chain of this name: steps, then `row_END` if each row is reduced. Raises TaskError where it names none."""
     steps, _, end = name.removeprefix(PREFIX).partition(ROW_END)
     unknown = [step for step in steps.split("_") if step not in STEPS]
     if end and end not in ENDS:
