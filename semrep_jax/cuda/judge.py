@@ -84,7 +84,7 @@ class Judge:
         candidate = parse(text, task)
         used = dict(self.compiler.compile(candidate, full=True).resources)
         plan = candidate.plan(task, task.bench[0])
-        return [used[s.kernel].said(s.kernel, math.prod(s.block), s.shared) for s in plan if s.kernel in used]
+        return [used[s.kernel].summary(s.kernel, math.prod(s.block), s.shared) for s in plan if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
         """(axes, seed, schedule): every shape in order with a seed of its own, then the first and its inputs under other schedules."""

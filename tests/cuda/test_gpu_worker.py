@@ -1,4 +1,4 @@
-"""The GPU worker's own logic, on a driver made of NumPy: guards, hidden outputs, fresh inputs, how many repeats.
+"""The GPU worker's logic and its parent's, on a driver made of NumPy: guards, hidden outputs, fresh inputs, verdicts.
 
 A "cubin" is the name of a Python function that is given the launch's buffers as bytes, and the fake clock runs by the
 milliseconds that it returns.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.util
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,7 +19,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from semrep_jax.core.programs import Status
+from semrep_jax.cuda.candidate.candidate import parse
 from semrep_jax.cuda.gpu import gpu
+from semrep_jax.cuda.gpu.nvrtc import Compiled
+from semrep_jax.cuda.status import KernelStatus
+from semrep_jax.tasks.kernels.builtin import TASKS
 
 WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
 ELEMENTS = 64
@@ -94,6 +100,9 @@ class FakeModule:
 
     def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], shared: int) -> None:
         self.driver.now += self.function(*args)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, of inf - inf
 
 
 @pytest.fixture
@@ -278,3 +287,140 @@ def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
 def test_a_bfloat16_scalar_is_rounded_to_nearest_even(worker):
     for value in (1.0, 1.0 + 2**-8, 1.0 + 3 * 2**-8, -0.3, 65504.0, 1e-30):
         assert worker.SCALARS["bf16"](value) == np.array(value, ml_dtypes.bfloat16).view(np.uint16)
+
+
+RELU = replace(TASKS["relu"], bench=({"N": 1000},))
+C_SRC = parse(RELU.source, RELU)
+CANDIDATE = parse(RELU.source.replace("fmaxf", "max"), RELU)
+
+
+def relu(x: np.ndarray, y: np.ndarray, n: int) -> float:
+    floats(y)[:n] = np.maximum(floats(x)[:n], 0)
+    return 2.0
+
+
+class InProcess:
+    """A worker in this process: what it is asked it does, unless the kernel raises or hangs."""
+
+    def __init__(self, worker: ModuleType):
+        self.worker = worker
+        self.ready, self.tail, self.closed = {"name": "NVIDIA H100", "arch": "sm_90"}, "", False
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        try:
+            return self.worker.OPERATIONS[request["op"]](request)
+        except TimeoutError:
+            return None
+        except RuntimeError as error:
+            return {"died": str(error)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeCompiler:
+    """Compiles a candidate to the name "source" or "candidate"."""
+
+    def __init__(self, workers: int, arch: str):
+        pass
+
+    def compile(self, candidate: Any, full: bool) -> Compiled:
+        cubin = b"source" if candidate.device.text == C_SRC.device.text else b"candidate"
+        return Compiled(cubin, names=(("relu_kernel", "relu"),))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def fake_gpu(worker: ModuleType, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[gpu.Gpu]:
+    monkeypatch.setattr(gpu, "JsonWorker", lambda *_: InProcess(worker))
+    monkeypatch.setattr(gpu, "Compiler", FakeCompiler)
+    driver.kernels["source"] = relu
+    with gpu.Gpu(seconds=0.05) as one:
+        yield one
+    assert not one.directory.exists()
+
+
+def test_a_right_candidate_is_timed_beside_its_source(fake_gpu, driver):
+    driver.kernels["candidate"] = lambda *args: relu(*args) / 4
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert (result.status, result.passed, result.total) == (Status.OK, 6, 6)
+    assert result.timing.speedup == pytest.approx(4.0) and result.timing.kept == 25 and len(result.facts) == 1
+    assert "4.00 times as fast" in result.feedback and "NVIDIA H100" in result.feedback
+    driver.kernels["candidate"] = lambda *args: relu(*args) * 1e-9
+    assert fake_gpu.confirm(RELU, CANDIDATE).status == KernelStatus.HACK_SUSPECT
+
+
+def test_many_candidates_leave_few_files_behind(fake_gpu, driver):
+    for count in range(20):
+        driver.kernels[name := f"candidate{count}"] = relu
+        fake_gpu._cubin(Compiled(name.encode()))
+    assert len(list(fake_gpu.directory.glob("*.cubin"))) == gpu.KEPT_CUBINS
+    for count in range(6):
+        fake_gpu._bench_inputs(replace(RELU, name=f"relu{count}"), RELU.bench[0])
+    assert len(list(fake_gpu.directory.glob("bench-*"))) == gpu.KEPT_INPUTS
+
+
+def test_what_a_gpu_finds_wrong_has_a_verdict_of_its_own(fake_gpu, driver):
+    calls: list[int] = []
+
+    def sometimes(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        calls.append(n)
+        return relu(x, y, n - len(calls) % 2)
+
+    def wrong_when_large(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        return relu(x, y, min(n, 4000))
+
+    def outside(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        y.base[0] = 0
+        return relu(x, y, n)
+
+    def raises(error: Exception) -> Callable[..., float]:
+        def kernel(*args: Any) -> float:
+            raise error
+
+        return kernel
+
+    for kernel, status, passed, feedback in (
+        (wrong_when_large, KernelStatus.NUMERIC, 1, "(axes {'N': 4096})"),
+        (sometimes, KernelStatus.NONDETERMINISTIC, 0, "right in one of two runs"),
+        (outside, Status.MEMORY, 0, "it wrote outside of y (axes {'N': 1000})"),
+        (raises(RuntimeError("an illegal access")), Status.CRASH, 0, "an illegal access"),
+        (raises(TimeoutError()), Status.TIMEOUT, 0, "longer than 20 s"),
+    ):
+        driver.kernels["candidate"] = kernel
+        before = fake_gpu.worker
+        result = fake_gpu.confirm(RELU, CANDIDATE)
+        assert (result.status, result.passed, result.total) == (status, passed, 6), result.feedback
+        assert feedback in result.feedback and result.feedback.startswith("on the GPU: ")
+        if status in (Status.CRASH, Status.TIMEOUT):  # the next one has a new worker
+            assert fake_gpu.worker is None and (before is None or before.closed)
+    driver.kernels["candidate"] = relu
+    assert fake_gpu.confirm(RELU, CANDIDATE).status == Status.OK
+
+
+def test_a_candidate_that_fails_while_it_is_timed_says_so(fake_gpu, driver):
+    checks = 12
+
+    def later(then: Callable[..., float]) -> Callable[..., float]:
+        calls: list[int] = []
+
+        def kernel(x: np.ndarray, y: np.ndarray, n: int) -> float:
+            calls.append(n)
+            return relu(x, y, n) if len(calls) <= checks else then(x, y, n)
+
+        return kernel
+
+    def dies(*args: Any) -> float:
+        raise RuntimeError("an illegal access")
+
+    driver.kernels["candidate"] = later(lambda x, y, n: 1.0)
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status == KernelStatus.NUMERIC and result.timing is None and result.facts == ()
+    assert result.feedback.startswith("while it was timed: timed run 0: y[0] is nan")
+    driver.kernels["candidate"] = later(dies)
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert (
+        result.status == Status.CRASH and result.feedback == "while it was timed: an illegal access (axes {'N': 1000})"
+    )
