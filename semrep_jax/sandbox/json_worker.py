@@ -1,4 +1,4 @@
-"""A helper process that answers a line of JSON with a line of JSON, and can be killed: the compilers and the GPU workers.
+"""A helper process that answers a line of JSON with a line of JSON, and can be killed: compilers and GPU workers.
 
 worker = JsonWorker(Path("nvrtc_worker.py"))
 answer = worker.ask({"text": ...}, seconds=60)       # None where it crashed or hung: close it then

@@ -5,9 +5,9 @@
 
 A problem file is somebody's Python and is executed: use a checkout that you trust. Needs the extra `kernelbench`
 (torch). Each problem is run at small sizes here (`shrink`). What is right at those is shape-generic; it is no
-KernelBench score, which is measured at the file's own sizes on a GPU. Inputs are the file's own in two draws of five and
-signed ones in the others, where the module stays finite on them; constant parameters (a norm's ones and zeros) are made
-uneven.
+KernelBench score, which is measured at the file's own sizes on a GPU. Inputs are the file's own in two draws of five
+and signed ones in the others, where the module stays finite on them; constant parameters (a norm's ones and zeros) are
+made uneven.
 """
 
 from __future__ import annotations
