@@ -9,8 +9,8 @@ exploits     tests/cuda/exploits/*.cu through the whole judge, each against the 
 rate         verdicts a second without timing
 table        ms of C_src, of our faster kernel and of XLA for every built-in task; the share of the roofline
 
-Prints each part as it goes, then the figures beside their bars; the last line is one JSON object, with what disagreed and
-the table in "details". Without a GPU it ends with exit code 2 and the reason.
+Prints each part as it goes, then the figures beside their bars; the last line is one JSON object, with what disagreed
+and the table in "details". Without a GPU it ends with exit code 2 and the reason.
 """
 
 from __future__ import annotations

