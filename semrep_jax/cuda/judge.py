@@ -131,7 +131,7 @@ class Judge:
         optimised."""
         used = dict(self.compiler.compile(candidate, full=True).resources)
         launches = candidate.at(task.bench[0]).launches
-        return [used[s.kernel].said(s.kernel, math.prod(s.block), s.shared) for s in launches if s.kernel in used]
+        return [used[s.kernel].summary(s.kernel, math.prod(s.block), s.shared) for s in launches if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
         """Every shape in order with a seed of its own, then the first and its inputs under other schedules."""
