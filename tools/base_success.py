@@ -18,6 +18,7 @@ from figures import report
 
 from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Task, Verdict
+from semrep_jax.inference.rewrite import program_of
 from semrep_jax.model import pretrained, sharding
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.local import LocalPolicy
@@ -25,7 +26,6 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, Generator
-from semrep_jax.train.trainer import program_of
 from semrep_jax.verify import Verifier
 
 SEED = 7

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from semrep_jax.report.report import LABELS, TITLES
 
 from semrep_jax.evaluate.intervals import mean
+from semrep_jax.report.labels import DIFFERENCE, label
 
 SEMREP, FINETUNE = "semrep", "finetune"
 RESAMPLES = 2000
@@ -47,20 +47,21 @@ def read(directories: list[Path]) -> list[Results]:
 def table(runs: list[Results]) -> list[str]:
     """Lines of Markdown."""
     arms = list(runs[0]["arms"])
-    titles = ["metric", *(LABELS.get(arm, arm) for arm in arms)]
+    titles = ["metric", *(label(arm) for arm in arms)]
     if {SEMREP, FINETUNE} <= set(arms):
-        titles.append("SemRep − fine-tuning over seeds")
-    names = [f"{metric}/T{turns}" for metric in TITLES for turns in (1, 2)]
-    known = [name for name in names if name in runs[0]["arms"][arms[0]]]
-    rows = [titles, ["---"] * len(titles), *(row(name, arms, runs) for name in known)]
+        titles.append(f"{DIFFERENCE} over seeds")
+    shown = runs[0]["rows"]
+    rows = [titles, ["---"] * len(titles), *(row(one["metric"], one["title"], arms, runs) for one in shown)]
     return [f"| {' | '.join(cells)} |" for cells in rows]
 
 
-def row(name: str, arms: list[str], runs: list[Results]) -> list[str]:
-    """The cells of one metric."""
-    metric, turns = name.split("/T")
-    cells = [f"{TITLES[metric]}, T={turns}"]
-    values = {arm: np.array([run["arms"][arm][name]["value"] for run in runs]) for arm in arms}
+def row(metric: str, title: str, arms: list[str], runs: list[Results]) -> list[str]:
+    """The cells of one metric.
+
+    metric: its key in results.json. title: how a table calls it. arms: in the order of the columns.
+    """
+    cells = [title]
+    values = {arm: np.array([run["arms"][arm][metric]["value"] for run in runs]) for arm in arms}
     for of_arm in values.values():
         cells.append(f"{np.mean(of_arm):.3f} ({', '.join(f'{v:.2f}' for v in of_arm)})")
     if {SEMREP, FINETUNE} <= values.keys():
