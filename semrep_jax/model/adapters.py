@@ -2,10 +2,10 @@
 
     y = x W + (alpha / rank) (x A) B
 
-A is drawn and B is zero at the start (arXiv 2106.09685). A quantised W (QLoRA, 2305.14314) is kept as codes with one scale for
-each tile of at most 64 inputs of each output. Our layers are stacked and scanned, where qwix's own rewriting of modules can't
-see them, so the low-rank path is written here and qwix gives the number formats.
-Axis letters as in `decoder`; R rank.
+A is drawn and B is zero at the start (arXiv 2106.09685). A quantised W (QLoRA, 2305.14314) is kept as codes with one
+scale for each tile of at most 64 inputs of each output. Our layers are stacked and scanned, where qwix's own
+rewriting of modules can't see them, so the low-rank path is written here and qwix gives the number formats. Axis
+letters as in `decoder`; R rank.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _tile(name: str, size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def quantise(name: str, value: jax.Array, adapter: Adapter) -> dict[str, jax.Array]:
-    """A stacked projection [L, ...] as its two parts by name: codes [L, ...] in few bits, and a float32 scale for each tile."""
+    """A stacked projection [L, ...] as two parts by name: codes [L, ...] in few bits, a float32 scale for each tile."""
     axis, tile = _tile(name, value.shape)
     channels = tuple(i for i in range(value.ndim) if i != axis)
     array = qwix.quantize(
@@ -142,7 +142,8 @@ def project(
 ) -> list[jax.Array]:
     """x [..., in...] through projections of one layer, and through the adapters beside them.
 
-    weights: the layer's, perhaps fused or with adapters merged. names: one group of SAME_INPUT. Returns [..., out...] for each.
+    weights: the layer's, perhaps fused or with adapters merged. names: one group of SAME_INPUT. Returns [..., out...]
+    for each.
     """
     first, inputs = weights[names[0]], PROJECTIONS[names[0]]
     if not isinstance(first, FusedProjection):
@@ -166,8 +167,8 @@ def _project(x: jax.Array, weights: Mapping[str, jax.Array], name: str, adapter:
 def contract(x: jax.Array, w: jax.Array, inputs: int) -> jax.Array:
     """x [..., in...] w [in..., out...] over the last `inputs` axes of x.
 
-    `jnp.tensordot` but for its gradient: JAX's own makes the weight's as [out..., in...] and transposes it, for which XLA on a
-    CPU writes every activation out a second time with its axes swapped (a tenth of an update).
+    `jnp.tensordot` but for its gradient: JAX's own makes the weight's as [out..., in...] and transposes it, for which
+    XLA on a CPU writes every activation out a second time with its axes swapped (a tenth of an update).
     """
     return jnp.tensordot(x, w, axes=inputs)
 

@@ -19,8 +19,8 @@ TemplateError = jinja2.TemplateError
 def render(template: str, messages: list[Message], specials: Mapping[str, str]) -> str:
     """The text of a conversation, up to where the answer begins.
 
-    template: Jinja2 source. messages: dicts of role and content. specials: what the template may name, such as bos_token.
-    Raises TemplateError.
+    template: Jinja2 source. messages: dicts of role and content. specials: what the template may name, such as
+    bos_token. Raises TemplateError.
     """
     return _compiled(template).render(messages=messages, add_generation_prompt=True, **specials)
 

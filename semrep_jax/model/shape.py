@@ -3,9 +3,9 @@
     shape = Shape(vocab=768, dim=128, layers=5, heads=4, kv_heads=2, head_dim=32, ffn=448)
     layout(shape)["q_LDNH"].size           # (5, 128, 4, 32)
 
-Everything that is to be known of a parameter stands in `PARAMETERS`: its axes, how it starts, whether weight decay applies.
-No other file reads anything out of a parameter's name. Axis letters in names: V vocabulary, D model, N heads, K kv heads,
-H head size, F ffn, L layers.
+Everything that is to be known of a parameter stands in `PARAMETERS`: its axes, how it starts, whether weight decay
+applies. No other file reads anything out of a parameter's name. Axis letters in names: V vocabulary, D model, N
+heads, K kv heads, H head size, F ffn, L layers.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class RopeScaling(NamedTuple):
 class Shape:
     """Sizes and switches of a decoder, under the field's names (Hugging Face's are in `families`).
 
-    rope_theta: base of the rotary wavelengths. tied: the embedding is the output projection. qk_norm: queries and keys are
-    normalised. qkv_bias: queries, keys and values have biases. context: the longest text it was made for, in tokens.
-    family: its name in `families.FAMILIES`; None for sizes alone, which are then written as the first family with these
-    switches. Raises ModelError for sizes that do not fit together.
+    rope_theta: base of the rotary wavelengths. tied: the embedding is the output projection. qk_norm: queries and
+    keys are normalised. qkv_bias: queries, keys and values have biases. context: the longest text it was made for, in
+    tokens. family: its name in `families.FAMILIES`; None for sizes alone, which are then written as the first family
+    with these switches. Raises ModelError for sizes that do not fit together.
     """
 
     vocab: int
@@ -84,9 +84,9 @@ class Shape:
 class Parameter:
     """One array of parameters.
 
-    size, axes: its shape and the logical axis of each dimension (None: replicated). std: the standard deviation that it is
-    drawn with, or None where it starts at one. inputs: how many of a projection's axes, after the layers, are inputs; 0 for
-    what is no projection. decay: whether weight decay applies.
+    size, axes: its shape and the logical axis of each dimension (None: replicated). std: the standard deviation that
+    it is drawn with, or None where it starts at one. inputs: how many of a projection's axes, after the layers, are
+    inputs; 0 for what is no projection. decay: whether weight decay applies.
     """
 
     size: tuple[int, ...]
@@ -176,7 +176,7 @@ def _sized(declared: Declaration, shape: Shape) -> Parameter:
 
 
 def _std(declared: Declaration, size: tuple[int, ...], shape: Shape) -> float | None:
-    """Projections keep the variance of their inputs; those into the residual stream are smaller, as 2 L of them add up."""
+    """Projections keep the variance of their inputs; into the residual stream they are smaller, as 2 L add up."""
     fan_in = math.prod(size[1 : 1 + declared.inputs])
     match declared.kind:
         case Kind.NORM:

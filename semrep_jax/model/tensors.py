@@ -1,7 +1,8 @@
 """Where a pretrained model's tensors come from: safetensors (one file or shards with an index) or a GGUF file.
 
-Both give one tensor at a time under its Hugging Face name and in its Hugging Face layout, so that a model never lies whole
-in host memory. GGUF weights come dequantised (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 through the `gguf` package).
+Both give one tensor at a time under its Hugging Face name and in its Hugging Face layout, so that a model never lies
+whole in host memory. GGUF weights come dequantised (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 through the
+`gguf` package).
 """
 
 from __future__ import annotations
@@ -238,5 +239,5 @@ class GGUF:
 
 
 def _halves_apart(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows [heads * H, D] with each rotary pair side by side, as Hugging Face has them: first halves, then second halves."""
+    """Rows [heads * H, D] with rotary pairs side by side, as Hugging Face has them: first halves, then second halves."""
     return rows.reshape(heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)

@@ -3,9 +3,9 @@
     tokenizer = load(directory)
     tokenizer.decode(tokenizer.encode("def f(x):"))
 
-(`gguf_tokenizer` reads the one in a GGUF file.) Our own pre-tokenizer cuts code so that a name is one token wherever it stands (a
-tiny model can then copy it): a newline with its indentation, keywords and operators with their spaces, identifiers, single
-digits. Its markers, one token each, are what `prompts` words with.
+(`gguf_tokenizer` reads the one in a GGUF file.) Our own pre-tokenizer cuts code so that a name is one token wherever
+it stands (a tiny model can then copy it): a newline with its indentation, keywords and operators with their spaces,
+identifiers, single digits. Its markers, one token each, are what `prompts` words with.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class TokenizerError(SemRepError):
 class Tokenizer:
     """A model's tokenizer.
 
-    end_ids: ids that end a completion; the first is the one we write. pad_id: fills what is empty. template: words chats
-    (Jinja2), or None. specials: what the template may name, such as ("eos_token", "</s>").
+    end_ids: ids that end a completion; the first is the one we write. pad_id: fills what is empty. template: words
+    chats (Jinja2), or None. specials: what the template may name, such as ("eos_token", "</s>").
     """
 
     backend: tokenizers.Tokenizer
@@ -80,8 +80,8 @@ class Tokenizer:
         """`messages` through the model's chat template, ready for the answer. Raises TokenizerError."""
         if self.template is None:
             raise TokenizerError(
-                "the model has no chat template and lacks our markers; use an instruct model, or add a chat_template.jinja "
-                "to its directory"
+                "the model has no chat template and lacks our markers; use an instruct model, or add a "
+                "chat_template.jinja to its directory"
             )
         try:
             return chat_template.render(self.template, messages, dict(self.specials))

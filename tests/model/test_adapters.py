@@ -53,9 +53,13 @@ def trained(loaded):
     _, frozen = loaded.model.split(loaded.params)
     shape = (2, 3, 5)
     batch = {
-        "prompt": jnp.array(RNG.integers(1, 64, (2, 8))), "length": jnp.array([8, 6]), "completion": jnp.array(RNG.integers(1, 64, shape)),
-        "sampled": jnp.full(shape, -3.0), "mask": jnp.ones(shape, bool), "advantage": jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
-    }  # fmt: skip
+        "prompt": jnp.array(RNG.integers(1, 64, (2, 8))),
+        "length": jnp.array([8, 6]),
+        "completion": jnp.array(RNG.integers(1, 64, shape)),
+        "sampled": jnp.full(shape, -3.0),
+        "mask": jnp.ones(shape, bool),
+        "advantage": jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
+    }
     before = jax.tree.map(np.asarray, state["params"])
     state, _ = trainer.compiled_update(loaded.model, setting, 1.0)(state, frozen, batch)
     return before, state, loaded.model.join(state["params"], frozen)

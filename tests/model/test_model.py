@@ -226,8 +226,14 @@ from semrep_jax.train import grpo
 shape = decoder.Shape(vocab=64, dim=16, layers=1, heads=4, kv_heads=2, head_dim=8, ffn=24)
 rng = np.random.default_rng(0)
 size = (8, 2, 4)
-host = {"prompt": rng.integers(1, 64, (8, 6)), "length": rng.integers(2, 7, 8), "completion": rng.integers(1, 64, size),
-        "sampled": np.full(size, -4.0, np.float32), "mask": rng.random(size) < 0.8, "advantage": rng.normal(size=(8, 2)).astype(np.float32)}
+host = {
+    "prompt": rng.integers(1, 64, (8, 6)),
+    "length": rng.integers(2, 7, 8),
+    "completion": rng.integers(1, 64, size),
+    "sampled": np.full(size, -4.0, np.float32),
+    "mask": rng.random(size) < 0.8,
+    "advantage": rng.normal(size=(8, 2)).astype(np.float32),
+}
 seen = {}
 for data in (1, 2, 4, 8):
     for fsdp in (1, 2, 4, 8):
@@ -241,7 +247,8 @@ for data in (1, 2, 4, 8):
             loss = lambda p, b: grpo.loss(model, p, b, TrainConfig(), 1.0)[0]
             value, grads = jax.jit(jax.value_and_grad(loss))(params, batch)
             live, how = sharded.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
-            tokens, logp = decode(params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0), model=model, **how)
+            given = (params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0))
+            tokens, logp = decode(*given, model=model, **how)
             seen[data, fsdp, tensor] = jax.device_get((value, jax.tree.leaves(grads), tokens, logp))
             whole = sum(x.size for x in jax.tree.leaves(params))
             local = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(params))

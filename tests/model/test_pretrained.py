@@ -1,4 +1,4 @@
-"""Models from elsewhere: shards, GGUF in every format we read, tokenizers, and each way in which a file can be wrong."""
+"""Models from elsewhere: shards, GGUF in every format we read, tokenizers, and each way a file can be wrong."""
 
 from __future__ import annotations
 
@@ -130,13 +130,17 @@ def test_qwen2_biases_come_out_of_a_gguf_file(tmp_path):
 def test_each_pre_tokenizer_cuts_as_its_model_does(pre, text, pieces):
     characters = sorted({c for p in pieces for c in p} | set(CHARACTERS))
     metadata = {
-        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": ["<|end|>", *characters],
-        "tokenizer.ggml.token_type": [3] + [1] * len(characters), "tokenizer.ggml.merges": [], "tokenizer.ggml.eos_token_id": 0,
-    }  # fmt: skip
-    words = gguf_tokenizer.read_tokenizer(metadata, "test")
-    cut = words.backend.pre_tokenizer.pre_tokenize_str(text)
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": ["<|end|>", *characters],
+        "tokenizer.ggml.token_type": [3] + [1] * len(characters),
+        "tokenizer.ggml.merges": [],
+        "tokenizer.ggml.eos_token_id": 0,
+    }
+    read = gguf_tokenizer.read_tokenizer(metadata, "test")
+    cut = read.backend.pre_tokenizer.pre_tokenize_str(text)
     assert [piece for piece, _ in cut] == pieces
-    assert words.decode(words.encode(text)) == text
+    assert read.decode(read.encode(text)) == text
 
 
 def test_a_pre_tokenizer_we_do_not_know_is_refused():
@@ -147,17 +151,17 @@ def test_a_pre_tokenizer_we_do_not_know_is_refused():
 def test_a_chat_model_is_asked_in_its_own_template_and_ends_at_any_of_its_ends(tmp_path):
     model, params = random_model()
     write_gguf(tmp_path / "m.gguf", model, params, gguf.GGMLQuantizationType.F32)
-    words = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
-    text = words.decode(encode(transform(python("def f(): pass"), "Do it."), words))
+    chat = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
+    text = chat.decode(encode(transform(python("def f(): pass"), "Do it."), chat))
     assert text.startswith("<|im_start|>system\n") and text.endswith("<|im_end|>\n<|im_start|>") and "Do it." in text
-    assert words.end_ids == (2, 0)
+    assert chat.end_ids == (2, 0)
 
 
 def test_a_hostile_chat_template_reaches_nothing():
     template = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
-    words = tokenizer.Tokenizer(None, (0,), 0, template)
+    hostile = tokenizer.Tokenizer(None, (0,), 0, template)
     with pytest.raises(TokenizerError, match="template fails"):
-        words.chat([{"role": "user", "content": "x"}])
+        hostile.chat([{"role": "user", "content": "x"}])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Model families, one file each: what a family's checkpoints look like on disk, and which switches of the decoder it sets.
+"""Model families, one file each: what their checkpoints look like, and which switches of the decoder they set.
 
     family = of_config(config, origin)             # by config.json's model_type
     family.shape(config, origin)                   # -> Shape; what is unknown in the config is refused
@@ -49,7 +49,7 @@ def of_gguf(architecture: str, origin: str) -> Family:
 
 
 def of_shape(shape: Shape) -> Family:
-    """The family of a shape: the one it states, or the first with its switches. Raises ModelError where they don't agree."""
+    """The family that a shape states, or the first with its switches. Raises ModelError where the two don't agree."""
     switches = {"qk_norm": shape.qk_norm, "qkv_bias": shape.qkv_bias}
     if shape.family is not None:
         family = FAMILIES[shape.family]

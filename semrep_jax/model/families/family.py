@@ -80,7 +80,7 @@ COMPUTED: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a checkpoint: its name, its shape, and whether it is our matrix transposed ([out, in] for [in, out])."""
+    """A checkpoint's tensor: its name, its shape, and whether it is our matrix transposed ([out, in] for [in, out])."""
 
     name: str
     size: tuple[int, ...]
@@ -91,12 +91,12 @@ class StoredTensor:
 class Family:
     """A family of models that the decoder computes.
 
-    name: config.json's `model_type`. architecture: the class of `transformers` that loads an export. gguf_architecture: its
-    name in GGUF files. tensors: our parameter -> the checkpoint's tensor, with {layer} where there is one for each layer.
-    qk_norm, qkv_bias: the decoder's switches. head_dim: what a config means that states none; None for hidden_size divided
-    by heads. computed: attribute of the config -> the values we compute, beside COMPUTED. harmless: attributes that may have
-    any value, beside HARMLESS. gguf_interleaves_rotary: GGUF files hold the rows of queries and keys with
-    the two halves of each rotary pair side by side.
+    name: config.json's `model_type`. architecture: the class of `transformers` that loads an export.
+    gguf_architecture: its name in GGUF files. tensors: our parameter -> the checkpoint's tensor, with {layer} where
+    there is one for each layer. qk_norm, qkv_bias: the decoder's switches. head_dim: what a config means that states
+    none; None for hidden_size divided by heads. computed: attribute of the config -> the values we compute, beside
+    COMPUTED. harmless: attributes that may have any value, beside HARMLESS. gguf_interleaves_rotary: GGUF files hold
+    the rows of queries and keys with the two halves of each rotary pair side by side.
     """
 
     name: str
@@ -116,11 +116,11 @@ class Family:
         return {"qk_norm": self.qk_norm, "qkv_bias": self.qkv_bias}
 
     def check(self, config: Mapping[str, Any], origin: str, read: frozenset[str] = READ) -> None:
-        """Refuse what we don't compute, and every attribute that nobody here knows: it may change what the model computes.
+        """Refuse what we don't compute, and every attribute that we don't know: it may change what the model computes.
 
-        config: the parsed config.json, or a part of it; an attribute that is null is taken as absent. origin: where it lies,
-        for messages. read: the attributes that are read elsewhere. Raises ModelError with the attribute, its value and what
-        to do.
+        config: the parsed config.json, or a part of it; an attribute that is null is taken as absent. origin: where
+        it lies, for messages. read: the attributes that are read elsewhere. Raises ModelError with the attribute, its
+        value and what to do.
         """
         computed = COMPUTED | dict(self.computed)
         for key, value in config.items():
@@ -128,8 +128,8 @@ class Family:
                 continue
             if key not in computed:
                 raise ModelError(
-                    f"{origin}: config.json has {key} = {value!r}, which the family {self.name} does not know; remove it if "
-                    "it changes nothing of what the model computes, otherwise this model is not supported"
+                    f"{origin}: config.json has {key} = {value!r}, which the family {self.name} does not know; remove "
+                    "it if it changes nothing of what the model computes, otherwise this model is not supported"
                 )
             accepted = computed[key]
             for one in value if isinstance(value, list) else [value]:
