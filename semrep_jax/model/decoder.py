@@ -322,7 +322,7 @@ class Model:
         return jax.eval_shape(lambda: self._drawn(seed=0))
 
     def shardings(self) -> Any:
-        """The sharding of every parameter, a tree like `abstract`. Raises ShardingError where an axis does not divide."""
+        """The sharding of every parameter, a tree like `abstract`. Raises ShardingError where one does not divide."""
         table = whole_layout(self.shape, self.compute_config.adapter)
 
         def of(path: tuple[Any, ...], leaf: Any) -> Any:

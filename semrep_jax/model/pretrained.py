@@ -237,7 +237,7 @@ def export(directory: Path, model: Model, params: Any, tokenizer: Tokenizer) -> 
 
 
 class _ShardWriter:
-    """Tensors into model.safetensors, or several files and an index; `writes` is false where another process does it."""
+    """Tensors into model.safetensors, or several files with an index; `writes` is false if another process writes."""
 
     def __init__(self, directory: Path, writes: bool):
         self.directory, self.writes = directory, writes

@@ -239,5 +239,5 @@ class GGUF:
 
 
 def _halves_apart(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows [heads * H, D] with rotary pairs side by side, as Hugging Face has them: first halves, then second halves."""
+    """Rows [heads * H, D] with rotary pairs side by side, as Hugging Face has them: first halves, then second."""
     return rows.reshape(heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)

@@ -87,7 +87,7 @@ class RemotePolicy:
         rows: int | None = None,
         prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt; `rows` and `prompt_ids` are not used. Raises RemoteError where one can't be had."""
+        """n completions of each prompt; `rows` and `prompt_ids` are not used. Raises RemoteError if one fails."""
         seeds = jax.random.randint(key, (len(prompts), n), 0, 2**31 - 1).tolist()
         jobs = [(prompt, seed) for prompt, row in zip(prompts, seeds, strict=True) for seed in row]
         with ThreadPoolExecutor(self.setting.concurrency) as threads:
