@@ -21,23 +21,12 @@ CONTROL = 3
 USER_DEFINED = 4
 
 
-def _smollm() -> Any:
-    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(use_regex=True)])
-
-
-def _gpt2() -> Any:
-    return byte_level(use_regex=True)
-
-
-def _qwen2() -> Any:
-    return split_by(WORD_PATTERN.replace("{digits}", r"\p{N}"))
-
-
-def _llama3() -> Any:
-    return split_by(WORD_PATTERN.replace("{digits}", r"\p{N}{1,3}"))
-
-
-PRE_TOKENIZERS = {"smollm": _smollm, "gpt-2": _gpt2, "qwen2": _qwen2, "llama-bpe": _llama3}
+PRE_TOKENIZERS = {
+    "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(use_regex=True)]),
+    "gpt-2": byte_level(use_regex=True),
+    "qwen2": split_by(WORD_PATTERN.replace("{digits}", r"\p{N}")),
+    "llama-bpe": split_by(WORD_PATTERN.replace("{digits}", r"\p{N}{1,3}")),
+}
 IGNORES_MERGES = ("llama-bpe",)  # a word in the vocabulary is one token
 NORMALISES = ("qwen2",)
 
@@ -72,7 +61,7 @@ def _backend(metadata: dict[str, Any], pre: str, tokens: list[str], vocabulary: 
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre in IGNORES_MERGES))
     if pre in NORMALISES:
         backend.normalizer = normalizers.NFC()
-    backend.pre_tokenizer = PRE_TOKENIZERS[pre]()
+    backend.pre_tokenizer = PRE_TOKENIZERS[pre]
     backend.decoder = decoders.ByteLevel()
     kinds = metadata["tokenizer.ggml.token_type"]
     control = [token for token, kind in zip(tokens, kinds, strict=False) if kind == CONTROL]

@@ -11,7 +11,6 @@ heads, K kv heads, H head size, F ffn, L layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -66,18 +65,14 @@ class Shape:
         if self.head_dim % 2:
             raise ModelError(f"head_dim {self.head_dim} must be even for rotary embeddings")
 
+    @property
+    def untied(self) -> bool:
+        """Whether the output projection is a parameter of its own."""
+        return not self.tied
+
     def length(self, axis: str) -> int:
-        """The length of a logical axis (one of `sharding.RULES`)."""
-        lengths = {
-            "layers": self.layers,
-            "vocab": self.vocab,
-            "embed": self.dim,
-            "heads": self.heads,
-            "kv_heads": self.kv_heads,
-            "head_dim": self.head_dim,
-            "ffn": self.ffn,
-        }
-        return lengths[axis]
+        """The length of a logical axis (one of `sharding.RULES`): they have our names but for the model's width."""
+        return int(getattr(self, "dim" if axis == "embed" else axis))
 
 
 @dataclass(frozen=True)
@@ -118,29 +113,17 @@ class Kind(Enum):
 
 
 class Declaration(NamedTuple):
-    """A parameter of any shape. inputs: as in `Parameter`; when: which shapes have it."""
+    """A parameter of any shape. inputs: as in `Parameter`. switch: of the shapes that have it; None where all do."""
 
     kind: Kind
     axes: tuple[str, ...]
     inputs: int = 0
-    when: Callable[[Shape], bool] = lambda shape: True
+    switch: str | None = None
 
     @property
     def decays(self) -> bool:
         """Whether weight decay applies."""
         return self.kind not in (Kind.NORM, Kind.BIAS)
-
-
-def _has_head(shape: Shape) -> bool:
-    return not shape.tied
-
-
-def _has_qk_norm(shape: Shape) -> bool:
-    return shape.qk_norm
-
-
-def _has_qkv_bias(shape: Shape) -> bool:
-    return shape.qkv_bias
 
 
 # In the order in which random starts are drawn.
@@ -156,23 +139,24 @@ PARAMETERS = {
     "gate_LDF": Declaration(Kind.PROJECTION, ("layers", "embed", "ffn"), inputs=1),
     "up_LDF": Declaration(Kind.PROJECTION, ("layers", "embed", "ffn"), inputs=1),
     "down_LFD": Declaration(Kind.RESIDUAL, ("layers", "ffn", "embed"), inputs=1),
-    "head_VD": Declaration(Kind.HEAD, ("vocab", "embed"), when=_has_head),
-    "q_norm_LH": Declaration(Kind.NORM, ("layers", "head_dim"), when=_has_qk_norm),
-    "k_norm_LH": Declaration(Kind.NORM, ("layers", "head_dim"), when=_has_qk_norm),
-    "q_bias_LNH": Declaration(Kind.BIAS, ("layers", "heads", "head_dim"), when=_has_qkv_bias),
-    "k_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), when=_has_qkv_bias),
-    "v_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), when=_has_qkv_bias),
+    "head_VD": Declaration(Kind.HEAD, ("vocab", "embed"), switch="untied"),
+    "q_norm_LH": Declaration(Kind.NORM, ("layers", "head_dim"), switch="qk_norm"),
+    "k_norm_LH": Declaration(Kind.NORM, ("layers", "head_dim"), switch="qk_norm"),
+    "q_bias_LNH": Declaration(Kind.BIAS, ("layers", "heads", "head_dim"), switch="qkv_bias"),
+    "k_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), switch="qkv_bias"),
+    "v_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), switch="qkv_bias"),
 }
 
 
 def layout(shape: Shape) -> dict[str, Parameter]:
     """Every parameter of a decoder by name."""
-    return {name: _sized(declared, shape) for name, declared in PARAMETERS.items() if declared.when(shape)}
-
-
-def _sized(declared: Declaration, shape: Shape) -> Parameter:
-    size = tuple(shape.length(axis) for axis in declared.axes)
-    return Parameter(size, declared.axes, _std(declared, size, shape), declared.inputs, declared.decays)
+    table = {}
+    for name, declared in PARAMETERS.items():
+        if declared.switch is None or getattr(shape, declared.switch):
+            size = tuple(shape.length(axis) for axis in declared.axes)
+            std = _std(declared, size, shape)
+            table[name] = Parameter(size, declared.axes, std, declared.inputs, declared.decays)
+    return table
 
 
 def _std(declared: Declaration, size: tuple[int, ...], shape: Shape) -> float | None:

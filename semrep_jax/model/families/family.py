@@ -9,61 +9,38 @@ from typing import Any
 
 from semrep_jax.model.shape import ModelError, Parameter, RopeScaling, Shape
 
-# What `Family.shape` reads of a config.json, and of the description of rotary embeddings in it.
-READ = frozenset(
-    (
-        "model_type",
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "intermediate_size",
-        "rms_norm_eps",
-        "tie_word_embeddings",
-        "max_position_embeddings",
-        "rope_theta",
-        "rope_scaling",
-        "rope_parameters",
-    )
-)
-READ_OF_ROPE = frozenset(
-    (
-        "rope_theta",
-        "rope_type",
-        "type",
-        "factor",
-        "low_freq_factor",
-        "high_freq_factor",
-        "original_max_position_embeddings",
-    )
-)
+DEFAULT_CONTEXT = 4096
+
+# config.json's name of a size -> the one in `Shape`, in the order of an export.
+SIZES = {
+    "vocab_size": "vocab",
+    "hidden_size": "dim",
+    "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+    "num_key_value_heads": "kv_heads",
+    "head_dim": "head_dim",
+    "intermediate_size": "ffn",
+    "rope_theta": "rope_theta",
+    "rms_norm_eps": "norm_eps",
+    "tie_word_embeddings": "tied",
+    "max_position_embeddings": "context",
+}
+ROPE_SCALING = {
+    "factor": "factor",
+    "low_freq_factor": "low",
+    "high_freq_factor": "high",
+    "original_max_position_embeddings": "original",
+}
+READ = frozenset(("model_type", "rope_scaling", "rope_parameters", *SIZES))
+READ_OF_ROPE = frozenset(("rope_theta", "rope_type", "type", *ROPE_SCALING))
 
 # What changes nothing of what is computed from given weights and tokens, whatever its value.
-HARMLESS = frozenset(
-    (
-        "_attn_implementation_autoset",
-        "_name_or_path",
-        "architectures",
-        "attention_dropout",
-        "bos_token_id",
-        "dtype",
-        "eos_token_id",
-        "gradient_checkpointing",
-        "initializer_range",
-        "is_llama_config",
-        "pad_token_id",
-        "pretraining_tp",
-        "tokenizer_class",
-        "torch_dtype",
-        "transformers.js_config",
-        "transformers_version",
-        "unsloth_fixed",
-        "unsloth_version",
-        "use_cache",
-    )
-)
+HARMLESS = frozenset((
+    "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout", "bos_token_id", "dtype",
+    "eos_token_id", "gradient_checkpointing", "initializer_range", "is_llama_config", "pad_token_id", "pretraining_tp",
+    "tokenizer_class", "torch_dtype", "transformers.js_config", "transformers_version", "unsloth_fixed",
+    "unsloth_version", "use_cache",
+))  # fmt: skip
 
 # What the decoder computes in one way only: the values it has then, the usual one first.
 COMPUTED: dict[str, tuple[Any, ...]] = {
@@ -139,25 +116,20 @@ class Family:
     def shape(self, config: Mapping[str, Any], origin: str) -> Shape:
         """The decoder's shape from a parsed config.json; `origin` says where it lies. Raises ModelError."""
         self.check(config, origin)
-        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        given = {key: value for key, value in config.items() if value is not None}
+        rope = given.get("rope_parameters") or given.get("rope_scaling") or {}
         try:
-            heads = config["num_attention_heads"]
-            return Shape(
-                vocab=config["vocab_size"],
-                dim=config["hidden_size"],
-                layers=config["num_hidden_layers"],
-                heads=heads,
-                kv_heads=config.get("num_key_value_heads") or heads,
-                head_dim=config.get("head_dim") or self.head_dim or config["hidden_size"] // heads,
-                ffn=config["intermediate_size"],
-                rope_theta=float(rope.get("rope_theta") or config["rope_theta"]),
-                norm_eps=config["rms_norm_eps"],
-                tied=config.get("tie_word_embeddings", False),
-                **self.switches,
-                rope_scaling=self._rope_scaling(rope, origin),
-                context=config.get("max_position_embeddings", 4096),
-                family=self.name,
-            )
+            heads = given["num_attention_heads"]
+            absent = {
+                "num_key_value_heads": heads,
+                "head_dim": self.head_dim or given["hidden_size"] // heads,
+                "tie_word_embeddings": False,
+                "max_position_embeddings": DEFAULT_CONTEXT,
+            }
+            given = absent | given
+            given["rope_theta"] = float(rope.get("rope_theta") or given["rope_theta"])
+            sizes = {ours: given[theirs] for theirs, ours in SIZES.items()}
+            return Shape(**sizes, **self.switches, rope_scaling=self._rope_scaling(rope, origin), family=self.name)
         except KeyError as error:
             raise ModelError(
                 f"{origin}: config.json lacks {error.args[0]!r}; download or export the model again"
@@ -171,44 +143,32 @@ class Family:
         if kind == "default":
             return None
         return RopeScaling(
-            float(rope["factor"]),
-            float(rope["low_freq_factor"]),
-            float(rope["high_freq_factor"]),
-            int(rope["original_max_position_embeddings"]),
+            factor=float(rope["factor"]),
+            low=float(rope["low_freq_factor"]),
+            high=float(rope["high_freq_factor"]),
+            original=int(rope["original_max_position_embeddings"]),
         )
 
     def config(self, shape: Shape, end_id: int, pad_id: int) -> dict[str, Any]:
         """The config.json of an export, as `transformers` reads it."""
+        sizes = {theirs: getattr(shape, ours) for theirs, ours in SIZES.items()}
+        context = sizes.pop("max_position_embeddings")
         config = {
             "architectures": [self.architecture],
             "model_type": self.name,
-            "vocab_size": shape.vocab,
-            "hidden_size": shape.dim,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "num_key_value_heads": shape.kv_heads,
-            "head_dim": shape.head_dim,
-            "intermediate_size": shape.ffn,
-            "rope_theta": shape.rope_theta,
-            "rms_norm_eps": shape.norm_eps,
-            "tie_word_embeddings": shape.tied,
+            **sizes,
             "hidden_act": "silu",
             "attention_bias": self.qkv_bias,
             "mlp_bias": False,
-            "max_position_embeddings": shape.context,
+            "max_position_embeddings": context,
             "torch_dtype": "float32",
             "bos_token_id": None,
             "eos_token_id": end_id,
             "pad_token_id": pad_id,
         }
         if shape.rope_scaling is not None:
-            config["rope_scaling"] = {
-                "rope_type": "llama3",
-                "factor": shape.rope_scaling.factor,
-                "low_freq_factor": shape.rope_scaling.low,
-                "high_freq_factor": shape.rope_scaling.high,
-                "original_max_position_embeddings": shape.rope_scaling.original,
-            }
+            scaling = {theirs: getattr(shape.rope_scaling, ours) for theirs, ours in ROPE_SCALING.items()}
+            config["rope_scaling"] = {"rope_type": "llama3"} | scaling
         return config
 
     def stored(self, name: str, parameter: Parameter) -> list[StoredTensor]:
