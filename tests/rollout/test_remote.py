@@ -95,7 +95,7 @@ def test_passing_trouble_is_tried_again(endpoint, trouble):
     assert "answer" in group[0].text and len(bodies) == 3
 
 
-def test_pauses_double_are_never_shorter_than_asked_for_and_never_longer_than_the_cap(endpoint, monkeypatch):
+def test_pauses_double_and_are_raised_to_what_is_asked_for_up_to_the_cap(endpoint, monkeypatch):
     url, _, script, _ = endpoint
     pauses = []
     monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
