@@ -43,7 +43,7 @@ class _PassingTrouble(Exception):
 
 
 class _GrowingPause:
-    """Pauses that double from FIRST_PAUSE to LONGEST_PAUSE, raised to what the endpoint asks for, and jittered by half."""
+    """Pauses that double from FIRST_PAUSE to LONGEST_PAUSE, raised to what the endpoint asks, jittered by half."""
 
     def __init__(self) -> None:
         self.pause = FIRST_PAUSE
