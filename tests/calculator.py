@@ -16,7 +16,7 @@ from semrep_jax.core.settings import Section
 from semrep_jax.languages import LANGUAGES, PlainLanguage, Resources, Wording
 from semrep_jax.rewards import REWARDS
 from semrep_jax.tasks.source import SOURCES, SourceRequest, TaskSource
-from semrep_jax.tasks.suite import SUITES, Suite, SuiteRequest
+from semrep_jax.tasks.suite import SUITES, Suite
 from semrep_jax.train.settings import ADVANTAGES
 
 NAME = "calculator"

@@ -1,22 +1,24 @@
-"""How often a model succeeds on tasks it was not trained on: stage 1, the direct edit, and the edit with a known rewrite.
+"""How often a model succeeds on tasks it has not seen: stage 1, the direct edit, and the edit with a known rewrite.
 
-    python tools/base_success.py [--source nano] [--temperature 0.7] [--tasks 96]
+    python tools/base_success.py                                          # the nano base; half a minute on 2 cores
+    python tools/base_success.py --source DIRECTORY --temperature 1.0 --tasks 96
 
-Draws fresh tasks (a seed of their own) of the training families, the test split, the held-out families and the held-out kinds of
-edit, samples two completions each, and prints the share that the verifier accepts. About half a minute on 2 CPU cores; the last
-line is one JSON object.
+Draws fresh tasks (a seed of their own) of the training families, the test split, the held-out families and the
+held-out kinds of edit, samples two completions each, and prints the share that the verifier accepts, a line a set; the
+last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from itertools import islice
 
 import jax
+from figures import report
 
 from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Task, Verdict
+from semrep_jax.inference.rewrite import program_of
 from semrep_jax.model import pretrained, sharding
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.local import LocalPolicy
@@ -24,10 +26,10 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, Generator
-from semrep_jax.train.trainer import program_of
 from semrep_jax.verify import Verifier
 
 SEED = 7
+SAMPLES = 2
 GENERATORS = {
     "train": Generator(seed=SEED),
     "test": Generator("test", seed=SEED),
@@ -36,19 +38,42 @@ GENERATORS = {
 }
 
 
-def verdicts(
-    policy: LocalPolicy, verifier: Verifier, tasks: list[Task], texts: list[str], temperature: float, key: int
-) -> list[Verdict]:
-    """Two samples of each prompt, judged on its task."""
-    groups = policy.sample(texts, 2, temperature, jax.random.key(key))
-    return verifier.verify_all(
-        [(t, program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group]
-    )
+class Model:
+    """A model that answers prompts, and the verifier that judges what it says."""
+
+    def __init__(self, source: str, temperature: float, verifier: Verifier):
+        loaded = pretrained.load(source, sharding.build())
+        self.policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, RolloutConfig(bucket=192))
+        self.temperature, self.verifier = temperature, verifier
+
+    def verdicts(self, tasks: list[Task], texts: list[str], key: int) -> list[Verdict]:
+        """Of two samples of each prompt, judged on its task; `key` draws them."""
+        groups = self.policy.sample(texts, SAMPLES, self.temperature, jax.random.key(key))
+        return self.verifier.verify_all(
+            [(t, program_of(c, t.source.language)) for t, group in zip(tasks, groups, strict=True) for c in group]
+        )
 
 
 def share(flags: list[bool]) -> float:
     """Share of true flags."""
-    return round(sum(flags) / len(flags), 4)
+    return sum(flags) / len(flags)
+
+
+def success(model: Model, generator: Generator, count: int) -> dict[str, float]:
+    """Shares of success on so many of a generator's tasks."""
+    edits = list(islice(generator.tasks(), count))
+    sources = list(islice(generator.tasks(rewriting=True), count))
+    known = [generator.example(int(task.id.rsplit("/", 1)[1])).rewrite for task in edits]
+    rewritten = model.verdicts(sources, [prompts.rewrite(t.source) for t in sources], 0)
+    direct = model.verdicts(edits, [prompts.transform(t.source, t.instruction) for t in edits], 1)
+    with_rewrite = [prompts.transform(t.source, t.instruction, k) for t, k in zip(edits, known, strict=True)]
+    rewrite_first = model.verdicts(edits, with_rewrite, 1)
+    return {
+        "rewrite_accepted": share([rewards.accepted(v, DuplicateRule.CANONICAL) for v in rewritten]),
+        "rewrite_equivalent": share([v.equivalent for v in rewritten]),
+        "direct": share([v.correct for v in direct]),
+        "with_rewrite": share([v.correct for v in rewrite_first]),
+    }
 
 
 def main() -> None:
@@ -60,30 +85,12 @@ def main() -> None:
     options = parser.parse_args()
     figures: dict[str, float] = {}
     with Verifier(Sandbox(2)) as verifier:
-        loaded = pretrained.load(options.source, sharding.build())
-        policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, RolloutConfig(bucket=192))
+        model = Model(options.source, options.temperature, verifier)
         for name, generator in GENERATORS.items():
-            edits = list(islice(generator.tasks(), options.tasks))
-            sources = list(islice(generator.tasks(rewriting=True), options.tasks))
-            known = [generator.example(int(t.id.rsplit("/", 1)[1])).rewrite for t in edits]
-            rewritten = verdicts(
-                policy, verifier, sources, [prompts.rewrite(t.source) for t in sources], options.temperature, 0
-            )
-            direct = [prompts.transform(t.source, t.instruction) for t in edits]
-            guided = [prompts.transform(t.source, t.instruction, k) for t, k in zip(edits, known, strict=True)]
-            figures[f"{name}/rewrite_accepted"] = share(
-                [rewards.accepted(v, DuplicateRule.CANONICAL) for v in rewritten]
-            )
-            figures[f"{name}/rewrite_equivalent"] = share([v.equivalent for v in rewritten])
-            figures[f"{name}/direct"] = share(
-                [v.correct for v in verdicts(policy, verifier, edits, direct, options.temperature, 1)]
-            )
-            figures[f"{name}/guided"] = share(
-                [v.correct for v in verdicts(policy, verifier, edits, guided, options.temperature, 1)]
-            )
-            print(name, {k.split("/")[1]: v for k, v in figures.items() if k.startswith(f"{name}/")}, flush=True)
-    settings = {"source": options.source, "temperature": options.temperature, "tasks": options.tasks}
-    print(json.dumps({"bench": "base_success", "settings": settings, "figures": figures}))
+            found = success(model, generator, options.tasks)
+            print(name, {metric: round(value, 4) for metric, value in found.items()}, flush=True)
+            figures |= {f"{name}/{metric}": value for metric, value in found.items()}
+    report("base_success", jax.devices()[0].device_kind, figures, {}, ["jax", "flax"], settings=vars(options))
 
 
 if __name__ == "__main__":

@@ -1,134 +1,154 @@
-"""What only a GPU can say of the kernels' judge: does the emulator agree, does a kernel tie with itself, what is how fast.
+"""What only a GPU can say of kernels: does the emulator agree, does a kernel tie with itself, what is how fast.
 
-    pip install -e ".[cuda13,nvrtc,dev]" && python tools/bench_gpu.py          # about 10 minutes; tools/gpu_session.sh calls it
-    python tools/bench_gpu.py --parts conformance aa                           # some of it
+    pip install -e ".[cuda13,nvrtc,dev]" && python tools/bench_gpu.py      # about 10 minutes; gpu_session.sh calls it
+    python tools/bench_gpu.py --parts conformance aa                       # some of it
 
 conformance  every fixture, C_src and faster kernel that is right in emulation, on the GPU
 aa           C_src timed against itself: 1.00 +- 0.02 is the bar
 exploits     tests/cuda/exploits/*.cu through the whole judge, each against the verdict it carries
 rate         verdicts a second without timing
-table        ms of C_src, of our faster kernel and of XLA for every built-in task, and the share of the roofline
+table        ms of C_src, of our faster kernel and of XLA for every built-in task; the share of the roofline
 
-The last line is one JSON object. Without a GPU it ends with exit code 2 and the reason.
+Prints each part as it goes, then the figures beside their bars; the last line is one JSON object, with what disagreed
+and the table in "details". Without a GPU it ends with exit code 2 and the reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import re
 import statistics
 import sys
 import time
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from figures import Bar, report
 
 from semrep_jax.core.programs import Status
 from semrep_jax.cuda.candidate.candidate import from_file, parse
-from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
+from semrep_jax.cuda.gpu.gpu import Gpu, GpuResult, NoGpu
 from semrep_jax.cuda.judge import Judge
 from semrep_jax.cuda.spec import KernelTask, sample_inputs
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
 
 TESTS = Path(__file__).parent.parent / "tests" / "cuda"
-PARTS = ("conformance", "aa", "exploits", "rate", "table")
 AA = ("relu", "row_sum", "softmax", "transpose", "matmul", "max_pool_2d")
+XLA_REPEATS = 10
+BARS = {
+    "aa_speedup_low": Bar(0.98),
+    "aa_speedup_high": Bar(1.02, at_most=True),
+    "gpu_verdicts_per_s": Bar(10),
+}
+FASTER = {name: text for name in TASKS if (text := catalogue.faster(name)) is not None}
 
 
-def fixtures(folder: str) -> list[tuple[str, KernelTask, str, str]]:
-    """(name, task, the verdict it carries, completion) of every fixture in a folder of tests."""
+class Fixture(NamedTuple):
+    """A program, its task, and the verdict that it must get."""
+
+    name: str
+    task: KernelTask
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part found: figures, and by name what does not fit into one."""
+
+    figures: dict[str, float]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def fixtures(folder: str) -> list[Fixture]:
+    """Every fixture in a folder of tests."""
     found = []
     for path in sorted((TESTS / folder).glob("*.cu")):
         text = path.read_text()
-        task, wanted = (re.search(rf"^// {key}: (.*)$", text, re.MULTILINE)[1] for key in ("task", "verdict"))
-        found.append((f"{folder}/{path.stem}", TASKS[task], wanted, from_file(text)))
+        task, verdict = (re.search(rf"^// {key}: (.*)$", text, re.MULTILINE)[1] for key in ("task", "verdict"))
+        found.append(Fixture(f"{folder}/{path.stem}", TASKS[task], verdict, from_file(text)))
     return found
 
 
-def conformance(gpu: Gpu) -> dict[str, Any]:
+def confirmed(gpu: Gpu, task: KernelTask, text: str, timed: bool = True) -> GpuResult:
+    """What the GPU says of a completion."""
+    return gpu.confirm(task, parse(text, task), timed)
+
+
+def conformance(gpu: Gpu) -> Part:
     """What is right in emulation and not on the GPU, by name."""
-    right = [(name, task, text) for name, task, wanted, text in fixtures("conformance") if wanted == "ok"]
-    right += [(f"C_src of {n}", t, t.source) for n, t in TASKS.items()]
-    right += [(f"faster {n}", t, text) for n, t in TASKS.items() if (text := catalogue.faster(n)) is not None]
+    right = [one for one in fixtures("conformance") if one.verdict == Status.OK]
+    right += [Fixture(f"C_src of {name}", task, Status.OK, task.source) for name, task in TASKS.items()]
+    right += [Fixture(f"faster {name}", TASKS[name], Status.OK, text) for name, text in FASTER.items()]
     disagree = {}
-    for name, task, text in right:
-        said = gpu.confirm(task, parse(text, task), timed=False)
-        if said.status is not Status.OK:
-            disagree[name] = f"{said.status}: {said.feedback}"
-            print(f"  {name}: {disagree[name]}")
+    for one in right:
+        result = confirmed(gpu, one.task, one.text, timed=False)
+        if result.status != Status.OK:
+            disagree[one.name] = f"{result.status}: {result.feedback}"
+            print(f"  {one.name}: {disagree[one.name]}")
     print(f"conformance: {len(right) - len(disagree)} of {len(right)} agree")
-    return {
-        "conformance_agree": len(right) - len(disagree),
-        "conformance_total": len(right),
-        "conformance_disagree": disagree,
-    }
+    figures = {"conformance_agree": len(right) - len(disagree), "conformance_total": len(right)}
+    return Part(figures, {"conformance_disagree": disagree})
 
 
-def aa(gpu: Gpu) -> dict[str, Any]:
+def against_itself(gpu: Gpu) -> Part:
     """The lowest and highest speed-up of a kernel over itself."""
-    found = []
+    speedups = []
     for name in AA:
-        timing = gpu.confirm(TASKS[name], parse(TASKS[name].source, TASKS[name])).timing
+        timing = confirmed(gpu, TASKS[name], TASKS[name].source).timing
         if timing is None:
             raise SystemExit(f"A/A: C_src of {name} is not right on this GPU")
         print(f"  A/A {name}: {timing.speedup:.4f} [{timing.low:.4f}, {timing.high:.4f}]")
-        found.append(timing.speedup)
-    low, high = min(found), max(found)
-    print(f"A/A: {low:.3f} to {high:.3f}, bar 1 +- 0.02: {'met' if low >= 0.98 and high <= 1.02 else 'MISSED'}")
-    return {"aa_speedup_low": low, "aa_speedup_high": high}
+        speedups.append(timing.speedup)
+    return Part({"aa_speedup_low": min(speedups), "aa_speedup_high": max(speedups)})
 
 
-def exploits(gpu: Gpu) -> dict[str, Any]:
+def exploits(gpu: Gpu) -> Part:
     """Exploits whose verdict is not the one they carry; the worker must outlive them all."""
-    other = {}
+    every, other = fixtures("exploits"), {}
     with Judge(gpu=gpu) as judge:
-        for name, task, wanted, text in fixtures("exploits"):
-            verdict = judge.judge(task, text)
-            if verdict.status != wanted:
-                other[name] = f"{verdict.status}, not {wanted}: {verdict.feedback}"
-                print(f"  {name}: {other[name]}")
+        for one in every:
+            verdict = judge.judge(one.task, one.text)
+            if verdict.status != one.verdict:
+                other[one.name] = f"{verdict.status}, not {one.verdict}: {verdict.feedback}"
+                print(f"  {one.name}: {other[one.name]}")
         judge.gpu = None  # it is closed by who opened it
-    print(f"exploits: {len(fixtures('exploits')) - len(other)} of {len(fixtures('exploits'))} as they should be")
-    return {"exploits_other": other, "exploits_total": len(fixtures("exploits"))}
+    print(f"exploits: {len(every) - len(other)} of {len(every)} as they should be")
+    return Part({"exploits_right": len(every) - len(other), "exploits_total": len(every)}, {"exploits_other": other})
 
 
-def rate(gpu: Gpu) -> dict[str, Any]:
+def rate(gpu: Gpu) -> Part:
     """Verdicts a second: compiled, run over shapes and seeds, compared; not timed."""
-    began, count = time.perf_counter(), 0
+    began, right = time.perf_counter(), 0
     for task in TASKS.values():
         text = task.source.replace("```cuda\n", "```cuda\n__device__ const int made_new = 1;\n", 1)
-        count += gpu.confirm(task, parse(text, task), timed=False).status is Status.OK
-    figure = count / (time.perf_counter() - began)
-    print(f"rate: {figure:.1f} verdicts/s, bar 10: {'met' if figure >= 10 else 'MISSED'}")
-    return {"gpu_verdicts_per_s": figure}
+        right += confirmed(gpu, task, text, timed=False).status == Status.OK
+    return Part({"gpu_verdicts_per_s": right / (time.perf_counter() - began)})
 
 
-def table(gpu: Gpu) -> dict[str, Any]:
+def table(gpu: Gpu) -> Part:
     """Times of every task in ms: C_src, ours, XLA (float32, highest precision)."""
     rows: dict[str, Any] = {}
     print(f"{'task':28s} {'C_src ms':>10s} {'ours ms':>10s} {'XLA ms':>10s} {'ours times C_src':>17s} {'roofline':>9s}")
     for name, task in TASKS.items():
-        text = catalogue.faster(name) or task.source
-        said = gpu.confirm(task, parse(text, task))
-        row: dict[str, Any] = {"status": said.status.value, "xla_ms": xla(task)}
-        if said.timing is not None:
-            row |= {"faster": catalogue.faster(name) is not None} | said.timing.to_json()
-            share = "" if said.timing.roofline is None else f"{said.timing.roofline:9.0%}"
-            ours = said.timing
-            print(
-                f"{name:28s} {ours.reference_ms:10.4f} {ours.candidate_ms:10.4f} {row['xla_ms']:10.4f} {ours.speedup:17.2f} {share}"
-            )
-        else:
-            print(f"{name:28s} {said.status}: {said.feedback}")
-        rows[name] = row
-    return {"table": rows}
+        result = confirmed(gpu, task, FASTER.get(name, task.source))
+        rows[name] = {"status": str(result.status), "xla_ms": xla(task)}
+        timing = result.timing
+        if timing is None:
+            print(f"{name:28s} {result.status}: {result.feedback}")
+            continue
+        rows[name] |= {"faster": name in FASTER} | timing.to_json()
+        times = f"{timing.reference_ms:10.4f} {timing.candidate_ms:10.4f} {rows[name]['xla_ms']:10.4f}"
+        share = "" if timing.roofline is None else f"{timing.roofline:9.0%}"
+        print(f"{name:28s} {times} {timing.speedup:17.2f} {share}")
+    return Part({}, {"table": rows})
 
 
-def xla(task: KernelTask, repeats: int = 10) -> float:
-    """Milliseconds of the reference compiled by XLA at the benchmark's shape, launch included: the median of `repeats`."""
+def xla(task: KernelTask) -> float:
+    """Milliseconds of the reference compiled by XLA at the benchmark's shape, launch included: a median."""
     import jax
     import jax.numpy as jnp
 
@@ -137,11 +157,20 @@ def xla(task: KernelTask, repeats: int = 10) -> float:
         run = jax.jit(lambda given: task.reference(jnp, **given))
         jax.block_until_ready(run(arrays))
         times = []
-        for _ in range(repeats):
+        for _ in range(XLA_REPEATS):
             began = time.perf_counter()
             jax.block_until_ready(run(arrays))
             times.append(time.perf_counter() - began)
     return 1e3 * statistics.median(times)
+
+
+PARTS: dict[str, Callable[[Gpu], Part]] = {
+    "conformance": conformance,
+    "aa": against_itself,
+    "exploits": exploits,
+    "rate": rate,
+    "table": table,
+}
 
 
 def main() -> None:
@@ -155,15 +184,11 @@ def main() -> None:
     except NoGpu as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    figures: dict[str, Any] = {}
     with gpu:
-        for part in options.parts:
-            figures |= {"conformance": conformance, "aa": aa, "exploits": exploits, "rate": rate, "table": table}[part](
-                gpu
-            )
-    names = ("semrep-jax", "jax", "cuda-core", "nvidia-cuda-nvrtc")
-    versions = {"python": platform.python_version()} | {n: version(n) for n in names}
-    print(json.dumps({"bench": "gpu", "device": gpu.name, "versions": versions, "figures": figures}))
+        parts = [PARTS[name](gpu) for name in options.parts]
+    figures = {name: value for part in parts for name, value in part.figures.items()}
+    details = {name: value for part in parts for name, value in part.details.items()}
+    report("gpu", gpu.name, figures, BARS, ["jax", "cuda-core", "nvidia-cuda-nvrtc"], details=details)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Decode, update and a whole GRPO step of SmolLM2-135M, beside transformers, plain torch and TRL on the same work in the same run.
+"""Decode, update and a whole GRPO step of SmolLM2-135M, beside transformers, plain torch and TRL on the same work.
 
     pip install -e ".[bench]" && python tools/get_smollm2.py
     python tools/bench_model.py                     # 2 CPU cores: about half an hour, most of it TRL's
     python tools/bench_model.py --peers none        # ours alone
+    python tools/bench_model.py --peers none --source nano --rounds 1       # a look: a minute
 
-The work is GRPO's: 4 prompts of 128 tokens, groups of 8, 64 new tokens each (32 sequences of 192), float32 on a CPU. Every part runs in
-a process of its own, warmed up, and reports its median. On a GPU ours runs in bfloat16 and MBU (decode) and MFU (update) are printed
-too. The last line is one JSON object.
+The work is GRPO's: 4 prompts of 128 tokens, groups of 8, 64 new tokens each (32 sequences of 192), float32 on a CPU.
+Every part runs in a process of its own, warmed up, and reports its median. On a GPU ours runs in bfloat16, and MBU
+(decode) and MFU (update) are printed too. Prints rates and their ratios beside the bars; the last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,20 +23,47 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-PROMPTS, PROMPT, GROUP, NEW = 4, 128, 8, 64
-MICRO = 8  # sequences in one forward and backward of torch and TRL; all 32 at once take 10 GB and are slower
-SEQUENCES, TOKENS = PROMPTS * GROUP, PROMPTS * GROUP * (PROMPT + NEW)
+from figures import Bar, report
+
+PROMPTS = 4
+PROMPT_TOKENS = 128
+GROUP = 8
+NEW_TOKENS = 64
+SEQUENCES = PROMPTS * GROUP
+DECODED_TOKENS = SEQUENCES * NEW_TOKENS
+UPDATE_TOKENS = SEQUENCES * (PROMPT_TOKENS + NEW_TOKENS)
+TOKEN_IDS = (100, 20_000)  # prompts are drawn from these
+MICRO_BATCH = 8  # sequences in one forward and backward of torch and TRL; all 32 at once take 10 GB and are slower
 BARS = {
-    "decode_ratio_to_transformers": 1.8,
-    "update_ratio_to_torch": 1.8,
-    "grpo_step_ratio_to_trl": 1.8,
-    "decode_mbu": 0.6,
-    "train_mfu": 0.3,
+    "decode_ratio_to_transformers": Bar(1.8),
+    "update_ratio_to_torch": Bar(1.8),
+    "grpo_step_ratio_to_trl": Bar(1.8),
+    "decode_mbu": Bar(0.6),
+    "train_mfu": Bar(0.3),
 }
-PEAKS = {"H100": (989e12, 3.35e12), "H200": (989e12, 4.8e12), "A100": (312e12, 2.04e12)}  # dense bf16 FLOP/s, bytes/s
 SMOLLM2 = Path("~/.cache/semrep_jax/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
+EXPORT = """
+import pathlib, sys
+from semrep_jax.model import pretrained, sharding
+loaded = pretrained.load(sys.argv[1], sharding.build())
+pretrained.export(pathlib.Path(sys.argv[2]), loaded.model, loaded.params, loaded.tokenizer)
+"""
+
+
+class Peaks(NamedTuple):
+    """Of a GPU: dense bfloat16 FLOP/s, bytes/s of memory."""
+
+    flops: float
+    bandwidth: float
+
+
+PEAKS = {
+    "H100": Peaks(989e12, 3.35e12),
+    "H200": Peaks(989e12, 4.8e12),
+    "A100": Peaks(312e12, 2.04e12),
+}
 
 
 def median(function: Callable[[], Any], rounds: int) -> float:
@@ -49,7 +77,7 @@ def median(function: Callable[[], Any], rounds: int) -> float:
 
 
 def ours(source: str, rounds: int) -> dict[str, Any]:
-    """Our decode, update and step: seconds of each, and what a GPU's peaks make of them."""
+    """Our decode, update and step: seconds of each, and on a GPU what its peaks make of them."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -61,85 +89,92 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
     from semrep_jax.train.optimiser import initial_state
     from semrep_jax.train.settings import Layout, TrainConfig
 
-    gpu = jax.default_backend() == "gpu"
-    loaded = pretrained.load(source, sharding.build(), ComputeConfig(compute=jnp.bfloat16 if gpu else jnp.float32))
-    model, rng = loaded.model, np.random.default_rng(0)
-    prompts = rng.integers(100, 20_000, (PROMPTS, PROMPT)).astype(np.int32)
-    prompt, length, live = model.sharding.batch((prompts, np.full(PROMPTS, PROMPT, np.int32), np.ones(PROMPTS, bool)))
-    state, setting = {}, TrainConfig(layout=Layout.SHARED)
-    state["now"] = initial_state(model, trainer._optimiser(setting), loaded.params)
-    _, frozen = model.split(loaded.params)
-    update = trainer.compiled_update(model, setting, 1.0)
+    on_gpu = jax.default_backend() == "gpu"
+    compute = ComputeConfig(compute=jnp.bfloat16 if on_gpu else jnp.float32)
+    loaded = pretrained.load(source, sharding.build(), compute)
+    model, params = loaded.model, loaded.params
+    top = min(TOKEN_IDS[1], loaded.tokenizer.vocab_size)
+    prompts = np.random.default_rng(0).integers(TOKEN_IDS[0], top, (PROMPTS, PROMPT_TOKENS)).astype(np.int32)
+    lengths, live = np.full(PROMPTS, PROMPT_TOKENS, np.int32), np.ones(PROMPTS, bool)
+    prompts, lengths, live = model.sharding.batch((prompts, lengths, live))
+    settings = TrainConfig(layout=Layout.SHARED)
+    state = initial_state(model, trainer._optimiser(settings), params)
+    _, frozen = model.split(params)
+    update = trainer.compiled_update(model, settings, 1.0)
 
     def sample(params: Any) -> Any:
-        how = {"model": model, "group": GROUP, "max_new": NEW, "end_ids": (-1,), "pad_id": 0}
-        out = decode(params, prompt, length, live, jnp.float32(1.0), jax.random.key(0), **how)
+        how = {"model": model, "group": GROUP, "max_new": NEW_TOKENS, "end_ids": (-1,), "pad_id": 0}
+        out = decode(params, prompts, lengths, live, jnp.float32(1.0), jax.random.key(0), **how)
         return jax.block_until_ready(out)
 
     def learn(tokens: Any, logprobs: Any) -> None:
-        reward = np.array([[len(set(row.tolist())) for row in group] for group in np.asarray(tokens)], np.float32)
-        advantage = (reward - reward.mean(1, keepdims=True)) / (reward.std(1, keepdims=True) + 1e-6)
+        nonlocal state
         batch = {
-            "prompt": prompt,
-            "length": length,
+            "prompt": prompts,
+            "length": lengths,
             "completion": tokens,
             "sampled": logprobs,
-            "advantage": jnp.array(advantage),
+            "advantage": jnp.array(advantages(np.asarray(tokens))),
+            "mask": jnp.ones(tokens.shape, bool),
         }
-        batch["mask"] = jnp.ones(tokens.shape, bool)
-        state["now"], _ = jax.block_until_ready(update(state["now"], frozen, batch))
+        state, _ = jax.block_until_ready(update(state, frozen, batch))
 
-    drawn = sample(loaded.params)
+    def advantages(tokens: Any) -> Any:
+        reward = np.array([[len(set(row.tolist())) for row in group] for group in tokens], np.float32)
+        return (reward - reward.mean(1, keepdims=True)) / (reward.std(1, keepdims=True) + 1e-6)
+
+    sampled = sample(params)
     found: dict[str, Any] = {
-        "decode": median(lambda: sample(loaded.params), rounds),
-        "update": median(lambda: learn(*drawn), rounds),
-        "step": median(lambda: learn(*sample(model.join(state["now"]["params"], frozen))), rounds),
+        "decode": median(lambda: sample(params), rounds),
+        "update": median(lambda: learn(*sampled), rounds),
+        "step": median(lambda: learn(*sample(model.join(state["params"], frozen))), rounds),
         "device": jax.devices()[0].device_kind,
     }
-    peak = next((peaks for name, peaks in PEAKS.items() if name in found["device"]), None)
-    if gpu and peak is not None:
-        size = sum(x.size for x in jax.tree.leaves(loaded.params))
-        positions = PROMPTS * PROMPT + SEQUENCES * NEW
-        found["decode_mbu"] = 2 * size * NEW / found["decode"] / peak[1]
-        found["train_mfu"] = 6 * size * positions / found["update"] / peak[0]
+    if on_gpu:
+        size = sum(x.size for x in jax.tree.leaves(params))
+        found |= utilisation(found["device"], size, found["decode"], found["update"])
     return found
 
 
+def utilisation(device: str, parameters: int, decode: float, update: float) -> dict[str, float]:
+    """MBU of a decode and MFU of an update that took so many seconds; {} for a device whose peaks are not known."""
+    peaks = next((peaks for name, peaks in PEAKS.items() if name in device), None)
+    if peaks is None:
+        return {}
+    positions = PROMPTS * PROMPT_TOKENS + DECODED_TOKENS  # of an update that sees each prompt once
+    return {
+        "decode_mbu": 2 * parameters * NEW_TOKENS / decode / peaks.bandwidth,
+        "train_mfu": 6 * parameters * positions / update / peaks.flops,
+    }
+
+
 def torch_parts(directory: str, rounds: int) -> dict[str, Any]:
-    """transformers' generate, and a plain torch update on the same sequences."""
+    """Seconds of transformers' generate, and of a plain torch update on the same sequences."""
     import torch
     from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32 if device == "cpu" else torch.bfloat16
-    ).to(device)
+    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device)
     torch.manual_seed(0)
-    prompts = torch.randint(100, 20_000, (PROMPTS, PROMPT), device=device).repeat_interleave(GROUP, 0)
-    settings = {
-        "do_sample": True,
-        "temperature": 1.0,
-        "top_k": 0,
-        "min_new_tokens": NEW,
-        "max_new_tokens": NEW,
-        "pad_token_id": 0,
-    }
+    prompts = torch.randint(*TOKEN_IDS, (PROMPTS, PROMPT_TOKENS), device=device).repeat_interleave(GROUP, 0)
+    lengths = {"min_new_tokens": NEW_TOKENS, "max_new_tokens": NEW_TOKENS}
+    settings = {"do_sample": True, "temperature": 1.0, "top_k": 0, "pad_token_id": 0} | lengths
 
     def sample() -> Any:
         with torch.inference_mode():
             return model.generate(prompts, attention_mask=torch.ones_like(prompts), **settings)
 
-    found = {"decode": median(sample, rounds)}
+    decode = median(sample, rounds)
     sequences = sample().clone()  # outside of inference mode, so that autograd may have it
     advantage = torch.randn(SEQUENCES, 1, device=device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6)
 
     def learn() -> None:
-        for rows, gain in zip(sequences.split(MICRO), advantage.split(MICRO), strict=True):
-            logits = model(rows.clone(), logits_to_keep=NEW + 1).logits[:, :-1].float()
-            logp = torch.log_softmax(logits, -1).gather(-1, rows[:, -NEW:, None])[..., 0]
-            loss = -(torch.exp(logp - logp.detach()) * gain).sum() / (SEQUENCES * NEW)
+        for rows, gain in zip(sequences.split(MICRO_BATCH), advantage.split(MICRO_BATCH), strict=True):
+            logits = model(rows.clone(), logits_to_keep=NEW_TOKENS + 1).logits[:, :-1].float()
+            logp = torch.log_softmax(logits, -1).gather(-1, rows[:, -NEW_TOKENS:, None])[..., 0]
+            loss = -(torch.exp(logp - logp.detach()) * gain).sum() / DECODED_TOKENS
             loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -147,8 +182,7 @@ def torch_parts(directory: str, rounds: int) -> dict[str, Any]:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    found["update"] = median(learn, rounds)
-    return found
+    return {"decode": decode, "update": median(learn, rounds)}
 
 
 def trl_step(directory: str, rounds: int) -> dict[str, Any]:
@@ -160,60 +194,108 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     on_gpu = torch.cuda.is_available()
-    model, words = (
-        AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32),
-        AutoTokenizer.from_pretrained(directory),
-    )
-    draw = torch.Generator().manual_seed(0)
-    texts = [words.decode(torch.randint(1000, 20_000, (PROMPT,), generator=draw)) for _ in range(PROMPTS)]
-    marks: list[float] = []
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    generator = torch.Generator().manual_seed(0)
+    ids = [torch.randint(1000, TOKEN_IDS[1], (PROMPT_TOKENS,), generator=generator) for _ in range(PROMPTS)]
+    prompts = [tokenizer.decode(prompt) for prompt in ids]
+    steps = rounds + 1  # the first warms up
+    seconds: list[float] = []
 
-    class Marks(TrainerCallback):
+    class Stopwatch(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            marks.append(time.perf_counter())
+            self.began = time.perf_counter()
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            marks.append(time.perf_counter())
-            print(f"trl: a step in {marks[-1] - marks[-2]:.0f} s", file=sys.stderr, flush=True)
+            seconds.append(time.perf_counter() - self.began)
+            print(f"trl: a step in {seconds[-1]:.0f} s", file=sys.stderr, flush=True)
 
     def reward(completions: list[str], **kwargs: Any) -> list[float]:
         return [float(len(set(text))) for text in completions]
 
     with tempfile.TemporaryDirectory() as scratch:
         arguments = GRPOConfig(
-            output_dir=scratch, per_device_train_batch_size=MICRO, gradient_accumulation_steps=SEQUENCES // MICRO, num_generations=GROUP,
-            generation_batch_size=SEQUENCES, max_completion_length=NEW, beta=0.0, num_iterations=1, max_steps=rounds + 1,
-            use_cpu=not on_gpu, bf16=on_gpu, fp16=False, learning_rate=1e-6, report_to=[], save_strategy="no", temperature=1.0,
-            generation_kwargs={"min_new_tokens": NEW}, gradient_checkpointing=False, disable_tqdm=True,
-        )  # fmt: skip
-        data = Dataset.from_dict({"prompt": texts * (rounds + 1)})
+            output_dir=scratch,
+            max_steps=steps,
+            num_iterations=1,
+            per_device_train_batch_size=MICRO_BATCH,
+            gradient_accumulation_steps=SEQUENCES // MICRO_BATCH,
+            gradient_checkpointing=False,
+            num_generations=GROUP,
+            generation_batch_size=SEQUENCES,
+            generation_kwargs={"min_new_tokens": NEW_TOKENS},
+            max_completion_length=NEW_TOKENS,
+            temperature=1.0,
+            beta=0.0,
+            learning_rate=1e-6,
+            use_cpu=not on_gpu,
+            bf16=on_gpu,
+            fp16=False,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+        )
         trainer = GRPOTrainer(
             model=model,
             reward_funcs=reward,
             args=arguments,
-            train_dataset=data,
-            processing_class=words,
-            callbacks=[Marks()],
+            train_dataset=Dataset.from_dict({"prompt": prompts * steps}),
+            processing_class=tokenizer,
+            callbacks=[Stopwatch()],
         )
         trainer.train()
-    return {"step": statistics.median(marks[i + 1] - marks[i] for i in range(2, len(marks), 2))}
+    return {"step": statistics.median(seconds[1:])}
 
 
 PARTS = {"ours": ours, "torch": torch_parts, "trl": trl_step}
 
 
-def child(part: str, source: str, rounds: int) -> dict[str, Any]:
+def in_process(part: str, source: str, rounds: int) -> dict[str, Any]:
     """One part in a process of its own; {} with the reason on standard error where it can't run."""
     command = [sys.executable, __file__, "--part", part, "--source", source, "--rounds", str(rounds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        print(
-            f'{part}: not measured (exit code {done.returncode}); its packages come with pip install -e ".[bench]"',
-            file=sys.stderr,
-        )
+        packages = 'its packages come with pip install -e ".[bench]"'
+        print(f"{part}: not measured (exit code {done.returncode}); {packages}", file=sys.stderr)
         return {}
     return json.loads(lines[-1])
+
+
+def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]]:
+    """The device, and every figure. Ends the script where ours can't run."""
+    mine = in_process("ours", source, rounds)
+    if not mine:
+        raise SystemExit(1)
+    theirs: dict[str, Any] = {}
+    trl: dict[str, Any] = {}
+    if peers != "none":
+        with tempfile.TemporaryDirectory() as directory:
+            export(source, directory)
+            theirs = in_process("torch", directory, rounds)
+            trl = in_process("trl", directory, max(1, rounds - 1)) if peers == "all" else {}
+    figures = {
+        "decode_tokens_per_s": DECODED_TOKENS / mine["decode"],
+        "update_tokens_per_s": UPDATE_TOKENS / mine["update"],
+        "step_s": mine["step"],
+    }
+    figures |= {name: mine[name] for name in ("decode_mbu", "train_mfu") if name in mine}
+    if theirs:
+        figures |= {
+            "transformers_decode_tokens_per_s": DECODED_TOKENS / theirs["decode"],
+            "torch_update_tokens_per_s": UPDATE_TOKENS / theirs["update"],
+            "decode_ratio_to_transformers": theirs["decode"] / mine["decode"],
+            "update_ratio_to_torch": theirs["update"] / mine["update"],
+        }
+    if trl:
+        figures |= {"trl_step_s": trl["step"], "grpo_step_ratio_to_trl": trl["step"] / mine["step"]}
+    return mine["device"], figures
+
+
+def export(source: str, directory: str) -> None:
+    """The model as a directory that the peers load."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", EXPORT, source, directory], check=True, env=environment)
 
 
 def main() -> None:
@@ -227,68 +309,8 @@ def main() -> None:
     if options.part:
         print(json.dumps(PARTS[options.part](options.source, options.rounds)))
         return
-    with tempfile.TemporaryDirectory() as directory:
-        mine = child("ours", options.source, options.rounds)
-        if not mine:
-            raise SystemExit(1)
-        theirs: dict[str, Any] = {}
-        trl: dict[str, Any] = {}
-        if options.peers != "none":
-            export(options.source, directory)
-            theirs = child("torch", directory, options.rounds)
-            trl = child("trl", directory, max(1, options.rounds - 1)) if options.peers == "all" else {}
-    decoded = SEQUENCES * NEW
-    figures = {
-        "decode_tokens_per_s": decoded / mine["decode"],
-        "update_tokens_per_s": TOKENS / mine["update"],
-        "step_s": mine["step"],
-    }
-    figures |= {k: mine[k] for k in ("decode_mbu", "train_mfu") if k in mine}
-    if theirs:
-        figures["transformers_decode_tokens_per_s"] = decoded / theirs["decode"]
-        figures["torch_update_tokens_per_s"] = TOKENS / theirs["update"]
-        figures["decode_ratio_to_transformers"] = theirs["decode"] / mine["decode"]
-        figures["update_ratio_to_torch"] = theirs["update"] / mine["update"]
-    if trl:
-        figures |= {"trl_step_s": trl["step"], "grpo_step_ratio_to_trl": trl["step"] / mine["step"]}
-    for name, value in figures.items():
-        bar = f"   bar {BARS[name]}: {'met' if value >= BARS[name] else 'MISSED'}" if name in BARS else ""
-        print(f"{name:34s} {value:10.2f}{bar}")
-    rounded = {name: round(value, 3) for name, value in figures.items()}
-    print(
-        json.dumps(
-            {
-                "bench": "model",
-                "device": f"{mine['device']}, {os.cpu_count()} cores",
-                "versions": versions(),
-                "figures": rounded,
-            }
-        )
-    )
-
-
-def export(source: str, directory: str) -> None:
-    """The model as a directory that the peers load."""
-    code = (
-        "import sys, pathlib; from semrep_jax.model import pretrained, sharding; loaded = pretrained.load(sys.argv[1], sharding.build()); "
-        "pretrained.export(pathlib.Path(sys.argv[2]), loaded.model, loaded.params, loaded.tokenizer)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, source, directory], check=True, env=os.environ | {"JAX_PLATFORMS": "cpu"}
-    )
-
-
-def versions() -> dict[str, str]:
-    """Of everything measured."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("semrep-jax", "jax", "flax", "torch", "transformers", "trl"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            pass
-    return found
+    device, figures = measure(options.source, options.rounds, options.peers)
+    report("model", f"{device}, {os.cpu_count()} cores", figures, BARS, ["jax", "flax", "torch", "transformers", "trl"])
 
 
 if __name__ == "__main__":

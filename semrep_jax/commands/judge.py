@@ -53,8 +53,9 @@ def run(options: argparse.Namespace, timed: bool = False) -> int:
         return 0
     text = from_file(options.file.read_text())
     with Judge(gpu=Gpu() if timed else None) as judge:
-        verdict = judge.judge(task, text)
-        used = judge.resources(task, text) if verdict.compiled else []
+        judgement = judge.examine(task, text)
+        verdict, candidate = judgement.verdict, judgement.candidate
+        used = judge.resources(task, candidate) if verdict.compiled and candidate is not None else []
     where = "on the GPU" if "on_gpu" in verdict.facts else "in emulation"
     ran = f"{verdict.preserve.passed} of {verdict.preserve.total} executions right {where}"
     print(f"{task.name}: {verdict.status}, {ran}, {verdict.seconds:.1f} s")

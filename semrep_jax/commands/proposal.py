@@ -83,10 +83,10 @@ def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
     Raises ProgramError for a file that is no Python, TaskError for tests that can't run.
     """
     source = read_program(request.path, PYTHON)
-    text = None if request.tests is None else usertests.read(request.tests)
+    text = None if request.tests is None else usertests.read_tests(request.tests)
 
     def tested(program: Program) -> tuple[TestResult, ...]:
-        return () if text is None else tuple(usertests.run(program.source, request.path.stem, text, sandbox))
+        return () if text is None else tuple(usertests.run_tests(program.source, request.path.stem, text, sandbox))
 
     before = tested(source)
     attempts = _attempts(request, source, policy, sandbox)

@@ -42,21 +42,21 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Compare two files."""
-    from semrep_jax.python import equivalence, usertests
+    from semrep_jax.python import proof, usertests
     from semrep_jax.python.equivalence import Reference
 
     a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
-    tests = None if options.tests is None else usertests.read(options.tests)
+    tests = None if options.tests is None else usertests.read_tests(options.tests)
     with Sandbox(2) as sandbox:
         reference = Reference(a, sandbox, options.inputs, options.seed)
         finding = reference.compare(b)
         if finding.answer is not Answer.DIFFERENT and tests is not None:
-            first, second = (usertests.run(text, options.a.stem, tests, sandbox) for text in (a, b))
+            first, second = (usertests.run_tests(text, options.a.stem, tests, sandbox) for text in (a, b))
             failed = [y for x, y in zip(first, second, strict=True) if x.passed and not y.passed]
             if failed:
                 finding = Finding(Answer.DIFFERENT, finding.calls, f"{failed[0].name}: {failed[0].message}")
         if finding.answer is not Answer.DIFFERENT and options.prove:
-            finding = equivalence.prove(reference, b, finding)
+            finding = proof.prove(reference, b, finding)
     print(json.dumps(finding.to_json()) if options.json else _summary(finding))
     return EXIT_CODES[finding.answer]
 

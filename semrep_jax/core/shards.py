@@ -68,6 +68,11 @@ class Shard:
     bytes: int
     sha256: str
 
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Shard:
+        """The shard of a manifest's entry. Raises KeyError."""
+        return cls(entry["file"], entry["records"], entry["bytes"], entry["sha256"])
+
 
 class DataError(SemRepError):
     """A data set is unfinished, damaged, of another version, or another one than before."""
@@ -107,7 +112,7 @@ def encode(record: Record) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _part(index: int) -> str:
+def _file_name(index: int) -> str:
     return f"part-{index:05d}.array_record"
 
 
@@ -133,7 +138,11 @@ def _content(shards: list[Shard]) -> str:
 class Writer:
     """Writes a data set shard by shard. A shard has its final name only when it is whole, so a killed writer goes on:
     `done` records are in finished shards, and writing the rest gives the bytes that an undisturbed writer would have
-    left. A finished data set can be grown: it is none until it is finished again. Raises DataError."""
+    left. A finished data set can be grown: it is none until it is finished again.
+
+    directory: made where it is not there. name: of the data set, for people. per_shard: records in a shard. Raises
+    DataError.
+    """
 
     def __init__(self, directory: str | Path, name: str, per_shard: int = 4096):
         self.directory, self.name, self.per_shard = Path(directory), name, per_shard
@@ -155,7 +164,7 @@ class Writer:
         found = sorted(self.directory.glob("part-*.array_record"))
         for index, path in enumerate(found):
             shard = _described(path)
-            if path.name != _part(index) or shard.records > self.per_shard:
+            if path.name != _file_name(index) or shard.records > self.per_shard:
                 raise DataError(
                     f"{path} ({shard.records} records) is not shard {index} of a data set with {self.per_shard} "
                     f"records a shard; go on with the same per_shard, or delete {self.directory}"
@@ -179,13 +188,13 @@ class Writer:
 
     @property
     def _temporary(self) -> Path:
-        return self.directory / (_part(len(self.shards)) + ".tmp")
+        return self.directory / (_file_name(len(self.shards)) + ".tmp")
 
     def _finish_shard(self) -> None:
         assert self._writer is not None
         self._writer.close()
         self._writer, self._count = None, 0
-        path = self.directory / _part(len(self.shards))
+        path = self.directory / _file_name(len(self.shards))
         with self._temporary.open("rb") as file:
             os.fsync(file.fileno())
         self._temporary.rename(path)
@@ -225,7 +234,7 @@ class Shards:
         self.directory = Path(directory)
         manifest = self._manifest()
         self.name, self.sha256, self.about = manifest["name"], manifest["sha256"], manifest.get("about", {})
-        self.shards = [Shard(**shard) for shard in manifest["shards"]]
+        self.shards = [Shard.from_json(entry) for entry in manifest["shards"]]
         self._ends = list(accumulate(shard.records for shard in self.shards))
         self._readers: dict[int, ArrayRecordReader] = {}
         for shard in self.shards:
@@ -251,7 +260,7 @@ class Shards:
             fix = "update semrep_jax" if newer else "write the data set again with this version"
             raise DataError(f"{path} has schema {schema!r} and this version reads {SCHEMA}; {fix}")
         try:
-            records, shards = manifest["records"], [Shard(**shard) for shard in manifest["shards"]]
+            records, shards = manifest["records"], [Shard.from_json(entry) for entry in manifest["shards"]]
             content = _content(shards)
             whole = sum(shard.records for shard in shards) == records and content == manifest["sha256"]
         except (KeyError, TypeError) as error:

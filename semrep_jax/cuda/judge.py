@@ -1,19 +1,34 @@
-"""A candidate's verdict without a GPU: parsed, compiled by NVRTC, run on the CPU over shapes, seeds and schedules, compared.
+"""A candidate's verdict without a GPU: parsed, compiled by NVRTC, run on the CPU, compared with a float64 oracle.
 
     with Judge() as judge:
-        verdict = judge.judge(task, text)
+        verdict = judge.judge(task, text)          # over shapes, seeds and schedules of threads and blocks
 
-What is right there is *emulated-correct*: a GPU may still disagree. With a `Gpu` it is run and timed there too, and has the last word.
-The oracle and its answers stay in this process; the contained one has inputs only.
+What is right there is *emulated-correct*: a GPU may still disagree. With a `Gpu` it is run and timed there too, and has
+the last word. The oracle and its answers stay in this process; the contained one has inputs only.
+
+Covered, each by a file of `tests/cuda/exploits`:
+- answers that a wide tolerance or harmless inputs let pass: zeros, constants, copies, half precision, a dropped row
+- answers kept from an earlier call, left over in the output, or right for the first calls or for one shape only
+- writing outside of a buffer or into an input; launches that no GPU could start; programs that never end
+- missing barriers, lost updates, barriers that not all threads reach: what is right in one order of threads only
+- reaching out: assembly, host code, calls of a library, files named in an #include or an #import, code that only one of
+  the two compilers sees, forging the report of a run
+
+Not covered:
+- speed: nothing is timed here; the roofline, caches and moving pointers are matters of `cuda/gpu`
+- a kernel that looks at shape or inputs and is wrong only where no check looks
+- races that need more than the few schedules tried; reads outside of a buffer that stay in a page that is there
+- what the emulator does not know: the verdict is `unsupported`, and nothing is claimed
+- a hole in the kernel under the sandbox: candidates run as native code, contained as `sandbox` says
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,20 +36,52 @@ from semrep_jax.core.programs import Duplicate, Score, Status, Verdict
 from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError
 from semrep_jax.cuda.candidate.source import InvalidCandidate
-from semrep_jax.cuda.emulator.emulate import EmulationResult, Emulator, Execution, Unsupported
+from semrep_jax.cuda.emulator.emulate import EmulationResult, Emulator
+from semrep_jax.cuda.emulator.memory import Execution
+from semrep_jax.cuda.emulator.report import Unsupported
 from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu.gpu import Gpu, GpuResult
 from semrep_jax.cuda.gpu.nvrtc import Compiler
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
 
-Check = tuple[Axes, int, int]
+_NEVER_COMPILED = (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One execution to be right: a shape, the seed of its inputs, and the schedule of threads and blocks."""
+
+    axes: Axes
+    seed: int
+    schedule: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What emulation says. passed: executions that were right, up to the first that was not. published: what the task's
+    own authors would say of the outputs, None where they say nothing."""
+
+    status: str
+    feedback: str = ""
+    passed: int = 0
+    published: bool | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, and the candidate that it is about; None where the text is none."""
+
+    verdict: Verdict
+    candidate: Candidate | None
 
 
 class Judge:
-    """Judges kernel candidates, `workers` at a time. `seed` decides the inputs and is not the policy's to know.
+    """Judges kernel candidates.
 
-    Each shape runs once with threads and blocks in order, the first one again under every one of `schedules`.
+    workers: how many at a time. seed: decides the inputs and is not the policy's to know. schedules: each shape runs
+    once with threads and blocks in order, and the first one again under every one of these. gpu: where what is right is
+    run and timed; it is closed with the judge.
     """
 
     def __init__(self, workers: int = 2, seed: int = 0, schedules: Sequence[int] = (1, 2, 3), gpu: Gpu | None = None):
@@ -67,105 +114,124 @@ class Judge:
 
     def judge(self, task: KernelTask, text: str) -> Verdict:
         """The verdict on one completion. Its `preserve` score counts executions: shapes, then schedules."""
+        return self.examine(task, text).verdict
+
+    def examine(self, task: KernelTask, text: str) -> Judgement:
+        """The verdict on one completion, with the candidate that was read from it."""
         began = time.perf_counter()
         checks = self._checks(task)
-        status, feedback, passed, published = self._judge(task, text, checks)
-        compiled = status not in (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE)
-        score = Score(passed, len(checks))
-        facts = {} if status == KernelStatus.UNSUPPORTED else {"emulated": status == Status.OK}
-        facts |= {} if published is None else {"published": published}
-        verdict = Verdict(status, compiled, Duplicate.NONE, score, Score(), feedback=feedback, facts=facts)
-        if self.gpu is not None and status in (Status.OK, KernelStatus.UNSUPPORTED):
-            verdict = _confirmed(verdict, self.gpu.confirm(task, parse(text, task)))
-        return replace(verdict, seconds=time.perf_counter() - began)
+        candidate, outcome = self._emulate(task, text, checks)
+        verdict = _verdict(outcome, len(checks))
+        if self.gpu is not None and candidate is not None and outcome.status in (Status.OK, KernelStatus.UNSUPPORTED):
+            verdict = _confirmed(verdict, self.gpu.confirm(task, candidate))
+        return Judgement(replace(verdict, seconds=time.perf_counter() - began), candidate)
 
-    def resources(self, task: KernelTask, text: str) -> list[str]:
-        """A line for each launch of a candidate that compiles: registers, spills, shared memory, occupancy, fully optimised."""
-        candidate = parse(text, task)
+    def resources(self, task: KernelTask, candidate: Candidate) -> list[str]:
+        """A line for each launch of a candidate that compiles: registers, spills, shared memory, occupancy, fully
+        optimised."""
         used = dict(self.compiler.compile(candidate, full=True).resources)
-        plan = candidate.plan(task, task.bench[0])
-        return [used[s.kernel].said(s.kernel, math.prod(s.block), s.shared) for s in plan if s.kernel in used]
+        launches = candidate.at(task.bench[0]).launches
+        return [used[s.kernel].summary(s.kernel, math.prod(s.block), s.shared) for s in launches if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
-        """(axes, seed, schedule): every shape in order with a seed of its own, then the first and its inputs under other schedules."""
+        """Every shape in order with a seed of its own, then the first and its inputs under other schedules."""
         shapes = (*task.small, *task.edge)
-        checks = [(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
-        return checks + [(shapes[0], self.seed, schedule) for schedule in self.schedules]
+        in_order = [Check(axes, self.seed + i, 0) for i, axes in enumerate(shapes)]
+        return in_order + [Check(shapes[0], self.seed, schedule) for schedule in self.schedules]
 
-    def _judge(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[str, str, int, bool | None]:
-        """Status, feedback, executions passed, and what the task's own authors would say of the outputs (None where they say nothing)."""
+    def _emulate(self, task: KernelTask, text: str, checks: list[Check]) -> tuple[Candidate | None, Outcome]:
+        """The candidate in a text (None where it holds none), and what comes of it."""
         never = None if task.published is None else False
+        candidate = None
         try:
             candidate = parse(text, task)
-            inputs = [sample_inputs(task, axes, seed) for axes, seed, _ in checks]
-            runs = [
-                _run(task, candidate, axes, given, schedule)
-                for (axes, _, schedule), given in zip(checks, inputs, strict=True)
+            inputs = [sample_inputs(task, check.axes, check.seed) for check in checks]
+            executions = [
+                _execution(task, candidate, check, given) for check, given in zip(checks, inputs, strict=True)
             ]
         except InvalidCandidate as error:
-            return (KernelStatus.BANNED if error.banned else Status.FORMAT), str(error), 0, never
+            return None, Outcome(KernelStatus.BANNED if error.banned else Status.FORMAT, str(error), published=never)
         except ExpressionError as error:
-            return KernelStatus.LAUNCH, str(error), 0, never
+            return candidate, Outcome(KernelStatus.LAUNCH, str(error), published=never)
         except RecursionError:
-            return Status.FORMAT, "the program nests too deeply to be read", 0, never
+            return None, Outcome(Status.FORMAT, "the program nests too deeply to be read", published=never)
         compiled = self.compiler.compile(candidate)
         if not compiled.ok:
-            return Status.COMPILE, "\n".join(compiled.complaints), 0, never
+            return candidate, Outcome(Status.COMPILE, "\n".join(compiled.complaints), published=never)
         try:
             with self.emulator.built(candidate) as library:
-                ran = self.emulator.run(library, candidate, runs)
+                result = self.emulator.run(library, candidate, executions)
         except Unsupported as error:
-            return KernelStatus.UNSUPPORTED, str(error), 0, never
-        published = never
-        if task.published is not None and ran.mishap is None:
-            published = all(
-                task.published(c[0], given, after) for c, given, after in zip(checks, inputs, ran.buffers, strict=True)
-            )
-        return *_compared(task, checks, inputs, ran), published
+            return candidate, Outcome(KernelStatus.UNSUPPORTED, str(error), published=never)
+        outcome = _compared(task, checks, inputs, result)
+        return candidate, replace(outcome, published=_published(task, checks, inputs, result))
 
 
-def _confirmed(verdict: Verdict, said: GpuResult) -> Verdict:
-    """The verdict with what a GPU says, which has the last word."""
-    right, score = said.status is Status.OK, Score(said.passed, said.total)
-    speedup = said.timing.speedup if right and said.timing is not None else None
+def _execution(task: KernelTask, candidate: Candidate, check: Check, inputs: dict[str, np.ndarray]) -> Execution:
+    """A candidate with its buffers at the shape of a check."""
+    resolved = candidate.at(check.axes)
+    outputs = {a.name: (DTYPES[a.dtype], a.count(check.axes)) for a in task.outputs}
+    scratch = {name: (DTYPES[size.dtype], size.elements) for name, size in resolved.scratch.items()}
+    return Execution(resolved.launches, inputs | outputs | scratch, check.schedule)
+
+
+def _verdict(outcome: Outcome, checks: int) -> Verdict:
+    """The verdict that emulation alone gives."""
+    facts = {} if outcome.status == KernelStatus.UNSUPPORTED else {"emulated": outcome.status == Status.OK}
+    facts |= {} if outcome.published is None else {"published": outcome.published}
+    compiled = outcome.status not in _NEVER_COMPILED
+    score = Score(outcome.passed, checks)
+    return Verdict(outcome.status, compiled, Duplicate.NONE, score, Score(), feedback=outcome.feedback, facts=facts)
+
+
+def _confirmed(verdict: Verdict, found: GpuResult) -> Verdict:
+    """The verdict with what a GPU has found, which has the last word."""
+    right, score = found.status is Status.OK, Score(found.passed, found.total)
+    speedup = found.timing.speedup if right and found.timing is not None else None
     facts = verdict.facts | {"on_gpu": right}
-    return replace(verdict, status=said.status, preserve=score, speedup=speedup, feedback=said.feedback, facts=facts)
+    return replace(verdict, status=found.status, preserve=score, speedup=speedup, feedback=found.feedback, facts=facts)
 
 
 def _compared(
-    task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], ran: EmulationResult
-) -> tuple[str, str, int]:
-    """Status, feedback and executions passed, up to the first that is wrong or ended in a mishap."""
-    passed = 0
-    for index, buffers in enumerate(ran.buffers):
-        if ran.mishap is not None and ran.mishap.run <= index:
+    task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], result: EmulationResult
+) -> Outcome:
+    """The executions up to the first that is wrong or ended in a fault."""
+    passed, in_order = 0, len(task.small) + len(task.edge)
+    for index, buffers in enumerate(result.buffers):
+        if result.fault is not None and result.fault.execution <= index:
             break
-        axes, _, schedule = checks[index]
-        wrong = _wrong(task, axes, inputs[index], buffers)
+        check = checks[index]
+        wrong = _wrong(task, check.axes, inputs[index], buffers)
         if wrong is not None:
-            status, why = wrong
-            if schedule and passed >= len(task.small) + len(task.edge):
-                status = KernelStatus.RACE
-                why = f"right when threads and blocks run in order, wrong in another order (schedule {schedule}): {why}"
-            return status, f"{why} (axes {dict(axes)})", passed
+            if check.schedule and passed >= in_order:
+                why = "right when threads and blocks run in order, wrong in another order"
+                wrong = Outcome(KernelStatus.RACE, f"{why} (schedule {check.schedule}): {wrong.feedback}")
+            return replace(wrong, feedback=f"{wrong.feedback} (axes {dict(check.axes)})", passed=passed)
         passed += 1
-    if ran.mishap is not None:
-        return ran.mishap.kind, f"{ran.mishap.text} (axes {dict(checks[ran.mishap.run][0])})", passed
-    return Status.OK, "", passed
-
-
-def _run(task: KernelTask, candidate: Candidate, axes: Axes, inputs: dict[str, np.ndarray], schedule: int) -> Execution:
-    outputs = {a.name: (DTYPES[a.dtype], a.count(axes)) for a in task.outputs}
-    scratch = {n: (DTYPES[dtype], count) for n, (dtype, count) in candidate.buffers(task, axes).items()}
-    return Execution(candidate.plan(task, axes), inputs | outputs | scratch, schedule)
+    if result.fault is not None:
+        axes = dict(checks[result.fault.execution].axes)
+        return Outcome(result.fault.status, f"{result.fault.text} (axes {axes})", passed)
+    return Outcome(Status.OK, passed=passed)
 
 
 def _wrong(
-    task: KernelTask, axes: Axes, inputs: dict[str, np.ndarray], after: dict[str, np.ndarray]
-) -> tuple[str, str] | None:
-    """What is wrong with the buffers after a run; None where nothing is."""
+    task: KernelTask, axes: Axes, inputs: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]
+) -> Outcome | None:
+    """What is wrong with the buffers after an execution; None where nothing is."""
     for name, before in inputs.items():
         if before.tobytes() != after[name].tobytes():
-            return Status.MEMORY, f"it changed its input {name}"
+            return Outcome(Status.MEMORY, f"it changed its input {name}")
     found = difference(task, axes, inputs, after)
-    return None if found is None else (KernelStatus.NUMERIC, found.text)
+    return None if found is None else Outcome(KernelStatus.NUMERIC, found.text)
+
+
+def _published(
+    task: KernelTask, checks: list[Check], inputs: list[dict[str, np.ndarray]], result: EmulationResult
+) -> bool | None:
+    """What the task's own authors would say of the outputs; None where they say nothing."""
+    if task.published is None:
+        return None
+    if result.fault is not None:
+        return False
+    runs = zip(checks, inputs, result.buffers, strict=True)
+    return all(task.published(check.axes, given, after) for check, given, after in runs)

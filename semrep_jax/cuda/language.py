@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from random import Random
 
 from semrep_jax.core.programs import Program, Task
 from semrep_jax.cuda import CUDA, canonical
-from semrep_jax.languages import Comparer, Judge, Resources, Rewritten, Wording
-
-_FENCED = re.compile(r"```[^\n`]*\n.*?(?:```|\Z)", re.DOTALL)
+from semrep_jax.languages import FENCE, Comparer, Judge, Resources, Rewritten, Wording
 
 
 class Cuda:
-    """The language's methods; see `languages.Language`. Compilers, emulator and GPU are imported when they are first asked for."""
+    """The language's methods; see `languages.Language`.
+
+    Compilers, emulator and GPU are imported when they are first asked for.
+    """
 
     name = CUDA
     suffixes = (".cu", ".cuh", ".md")
     wording = Wording(
-        system="You transform CUDA programs. You answer with one ```cuda block (device code: __global__ and __device__ functions, no "
-        "host code) and one ```json block that says how its kernels are launched, one after the other: "
+        system="You transform CUDA programs. You answer with one ```cuda block (device code: __global__ and __device__ "
+        "functions, no host code) and one ```json block that says how its kernels are launched, one after the other: "
         '{"scratch": {"partial": "f32[ceil_div(N, 256)]"}, "launch": [{"kernel": "name", "grid": ["ceil_div(N, 256)"], '
-        '"block": [256], "shared": 0, "args": ["x", "partial", "i32:N"]}]}. An argument is the name of an input, an output or a '
-        "scratch buffer, or type:expression for a number. Inputs and outputs keep their names. You write nothing else.",
+        '"block": [256], "shared": 0, "args": ["x", "partial", "i32:N"]}]}. An argument is the name of an input, an '
+        "output or a scratch buffer, or type:expression for a number. Inputs and outputs keep their names. You write "
+        "nothing else.",
         same="computes exactly the same outputs from the same inputs. Renaming alone does not count.",
         fenced=False,
     )
@@ -32,7 +33,7 @@ class Cuda:
         """Code block and launch block without the talk around them; an answer of another form as it is."""
         if "__global__" not in text:
             return None, "the completion holds no __global__ function"
-        blocks = [block[0].strip() for block in _FENCED.finditer(text)]
+        blocks = [block[0].strip() for block in FENCE.finditer(text)]
         return Program(CUDA, "\n".join(blocks) + "\n" if len(blocks) == 2 else text), ""
 
     def canonical(self, source: str) -> str | None:

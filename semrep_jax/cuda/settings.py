@@ -22,5 +22,6 @@ class CudaConfig(Section):
 
     gpu: UseGpu = Field(
         UseGpu.AUTO,
-        description="Run and time on a GPU what is right in emulation: auto: if a GPU is present; never; always: fail without one.",
+        description="Run and time on a GPU what is right in emulation: "
+        "auto: if a GPU is present; never; always: fail without one.",
     )

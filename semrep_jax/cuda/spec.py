@@ -1,7 +1,10 @@
-"""What a kernel has to compute: arrays over symbolic axes, a reference, shapes to try, and how far off an answer may be.
+"""What a kernel has to compute: arrays over symbolic axes, a reference, shapes to try, how far off an answer may be.
 
-`reference(xp, **arrays)` is written once against the array interface that NumPy and jax.numpy share: with `xp` NumPy and float64 inputs it
-is the oracle, with jax.numpy it is the baseline that XLA compiles.
+    inputs = sample_inputs(task, axes, seed=0)       # {"x": float32[1000]}, the same for the same seed
+    (wanted,) = task.oracle(inputs)                  # float64[1000]
+
+`reference(xp, **arrays)` is written once against the array interface that NumPy and jax.numpy share: with `xp` NumPy
+and float64 inputs it is the oracle, with jax.numpy it is the baseline that XLA compiles.
 """
 
 from __future__ import annotations
@@ -20,14 +23,21 @@ import numpy as np
 from semrep_jax.cuda.candidate.expressions import evaluate, integer
 
 DTYPES: dict[str, np.dtype] = {
-    "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16),
-    "i32": np.dtype(np.int32), "u32": np.dtype(np.uint32), "i64": np.dtype(np.int64), "u64": np.dtype(np.uint64), "u8": np.dtype(np.uint8),
-}  # fmt: skip
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "f16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+    "i32": np.dtype(np.int32),
+    "u32": np.dtype(np.uint32),
+    "i64": np.dtype(np.int64),
+    "u64": np.dtype(np.uint64),
+    "u8": np.dtype(np.uint8),
+}
 Axes = Mapping[str, int]
 
 
 class Values(StrEnum):
-    """What an input is drawn from. SIGNED goes through five distributions, from normal to heavy-tailed and half zero."""
+    """What an input is drawn from. SIGNED goes through five distributions, from normal to heavy-tailed and sparse."""
 
     SIGNED = "signed"
     POSITIVE = "positive"
@@ -61,12 +71,14 @@ class Array:
 
 @dataclass(frozen=True)
 class KernelTask:
-    """One operator. `length` is how many terms the longest sum behind an output has (an expression): rounding errors grow with it.
+    """One operator.
 
-    `small` and `edge` are shapes that a CPU can run, `bench` what a GPU is timed on. `flops` and `bytes` are expressions, the least work
-    that any program has to do: they give the roofline. `source` is C_src, a plain correct candidate text. `terms` says that rounding errors
-    are relative to the operator on absolute values (sums, products, convolutions), not to the result. A task from elsewhere may bring a
-    `sampler` of its inputs, (axes, seed) -> arrays, and its own test of an answer, `published`, told beside ours.
+    source: C_src, a plain correct candidate text. small, edge: shapes that a CPU can run. bench: what a GPU is timed
+    on. flops, bytes: expressions, the least work that any program has to do; they give the roofline. length: an
+    expression, how many terms the longest sum behind an output has; rounding errors grow with it. terms: rounding
+    errors are relative to the operator on absolute values (sums, products, convolutions), not to the result. scalars:
+    numbers that expressions may name beside the axes. sampler: inputs of a task from elsewhere, (axes, seed) ->
+    arrays. published: such a task's own test of an answer, (axes, inputs, outputs) -> right or not, told beside ours.
     """
 
     name: str
@@ -109,7 +121,8 @@ class KernelTask:
         return tuple(np.asarray(o) for o in (out if isinstance(out, tuple) else (out,)))
 
     def scale(self, inputs: Mapping[str, np.ndarray], wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        """For each output what rounding errors are relative to: the operator on absolute values, or the result and its spread."""
+        """For each output, in its shape, what rounding errors are relative to: the operator on absolute values, or the
+        size of the result and its root mean square."""
         if self.terms:
             return self.oracle({n: x if x.dtype.kind in "iu" else np.abs(x) for n, x in inputs.items()})
         finite = [np.where(np.isfinite(w), np.abs(w), 0.0) if w.dtype.kind == "f" else np.abs(w) for w in wanted]
@@ -118,7 +131,7 @@ class KernelTask:
     @cached_property
     def sha256(self) -> str:
         """Digest of what decides a verdict."""
-        said = [
+        content = [
             self.name,
             self.source,
             [vars(a) for a in self.arrays],
@@ -126,26 +139,30 @@ class KernelTask:
             self.length,
             self.terms,
         ]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 DISTRIBUTIONS = ("normal", "uniform", "heavy", "sparse", "large")
 
 
 def sample_inputs(task: KernelTask, axes: Axes, seed: int) -> dict[str, np.ndarray]:
-    """The inputs of one check: `seed` decides them, and seed % 5 the distribution of what is SIGNED."""
+    """The inputs of one check by name, in their types and shapes at `axes`.
+
+    seed: decides them, and seed % 5 the distribution of what is SIGNED.
+    """
     if task.sampler is not None:
         return task.sampler(axes, seed)
-    kind = DISTRIBUTIONS[seed % len(DISTRIBUTIONS)]
+    distribution = DISTRIBUTIONS[seed % len(DISTRIBUTIONS)]
     found = {}
     for index, array in enumerate(task.inputs):
         rng = np.random.default_rng([seed, index, *task.name.encode()])
-        found[array.name] = _values(rng, array, array.size(axes), kind, task.names(axes)).astype(DTYPES[array.dtype])
+        values = _sample_values(rng, array, array.size(axes), distribution, task.names(axes))
+        found[array.name] = values.astype(DTYPES[array.dtype])
     return found
 
 
-def _values(
-    rng: np.random.Generator, array: Array, size: tuple[int, ...], kind: str, names: Mapping[str, float]
+def _sample_values(
+    rng: np.random.Generator, array: Array, size: tuple[int, ...], distribution: str, names: Mapping[str, float]
 ) -> np.ndarray:
     match array.values:
         case Values.INDEX:
@@ -155,17 +172,17 @@ def _values(
         case Values.NEAR_ONE:
             return 1.0 + 0.1 * rng.standard_normal(size) / np.sqrt(max(1, size[-1] if size else 1))
         case Values.POSITIVE:
-            return np.abs(_signed(rng, size, kind)) + 0.1
+            return np.abs(_sample_signed(rng, size, distribution)) + 0.1
         case Values.PROBABILITIES:
             weight = rng.exponential(size=size) + 1e-3
             return weight / weight.sum(axis=-1, keepdims=True)
         case _:
-            return _signed(rng, size, kind)
+            return _sample_signed(rng, size, distribution)
 
 
-def _signed(rng: np.random.Generator, size: tuple[int, ...], kind: str) -> np.ndarray:
+def _sample_signed(rng: np.random.Generator, size: tuple[int, ...], distribution: str) -> np.ndarray:
     normal = rng.standard_normal(size)
-    match kind:
+    match distribution:
         case "uniform":
             return rng.uniform(-1.0, 1.0, size)
         case "heavy":

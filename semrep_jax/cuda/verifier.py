@@ -1,4 +1,7 @@
-"""The judge of CUDA as `verify` and `perturb` call it: a task's details say which operator it is, `judge` says whether it is computed."""
+"""The judge of CUDA as `verify` and `perturb` call it.
+
+A task's details say which operator it is about (`spec.KernelTask`), and `judge.Judge` whether a program computes that.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from semrep_jax.languages import Answer, Finding, Resources
 
 
 def gpu_for(use: UseGpu, seed: int) -> Gpu | None:
-    """The GPU that the settings ask for; None where none is to be used or none is there. Raises NoGpu where one has to be."""
+    """The GPU that the settings ask for; None where none is to be used, or none is there and none has to be.
+
+    seed: of the inputs it is given. Raises NoGpu where one has to be there and is not.
+    """
     if use is UseGpu.NEVER:
         return None
     try:
@@ -54,7 +60,10 @@ class CudaJudge:
 
 
 class CudaComparer:
-    """Says whether variants of a kernel compute what their task asks for, as the kernel itself does. Raises ProgramError."""
+    """Says whether variants of a kernel compute what their task asks for, as the kernel itself does.
+
+    Raises ProgramError where there is no task, or the kernel itself does not compute it.
+    """
 
     def __init__(self, program: Program, resources: Resources, task: Task | None):
         if task is None:
@@ -75,10 +84,10 @@ class CudaComparer:
         verdict = self.kernels.judge(self.task, source)
         if verdict.correct:
             return Finding(Answer.EQUIVALENT, verdict.preserve.total)
-        unknown = verdict.status == KernelStatus.UNSUPPORTED
-        answer = Answer.UNKNOWN if unknown else Answer.DIFFERENT
-        said = f"{verdict.status}: {verdict.feedback}"
-        return Finding(answer, verdict.preserve.passed, "" if unknown else said, said if unknown else "")
+        summary = f"{verdict.status}: {verdict.feedback}"
+        if verdict.status == KernelStatus.UNSUPPORTED:
+            return Finding(Answer.UNKNOWN, verdict.preserve.passed, reason=summary)
+        return Finding(Answer.DIFFERENT, verdict.preserve.passed, counterexample=summary)
 
     def close(self) -> None:
         """End compilers and contained processes."""

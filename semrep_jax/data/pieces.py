@@ -1,8 +1,9 @@
-"""Ranges of tokens in flat arrays: what sources give, what packing orders, what a batch's rows are copied from.
+"""Ranges of tokens in flat arrays, as columns: what sources give, packing orders, and a batch's rows are copied from.
 
-pieces = Pieces.consecutive(0, lengths, prompt_lengths)     # one after the other in array 0
-pieces.take(np.flatnonzero(pieces.lengths <= 256))          # some of them, in any order
-Pieces.concat([pieces, Pieces.empty(1, np.array([17]))])    # and 17 tokens of padding, from array 1
+    pieces = Pieces.consecutive(0, lengths, prompt_lengths)     # one after the other in array 0
+    pieces.take(pieces.lengths <= 256)                          # some of them
+
+Nothing here copies a token.
 """
 
 from __future__ import annotations

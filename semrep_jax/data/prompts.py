@@ -1,7 +1,9 @@
-"""The stream of RL tasks: shuffled epochs over a fixed list, by Grain; its state goes into checkpoints.
+"""The stream of RL tasks: shuffled epochs over a fixed list, by Grain.
 
-batches = stream(tasks, batch=8, seed=0)
-[tasks[i] for i in next(batches)]
+    batches = stream(tasks, batch=8, seed=0)
+    [tasks[i] for i in next(batches)]
+
+Its state (`get_state`) restores exactly, and goes into checkpoints.
 """
 
 from __future__ import annotations

@@ -116,12 +116,12 @@ def _build(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
-    chunks: list[_Chunk] = []
+    chunks: list[_Columns] = []
     with (temporary / "flat.bin").open("wb") as file:
-        for chunk in _chunks(shards, tokenizer, fresh):
-            file.write(chunk.flat.astype(dtype).tobytes())
-            chunks.append(chunk._replace(flat=np.zeros(0, np.int32)))
-    whole = _Chunk(*(np.concatenate(columns) for columns in zip(*chunks, strict=True)))
+        for flat, columns in _chunks(shards, tokenizer, fresh):
+            file.write(flat.astype(dtype).tobytes())
+            chunks.append(columns)
+    whole = _Columns(*map(np.concatenate, zip(*chunks, strict=True)))
     if not len(whole.record):
         raise DataError(
             f"{shards.directory} gives no pair: it is of the test split, or of functions, which need "
@@ -139,31 +139,27 @@ def _build(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -
         shutil.rmtree(temporary)
 
 
-class _Chunk(NamedTuple):
-    """Some pairs of a data set: their tokens, one after the other, and the columns of `Tokens`."""
+class _Columns(NamedTuple):
+    """Some pairs of a data set, [N] each; see `Tokens`."""
 
-    flat: np.ndarray
     lengths: np.ndarray
     prompt_lengths: np.ndarray
     record: np.ndarray
     prompt_format: np.ndarray
 
 
-def _chunks(shards: Shards, tokenizer: Tokenizer, fresh: bool) -> Iterator[_Chunk]:
-    """The data set's pairs, tokenised so many records at a time, under a progress bar."""
-    records = enumerate(shards)
+def _chunks(shards: Shards, tokenizer: Tokenizer, fresh: bool) -> Iterator[tuple[np.ndarray, _Columns]]:
+    """Tokens and columns of the data set's pairs, so many records at a time, under a progress bar."""
+    numbered = enumerate(shards)
     with bar(f"tokenise {shards.name}", len(shards)) as progress:
-        while some := list(islice(records, RECORDS_AT_ONCE)):
-            pairs = [(number, name, record) for number, record in some for name in formats_of(record, fresh)]
-            now = [i for i, (_, name, _) in enumerate(pairs) if not (fresh and name in WITH_REWRITE)]
-            encoded = encode(tokenizer, [prompt_and_completion(pairs[i][2], pairs[i][1], tokenizer) for i in now])
+        while some := list(islice(numbered, RECORDS_AT_ONCE)):
+            pairs = [(number, asked, record) for number, record in some for asked in formats_of(record, fresh)]
+            stored = np.array([not (fresh and asked in WITH_REWRITE) for _, asked, _ in pairs], bool)
+            kept = (pair for pair, is_stored in zip(pairs, stored, strict=True) if is_stored)
+            encoded = encode(tokenizer, [prompt_and_completion(record, asked, tokenizer) for _, asked, record in kept])
             lengths, prompt_lengths = np.zeros((2, len(pairs)), np.int64)
-            lengths[now], prompt_lengths[now] = encoded.lengths, encoded.prompt_lengths
-            yield _Chunk(
-                encoded.flat,
-                lengths,
-                prompt_lengths,
-                np.array([number for number, _, _ in pairs], np.int32),
-                np.array([PROMPT_FORMATS.index(name) for _, name, _ in pairs], np.uint8),
-            )
+            lengths[stored], prompt_lengths[stored] = encoded.lengths, encoded.prompt_lengths
+            records = np.array([number for number, _, _ in pairs], np.int32)
+            formats = np.array([PROMPT_FORMATS.index(asked) for _, asked, _ in pairs], np.uint8)
+            yield encoded.flat, _Columns(lengths, prompt_lengths, records, formats)
             progress.advance(by=len(some))

@@ -14,7 +14,8 @@ class EvaluateConfig(Section):
     suites: list[str] = Field(
         ["correctness", "new_families", "new_kinds", "robustness"],
         min_length=1,
-        description="What is measured: these, humaneval, mined, kernels, kernels_robustness, kernelbench, or what a plugin adds.",
+        description="What is measured: these, humaneval, mined, kernels, kernels_robustness, kernelbench, "
+        "or what a plugin adds.",
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
     samples: int = Field(2, ge=1, description="Completions of each task, at T=1 and at T=2 alike.")

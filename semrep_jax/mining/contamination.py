@@ -1,7 +1,9 @@
-"""Which mined functions are in an evaluation suite too: by exact text, or by canonical form whatever its name.
+"""Which mined functions are in an evaluation suite too.
 
-suites = Suites(suite_functions(seed=0, tasks=96))
-suites.overlap("def f(a): ...", "f")        # ("humaneval", "canonical"), or None
+    suites = Suites(suite_functions(seed=0, tasks=96))
+    suites.overlap("def f(a): ...", "f")        # ("humaneval", "canonical"), or None
+
+Found by exact text, or by canonical form whatever the function's name.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class Overlap(NamedTuple):
 def suite_functions(seed: int, tasks: int) -> Iterator[tuple[str, Function]]:
     """The programs of every suite that says which its tasks are made of, each with the suite's name.
 
-    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions are
-    texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
+    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions
+    are texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
     """
     for name in SUITES:
         programs = SUITES[name].programs

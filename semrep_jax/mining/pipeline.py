@@ -29,7 +29,8 @@ from semrep_jax.mining.contamination import Function, Suites
 from semrep_jax.mining.examine import examine
 from semrep_jax.mining.part import Part, Unit
 from semrep_jax.mining.settings import MineConfig
-from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
+from semrep_jax.python.extract import Candidate, NotMinable, candidates
+from semrep_jax.python.packages import Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 
 
@@ -62,14 +63,14 @@ def _installed(names: list[str]) -> tuple[list[Package], list[str]]:
 
 def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
     """Write the part of every unit that has none yet. Raises Stopped."""
-    left = [unit for unit in units if not (parts / unit.file).exists()]
+    to_do = [unit for unit in units if not (parts / unit.file).exists()]
     workers = setting.workers or os.cpu_count() or 1
     kept = 0
     with (
-        progress.bar("modules", len(units), len(units) - len(left)) as bar,
+        progress.bar("modules", len(units), len(units) - len(to_do)) as bar,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
     ):
-        waiting = iter(left)
+        waiting = iter(to_do)
         running: set[Future[Part]] = set()
         while True:
             while len(running) < 2 * workers and not stop.wanted and (unit := next(waiting, None)) is not None:
@@ -99,7 +100,7 @@ _package = cache(Package)  # as a worker process has read it
 def _examine_unit(unit: Unit, setting: MineConfig) -> Part:
     """Everything made of one module's functions."""
     began, part, package = time.perf_counter(), Part(unit), _package(unit.package)
-    for candidate in package.candidates(package.modules[unit.module], part.dropped):
+    for candidate in candidates(package, package.modules[unit.module], part.dropped):
         part.candidates += 1
         _examine_into(part, candidate, setting)
     part.seconds = time.perf_counter() - began

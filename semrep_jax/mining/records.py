@@ -46,16 +46,9 @@ def function_record(candidate: Candidate, cases: Sequence[Case], mutants: int, k
 
 def pair_record(function: Record, rewritten: Rewritten) -> Record:
     """A verified rewrite of a function."""
-    return {
-        "kind": "pair",
-        "id": f"{function['id']}/{_short_hash(rewritten.program.source)}",
-        "origin": function["id"],
-        "split": function["split"],
-        "entry": function["entry"],
-        "source": function["source"],
-        "rewrite": rewritten.program.source,
-        "rules": list(rewritten.rules),
-    }
+    own_id = f"{function['id']}/{_short_hash(rewritten.program.source)}"
+    made = {"rewrite": rewritten.program.source, "rules": list(rewritten.rules)}
+    return _derived("pair", own_id, function) | {"source": function["source"]} | made
 
 
 def fix_record(function: Record, bug: Mutant, visible: Sequence[Case], flags: Sequence[bool]) -> Record:
@@ -64,12 +57,7 @@ def fix_record(function: Record, bug: Mutant, visible: Sequence[Case], flags: Se
     Source and target are both as `ast.unparse` prints them.
     """
     preserve, edit = bugs.divided(visible, flags)
-    return {
-        "kind": "fix",
-        "id": f"{function['id']}/{bug.kind}/{_short_hash(bug.source)}",
-        "origin": function["id"],
-        "split": function["split"],
-        "entry": function["entry"],
+    return _derived("fix", f"{function['id']}/{bug.kind}/{_short_hash(bug.source)}", function) | {
         "source": bug.source,
         "instruction": bug.hint,
         "mutation": bug.kind,
@@ -78,6 +66,12 @@ def fix_record(function: Record, bug: Mutant, visible: Sequence[Case], flags: Se
         "edit": wire_of(edit),
         "hidden": function["hidden"],
     }
+
+
+def _derived(kind: str, own_id: str, function: Record) -> Record:
+    """What every record has that is made of a function."""
+    shared = {"origin": function["id"], "split": function["split"], "entry": function["entry"]}
+    return {"kind": kind, "id": own_id} | shared
 
 
 def _short_hash(source: str) -> str:

@@ -1,1 +1,1 @@
-"""The decoder: `decoder` (Flax), `attention`, `sharding`, `logprobs`, `tokenizer`, `pretrained` (weights in and out)."""
+"""The decoder and its families, weights in and out, tokenizers, sharding, log-probs, the ahead-of-time compiler."""

@@ -1,9 +1,11 @@
 """LoRA and QLoRA: low-rank adapters beside frozen projections, whose weights may be kept in 4 or 8 bits (qwix).
 
-y = x W + (alpha / rank) (x A) B, with A drawn and B zero at the start (arXiv 2106.09685); quantised W as in QLoRA (2305.14314): codes
-with one scale for each tile of at most 64 inputs of each output. Our layers are stacked and scanned, where qwix's own module
-rewriting can't see them, so the low-rank path is written here and qwix gives the number formats.
-Axis letters as in `decoder`; R rank.
+    y = x W + (alpha / rank) (x A) B
+
+A is drawn and B is zero at the start (arXiv 2106.09685). A quantised W (QLoRA, 2305.14314) is kept as codes with one
+scale for each tile of at most 64 inputs of each output. Our layers are stacked and scanned, where qwix's own
+rewriting of modules can't see them, so the low-rank path is written here and qwix gives the number formats. Axis
+letters as in `decoder`; R rank.
 """
 
 from __future__ import annotations
@@ -20,12 +22,22 @@ import jax.numpy as jnp
 import qwix
 
 from semrep_jax.model.settings import Quantise
+from semrep_jax.model.shape import PARAMETERS, Parameter
 
 TILE = 64
 # The adapted projections, each with how many of its axes (after L) are inputs.
-PROJECTIONS = {"q_LDNH": 1, "k_LDKH": 1, "v_LDKH": 1, "o_LNHD": 2, "gate_LDF": 1, "up_LDF": 1, "down_LFD": 1}
-QKV, OUT, GATE_UP, DOWN = TOGETHER = ("q_LDNH", "k_LDKH", "v_LDKH"), ("o_LNHD",), ("gate_LDF", "up_LDF"), ("down_LFD",)
-A, B, CODES, SCALE = "_lora_a", "_lora_b", "_codes", "_scale"
+PROJECTIONS = {name: declared.inputs for name, declared in PARAMETERS.items() if declared.inputs}
+# Projections that read the same input.
+QKV = ("q_LDNH", "k_LDKH", "v_LDKH")
+OUT = ("o_LNHD",)
+GATE_UP = ("gate_LDF", "up_LDF")
+DOWN = ("down_LFD",)
+SAME_INPUT = (QKV, OUT, GATE_UP, DOWN)
+# What is appended to a projection's name for what belongs to it.
+LORA_A = "_lora_a"
+LORA_B = "_lora_b"
+CODES = "_codes"
+SCALE = "_scale"
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,7 @@ class Adapter:
         return self.alpha / self.rank
 
 
-class Parameter(NamedTuple):
-    """A parameter's shape, logical axes and initial standard deviation (0 for biases, -1 for norms, which start at one)."""
-
-    size: tuple[int, ...]
-    axes: tuple[str | None, ...]
-    std: float
-
-
-def quantised(adapter: Adapter | None) -> bool:
+def is_quantised(adapter: Adapter | None) -> bool:
     """Whether projections are kept as codes and scales."""
     return adapter is not None and adapter.quantise is not Quantise.NONE
 
@@ -61,24 +65,26 @@ def layout(table: Mapping[str, Parameter], adapter: Adapter | None) -> dict[str,
         return {}
     found = {}
     for name, inputs in PROJECTIONS.items():
-        size, axes, _ = table[name]
-        cut = 1 + inputs
-        found[name + A] = Parameter((*size[:cut], adapter.rank), (*axes[:cut], None), math.prod(size[1:cut]) ** -0.5)
-        found[name + B] = Parameter((size[0], adapter.rank, *size[cut:]), (axes[0], None, *axes[cut:]), 0.0)
+        size, axes = table[name].size, table[name].axes
+        split = 1 + inputs
+        std = math.prod(size[1:split]) ** -0.5
+        found[name + LORA_A] = Parameter((*size[:split], adapter.rank), (*axes[:split], None), std)
+        found[name + LORA_B] = Parameter((size[0], adapter.rank, *size[split:]), (axes[0], None, *axes[split:]), 0.0)
     return found
 
 
 def quantised_layout(table: Mapping[str, Parameter], adapter: Adapter | None) -> dict[str, Parameter]:
-    """The codes and scales that stand for each projection."""
-    if not quantised(adapter):
+    """The codes and scales that stand for each projection in a decoder's `table`."""
+    if not is_quantised(adapter):
         return {}
     found = {}
     for name in PROJECTIONS:
-        size, axes, _ = table[name]
+        size, axes = table[name].size, table[name].axes
         tiled, tile = _tile(name, size)
-        found[name + CODES] = Parameter(size, axes, 0.0)
         scales = tuple(n // tile if i == tiled else n for i, n in enumerate(size))
-        found[name + SCALE] = Parameter(scales, tuple(None if i == tiled else a for i, a in enumerate(axes)), 0.0)
+        scale_axes = tuple(None if i == tiled else axis for i, axis in enumerate(axes))
+        found[name + CODES] = Parameter(size, axes, 0.0)
+        found[name + SCALE] = Parameter(scales, scale_axes, 0.0)
     return found
 
 
@@ -89,62 +95,71 @@ def _tile(name: str, size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def quantise(name: str, value: jax.Array, adapter: Adapter) -> dict[str, jax.Array]:
-    """A stacked projection [L, ...] as {"_codes": [L, ...], "_scale": one for each tile}."""
+    """A stacked projection [L, ...] as two parts by name: codes [L, ...] in few bits, a float32 scale for each tile."""
     axis, tile = _tile(name, value.shape)
     channels = tuple(i for i in range(value.ndim) if i != axis)
     array = qwix.quantize(
         value, adapter.quantise.value, channelwise_axes=channels, tiled_axes={axis: tile}, scale_dtype=jnp.float32
     )
-    return {CODES: array.qvalue, SCALE: array.scale}
+    return {name + CODES: array.qvalue, name + SCALE: array.scale}
 
 
 def dequantise(kept: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:
-    """One layer's weights with every code and scale turned back into the projection."""
-    if not quantised(adapter):
-        return dict(kept)
-    assert adapter is not None
-    ready = {name: w for name, w in kept.items() if not name.endswith((CODES, SCALE))}
+    """`kept`, of one layer or of all, with each projection in the place of its codes and scales."""
+    ready = dict(kept)
+    if adapter is None or not is_quantised(adapter):
+        return ready
     for name in PROJECTIONS:
-        array = qwix.QArray(qvalue=kept[name + CODES], scale=kept[name + SCALE], qtype=adapter.quantise.value)
-        ready[name] = qwix.dequantize(array)
+        codes, scale = ready.pop(name + CODES), ready.pop(name + SCALE)
+        ready[name] = qwix.dequantize(qwix.QArray(qvalue=codes, scale=scale, qtype=adapter.quantise.value))
     return ready
 
 
-class Turned(NamedTuple):
+class FusedProjection(NamedTuple):
     """Projections that read the same input as one matrix [outs, in], and the shape of each one's output."""
 
     matrix: jax.Array
     outs: tuple[tuple[int, ...], ...]
 
 
-def turn(w: Mapping[str, jax.Array]) -> dict[str, Any]:
-    """One layer's projections as `Turned`, each under the first of its names. On a CPU, at the few rows of a decode step, the product
-    with the rows last takes about half the time; elsewhere the compiler sees to layouts."""
-    turned: dict[str, Any] = dict(w)
-    for names in TOGETHER:
-        parts = [w[name] for name in names]
+def fuse_projections(weights: Mapping[str, jax.Array]) -> dict[str, Any]:
+    """One layer's weights with its projections fused, each group of SAME_INPUT under the first of its names.
+
+    On a CPU, at the few rows of a decode step, the product with the rows last takes about half the time; elsewhere the
+    compiler sees to layouts.
+    """
+    fused: dict[str, Any] = dict(weights)
+    for names in SAME_INPUT:
+        parts = [weights[name] for name in names]
         inputs = PROJECTIONS[names[0]]
-        matrix = jnp.concatenate([p.reshape(math.prod(p.shape[:inputs]), -1).T for p in parts])
-        turned[names[0]] = Turned(matrix, tuple(p.shape[inputs:] for p in parts))
-    return turned
+        matrix = jnp.concatenate([part.reshape(math.prod(part.shape[:inputs]), -1).T for part in parts])
+        fused[names[0]] = FusedProjection(matrix, tuple(part.shape[inputs:] for part in parts))
+    return fused
 
 
-def project(x: jax.Array, w: Mapping[str, Any], names: tuple[str, ...], adapter: Adapter | None) -> list[jax.Array]:
-    """x [..., in...] through the projections of one of TOGETHER in one layer, and through their adapters beside them."""
-    first, inputs = w[names[0]], PROJECTIONS[names[0]]
-    if not isinstance(first, Turned):
-        return [_project(x, w, name, adapter) for name in names]
+def project(
+    x: jax.Array, weights: Mapping[str, Any], names: tuple[str, ...], adapter: Adapter | None
+) -> list[jax.Array]:
+    """x [..., in...] through projections of one layer, and through the adapters beside them.
+
+    weights: the layer's, perhaps fused or with adapters merged. names: one group of SAME_INPUT. Returns [..., out...]
+    for each.
+    """
+    first, inputs = weights[names[0]], PROJECTIONS[names[0]]
+    if not isinstance(first, FusedProjection):
+        return [_project(x, weights, name, adapter) for name in names]
     y = first.matrix @ x.reshape(-1, first.matrix.shape[1]).T
     ends = list(itertools.accumulate(math.prod(out) for out in first.outs))
     pieces = jnp.split(y, ends[:-1])
-    return [piece.T.reshape(*x.shape[: x.ndim - inputs], *out) for piece, out in zip(pieces, first.outs, strict=True)]
+    rows = x.shape[: x.ndim - inputs]
+    return [piece.T.reshape(*rows, *out) for piece, out in zip(pieces, first.outs, strict=True)]
 
 
-def _project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
+def _project(x: jax.Array, weights: Mapping[str, jax.Array], name: str, adapter: Adapter | None) -> jax.Array:
     inputs = PROJECTIONS[name]
-    y = contract(x, w[name], inputs)
-    if adapter is not None and name + A in w:
-        y += adapter.scale * contract(contract(x, w[name + A], inputs), w[name + B], 1)
+    y = contract(x, weights[name], inputs)
+    if adapter is not None and name + LORA_A in weights:
+        y += adapter.scale * contract(contract(x, weights[name + LORA_A], inputs), weights[name + LORA_B], 1)
     return y
 
 
@@ -152,8 +167,8 @@ def _project(x: jax.Array, w: Mapping[str, jax.Array], name: str, adapter: Adapt
 def contract(x: jax.Array, w: jax.Array, inputs: int) -> jax.Array:
     """x [..., in...] w [in..., out...] over the last `inputs` axes of x.
 
-    `jnp.tensordot` but for its gradient: JAX's own makes the weight's as [out..., in...] and turns it, for which XLA on a CPU
-    writes every activation out a second time with its axes swapped (a tenth of an update).
+    `jnp.tensordot` but for its gradient: JAX's own makes the weight's as [out..., in...] and transposes it, for which
+    XLA on a CPU writes every activation out a second time with its axes swapped (a tenth of an update).
     """
     return jnp.tensordot(x, w, axes=inputs)
 
@@ -172,15 +187,14 @@ def _contract_backward(inputs: int, kept: tuple[jax.Array, jax.Array], dy: jax.A
 contract.defvjp(_contract_forward, _contract_backward)
 
 
-def merge(w: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:
-    """The same projections with their adapters added in and gone, of one layer."""
+def merge(weights: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[str, jax.Array]:
+    """One layer's weights with the adapters added into their projections, and gone."""
+    merged = dict(weights)
     if adapter is None:
-        return dict(w)
-    merged = {name: value for name, value in w.items() if not name.endswith((A, B))}
+        return merged
     for name in PROJECTIONS:
-        if name + A not in w:
-            continue
-        merged[name] = w[name] + adapter.scale * _low_rank(w[name + A], w[name + B]).astype(w[name].dtype)
+        low_rank = _low_rank(merged.pop(name + LORA_A), merged.pop(name + LORA_B))
+        merged[name] = merged[name] + adapter.scale * low_rank.astype(merged[name].dtype)
     return merged
 
 
@@ -194,6 +208,6 @@ def merged_params(params: dict[str, Any], adapter: Adapter | None) -> dict[str, 
         return params
     plain = dequantise(params, adapter)
     for name in PROJECTIONS:
-        low = jax.vmap(_low_rank)(plain.pop(name + A), plain.pop(name + B))
-        plain[name] = plain[name].astype(jnp.float32) + adapter.scale * low
+        low_rank = jax.vmap(_low_rank)(plain.pop(name + LORA_A), plain.pop(name + LORA_B))
+        plain[name] = plain[name].astype(jnp.float32) + adapter.scale * low_rank
     return plain

@@ -1,7 +1,8 @@
 """Ahead-of-time compilation for a TPU topology that nobody here owns: does a step fit, and what bounds its speed?
 
-Needs the `libtpu` wheel (extra `tpu`) and no TPU. Numbers are the compiler's (memory) and read from its partitioned program (FLOPs,
-collectives); peaks are the published ones. Nothing is executed. A compile takes one to three minutes on two cores.
+Needs the `libtpu` wheel (extra `tpu`) and no TPU. Numbers are the compiler's (memory) and read from its partitioned
+program (FLOPs, collectives); peaks are the published ones. Nothing is executed. A compile takes one to three minutes
+on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class PlanError(SemRepError):
 
 @dataclass(frozen=True)
 class Chip:
-    """Published peaks of a chip: bfloat16 FLOP/s, HBM and interconnect bytes/s, and the HBM that the compiler may use (bytes)."""
+    """Published peaks of a chip: bfloat16 FLOP/s, bytes/s of HBM and interconnect, bytes of HBM for the compiler."""
 
     name: str
     flops: float
@@ -69,45 +70,56 @@ class Compiled:
 
 
 def topology(name: str, data: int, fsdp: int, tensor: int) -> tuple[Sharding, Chip]:
-    """The mesh over a topology's devices, e.g. "v5e:8x8", laid along its rings. Call before JAX is used. Raises PlanError."""
+    """The mesh over a topology's devices, laid along its rings, and what one of its chips can do.
+
+    name: KIND:GRID, e.g. "v5e:8x8". data, fsdp, tensor: devices along each axis; data may be -1 for all that are left.
+    **Call it before JAX is used**: it sets what the TPU compiler reads. Raises PlanError and ShardingError.
+    """
     kind, _, grid = name.partition(":")
     if kind not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", grid):
         raise PlanError(
-            f"plan.topology {name!r}: write KIND:GRID with a kind of {', '.join(CHIPS)} and a grid of chips, e.g. v5e:8x8"
+            f"plan.topology {name!r}: write KIND:GRID with a kind of {', '.join(CHIPS)} and a grid of chips, "
+            "e.g. v5e:8x8"
         )
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     from jax.experimental import mesh_utils, topologies
     from jax.sharding import Mesh
 
-    three = grid.count("x") == 2
-    extra: dict[str, Any] = {"wrap": tuple(int(n) >= 4 for n in grid.split("x"))} if three else {}
+    is_torus = grid.count("x") == 2
+    extra: dict[str, Any] = {}
+    if is_torus:
+        extra["wrap"] = tuple(int(n) >= 4 for n in grid.split("x"))
     if kind == "v4":
         extra["chip_config_name"] = "megacore"
     try:
         devices = topologies.get_topology_desc(topology_name=name, platform="tpu", **extra).devices
     except Exception as error:
         raise PlanError(
-            f"plan.topology {name}: the TPU compiler does not answer ({_line(error)}); it comes with pip install -e '.[tpu]' and serves "
-            "one process at a time"
+            f"plan.topology {name}: the TPU compiler does not answer ({_first_line(error)}); it comes with "
+            "pip install -e '.[tpu]' and serves one process at a time"
         ) from error
     if data == -1:
         data = max(1, len(devices) // (fsdp * tensor))
     if data * fsdp * tensor != len(devices):
         raise ShardingError(
-            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} is {data * fsdp * tensor} devices and {name} has {len(devices)}; "
-            "make them equal"
+            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} is {data * fsdp * tensor} devices and {name} has "
+            f"{len(devices)}; make them equal"
         )
     shape = (data, fsdp, tensor)
     try:
-        placed = mesh_utils.create_device_mesh(shape, devices)
+        along_rings = mesh_utils.create_device_mesh(shape, devices)
     except NotImplementedError:
-        placed = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
-    return Sharding(Mesh(np.asarray(placed), AXES)), CHIPS[kind]
+        along_rings = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    return Sharding(Mesh(np.asarray(along_rings), AXES)), CHIPS[kind]
 
 
 def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], chip: Chip) -> Compiled:
-    """Compile a jitted `function` for the devices of its abstract arguments' shardings."""
+    """Compile a jitted function for the devices of its abstract arguments' shardings.
+
+    arguments, keywords: of the function, ShapeDtypeStructs with shardings in the place of arrays. chip: decides what
+    fits. Raises PlanError where the compiler refuses the program for another reason than its size.
+    """
     began = time.perf_counter()
     lowered = function.lower(*arguments, **keywords)
     with tempfile.TemporaryDirectory() as directory:
@@ -118,24 +130,24 @@ def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, A
         }
         try:
             memory = lowered.compile(compiler_options=options).memory_analysis()
-            out = memory.output_size_in_bytes - memory.alias_size_in_bytes
-            sizes = memory.argument_size_in_bytes, out, memory.temp_size_in_bytes
+            given = memory.argument_size_in_bytes
+            outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
+            temporaries = memory.temp_size_in_bytes
         except Exception as error:
-            sizes = _too_large(error)
-        work = hlo.read(_partitioned(Path(directory)))
-    arguments_, outputs, temporaries = sizes
-    needed = float(sum(sizes))
-    return Compiled(needed <= chip.memory, needed, arguments_, outputs, temporaries, work, time.perf_counter() - began)
+            given, outputs, temporaries = 0.0, 0.0, _bytes_needed(error)
+        work = hlo.read_work(_partitioned(Path(directory)))
+    needed = float(given + outputs + temporaries)
+    return Compiled(needed <= chip.memory, needed, given, outputs, temporaries, work, time.perf_counter() - began)
 
 
-def _too_large(error: Exception) -> tuple[float, float, float]:
-    """(0, 0, bytes needed) out of the compiler's complaint; any other complaint is raised."""
-    found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", str(error)) or re.search(
-        r"Used ([\d.]+)([KMGT]) of", str(error)
-    )
+def _bytes_needed(error: Exception) -> float:
+    """Bytes that the compiler says a program needs which does not fit. Any other complaint is raised as PlanError."""
+    complaint = str(error)
+    found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", complaint)
+    found = found or re.search(r"Used ([\d.]+)([KMGT]) of", complaint)
     if found is None:
-        raise PlanError(f"the TPU compiler refuses the program: {_line(error)}") from error
-    return 0.0, 0.0, float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)
+        raise PlanError(f"the TPU compiler refuses the program: {_first_line(error)}") from error
+    return float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)
 
 
 def _partitioned(directory: Path) -> str:
@@ -147,5 +159,5 @@ def _partitioned(directory: Path) -> str:
     raise PlanError("the TPU compiler left no program to read; install the libtpu that pyproject names")
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

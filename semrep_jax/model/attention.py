@@ -1,9 +1,10 @@
 """Attention, with grouped key/value heads, in its two shapes.
 
-`attend` is causal self-attention: by cuDNN on NVIDIA, by a Pallas kernel on TPU, by XLA elsewhere (`model.attention`).
-`attend_shared` is the attention of G completions that share one prompt: the
-prompt's keys and values exist once a group and are never repeated, in the rollout and in the update alike.
-Axis letters: B batch, G group, T queries, S own keys, P prompt keys, N heads, K kv heads, R = N/K, M = R T, H head size.
+`attend` is causal self-attention: by cuDNN on NVIDIA, by a Pallas kernel on TPU, by XLA elsewhere
+(`model.attention`). `attend_shared` is the attention of G completions that share one prompt: the prompt's keys and
+values exist once a group and are never repeated, in the rollout and in the update alike. Scores and softmax are
+float32; what comes out has the dtype of v. Axis letters: B batch, G group, T queries, S own keys, P prompt keys, N
+heads, K kv heads, R = N / K, M = R T, H head size.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from jax.sharding import Mesh, PartitionSpec
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.model.settings import AttentionKind
 
-_NEVER = -1e30
-LANES = 128
+MASKED = -1e30  # a score that softmax makes 0
+LANES = 128  # of a TPU
+SPLASH_BLOCKS = (512, 256, LANES)
 
 
 class AttentionError(SemRepError):
@@ -60,26 +62,30 @@ def attend(
     kind: AttentionKind,
     mesh: Mesh,
 ) -> jax.Array:
-    """Causal self-attention, within segments where given (all of 0 are padding). Returns [B, T, N, H]."""
+    """Causal self-attention, [B, T, N, H].
+
+    segments_BT: a query sees keys of its own segment only, 0 is padding; None for one segment. kind: who computes it.
+    mesh: where the arrays lie. Raises AttentionError where `kind` can't compute these shapes.
+    """
     kind = chosen(kind, q_BTNH, mesh)
     if kind is AttentionKind.PALLAS:
         return _splash(q_BTNH, k_BTKH, v_BTKH, segments_BT, mesh)
     length = q_BTNH.shape[1]
-    together = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None, :]
+    same_segment = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None, :]
     if kind is AttentionKind.CUDNN:
-        mask = None if together is None else together[:, None]
+        mask = None if same_segment is None else same_segment[:, None]
         return jax.nn.dot_product_attention(q_BTNH, k_BTKH, v_BTKH, mask=mask, is_causal=True, implementation="cudnn")
     heads, kv_heads = q_BTNH.shape[2], k_BTKH.shape[2]
     scores = _scores(_heads_first(q_BTNH, kv_heads), by_head(k_BTKH))
     mask = jnp.tril(jnp.ones((length, length), bool))
-    mask = mask[None] if together is None else mask & together
+    mask = mask[None] if same_segment is None else mask & same_segment
     mask = jnp.tile(mask[:, None], (1, 1, heads // kv_heads, 1))
-    weights = jax.nn.softmax(jnp.where(mask, scores, _NEVER), axis=-1)
+    weights = jax.nn.softmax(jnp.where(mask, scores, MASKED), axis=-1)
     return _heads_last(_mix(weights, by_head(v_BTKH)), length)
 
 
 def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh) -> AttentionKind:
-    """What `auto` means here: cuDNN for half precision on NVIDIA, the Pallas kernel on TPU where it tiles, XLA elsewhere."""
+    """`kind`, or what AUTO means: cuDNN for half precision on NVIDIA, Pallas on TPU where it tiles, XLA elsewhere."""
     if kind is not AttentionKind.AUTO:
         return kind
     platform = mesh.devices.flat[0].platform
@@ -91,19 +97,26 @@ def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh) -> AttentionKind:
 
 
 def _splash(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array | None, mesh: Mesh) -> jax.Array:
-    """The splash kernel of jax.experimental.pallas on each device's rows and heads; interpreted where there is no TPU."""
+    """The splash kernel of jax.experimental.pallas on each device's rows and heads; interpreted without a TPU."""
     from jax.experimental.pallas.ops.tpu import splash_attention as splash  # takes a while to import
 
     length, heads, kv_heads, size = *q.shape[1:3], *k.shape[2:]
     if length % LANES:
         raise AttentionError(
-            f"attention: pallas needs lengths that are multiples of {LANES}, not {length}; raise rollout.bucket or take xla"
+            f"attention: pallas needs lengths that are multiples of {LANES}, not {length}; "
+            "raise rollout.bucket or take xla"
         )
-    block = next(b for b in (512, 256, LANES) if length % b == 0)
+    block = next(b for b in SPLASH_BLOCKS if length % b == 0)
     sizes = splash.BlockSizes(
-        block_q=block, block_kv=block, block_kv_compute=block, block_q_dkv=block, block_kv_dkv=block, block_kv_dkv_compute=block,
-        block_q_dq=block, block_kv_dq=block,
-    )  # fmt: skip
+        block_q=block,
+        block_kv=block,
+        block_kv_compute=block,
+        block_q_dkv=block,
+        block_kv_dkv=block,
+        block_kv_dkv_compute=block,
+        block_q_dq=block,
+        block_kv_dq=block,
+    )
     causal = splash.MultiHeadMask([splash.CausalMask((length, length))] * (heads // kv_heads))
     interpreted = mesh.devices.flat[0].platform != "tpu"
     kernel = splash.make_splash_mqa_single_device(causal, block_sizes=sizes, interpret=interpreted)
@@ -116,10 +129,10 @@ def _splash(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array | None
         out = of_row(q, jnp.moveaxis(k, 1, 2), jnp.moveaxis(v, 1, 2), ids)
         return jnp.moveaxis(out, 3, 1).reshape(*out.shape[:1], length, -1, size)
 
-    rows, by_head = PartitionSpec(("data", "fsdp")), PartitionSpec(("data", "fsdp"), None, "tensor", None)
-    split = jax.shard_map(
-        local, mesh=mesh, in_specs=(by_head, by_head, by_head, rows), out_specs=by_head, check_vma=False
-    )
+    rows = PartitionSpec(("data", "fsdp"))
+    rows_and_heads = PartitionSpec(("data", "fsdp"), None, "tensor", None)
+    inputs = (rows_and_heads, rows_and_heads, rows_and_heads, rows)
+    split = jax.shard_map(local, mesh=mesh, in_specs=inputs, out_specs=rows_and_heads, check_vma=False)
     return split(q, k, v, ids)
 
 
@@ -132,15 +145,19 @@ def attend_shared(
     v_BGKSH: jax.Array,
     mask_TS: jax.Array,
 ) -> jax.Array:
-    """Softmax over the shared prompt and the completion's own keys together; keys and values lie `by_head`. Returns [B, G, T, N, H]."""
+    """One softmax over the shared prompt's keys and each completion's own, [B, G, T, N, H].
+
+    Keys and values lie `by_head`. prompt_mask_BP: true where a prompt has a token. mask_TS: the own keys a query may
+    see.
+    """
     batch, group, length, heads, size = q_BGTNH.shape
     kv_heads, prompt_length = prompt_k_BKPH.shape[1:3]
     q_BGKMH = _heads_first(q_BGTNH, kv_heads)
     rows = q_BGKMH.shape[3]
     by_prompt = jnp.moveaxis(q_BGKMH, 1, 2).reshape(batch, kv_heads, group * rows, size)
     past = jnp.moveaxis(_scores(by_prompt, prompt_k_BKPH).reshape(batch, kv_heads, group, rows, prompt_length), 1, 2)
-    past = jnp.where(prompt_mask_BP[:, None, None, None], past, _NEVER)
-    own = jnp.where(jnp.tile(mask_TS, (heads // kv_heads, 1)), _scores(q_BGKMH, k_BGKSH), _NEVER)
+    past = jnp.where(prompt_mask_BP[:, None, None, None], past, MASKED)
+    own = jnp.where(jnp.tile(mask_TS, (heads // kv_heads, 1)), _scores(q_BGKMH, k_BGKSH), MASKED)
     weights = jax.nn.softmax(jnp.concatenate([past, own], axis=-1), axis=-1)
     past = jnp.moveaxis(weights[..., :prompt_length], 1, 2).reshape(batch, kv_heads, group * rows, prompt_length)
     out = jnp.moveaxis(_mix(past, prompt_v_BKPH).reshape(batch, kv_heads, group, rows, size), 1, 2)

@@ -1,16 +1,20 @@
 """A decoder of the Llama/Qwen shape in Flax nnx: RMSNorm, RoPE, grouped-query attention, SwiGLU, optional q/k norm.
 
+    model = build(shape, sharding)
+    params = model.init(seed=0)
+    hidden_BTD = model.bind(params).hidden(tokens_BT, positions_BT, segments_BT)
+
 Weights of all layers are stacked along a leading axis L and scanned; decoding slices them once and unrolls. There are
-three ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of one
-prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`).
-Axis letters: B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
+three ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of
+one prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`). Axis letters:
+B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,86 +22,30 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from semrep_jax.core.errors import SemRepError
-from semrep_jax.model import adapters
-from semrep_jax.model.adapters import Adapter, Parameter
+from semrep_jax.model import adapters, families
+from semrep_jax.model.adapters import Adapter
 from semrep_jax.model.attention import attend, attend_shared, by_head
 from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
+from semrep_jax.model.shape import PARAMETERS, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
 
 Weights = dict[str, Any]
+Cache = tuple[jax.Array, jax.Array]  # one layer's keys and values
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-
-class ModelError(SemRepError):
-    """A model's shape, files or inputs do not fit."""
-
-
-class RopeScaling(NamedTuple):
-    """Llama 3's stretching of the rotary wavelengths (transformers' `rope_type: llama3`)."""
-
-    factor: float
-    low: float
-    high: float
-    original: int
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes and switches of a decoder (the field's names; Hugging Face's in `pretrained`). `context` is the longest it was made for."""
-
-    vocab: int
-    dim: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    ffn: int
-    rope_theta: float = 10_000.0
-    norm_eps: float = 1e-6
-    tied: bool = True
-    qk_norm: bool = False
-    qkv_bias: bool = False
-    rope_scaling: RopeScaling | None = None
-    context: int = 4096
-
-    def __post_init__(self) -> None:
-        if self.heads % self.kv_heads:
-            raise ModelError(f"heads {self.heads} is no multiple of kv_heads {self.kv_heads}: change one of them")
-        if self.head_dim % 2:
-            raise ModelError(f"head_dim {self.head_dim} must be even for rotary embeddings")
-
-
-def layout(shape: Shape) -> dict[str, Parameter]:
-    """Every parameter of a decoder."""
-    d, n, k, h, f, layers = shape.dim, shape.heads, shape.kv_heads, shape.head_dim, shape.ffn, shape.layers
-    out = (2 * layers) ** -0.5
-    table = {
-        "embed_VD": ((shape.vocab, d), ("vocab", "embed"), 0.02),
-        "final_norm_D": ((d,), ("embed",), -1.0),
-        "attn_norm_LD": ((layers, d), ("layers", "embed"), -1.0),
-        "q_LDNH": ((layers, d, n, h), ("layers", "embed", "heads", "head_dim"), d**-0.5),
-        "k_LDKH": ((layers, d, k, h), ("layers", "embed", "kv_heads", "head_dim"), d**-0.5),
-        "v_LDKH": ((layers, d, k, h), ("layers", "embed", "kv_heads", "head_dim"), d**-0.5),
-        "o_LNHD": ((layers, n, h, d), ("layers", "heads", "head_dim", "embed"), (n * h) ** -0.5 * out),
-        "ffn_norm_LD": ((layers, d), ("layers", "embed"), -1.0),
-        "gate_LDF": ((layers, d, f), ("layers", "embed", "ffn"), d**-0.5),
-        "up_LDF": ((layers, d, f), ("layers", "embed", "ffn"), d**-0.5),
-        "down_LFD": ((layers, f, d), ("layers", "ffn", "embed"), f**-0.5 * out),
-    }
-    if not shape.tied:
-        table["head_VD"] = ((shape.vocab, d), ("vocab", "embed"), d**-0.5)
-    if shape.qk_norm:
-        table["q_norm_LH"] = table["k_norm_LH"] = ((layers, h), ("layers", "head_dim"), -1.0)
-    if shape.qkv_bias:
-        table["q_bias_LNH"] = ((layers, n, h), ("layers", "heads", "head_dim"), 0.0)
-        table["k_bias_LKH"] = table["v_bias_LKH"] = ((layers, k, h), ("layers", "kv_heads", "head_dim"), 0.0)
-    return {name: Parameter(*entry) for name, entry in table.items()}
+# Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update), many elsewhere.
+CPU_CHUNK = 128
+CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a decoder computes, whatever its shape: types of activations and stored weights, rematerialisation, attention, adapters."""
+    """How a decoder computes, whatever its shape.
+
+    compute: dtype of activations and matrix products. weights: dtype that the weights are kept in. remat: what the
+    backward pass computes again. attention: who computes self-attention. adapter: LoRA adapters, or None to train
+    every weight.
+    """
 
     compute: Any = jnp.float32
     weights: Any = jnp.float32
@@ -107,46 +55,68 @@ class ComputeConfig:
 
     @classmethod
     def of(cls, setting: ModelConfig) -> ComputeConfig:
-        """What `config.model` asks for."""
+        """What the section `model` of a config asks for."""
         lora = setting.lora
         adapter = Adapter(lora.rank, lora.alpha, lora.quantise) if lora.rank else None
         return cls(jnp.dtype(setting.compute), jnp.dtype(setting.weights), setting.remat, setting.attention, adapter)
 
 
-class Decoder(nnx.Module):
-    """The parameters, declared once in `layout`, and the three ways through them."""
+def whole_layout(shape: Shape, adapter: Adapter | None) -> dict[str, Parameter]:
+    """Every parameter by name: the decoder's, the adapters', and the codes and scales of quantised projections."""
+    table = layout(shape)
+    return table | adapters.layout(table, adapter) | adapters.quantised_layout(table, adapter)
 
-    def __init__(self, shape: Shape, setup: ComputeConfig, mesh: Mesh, rngs: nnx.Rngs):
-        self.shape, self.setup, self.mesh = shape, setup, mesh
-        adapter = setup.adapter
-        for name, (size, _, std) in layout(shape).items():
-            if std < 0:
-                value = jnp.ones(size, setup.weights)
-            else:
-                value = (std * jax.random.normal(rngs.params(), size, jnp.float32)).astype(setup.weights)
-            if adapter is not None and adapters.quantised(adapter) and name in adapters.PROJECTIONS:
+
+def decay_mask(params: Any) -> Any:
+    """Which of `params` (all of a decoder's, or a part) weight decay applies to: a tree like it, of booleans."""
+    without_decay = {name for name, declared in PARAMETERS.items() if not declared.decays}
+    return jax.tree_util.tree_map_with_path(lambda path, _: _name_at(path) not in without_decay, params)
+
+
+def _name_at(path: tuple[Any, ...]) -> str:
+    """The parameter's name in the path of a leaf."""
+    return str(getattr(path[0], "key", getattr(path[0], "name", "")))
+
+
+def _start(parameter: Parameter, rngs: nnx.Rngs, dtype: Any) -> jax.Array:
+    if parameter.std is None:
+        return jnp.ones(parameter.size, dtype)
+    return (parameter.std * jax.random.normal(rngs.params(), parameter.size, jnp.float32)).astype(dtype)
+
+
+class Decoder(nnx.Module):
+    """The parameters, as `layout` declares them, and the three ways through them."""
+
+    def __init__(self, shape: Shape, compute_config: ComputeConfig, mesh: Mesh, rngs: nnx.Rngs):
+        self.shape, self.compute_config, self.mesh = shape, compute_config, mesh
+        adapter, dtype = compute_config.adapter, compute_config.weights
+        table = layout(shape)
+        for name, parameter in table.items():
+            value = _start(parameter, rngs, dtype)
+            if adapter is not None and adapters.is_quantised(adapter) and parameter.inputs:
                 for part, codes in adapters.quantise(name, value, adapter).items():
-                    setattr(self, name + part, nnx.Param(codes))
+                    setattr(self, part, nnx.Param(codes))
             else:
                 setattr(self, name, nnx.Param(value))
-        for name, (size, _, std) in adapters.layout(layout(shape), adapter).items():
-            setattr(self, name, nnx.LoRAParam(std * jax.random.normal(rngs.params(), size, jnp.float32)))
+        for name, parameter in adapters.layout(table, adapter).items():
+            setattr(self, name, nnx.LoRAParam(_start(parameter, rngs, jnp.float32)))
 
-    def _weights(self) -> Weights:
+    def _stacked(self) -> Weights:
         """Every stacked weight [L, ...] as it is kept."""
-        return {name: value[...] for name, value in vars(self).items() if isinstance(value, nnx.Param) and "_L" in name}
+        table = whole_layout(self.shape, self.compute_config.adapter)
+        return {name: value[...] for name, value in vars(self).items() if name in table and table[name].stacked}
 
     def _ready(self, kept: Weights) -> Weights:
-        """One layer's weights in the compute type: what was quantised is so no longer."""
-        ready = adapters.dequantise(kept, self.setup.adapter)
-        return {name: w.astype(self.setup.compute) for name, w in ready.items()}
+        """One layer's weights in the compute dtype, dequantised."""
+        ready = adapters.dequantise(kept, self.compute_config.adapter)
+        return {name: w.astype(self.compute_config.compute) for name, w in ready.items()}
 
     def layers(self) -> list[Weights]:
         """The weights of each layer, sliced once and with the adapters merged in (for the decode loop)."""
-        kept = self._weights()
-        each = (self._ready({n: w[i] for n, w in kept.items()}) for i in range(self.shape.layers))
-        merged = [adapters.merge(w, self.setup.adapter) for w in each]
-        return [adapters.turn(w) for w in merged] if self._on_cpu else merged
+        kept = self._stacked()
+        each = (self._ready({name: w[i] for name, w in kept.items()}) for i in range(self.shape.layers))
+        merged = [adapters.merge(w, self.compute_config.adapter) for w in each]
+        return [adapters.fuse_projections(w) for w in merged] if self._on_cpu else merged
 
     @property
     def _on_cpu(self) -> bool:
@@ -154,24 +124,24 @@ class Decoder(nnx.Module):
 
     @property
     def chunk(self) -> int:
-        """Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update); many where products need them."""
-        return 128 if self._on_cpu else 1024
+        """Rows of logits at a time."""
+        return CPU_CHUNK if self._on_cpu else CHUNK
 
     def head(self) -> jax.Array:
-        """The output projection [V, D] in the compute type."""
+        """The output projection [V, D] in the compute dtype."""
         weight = self.embed_VD if self.shape.tied else self.head_VD
-        return weight[...].astype(self.setup.compute)
+        return weight[...].astype(self.compute_config.compute)
 
     def _embed(self, tokens: jax.Array) -> jax.Array:
-        return self.embed_VD[...][tokens].astype(self.setup.compute)
+        return self.embed_VD[...][tokens].astype(self.compute_config.compute)
 
     def final(self, h: jax.Array) -> jax.Array:
-        """The last norm, [..., D]."""
+        """The last norm of hidden states [..., D]."""
         return _rms_norm(h, self.final_norm_D[...], self.shape.norm_eps)
 
     def _layer(self, w: Weights, h: jax.Array, position: jax.Array, attention: Attend) -> jax.Array:
         """One block on h [..., T, D] at positions [..., T]; `attention(q, k, v)` decides what is looked at."""
-        eps, adapter = self.shape.norm_eps, self.setup.adapter
+        eps, adapter = self.shape.norm_eps, self.compute_config.adapter
         x = _rms_norm(h, w["attn_norm_LD"], eps)
         q, k, v = adapters.project(x, w, adapters.QKV, adapter)
         if self.shape.qkv_bias:
@@ -188,11 +158,15 @@ class Decoder(nnx.Module):
         def ready(carry: Any, kept: Weights) -> tuple[Any, Any]:
             return body(carry, self._ready(kept))
 
-        return jax.lax.scan(checkpointed(ready, self.setup.remat), carry, self._weights())
+        return jax.lax.scan(checkpointed(ready, self.compute_config.remat), carry, self._stacked())
 
     def hidden(self, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array) -> jax.Array:
-        """Final hidden states [B, T, D]. A token sees earlier ones of its own segment; segment 0 is padding."""
-        kind, mesh = self.setup.attention, self.mesh
+        """Final hidden states [B, T, D] of packed or padded sequences.
+
+        tokens_BT: ids. positions_BT: each token's place in its own text. segments_BT: a token sees the earlier ones
+        of its own segment; segment 0 is padding.
+        """
+        kind, mesh = self.compute_config.attention, self.mesh
 
         def body(h: jax.Array, w: Weights) -> tuple[jax.Array, None]:
             return self._layer(w, h, positions_BT, lambda q, k, v: attend(q, k, v, segments_BT, kind, mesh)), None
@@ -200,20 +174,24 @@ class Decoder(nnx.Module):
         h, _ = self._scan(body, self._embed(tokens_BT))
         return self.final(h)
 
-    def _prompt_layer(self, w: Weights, h: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def _prompt_layer(self, w: Weights, h: jax.Array) -> tuple[jax.Array, Cache]:
+        """One block on the prompts' h [B, P, D], and the keys and values [B, K, P, H] that completions look at."""
         size = h.shape[1]
         position = jnp.broadcast_to(jnp.arange(size), h.shape[:2])
         kept: list[jax.Array] = []
 
         def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
             kept.extend((by_head(k), by_head(v)))
-            return attend(q, k, v, None, self.setup.attention, self.mesh)
+            return attend(q, k, v, None, self.compute_config.attention, self.mesh)
 
         h = self._layer(w, h, position, attention)
         return h, (kept[0], kept[1])
 
-    def prefill(self, prompt_BP: jax.Array, length_B: jax.Array) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-        """The prompts, padded on the right: last token's hidden state [B, D] and each layer's keys and values [B, K, P, H]."""
+    def prefill(self, prompt_BP: jax.Array, length_B: jax.Array) -> tuple[jax.Array, list[Cache]]:
+        """Prompts padded on the right, and their lengths, before decoding.
+
+        Returns the hidden state of each prompt's last token [B, D] and each layer's keys and values [B, K, P, H].
+        """
         h = self._embed(prompt_BP)
         caches = []
         for w in self.layers():
@@ -228,34 +206,40 @@ class Decoder(nnx.Module):
         token_BG: jax.Array,
         t: jax.Array,
         length_B: jax.Array,
-        prompts: list[tuple[jax.Array, jax.Array]],
-        caches: list[tuple[jax.Array, jax.Array]],
-    ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
-        """Token number t of every completion: its hidden state [B, G, D] and the caches [B, G, K, T, H] with it written in."""
+        prompts: list[Cache],
+        caches: list[Cache],
+    ) -> tuple[jax.Array, list[Cache]]:
+        """One more token of every completion.
+
+        weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar. length_B, prompts:
+        lengths of the prompts, and what `prefill` gave. caches: keys and values [B, G, K, T, H] of the tokens before
+        t. Returns the tokens' hidden states [B, G, D] and the caches with their keys and values written in.
+        """
         h = self._embed(token_BG)[:, :, None]
         position = jnp.broadcast_to((length_B + t)[:, None, None], (*token_BG.shape, 1))
         mask_BP = jnp.arange(prompts[0][0].shape[2]) < length_B[:, None]
         mask_TS = (jnp.arange(caches[0][0].shape[3]) <= t)[None]
-        written = []
-        for w, (prompt_k, prompt_v), (cache_k, cache_v) in zip(weights, prompts, caches, strict=True):
+        written: list[Cache] = []
 
-            def attention(
-                q: jax.Array, k: jax.Array, v: jax.Array,
-                pk: jax.Array = prompt_k, pv: jax.Array = prompt_v, ck: jax.Array = cache_k, cv: jax.Array = cache_v,
-            ) -> jax.Array:  # fmt: skip
-                ck = jax.lax.dynamic_update_slice_in_dim(ck, by_head(k), t, axis=3)
-                cv = jax.lax.dynamic_update_slice_in_dim(cv, by_head(v), t, axis=3)
-                written.append((ck, cv))
-                return attend_shared(q, pk, pv, mask_BP, ck, cv, mask_TS)
+        def looking_at(prompt: Cache, own: Cache) -> Attend:
+            def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+                keys = jax.lax.dynamic_update_slice_in_dim(own[0], by_head(k), t, axis=3)
+                values = jax.lax.dynamic_update_slice_in_dim(own[1], by_head(v), t, axis=3)
+                written.append((keys, values))
+                return attend_shared(q, *prompt, mask_BP, keys, values, mask_TS)
 
-            h = self._layer(w, h, position, attention)
+            return attention
+
+        for w, prompt, own in zip(weights, prompts, caches, strict=True):
+            h = self._layer(w, h, position, looking_at(prompt, own))
         return self.final(h[:, :, 0]), written
 
     def shared(self, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:
         """Hidden states [B, G, T, D] that predict each completion token, the shared prompt computed once.
 
-        Position t holds the state *before* completion token t: the prompt's last token for t = 0. Equal, up to rounding,
-        to running each prompt + completion on its own, for about (P + G T) / (G (P + T)) of the work.
+        prompt_BP: ids, padded on the right. length_B: their lengths. completion_BGT: ids. Position t holds the state
+        *before* completion token t: the prompt's last token for t = 0. Equal, up to rounding, to running each prompt +
+        completion on its own, for about (P + G T) / (G (P + T)) of the work.
         """
         batch, group, size = completion_BGT.shape
         position = jnp.broadcast_to(length_B[:, None, None] + jnp.arange(size), completion_BGT.shape)
@@ -277,7 +261,7 @@ class Decoder(nnx.Module):
 
 
 def checkpointed(body: Callable[..., Any], remat: Remat) -> Callable[..., Any]:
-    """`body` under a rematerialisation policy: keep all, keep the outputs of matrix products, or keep nothing."""
+    """`body` under a rematerialisation policy: it keeps all, the outputs of matrix products, or nothing."""
     if remat is Remat.NONE:
         return body
     policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat is Remat.DOTS else None
@@ -299,13 +283,13 @@ def _rope(x: jax.Array, position: jax.Array, shape: Shape) -> jax.Array:
 
 
 def _frequencies(shape: Shape) -> np.ndarray:
-    """Radians a position for each pair of dimensions [H/2]; long wavelengths are stretched where the shape says so (Llama 3)."""
+    """Radians a position for each pair of dimensions [H/2]; Llama 3 stretches the long wavelengths."""
     half = shape.head_dim // 2
     frequency = shape.rope_theta ** (-np.arange(half) / half)
     if shape.rope_scaling is not None:
         factor, low, high, original = shape.rope_scaling
-        turns = original * frequency / (2 * np.pi)  # over the original context
-        blend = np.clip((turns - low) / (high - low), 0.0, 1.0)
+        rotations = original * frequency / (2 * np.pi)  # over the original context
+        blend = np.clip((rotations - low) / (high - low), 0.0, 1.0)
         frequency = frequency * (blend + (1 - blend) / factor)
     return frequency.astype(np.float32)
 
@@ -317,7 +301,7 @@ class Model:
     graph: Any
     shape: Shape
     sharding: Sharding
-    setup: ComputeConfig
+    compute_config: ComputeConfig
 
     def bind(self, params: Any) -> Decoder:
         """The module over `params` (inside or outside of jit)."""
@@ -325,7 +309,7 @@ class Model:
 
     def split(self, params: Any) -> tuple[Any, Any]:
         """(what is trained, what is not): everything and nothing, or the adapters and their base."""
-        if self.setup.adapter is None:
+        if self.compute_config.adapter is None:
             return params, nnx.State({})
         return nnx.split_state(params, nnx.LoRAParam, ...)
 
@@ -334,30 +318,31 @@ class Model:
         return nnx.merge_state(trained, frozen)
 
     def abstract(self) -> Any:
-        """The parameter tree's shapes and types, without arrays."""
-        return jax.eval_shape(
-            lambda: nnx.state(Decoder(self.shape, self.setup, self.sharding.mesh, nnx.Rngs(params=0)))
-        )
+        """The parameter tree's shapes and dtypes, without arrays."""
+        return jax.eval_shape(lambda: self._drawn(seed=0))
 
     def shardings(self) -> Any:
-        """The sharding of every parameter, as a tree like `abstract`. Raises ShardingError where an axis does not divide."""
-        table = layout(self.shape)
-        table |= adapters.layout(table, self.setup.adapter) | adapters.quantised_layout(table, self.setup.adapter)
+        """The sharding of every parameter, a tree like `abstract`. Raises ShardingError where one does not divide."""
+        table = whole_layout(self.shape, self.compute_config.adapter)
 
-        def of(path: Any, leaf: Any) -> Any:
-            name = next(str(getattr(p, "key", getattr(p, "name", ""))) for p in path)
+        def of(path: tuple[Any, ...], leaf: Any) -> Any:
+            name = _name_at(path)
             return self.sharding.named(*table[name].axes, shape=leaf.shape, name=name)
 
         return jax.tree_util.tree_map_with_path(of, self.abstract())
 
     def init(self, seed: int) -> Any:
         """Random parameters, each born on its own shard (never whole on one device)."""
-        make = lambda: nnx.state(Decoder(self.shape, self.setup, self.sharding.mesh, nnx.Rngs(params=seed)))  # noqa: E731
-        return jax.jit(make, out_shardings=self.shardings())()
+        return jax.jit(lambda: self._drawn(seed), out_shardings=self.shardings())()
+
+    def _drawn(self, seed: int) -> Any:
+        return nnx.state(Decoder(self.shape, self.compute_config, self.sharding.mesh, nnx.Rngs(params=seed)))
 
 
-def build(shape: Shape, sharding: Sharding, setup: ComputeConfig | None = None) -> Model:
-    """A model without parameters."""
-    setup = setup or ComputeConfig()
-    graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, setup, sharding.mesh, nnx.Rngs(params=0))))
-    return Model(graph, shape, sharding, setup)
+def build(shape: Shape, sharding: Sharding, compute_config: ComputeConfig | None = None) -> Model:
+    """A model without parameters. Raises ModelError where the shape states a family that it does not fit."""
+    if shape.family is not None:
+        families.of_shape(shape)
+    compute_config = compute_config or ComputeConfig()
+    graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, compute_config, sharding.mesh, nnx.Rngs(params=0))))
+    return Model(graph, shape, sharding, compute_config)

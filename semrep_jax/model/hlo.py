@@ -1,7 +1,8 @@
-"""What a compiled program does, read out of its partitioned HLO text: matrix-product FLOPs and collectives, loops multiplied out.
+"""What a compiled program does, read out of its partitioned HLO text: FLOPs of matrix products, and collectives.
 
-The compiler's own cost analysis counts the body of a loop once; here every computation is weighted by how often it runs. A loop's
-count is the constant its condition compares with (scans start at 0 and step by 1 at this stage). Per device.
+The compiler's own cost analysis counts the body of a loop once; here every computation is weighted by how often it
+runs. A loop's count is the constant its condition compares with (scans start at 0 and step by 1 at this stage). Per
+device.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-_BYTES = {
+BYTES = {
     "pred": 1,
     "s8": 1,
     "u8": 1,
@@ -26,10 +27,15 @@ _BYTES = {
     "s64": 8,
     "u64": 8,
 }
-_SHAPE = re.compile(rf"\b({'|'.join(_BYTES)})\[([\d,]*)\]")
+_SHAPE = re.compile(rf"\b({'|'.join(BYTES)})\[([\d,]*)\]")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 _COLLECTIVE = re.compile(r"= (.+?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
 _CALLED = re.compile(r"(calls|to_apply|body|condition)=%?([\w.\-]+)")
+_RESULT = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (\S+)")
+_DOT = re.compile(r"\s*(?:ROOT )?%?[\w.\-]+ = (\S+) dot\((.*?)\), ")
+_CONTRACTING = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
+_OPERAND_SHAPE = re.compile(r"\w+\[[\d,]*\](?:\{[^}]*\})? ")
+_OPERAND = re.compile(r"%?([\w.\-]+)(?:,|$)")
 _GROUPS = re.compile(r"replica_groups=(?:\{\{([\d,]*)\}|\[(\d+),(\d+)\])")
 
 
@@ -45,8 +51,8 @@ class Collective:
     @property
     def wire(self) -> float:
         """Bytes a device sends for it in a ring."""
-        share = (self.group - 1) / self.group
-        return self.size * {"all-reduce": 2 * share, "collective-permute": 1.0}.get(self.kind, share)
+        others = (self.group - 1) / self.group
+        return self.size * {"all-reduce": 2 * others, "collective-permute": 1.0}.get(self.kind, others)
 
 
 @dataclass(frozen=True)
@@ -62,25 +68,26 @@ class Work:
         return sum(c.wire for c in self.collectives)
 
 
-def read(text: str) -> Work:
-    """The work in a module's text."""
+def read_work(text: str) -> Work:
+    """The work in a partitioned module's text."""
     computations, entry = _split(text)
     times = _times(computations, entry)
-    flops, found = 0.0, Counter[tuple[str, int]]()
+    flops = 0.0
+    sizes = Counter[tuple[str, int]]()
     runs = Counter[tuple[str, int]]()
     for name, lines in computations.items():
         if not times[name]:
             continue
-        shapes = {m[1]: m[2] for line in lines if (m := re.match(r"\s*(?:ROOT )?%?([\w.\-]+) = (\S+)", line))}
+        shapes = {m[1]: m[2] for line in lines if (m := _RESULT.match(line))}
         for line in lines:
             flops += times[name] * _dot(line, shapes)
             match = _COLLECTIVE.search(line)
             if match:
                 kind, group = match[2], _group(line)
                 size = _size(match[1]) * (group if kind == "reduce-scatter" else 1)
-                found[kind, group] += times[name] * size
+                sizes[kind, group] += times[name] * size
                 runs[kind, group] += times[name]
-    every = [Collective(kind, group, runs[kind, group], size) for (kind, group), size in found.items()]
+    every = [Collective(kind, group, runs[kind, group], size) for (kind, group), size in sizes.items()]
     return Work(flops, tuple(sorted(every, key=lambda c: -c.wire)))
 
 
@@ -123,13 +130,15 @@ def _trips(condition: list[str]) -> int:
 
 
 def _dot(line: str, shapes: dict[str, str]) -> float:
-    match = re.match(r"\s*(?:ROOT )?%?[\w.\-]+ = (\S+) dot\((.*?)\), ", line)
-    contracting = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", line)
+    """FLOPs of the matrix product on a line, 0 for any other line; `shapes` holds each operand's by name."""
+    match = _DOT.match(line)
+    contracting = _CONTRACTING.search(line)
     if not match or not contracting:
         return 0.0
-    left = re.findall(r"%?([\w.\-]+)(?:,|$)", re.sub(r"\w+\[[\d,]*\](?:\{[^}]*\})? ", "", match[2]).replace(" ", ""))[0]
-    inner = _dimensions(shapes[left])
-    return 2.0 * math.prod(_dimensions(match[1])) * math.prod(inner[int(i)] for i in contracting[1].split(",") if i)
+    operands = _OPERAND_SHAPE.sub("", match[2]).replace(" ", "")
+    left = _dimensions(shapes[_OPERAND.findall(operands)[0]])
+    contracted = math.prod(left[int(i)] for i in contracting[1].split(",") if i)
+    return 2.0 * math.prod(_dimensions(match[1])) * contracted
 
 
 def _dimensions(shape: str) -> list[int]:
@@ -138,10 +147,14 @@ def _dimensions(shape: str) -> list[int]:
 
 
 def _size(shape: str) -> int:
-    return sum(_BYTES[kind] * math.prod(int(n) for n in sizes.split(",") if n) for kind, sizes in _SHAPE.findall(shape))
+    """Bytes of a shape, or of all in a tuple of shapes."""
+    return sum(
+        BYTES[dtype] * math.prod(int(n) for n in sizes.split(",") if n) for dtype, sizes in _SHAPE.findall(shape)
+    )
 
 
 def _group(line: str) -> int:
+    """Devices in one group of a collective."""
     match = _GROUPS.search(line)
     if match is None:
         return 2

@@ -50,6 +50,10 @@ class ShapeConfig(Section):
     tied: bool = Field(True, description="Use the embedding as the output projection.")
     qk_norm: bool = Field(False, description="Normalise queries and keys (Qwen3).")
     qkv_bias: bool = Field(False, description="Biases on queries, keys and values (Qwen2).")
+    family: str | None = Field(
+        None,
+        description="Family an export is written as (llama, qwen2, qwen3, a plugin's); null: the one of these flags.",
+    )
 
 
 class LoraConfig(Section):

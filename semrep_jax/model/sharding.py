@@ -1,5 +1,8 @@
 """One table from logical axes to mesh axes, and what follows from it: parameters born sharded, batches split.
 
+    sharding = build(data=-1, fsdp=2)              # a mesh over the devices at hand
+    sharding.named("layers", "embed", "ffn")       # -> NamedSharding
+
 The mesh always has the three named axes (data, fsdp, tensor), also on one device. A batch is split over data and fsdp
 together; a weight over fsdp along its model dimension and over tensor along heads, ffn or vocabulary.
 """
@@ -63,20 +66,22 @@ class Sharding:
         return NamedSharding(self.mesh, PartitionSpec(*spec))
 
     def batch(self, tree: Any) -> Any:
-        """Put a tree of host arrays, whole on every process, on the devices: split along their first axis, or replicated where that
-        does not divide."""
+        """Put a tree of host arrays, whole on every process, on the devices.
+
+        Each is split along its first axis, or replicated where that does not divide.
+        """
 
         def put(x: Any) -> Any:
             divides = np.ndim(x) > 0 and np.shape(x)[0] % self.size("batch") == 0
-            place = self.named("batch") if divides else self.named()
-            if place.is_fully_addressable:
-                return jax.device_put(x, place)
-            return jax.make_array_from_callback(np.shape(x), place, lambda index: np.asarray(x)[index])
+            sharding = self.named("batch") if divides else self.named()
+            if sharding.is_fully_addressable:
+                return jax.device_put(x, sharding)
+            return jax.make_array_from_callback(np.shape(x), sharding, lambda index: np.asarray(x)[index])
 
         return jax.tree.map(put, tree)
 
     def local_rows(self, rows: int) -> tuple[int, int]:
-        """Which rows (begin, end) of a batch of `rows` the devices of this process hold; all of them where it does not divide."""
+        """The rows (begin, end) of a batch of `rows` that this process's devices hold; all where it does not divide."""
         if rows % self.size("batch"):
             return 0, rows
         held = self.named("batch").addressable_devices_indices_map((rows,)).values()
@@ -84,15 +89,18 @@ class Sharding:
         return min(begin for begin, _ in spans), max(end for _, end in spans)
 
     def rows(self, tree: Any, begin: int, total: int) -> Any:
-        """Put a tree of host arrays on the devices as `batch` does, where each process has only its `share` of the `total` rows."""
-        place = self.named("batch") if total % self.size("batch") == 0 else self.named()
+        """Put a tree of host arrays on the devices as `batch` does, where each process has only its own rows.
+
+        begin: the number of the first row at hand, as `local_rows` gives it. total: rows of the whole batch.
+        """
+        sharding = self.named("batch") if total % self.size("batch") == 0 else self.named()
 
         def put(x: Any) -> Any:
             def part(index: tuple[slice, ...] | None) -> Any:
                 first, last, _ = (index or (slice(None),))[0].indices(total)
                 return x[first - begin : last - begin]
 
-            return jax.make_array_from_callback((total, *x.shape[1:]), place, part)
+            return jax.make_array_from_callback((total, *x.shape[1:]), sharding, part)
 
         return jax.tree.map(put, tree)
 
@@ -126,7 +134,7 @@ def build(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Sharding:
     without = jax.process_count() - len({d.process_index for d in devices[:wanted]})
     if without:
         raise ShardingError(
-            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} takes {wanted} of {len(devices)} devices and leaves {without} of "
-            f"{jax.process_count()} processes without one; raise mesh.data, or -1 for all"
+            f"mesh data={data} x fsdp={fsdp} x tensor={tensor} takes {wanted} of {len(devices)} devices and leaves "
+            f"{without} of {jax.process_count()} processes without one; raise mesh.data, or -1 for all"
         )
     return Sharding(Mesh(np.array(devices[:wanted]).reshape(data, fsdp, tensor), AXES))

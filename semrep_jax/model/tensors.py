@@ -1,7 +1,8 @@
 """Where a pretrained model's tensors come from: safetensors (one file or shards with an index) or a GGUF file.
 
-Both give one tensor at a time under its Hugging Face name and in its Hugging Face layout, so that a model never lies whole
-in host memory. GGUF weights come dequantised (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 through the `gguf` package).
+Both give one tensor at a time under its Hugging Face name and in its Hugging Face layout, so that a model never lies
+whole in host memory. GGUF weights come dequantised (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 through the
+`gguf` package).
 """
 
 from __future__ import annotations
@@ -16,10 +17,35 @@ import gguf
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from semrep_jax.model.decoder import ModelError
+from semrep_jax.model import families, gguf_tokenizer
+from semrep_jax.model import tokenizer as tokenizers
+from semrep_jax.model.shape import ModelError
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.model.tokenizer import from_gguf as gguf_tokenizer
-from semrep_jax.model.tokenizer import load as directory_tokenizer
+
+# GGUF's names of tensors, and of the parts of a block, as Hugging Face's.
+GGUF_NAMES = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+GGUF_PARTS = {
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+ROPE_FACTORS = "rope_freqs.weight"
+# Of every Llama 3, and not in its GGUF files.
+LLAMA3_LOW_FACTOR = 1.0
+LLAMA3_HIGH_FACTOR = 4.0
+LLAMA3_ORIGINAL_CONTEXT = 8192
 
 
 class Source(Protocol):
@@ -105,22 +131,11 @@ class Directory:
 
     def tokenizer(self) -> Tokenizer:
         """tokenizer.json and what lies beside it."""
-        return directory_tokenizer(self.path)
-
-
-_GGUF_NAMES = {
-    "token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight",
-}  # fmt: skip
-_GGUF_PARTS = {
-    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
-}  # fmt: skip
-_ROPE_FACTORS = "rope_freqs.weight"
+        return tokenizers.load(self.path)
 
 
 class GGUF:
-    """A GGUF file of the llama, qwen2 or qwen3 architecture."""
+    """A GGUF file of an architecture that one of `families` has."""
 
     def __init__(self, path: Path):
         self.path, self.origin = path, str(path)
@@ -131,15 +146,14 @@ class GGUF:
         except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
             raise ModelError(f"{path} is no whole GGUF file ({error}); download it again") from error
         self.architecture = str(self.metadata.get("general.architecture"))
-        if self.architecture not in ("llama", "qwen2", "qwen3"):
-            raise ModelError(f"{path} holds architecture {self.architecture!r}; supported are llama, qwen2 and qwen3")
+        self.family = families.of_gguf(self.architecture, self.origin)
 
     @staticmethod
     def _name(theirs: str) -> str:
         match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", theirs)
-        if match and match[2] in _GGUF_PARTS:
-            return f"model.layers.{match[1]}.{_GGUF_PARTS[match[2]]}.{match[3]}"
-        return _GGUF_NAMES.get(theirs, theirs)
+        if match and match[2] in GGUF_PARTS:
+            return f"model.layers.{match[1]}.{GGUF_PARTS[match[2]]}.{match[3]}"
+        return GGUF_NAMES.get(theirs, theirs)
 
     def _get(self, key: str, default: Any = None) -> Any:
         value = self.metadata.get(f"{self.architecture}.{key}", default)
@@ -152,26 +166,35 @@ class GGUF:
         """The metadata as a Hugging Face config.json."""
         heads, width = self._get("attention.head_count"), self._get("embedding_length")
         settings = {
-            "model_type": self.architecture, "vocab_size": self._shape("model.embed_tokens.weight")[0], "hidden_size": width,
-            "num_hidden_layers": self._get("block_count"), "num_attention_heads": heads,
+            "model_type": self.family.name,
+            "vocab_size": self._shape("model.embed_tokens.weight")[0],
+            "hidden_size": width,
+            "num_hidden_layers": self._get("block_count"),
+            "num_attention_heads": heads,
             "num_key_value_heads": self._get("attention.head_count_kv", heads),
-            "head_dim": self._get("attention.key_length", width // heads), "intermediate_size": self._get("feed_forward_length"),
-            "rope_theta": self._get("rope.freq_base", 10_000.0), "rms_norm_eps": self._get("attention.layer_norm_rms_epsilon"),
-            "max_position_embeddings": self._get("context_length", 4096), "tie_word_embeddings": "lm_head.weight" not in self._tensors,
-        }  # fmt: skip
-        if _ROPE_FACTORS in self._tensors:
-            settings["rope_scaling"] = self._scaling(self.read(_ROPE_FACTORS))
-        kind = self.metadata.get(f"{self.architecture}.rope.scaling.type", "none")
-        if kind not in ("none", "linear") or self.metadata.get(f"{self.architecture}.rope.scaling.factor", 1.0) != 1.0:
+            "head_dim": self._get("attention.key_length", width // heads),
+            "intermediate_size": self._get("feed_forward_length"),
+            "rope_theta": self._get("rope.freq_base", 10_000.0),
+            "rms_norm_eps": self._get("attention.layer_norm_rms_epsilon"),
+            "max_position_embeddings": self._get("context_length", 4096),
+            "tie_word_embeddings": "lm_head.weight" not in self._tensors,
+        }
+        if ROPE_FACTORS in self._tensors:
+            settings["rope_scaling"] = self._rope_scaling(self._dequantised(ROPE_FACTORS))
+        kind = self._get("rope.scaling.type", "none")
+        if kind not in ("none", "linear") or self._get("rope.scaling.factor", 1.0) != 1.0:
             raise ModelError(f"{self.path}: rope scaling {kind!r} is not supported; use a file without it")
         return settings
 
-    def _scaling(self, factors: np.ndarray) -> dict[str, Any]:
-        """Llama 3's scaling from its table of factors: the largest is the factor, the other numbers are those of every Llama 3."""
+    def _rope_scaling(self, factors: np.ndarray) -> dict[str, Any]:
+        """Llama 3's scaling from its table of factors, the largest of which is the factor."""
         return {
-            "rope_type": "llama3", "factor": float(factors.max()), "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192,
-        }  # fmt: skip
+            "rope_type": "llama3",
+            "factor": float(factors.max()),
+            "low_freq_factor": LLAMA3_LOW_FACTOR,
+            "high_freq_factor": LLAMA3_HIGH_FACTOR,
+            "original_max_position_embeddings": LLAMA3_ORIGINAL_CONTEXT,
+        }
 
     def _shape(self, name: str) -> tuple[int, ...]:
         if name not in self._tensors:
@@ -181,22 +204,40 @@ class GGUF:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor's shape by its Hugging Face name."""
-        return {name: self._shape(name) for name in self._tensors if name != _ROPE_FACTORS}
+        return {name: self._shape(name) for name in self._tensors if name != ROPE_FACTORS}
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, dequantised to float32. Llama's query and key rows are put back from GGUF's rotary order."""
+        """One tensor, dequantised to float32, in Hugging Face's order of rows."""
+        value = self._dequantised(name)
+        if self.family.gguf_interleaves_rotary and name in self._rotary_heads:
+            return _halves_apart(value, self._rotary_heads[name])
+        return value
+
+    def _dequantised(self, name: str) -> np.ndarray:
         tensor = self._tensors[name]
         try:
-            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(self._shape(name))
+            return gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(self._shape(name))
         except (NotImplementedError, ValueError) as error:
             raise ModelError(
                 f"{self.path}: {name} of type {tensor.tensor_type.name} can't be read ({error})"
             ) from error
-        if self.architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
-            heads = self.settings["num_attention_heads" if "q_proj" in name else "num_key_value_heads"]
-            value = value.reshape(heads, -1, 2, value.shape[-1]).swapaxes(1, 2).reshape(value.shape)
-        return value
+
+    @cached_property
+    def _rotary_heads(self) -> dict[str, int]:
+        """The number of heads in every tensor of queries or keys."""
+        heads = {"q_LDNH": "num_attention_heads", "k_LDKH": "num_key_value_heads"}
+        layers = range(self.settings["num_hidden_layers"])
+        return {
+            self.family.tensors[ours].format(layer=layer): self.settings[key]
+            for ours, key in heads.items()
+            for layer in layers
+        }
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer in the metadata."""
-        return gguf_tokenizer(self.metadata, self.origin)
+        return gguf_tokenizer.read_tokenizer(self.metadata, self.origin)
+
+
+def _halves_apart(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Rows [heads * H, D] with rotary pairs side by side, as Hugging Face has them: first halves, then second."""
+    return rows.reshape(heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)

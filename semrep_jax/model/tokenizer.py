@@ -1,7 +1,11 @@
-"""Text to ids and back: a Hugging Face `tokenizer.json`, the byte-level BPE in a GGUF file, or the nano model's own.
+"""Text to ids and back: a Hugging Face `tokenizer.json`, or a tokenizer of our own, trained on code.
 
-The nano pre-tokenizer cuts code so that a name is one token wherever it stands (a tiny model can then copy it): a
-newline with its indentation, keywords and operators with their spaces, identifiers, single digits.
+    tokenizer = load(directory)
+    tokenizer.decode(tokenizer.encode("def f(x):"))
+
+(`gguf_tokenizer` reads the one in a GGUF file.) Our own pre-tokenizer cuts code so that a name is one token wherever
+it stands (a tiny model can then copy it): a newline with its indentation, keywords and operators with their spaces,
+identifiers, single digits. Its markers, one token each, are what `prompts` words with.
 """
 
 from __future__ import annotations
@@ -9,38 +13,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import jinja2.sandbox
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.model import chat_template
+from semrep_jax.model.chat_template import Message
 
-PAD, END = "<|pad|>", "<|end|>"
-REWRITE, EDIT, SOURCE = "<|rewrite|>", "<|edit|>", "<|source|>"
-EQUIVALENT, PROGRAM = "<|equivalent|>", "<|program|>"
-MARKERS = (
-    PAD,
-    END,
-    REWRITE,
-    EDIT,
-    SOURCE,
-    EQUIVALENT,
-    PROGRAM,
-)  # what `prompts` words with, one token each in our own tokenizers
+PAD = "<|pad|>"
+END = "<|end|>"
+REWRITE = "<|rewrite|>"
+EDIT = "<|edit|>"
+SOURCE = "<|source|>"
+EQUIVALENT = "<|equivalent|>"
+PROGRAM = "<|program|>"
+MARKERS = (PAD, END, REWRITE, EDIT, SOURCE, EQUIVALENT, PROGRAM)
 
-Message = dict[str, str]
-
-_CUT = (
+CODE_PATTERN = (
     r"\n *| (?:in|if|else|for|and|or|is) |(?:def|for|if|while|return|not|elif|lambda|import|from|in|to|the) "
     r"|[A-Za-z_]+|\d| ?[^\sA-Za-z_\d(){}\[\]]+ ?|[(){}\[\]]|\s"
 )
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_CONTROL, _USER_DEFINED = 3, 4
 
 
 class TokenizerError(SemRepError):
@@ -49,9 +45,10 @@ class TokenizerError(SemRepError):
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """`end_ids` end a completion, the first is the one we write; `pad_id` fills; `template` words chats (Jinja2) or is None.
+    """A model's tokenizer.
 
-    `specials` holds what templates may name: bos_token, eos_token and the like.
+    end_ids: ids that end a completion; the first is the one we write. pad_id: fills what is empty. template: words
+    chats (Jinja2), or None. specials: what the template may name, such as ("eos_token", "</s>").
     """
 
     backend: tokenizers.Tokenizer
@@ -83,31 +80,17 @@ class Tokenizer:
         """`messages` through the model's chat template, ready for the answer. Raises TokenizerError."""
         if self.template is None:
             raise TokenizerError(
-                "the model has no chat template and lacks our markers; use an instruct model, or add a chat_template.jinja to its directory"
+                "the model has no chat template and lacks our markers; use an instruct model, or add a "
+                "chat_template.jinja to its directory"
             )
         try:
-            return _template(self.template).render(messages=messages, add_generation_prompt=True, **dict(self.specials))
-        except jinja2.TemplateError as error:
+            return chat_template.render(self.template, messages, dict(self.specials))
+        except chat_template.TemplateError as error:
             raise TokenizerError(f"the model's chat template fails ({error}); mend its chat_template") from error
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`, markers included."""
         return self.backend.decode(list(ids), skip_special_tokens=False)
-
-
-@cache
-def _template(text: str) -> jinja2.Template:
-    # A template comes with a stranger's model: it renders without access to Python.
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    environment.globals["raise_exception"] = refuse
-    environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
-    return environment.from_string(text)
 
 
 def load(directory: Path) -> Tokenizer:
@@ -123,18 +106,20 @@ def load(directory: Path) -> Tokenizer:
     backend.no_truncation()
     if backend.token_to_id(END) is not None and backend.token_to_id(PAD) is not None:
         return _marked(backend, str(path))
-    settings, generation, model = (
-        _json(directory / f"{n}.json") for n in ("tokenizer_config", "generation_config", "config")
-    )
-    ends = _ids(generation.get("eos_token_id")) or _ids(model.get("eos_token_id"))
-    named = backend.token_to_id(_text(settings.get("eos_token")) or "")
-    ends = ends or ([] if named is None else [named])
-    if not ends:
+    settings = _json(directory / "tokenizer_config.json")
+    generation = _json(directory / "generation_config.json")
+    model = _json(directory / "config.json")
+    end_ids = _ids(generation.get("eos_token_id")) or _ids(model.get("eos_token_id"))
+    if not end_ids and (named := _id_of(settings.get("eos_token"), backend)) is not None:
+        end_ids = [named]
+    if not end_ids:
         raise TokenizerError(f"{directory} names no end-of-text token; add eos_token_id to config.json")
-    pad = backend.token_to_id(_text(settings.get("pad_token")) or "")
-    pad = pad if pad is not None else _ids(model.get("pad_token_id"), default=ends)[0]
-    specials = {k: text for k, v in settings.items() if k.endswith("_token") and (text := _text(v))}
-    return Tokenizer(backend, tuple(ends), pad, _chat_template(directory, settings), tuple(sorted(specials.items())))
+    pad_id = _id_of(settings.get("pad_token"), backend)
+    if pad_id is None:
+        pad_id = (_ids(model.get("pad_token_id")) or end_ids)[0]
+    specials = {key: text for key, token in settings.items() if key.endswith("_token") and (text := _text(token))}
+    template = _chat_template(directory, settings)
+    return Tokenizer(backend, tuple(end_ids), pad_id, template, tuple(sorted(specials.items())))
 
 
 def _marked(backend: tokenizers.Tokenizer, origin: str) -> Tokenizer:
@@ -157,12 +142,22 @@ def _json(path: Path) -> dict[str, Any]:
         raise TokenizerError(f"{path} is not JSON ({error}): download the model again") from error
 
 
-def _ids(value: Any, default: Iterable[int] = ()) -> list[int]:
-    return list(default) if value is None else list(value) if isinstance(value, list) else [value]
+def _ids(value: Any) -> list[int]:
+    """The ids that a setting names: none, one or a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
 
 
 def _text(token: Any) -> str | None:
-    return token.get("content") if isinstance(token, dict) else token if isinstance(token, str) else None
+    """A special token's text; older files describe it in a dict."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
+
+
+def _id_of(token: Any, backend: tokenizers.Tokenizer) -> int | None:
+    return backend.token_to_id(_text(token) or "")
 
 
 def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
@@ -175,85 +170,41 @@ def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
     return found
 
 
-def from_gguf(metadata: dict[str, Any], origin: str) -> Tokenizer:
-    """The byte-level BPE in a GGUF file's `tokenizer.*` metadata, with its pre-tokenizer. Raises TokenizerError."""
-    kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
-    cuts: dict[str, tuple[Any, bool]] = {
-        "smollm": (
-            pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _bytes(use_regex=True)]),
-            False,
-        ),
-        "gpt-2": (_bytes(use_regex=True), False),
-        "qwen2": (_split(_WORDS % r"\p{N}"), False),
-        "llama-bpe": (_split(_WORDS % r"\p{N}{1,3}"), True),
-    }
-    if kind != "gpt2" or pre not in cuts:
-        known = ", ".join(cuts)
-        raise TokenizerError(
-            f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}"
-        )
-    cut, ignore_merges = cuts[pre]
-    lacks = [k for k in ("tokens", "token_type", "eos_token_id") if f"tokenizer.ggml.{k}" not in metadata]
-    if lacks:
-        raise TokenizerError(f"{origin} lacks tokenizer.ggml.{lacks[0]}; convert the model again")
-    tokens, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
-    special = {i for i, k in enumerate(kinds) if k in (_CONTROL, _USER_DEFINED)}
-    merges = [tuple(m.split(" ")) for m in metadata.get("tokenizer.ggml.merges", [])]
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges, ignore_merges=ignore_merges))
-    if pre == "qwen2":
-        backend.normalizer = normalizers.NFC()
-    backend.pre_tokenizer, backend.decoder = cut, decoders.ByteLevel()
-    backend.add_special_tokens(
-        [AddedToken(tokens[i], special=True, normalized=False) for i in sorted(special) if kinds[i] == _CONTROL]
-    )
-    backend.add_tokens([AddedToken(tokens[i], normalized=False) for i in sorted(special) if kinds[i] == _USER_DEFINED])
-    end = metadata["tokenizer.ggml.eos_token_id"]
-    named = [
-        vocabulary[name]
-        for name in ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
-        if name in vocabulary
-    ]
-    ends = tuple(dict.fromkeys([end, *named]))
-    pad = metadata.get("tokenizer.ggml.padding_token_id", end)
-    ids = {"bos_token": metadata.get("tokenizer.ggml.bos_token_id"), "eos_token": end}
-    specials = tuple((name, tokens[i]) for name, i in ids.items() if i is not None)
-    return Tokenizer(backend, ends, pad, metadata.get("tokenizer.chat_template"), specials)
-
-
-def _bytes(use_regex: bool) -> Any:
+def byte_level(use_regex: bool) -> Any:
+    """The pre-tokenizer that writes bytes as characters; `use_regex` has it cut words as GPT-2 does."""
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
 
 
-def _split(pattern: str) -> Any:
-    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), behavior="isolated"), _bytes(use_regex=False)])
+def split_by(pattern: str) -> Any:
+    """A pre-tokenizer whose pieces are the matches of a regular expression."""
+    cut = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    return pre_tokenizers.Sequence([cut, byte_level(use_regex=False)])
 
 
-def save(words: Tokenizer, directory: Path) -> None:
+def save(tokenizer: Tokenizer, directory: Path) -> None:
     """Write the tokenizer as the files of a model directory that `load` and `transformers` read."""
-    words.backend.save(str(directory / "tokenizer.json"))
-    name = words.backend.id_to_token
-    settings: dict[str, Any] = dict(words.specials) | {"eos_token": name(words.end_id), "pad_token": name(words.pad_id)}
+    name_of = tokenizer.backend.id_to_token
+    tokenizer.backend.save(str(directory / "tokenizer.json"))
+    settings: dict[str, Any] = dict(tokenizer.specials)
+    settings |= {"eos_token": name_of(tokenizer.end_id), "pad_token": name_of(tokenizer.pad_id)}
     settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    if words.template is not None:
-        settings["chat_template"] = words.template
+    if tokenizer.template is not None:
+        settings["chat_template"] = tokenizer.template
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-    generation = {"eos_token_id": list(words.end_ids), "pad_token_id": words.pad_id}
+    generation = {"eos_token_id": list(tokenizer.end_ids), "pad_token_id": tokenizer.pad_id}
     (directory / "generation_config.json").write_text(json.dumps(generation) + "\n")
 
 
 def train(corpus: Iterable[str], vocab_size: int) -> Tokenizer:
     """A byte-level BPE over `corpus` with at most `vocab_size` ids (7 markers and 256 bytes included)."""
     backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = _split(_CUT)
+    backend.pre_tokenizer = split_by(CODE_PATTERN)
     backend.decoder = decoders.ByteLevel()
-    backend.train_from_iterator(
-        corpus,
-        trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            special_tokens=list(MARKERS),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(MARKERS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
+    backend.train_from_iterator(corpus, trainer)
     return _marked(backend, "the trained tokenizer")

@@ -1,3 +1,3 @@
-"""Python as a language to transform: canonical form, rewrites, inputs, equivalence and proof, mutations, a person's tests, the judge."""
+"""Python as a language to transform; README.md beside this file lists what is here."""
 
 PYTHON = "python"

@@ -1,7 +1,9 @@
 """A zygote whose children follow every path of two functions with CrossHair, symbolically, in the sandbox's lockdown.
 
-Started by `equivalence.prove` as `python -P -s -S crosshair_zygote.py SETTINGS`, never imported by the package. CrossHair runs the
-functions it looks at, so it is locked in with them. The reply says whether all paths were exhausted, or the arguments of a difference.
+Started by `proof.prove` as `python -P -s -S crosshair_zygote.py SETTINGS`, never imported by the package. CrossHair
+runs the functions it looks at, so it is locked in with them. A request holds the two programs (`a`, `b`), the
+function's name (`entry`) and the time for its paths (`seconds`); the reply says whether all paths were exhausted, or
+the arguments of a difference.
 """
 
 import importlib
@@ -14,25 +16,36 @@ sys.path.insert(0, os.path.join(_package, "sandbox"))
 zygote = importlib.import_module("zygote")
 del sys.path[0]
 
+# All that a child will ask for: its user may not be able to read the environment that CrossHair is installed in.
+PRELOADED = (
+    "crosshair.core_and_libs",
+    "crosshair.diff_behavior",
+    "crosshair.options",
+    "crosshair.pathing_oracle",
+)
+
+
+def load_function(name, source, entry):
+    """The function `entry` of a program, which is loaded as module `name`."""
+    scope = {"__name__": name, "__builtins__": __builtins__}
+    exec(compile(source, f"<{name}>", "exec"), scope)
+    return scope[entry]
+
 
 def prove(request):
     """{"exhausted": bool, "difference": {parameter: its repr} or None} of `entry` in the two sources."""
     diff, options = sys.modules["crosshair.diff_behavior"], sys.modules["crosshair.options"]
     inspect, collections = importlib.import_module("inspect"), importlib.import_module("collections")
-    functions = []
-    for name, source in (("first", request["a"]), ("second", request["b"])):
-        scope = {"__name__": name, "__builtins__": __builtins__}
-        exec(compile(source, f"<{name}>", "exec"), scope)
-        functions.append(scope[request["entry"]])
-    chosen = options.AnalysisOptionSet(
+    first = load_function("first", request["a"], request["entry"])
+    second = load_function("second", request["b"], request["entry"])
+    limits = options.AnalysisOptionSet(
         per_condition_timeout=request["seconds"], per_path_timeout=request["seconds"] / 2
     )
-    settings = options.DEFAULT_OPTIONS.overlay(chosen)
+    settings = options.DEFAULT_OPTIONS.overlay(limits)
     settings.stats = collections.Counter()
     same_type = diff.ExceptionEquivalenceType.SAME_TYPE
-    found = diff.diff_behavior_with_signature(
-        *functions, inspect.signature(functions[0], eval_str=True), settings, same_type
-    )
+    signature = inspect.signature(first, eval_str=True)
+    found = diff.diff_behavior_with_signature(first, second, signature, settings, same_type)
     difference = next((d.args for d in found), None)
     return {"exhausted": settings.stats["exhaustion"] > 0, "difference": difference}
 
@@ -45,21 +58,15 @@ def attempt(request):
         return {"trouble": zygote.describe(error)}
 
 
-def run_prover(request, settings, program, null):
+def run_prover(request, containment):
     """Answer one request."""
-    zygote.load_named(request["a"] + request["b"], settings)
-    return zygote.run(request, settings, program, null, attempt)
+    zygote.load_named(request["a"] + request["b"], containment)
+    return zygote.run_child(request, containment, attempt)
 
 
 if __name__ == "__main__":
-    chosen = json.loads(sys.argv[1])
-    sys.path += chosen["readable"]
-    # All that a child will ask for: its user may not be able to read the environment.
-    for needed in (
-        "crosshair.core_and_libs",
-        "crosshair.diff_behavior",
-        "crosshair.options",
-        "crosshair.pathing_oracle",
-    ):
-        importlib.import_module(needed)
-    zygote.serve(run_prover, chosen)
+    settings = json.loads(sys.argv[1])
+    sys.path += settings["readable"]
+    for module in PRELOADED:
+        importlib.import_module(module)
+    zygote.serve(run_prover, settings)

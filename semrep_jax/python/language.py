@@ -1,4 +1,4 @@
-"""Python, as everything above the languages meets it."""
+"""Python, as everything above the languages meets it: `LANGUAGES["python"]`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from semrep_jax.python import PYTHON, canonical
 
 
 class Python:
-    """The language's methods; see `languages.Language`. What needs libcst or Hypothesis is imported when it is first asked for."""
+    """The language's methods; see `languages.Language`. libcst and Hypothesis are imported when first needed."""
 
     name = PYTHON
     suffixes = (".py",)
     wording = Wording(
-        system="You transform code. You answer with one ```python block that holds the whole program, and nothing else.",
+        system="You transform code. You answer with one ```python block that holds the whole program, "
+        "and nothing else.",
         same="behaves exactly the same: the same name and arguments, the same results, errors and output. "
         "Renaming alone does not count.",
     )

@@ -1,8 +1,12 @@
 """A person's own test file run against a program, without the two ever meeting in one process.
 
-The tests (`test_*` functions with asserts) run contained, in a process where the module they import is a table of answers.
-A call that the table lacks ends that test and is asked of the program, in a process of its own; the answer, plain data, goes into the
-table and the tests run again, until none asks anything new. So the program can neither read the tests nor reach their verdict.
+    for result in run_tests(program, "stats", "from stats import mean\ndef test_a(): assert mean([2]) == 2", sandbox):
+        result.name, result.passed, result.message
+
+The tests (`test_*` functions with asserts) run contained, in a process where the module they import is a table of
+answers. A call that the table lacks ends that test and is asked of the program, in a process of its own; the answer,
+plain data, goes into the table and the tests run again, until none asks anything new. So the program can neither read
+the tests nor reach their verdict.
 
 Covers tests that import functions of the module and call them with plain values. Anything else fails with the reason.
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from semrep_jax.core import syntax
 from semrep_jax.core.errors import TaskError
@@ -21,11 +25,13 @@ from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import decode, encode
 
 LIMITS = Limits(cpu_seconds=5.0, wall_seconds=10.0, memory_mb=512)
-MAX_ROUNDS = 400
+MAX_ROUNDS = 400  # of new questions
+# Added to the program: its own process calls this.
 _CALLER = """
 def __semrep_call(name, args, kwargs):
     return globals()[name](*args, **kwargs), args
 """
+# The tests' process. A row of `table` is a call and its `Answered`, a row of the report [test, state, message, call].
 _HARNESS = """
 def __semrep_run(module_name, functions, table):
     import builtins, sys, types
@@ -83,8 +89,41 @@ class TestResult:
     message: str = ""
 
 
-def run(program: str, module: str, tests: str, sandbox: Sandbox) -> list[TestResult]:
-    """Run every test of the text `tests`, which imports `module`, on `program`. Raises TaskError for a test file that can't run."""
+class Question(NamedTuple):
+    """A call that a test wants answered: a function of the program and plain values."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Answered(NamedTuple):
+    """What a call gave: a value, or an exception's class name and message; and its arguments afterwards, if known."""
+
+    value: Any
+    error: str | None = None
+    message: str = ""
+    args_after: tuple[Any, ...] | None = None
+
+
+def read_tests(path: Path) -> str:
+    """The text of a test file. Raises TaskError."""
+    try:
+        text = path.read_text()
+        syntax.module(text)
+    except OSError as error:
+        raise TaskError(f"tests {path} can't be read: {error.strerror}") from error
+    except SyntaxError as error:
+        raise TaskError(f"tests {path} is not Python: line {error.lineno}: {error.msg}") from error
+    return text
+
+
+def run_tests(program: str, module: str, tests: str, sandbox: Sandbox) -> list[TestResult]:
+    """Run every test of a file on a program.
+
+    program: its source. module: the name by which the tests import it. tests: the text of the test file. sandbox: where
+    both run. Raises TaskError for a test file that can't run.
+    """
     functions = [node.name for node in syntax.module(program).body if isinstance(node, ast.FunctionDef)]
     harness = f"__semrep_tests = {tests!r}\n{_HARNESS}"
     table: list[Any] = []
@@ -95,40 +134,25 @@ def run(program: str, module: str, tests: str, sandbox: Sandbox) -> list[TestRes
         report = decode(seen.outcomes[0].value)
         if not report:
             raise TaskError("the test file holds no function whose name starts with 'test'")
-        asked = [call for _, state, _, call in report if state == "asks"]
+        asked = [Question(*call) for _, state, _, call in report if state == "asks"]
         if not asked:
             return [TestResult(name, state == "passed", message) for name, state, message, _ in report]
-        table += _answers(program, asked, sandbox)
+        answers = _ask(program, asked, sandbox)
+        table += [[*question, tuple(answer)] for question, answer in zip(asked, answers, strict=True)]
     raise TaskError(f"the tests ask for more than {MAX_ROUNDS} calls one after the other; give fewer or smaller tests")
 
 
-def _answers(program: str, calls: list[Any], sandbox: Sandbox) -> list[Any]:
-    """What the program gives for each (name, args, kwargs): [name, args, kwargs, (value, error, message, args afterwards)]."""
-    seen = sandbox.run(program + _CALLER, "__semrep_call", [encode((n, a, k)) for n, a, k in calls], LIMITS)
+def _ask(program: str, questions: list[Question], sandbox: Sandbox) -> list[Answered]:
+    """What the program gives for each call."""
+    seen = sandbox.run(program + _CALLER, "__semrep_call", [encode(tuple(q)) for q in questions], LIMITS)
     if not seen.outcomes:
         reason = seen.load_error or f"the program ended early: {seen.died}"
-        return [[n, a, k, (None, "RuntimeError", reason, None)] for n, a, k in calls]
-    return [
-        [n, a, k, _answer(outcome, message)]
-        for (n, a, k), outcome, message in zip(calls, seen.outcomes, seen.messages, strict=True)
-    ]
+        return [Answered(None, "RuntimeError", reason)] * len(questions)
+    return [_answered(outcome, message) for outcome, message in zip(seen.outcomes, seen.messages, strict=True)]
 
 
-def _answer(outcome: Outcome, message: str | None) -> tuple[Any, str | None, str, Any]:
+def _answered(outcome: Outcome, message: str | None) -> Answered:
     if outcome.error:
-        text = (message or "").partition(": ")[2]
-        return None, outcome.error.removeprefix("candidate."), text, None
+        return Answered(None, outcome.error.removeprefix("candidate."), (message or "").partition(": ")[2])
     value, after = decode(outcome.value)
-    return value, None, "", after
-
-
-def read(path: Path) -> str:
-    """The text of a test file. Raises TaskError."""
-    try:
-        text = path.read_text()
-        syntax.module(text)
-    except OSError as error:
-        raise TaskError(f"tests {path} can't be read: {error.strerror}") from error
-    except SyntaxError as error:
-        raise TaskError(f"tests {path} is not Python: line {error.lineno}: {error.msg}") from error
-    return text
+    return Answered(value, args_after=after)

@@ -30,43 +30,47 @@ class PythonJudge:
 
 
 def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:
-    """The verdict that an observation of preserve cases, then edit cases, then hidden ones, amounts to."""
-    unseen = None if task.hidden is None else Score(0, len(task.hidden))
-    nothing = Verdict(
+    """What an observation amounts to.
+
+    task: holds the expected outcomes. observation: of its preserve cases, then its edit cases, then the hidden ones.
+    duplicate: how far the program merely repeats C_src.
+    """
+    failed = Verdict(
         Status.OK,
         compiled=False,
         duplicate=duplicate,
         preserve=Score(0, len(task.preserve)),
         edit=Score(0, len(task.edit)),
         seconds=observation.seconds,
-        hidden=unseen,
+        hidden=None if task.hidden is None else Score(0, len(task.hidden)),
     )
     if observation.load_error is not None:
-        return replace(nothing, status=Status.COMPILE, feedback=observation.load_error)
+        return replace(failed, status=Status.COMPILE, feedback=observation.load_error)
     if observation.died is not None:
         status = Status.TIMEOUT if observation.died == "timeout" else Status.CRASH
-        return replace(nothing, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
-    split, end = len(task.preserve), len(task.preserve) + len(task.edit)
-    preserve = _passed(task.preserve, observation.outcomes[:split])
-    edit = _passed(task.edit, observation.outcomes[split:end])
-    hidden = _passed(task.hidden, observation.outcomes[end:]) if task.hidden else []
+        return replace(failed, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
+    edit_begins = len(task.preserve)
+    hidden_begins = edit_begins + len(task.edit)
+    preserve = _passed(task.preserve, observation.outcomes[:edit_begins])
+    edit = _passed(task.edit, observation.outcomes[edit_begins:hidden_begins])
+    hidden = _passed(task.hidden, observation.outcomes[hidden_begins:]) if task.hidden else []
     status, feedback = _first_failure(task, preserve + edit, observation)
     return replace(
-        nothing,
+        failed,
         status=status,
         compiled=True,
         feedback=feedback,
         preserve=Score(sum(preserve), len(preserve)),
         edit=Score(sum(edit), len(edit)),
-        hidden=unseen and Score(sum(hidden), len(hidden)),
+        hidden=None if task.hidden is None else Score(sum(hidden), len(hidden)),
     )
 
 
-def _first_failure(task: Task, flags: list[bool], observation: Observation) -> tuple[Status, str]:
-    """Status, and what is said of the first test that failed."""
-    if all(flags):
+def _first_failure(task: Task, passed: list[bool], observation: Observation) -> tuple[Status, str]:
+    """The status, and one line about the first test that failed; `passed` is of preserve, then edit cases."""
+    if all(passed):
         return Status.OK, ""
-    first = flags.index(False)
+    first = passed.index(False)
     case, seen = (task.preserve.cases + task.edit.cases)[first], observation.outcomes[first]
     status = Status.MEMORY if seen.error == "MemoryError" else Status.WRONG
     return status, explain(task.preserve.entry, case, seen, observation.messages[first])

@@ -1,9 +1,12 @@
 """The local policy: jitted prefill (a prompt once a group) and a `while_loop` decode over one typed state.
 
-`LocalPolicy.sample(prompts, n, temperature, key)` gives n completions of each prompt with the log-probability of every
-token under the distribution it was drawn from. The key of token t of sample s of prompt g is
-fold_in(fold_in(fold_in(key, g), s), t): any completion can be drawn again alone. Prompt lengths are padded to multiples of
-`rollout.bucket`, and batches to one size, so that a run compiles a handful of programs.
+    policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
+    groups = policy.sample(prompts, n=8, temperature=1.0, key=jax.random.key(0))
+
+gives n completions of each prompt with the log-probability of every token under the distribution it was drawn from.
+The key of token t of sample s of prompt g is fold_in(fold_in(fold_in(key, g), s), t): any completion can be drawn
+again alone. Prompt lengths are padded to multiples of `rollout.bucket`, and batches to one size, so that a run
+compiles a handful of programs.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax.core.programs import Completion, Finish
-from semrep_jax.model.decoder import Model
+from semrep_jax.model.decoder import Cache, Model
 from semrep_jax.model.logprobs import sample_token
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.prompts import Prompt, encode
@@ -35,7 +38,7 @@ class DecodeState(NamedTuple):
     done_BG: jax.Array
     tokens_BGT: jax.Array
     logprobs_BGT: jax.Array
-    caches: Any
+    caches: list[Cache]
 
 
 class Batch(NamedTuple):
@@ -46,7 +49,7 @@ class Batch(NamedTuple):
 
 
 def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -> Batch:
-    """`rows` padded prompts; rows beyond the given ones hold one pad token."""
+    """`rows` prompts (token ids), padded to a multiple of `bucket`; rows beyond those given hold one pad token."""
     longest = max(len(p) for p in prompts)
     width = -(-longest // bucket) * bucket
     ids = np.full((rows, width), pad_id, np.int32)
@@ -58,7 +61,7 @@ def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -
 
 
 def cache_sizes(max_new: int) -> list[int]:
-    """Lengths that the caches of `max_new` tokens grow through: doubled from FIRST_CACHE, so that short completions read short caches."""
+    """The lengths caches for `max_new` tokens grow through, each double the last: short completions read short ones."""
     sizes = [FIRST_CACHE]
     while sizes[-1] < max_new:
         sizes.append(2 * sizes[-1])
@@ -67,10 +70,25 @@ def cache_sizes(max_new: int) -> list[int]:
 
 @partial(jax.jit, static_argnames=("model", "group", "max_new", "end_ids", "pad_id"))
 def decode(
-    params: Any, prompt_BP: jax.Array, length_B: jax.Array, live_B: jax.Array, temperature: jax.Array, key: jax.Array,
-    *, model: Model, group: int, max_new: int, end_ids: tuple[int, ...], pad_id: int,
-) -> tuple[jax.Array, jax.Array]:  # fmt: skip
-    """Token ids and log-probs [B, G, T]; positions after the first end token hold pad and 0. Dead rows decode nothing."""
+    params: Any,
+    prompt_BP: jax.Array,
+    length_B: jax.Array,
+    live_B: jax.Array,
+    temperature: jax.Array,
+    key: jax.Array,
+    *,
+    model: Model,
+    group: int,
+    max_new: int,
+    end_ids: tuple[int, ...],
+    pad_id: int,
+) -> tuple[jax.Array, jax.Array]:
+    """`group` completions of each prompt, of at most `max_new` tokens.
+
+    prompt_BP, length_B: ids padded on the right, and lengths. live_B: rows that are false decode nothing.
+    temperature: a float32 scalar. end_ids, pad_id: what ends a completion, and what fills it afterwards. Returns
+    token ids and their log-probs [B, G, T]; positions after the first end token hold pad and 0.
+    """
     bound = model.bind(params)
     head, weights = bound.head(), bound.layers()
     last_BD, prompts = bound.prefill(prompt_BP, length_B)
@@ -100,7 +118,7 @@ def decode(
         hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches)
         return record(state._replace(caches=caches), *choose(hidden, state.t))
 
-    def grown(caches: Any, size: int) -> Any:
+    def grown(caches: list[Cache], size: int) -> list[Cache]:
         return jax.tree.map(lambda cache: jnp.pad(cache, [(0, 0)] * 3 + [(0, size - cache.shape[3]), (0, 0)]), caches)
 
     sizes = cache_sizes(max_new)
@@ -132,47 +150,67 @@ class LocalPolicy:
     usage: Usage = field(default_factory=Usage)
 
     def sample(
-        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+        self,
+        prompts: list[Prompt],
+        n: int,
+        temperature: float,
+        key: jax.Array,
+        rows: int | None = None,
+        prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt, decoded `rows` prompts at a time (default all at once).
+        """n completions of each prompt, decoded `rows` prompts at a time (None: all at once).
 
-        A prompt longer than `max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
+        prompt_ids: what `prompts.encode` gives for each prompt, from a caller that has it already. A prompt longer than
+        `rollout.max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
         """
-        rows = rows or len(prompts)
-        encoded = [encode(p, self.tokenizer) for p in prompts]
-        out: list[list[Completion]] = []
-        for start in range(0, len(prompts), rows):
-            out += self._batch(encoded[start : start + rows], n, temperature, jax.random.fold_in(key, start), rows)
-        return out
+        if prompt_ids is None:
+            prompt_ids = [encode(prompt, self.tokenizer) for prompt in prompts]
+        rows = rows or len(prompt_ids)
+        groups: list[list[Completion]] = []
+        for start in range(0, len(prompt_ids), rows):
+            batch_key = jax.random.fold_in(key, start)
+            groups += self._batch(prompt_ids[start : start + rows], n, temperature, batch_key, rows)
+        return groups
 
     def _batch(
-        self, encoded: list[list[int]], n: int, temperature: float, key: jax.Array, rows: int
+        self, prompt_ids: list[list[int]], n: int, temperature: float, key: jax.Array, rows: int
     ) -> list[list[Completion]]:
-        fits = [len(ids) <= self.setting.max_prompt for ids in encoded]
-        batch = pad_prompts(
-            [ids if ok else ids[:1] for ids, ok in zip(encoded, fits, strict=True)],
-            self.tokenizer.pad_id,
-            rows,
-            self.setting.bucket,
-        )
-        live = np.array(fits + [False] * (rows - len(encoded)))
-        prompt, length, live = self.model.sharding.batch((batch.prompt_BP, batch.length_B, live))
-        tokens, logprobs = self.model.sharding.fetch(
-            decode(
-                self.params, prompt, length, live, jnp.float32(temperature), key,
-                model=self.model, group=n, max_new=self.setting.max_new, end_ids=self.tokenizer.end_ids, pad_id=self.tokenizer.pad_id,
-            )
-        )  # fmt: skip
+        fits = [len(ids) <= self.setting.max_prompt for ids in prompt_ids]
+        shown = [ids if ok else ids[:1] for ids, ok in zip(prompt_ids, fits, strict=True)]
+        padded = pad_prompts(shown, self.tokenizer.pad_id, rows, self.setting.bucket)
+        live = np.array(fits + [False] * (rows - len(prompt_ids)))
+        tokens, logprobs = self._decode(padded, live, n, temperature, key)
         groups = []
         for row, ok in enumerate(fits):
             if ok:
                 groups.append([self._completion(ids, lps) for ids, lps in zip(tokens[row], logprobs[row], strict=True)])
-                self.usage.prompt_tokens += len(encoded[row])
+                self.usage.prompt_tokens += len(prompt_ids[row])
             else:
                 groups.append([Completion("", (), (), Finish.PROMPT_TOO_LONG)] * n)
-        self.usage.rollouts += n * len(encoded)
+        self.usage.rollouts += n * len(prompt_ids)
         self.usage.completion_tokens += sum(len(c.token_ids) for group in groups for c in group)
         return groups
+
+    def _decode(
+        self, padded: Batch, live: np.ndarray, n: int, temperature: float, key: jax.Array
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and log-probs [B, G, T] on the host, whole on every process."""
+        sharding = self.model.sharding
+        prompt, length, live = sharding.batch((padded.prompt_BP, padded.length_B, live))
+        decoded = decode(
+            self.params,
+            prompt,
+            length,
+            live,
+            jnp.float32(temperature),
+            key,
+            model=self.model,
+            group=n,
+            max_new=self.setting.max_new,
+            end_ids=self.tokenizer.end_ids,
+            pad_id=self.tokenizer.pad_id,
+        )
+        return sharding.fetch(decoded)
 
     def _completion(self, ids: np.ndarray, logprobs: np.ndarray) -> Completion:
         ends = np.flatnonzero(np.isin(ids, self.tokenizer.end_ids))

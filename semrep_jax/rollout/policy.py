@@ -31,6 +31,17 @@ class Policy(Protocol):
     usage: Usage
 
     def sample(
-        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+        self,
+        prompts: list[Prompt],
+        n: int,
+        temperature: float,
+        key: jax.Array,
+        rows: int | None = None,
+        prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt, in the prompts' order; `rows` prompts at a time."""
+        """n completions of each prompt, in the prompts' order.
+
+        key: decides the draws, together with a prompt's place and a completion's number. rows: prompts at a time;
+        None for all. prompt_ids: token ids of the prompts, for a policy that takes them and a caller that has them
+        already.
+        """

@@ -1,14 +1,15 @@
-"""A model behind any OpenAI-compatible endpoint as a policy: for search and evaluation with outside models, not for training.
+"""A model behind any OpenAI-compatible endpoint as a policy: for evaluation and search, not for training.
 
-Requests run side by side up to a limit and are tried again, with growing pauses, on time-outs, 429 and server errors. A completion that
-can't be had is an error, never an empty answer. Tokens are counted as the endpoint reports them.
+    policy = RemotePolicy(RemoteConfig(url="http://localhost:8000/v1", model="m"), RolloutConfig())
+
+Requests run side by side up to a limit and are tried again, with growing pauses, on time-outs, 429 and server errors.
+A completion that can't be had is an error, never an empty answer. Tokens are counted as the endpoint reports them.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import jax
+import tenacity
 
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Completion, Finish
@@ -23,11 +25,36 @@ from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE = 0.5  # s
+LONGEST_PAUSE = 30.0  # s
+TOO_MANY_REQUESTS = 429
 
 
 class RemoteError(SemRepError):
     """The endpoint can't be reached, refuses, or answers nonsense."""
+
+
+class _PassingTrouble(Exception):
+    """A request that failed in a way that another try may not. pause: what the endpoint asks to wait (s)."""
+
+    def __init__(self, reason: str, pause: float = 0.0):
+        super().__init__(reason)
+        self.pause = pause
+
+
+class _GrowingPause:
+    """Pauses that double from FIRST_PAUSE to LONGEST_PAUSE, raised to what the endpoint asks, jittered by half."""
+
+    def __init__(self) -> None:
+        self.pause = FIRST_PAUSE
+
+    def __call__(self, state: tenacity.RetryCallState) -> float:
+        trouble = state.outcome.exception() if state.outcome else None
+        if isinstance(trouble, _PassingTrouble):
+            self.pause = max(self.pause, trouble.pause)
+        pause = self.pause * random.uniform(0.5, 1.5)
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        return pause
 
 
 @dataclass
@@ -44,16 +71,23 @@ class RemotePolicy:
             key = os.environ.get(self.setting.key_variable)
             if key is None:
                 raise RemoteError(
-                    f"remote.key_variable: the environment has no {self.setting.key_variable}; set it or set the key to null"
+                    f"remote.key_variable: the environment has no {self.setting.key_variable}; "
+                    "set it or set the key to null"
                 )
             headers["Authorization"] = f"Bearer {key}"
         self.client = httpx.Client(base_url=self.setting.url or "", headers=headers, timeout=self.setting.timeout)
         self.lock = Lock()
 
     def sample(
-        self, prompts: list[Prompt], n: int, temperature: float, key: jax.Array, rows: int | None = None
+        self,
+        prompts: list[Prompt],
+        n: int,
+        temperature: float,
+        key: jax.Array,
+        rows: int | None = None,
+        prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt. Raises RemoteError where one can't be had."""
+        """n completions of each prompt; `rows` and `prompt_ids` are not used. Raises RemoteError if one fails."""
         seeds = jax.random.randint(key, (len(prompts), n), 0, 2**31 - 1).tolist()
         jobs = [(prompt, seed) for prompt, row in zip(prompts, seeds, strict=True) for seed in row]
         with ThreadPoolExecutor(self.setting.concurrency) as threads:
@@ -80,34 +114,39 @@ class RemotePolicy:
 
     def _ask(self, body: dict[str, Any]) -> Any:
         """The endpoint's answer, after as many tries as allowed."""
-        pause, reason = FIRST_PAUSE, ""
-        for attempt in range(self.setting.retries + 1):
-            if attempt:
-                time.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(2 * pause, LONGEST_PAUSE)
-            try:
-                response = self.client.post("chat/completions", json=body)
-            except httpx.HTTPError as error:
-                reason = f"{type(error).__name__}: {error}"
-                continue
-            if response.status_code == 429 or response.status_code >= 500:
-                reason = f"status {response.status_code}"
-                pause = max(pause, _wanted_pause(response))
-                continue
-            if response.status_code != 200:
-                raise RemoteError(
-                    f"{self.setting.url} refuses with status {response.status_code}: {response.text[:200]}"
-                )
-            try:
-                return response.json()
-            except ValueError:
-                reason = "an answer that is not JSON"
-        raise RemoteError(
-            f"{self.setting.url} gave no answer in {self.setting.retries + 1} tries ({reason}); is it up, is remote.url right?"
+        tries = self.setting.retries + 1
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_PassingTrouble),
+            stop=tenacity.stop_after_attempt(tries),
+            wait=_GrowingPause(),
+            reraise=True,
         )
+        try:
+            return retrying(self._post, body)
+        except _PassingTrouble as trouble:
+            raise RemoteError(
+                f"{self.setting.url} gave no answer in {tries} tries ({trouble}); is it up, is remote.url right?"
+            ) from trouble
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        """One try. Raises _PassingTrouble where another may help, RemoteError where the endpoint refuses."""
+        try:
+            response = self.client.post("chat/completions", json=body)
+        except httpx.HTTPError as error:
+            raise _PassingTrouble(f"{type(error).__name__}: {error}") from error
+        status = response.status_code
+        if status == TOO_MANY_REQUESTS or status >= 500:
+            raise _PassingTrouble(f"status {status}", _wanted_pause(response))
+        if status != 200:
+            raise RemoteError(f"{self.setting.url} refuses with status {status}: {response.text[:200]}")
+        try:
+            return response.json()
+        except ValueError as error:
+            raise _PassingTrouble("an answer that is not JSON") from error
 
 
 def _wanted_pause(response: httpx.Response) -> float:
+    """The Retry-After of an answer in seconds, up to LONGEST_PAUSE; 0 where there is none, or a date."""
     try:
         return min(float(response.headers.get("retry-after", 0)), LONGEST_PAUSE)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Running Python programs of strangers, contained: `wire` (values), `lockdown` (kernel), `zygote` (child), `pool` (parent)."""
+"""Strangers' Python programs, contained: `pool` (parent), `zygote` (child), `lockdown` (kernel), `wire` (values)."""

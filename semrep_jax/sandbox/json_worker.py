@@ -1,4 +1,8 @@
-"""A helper process that answers a line of JSON with a line of JSON, and can be killed: the compilers and the GPU workers."""
+"""A helper process that answers a line of JSON with a line of JSON, and can be killed: compilers and GPU workers.
+
+worker = JsonWorker(Path("nvrtc_worker.py"))
+answer = worker.ask({"text": ...}, seconds=60)       # None where it crashed or hung: close it then
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,10 @@ START_SECONDS = 60.0
 
 
 class JsonWorker:
-    """`script` in a process of its own. `ready` is its first line, None where it ended or hung instead (`tail` says why)."""
+    """`script` in a process of its own, with `environment` in the place of ours.
+
+    `ready` is its first line, None where it ended or hung instead; `tail` is the last line of its errors then.
+    """
 
     def __init__(self, script: Path, environment: Mapping[str, str] | None = None):
         self.process = subprocess.Popen(
@@ -30,25 +37,26 @@ class JsonWorker:
         if self.ready is None:
             self.process.kill()
             assert self.process.stderr is not None
-            self.tail = " ".join(self.process.stderr.read().decode(errors="replace").strip().splitlines()[-1:])
+            errors = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+            self.tail = errors[-1] if errors else ""
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """The next line, or None where none comes in time."""
         assert self.process.stdout is not None
         deadline, data = time.monotonic() + seconds, b""
         while not data.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not select.select([self.process.stdout], [], [], remaining)[0]:
                 return None
             more = self.process.stdout.read1(1 << 20)  # type: ignore[attr-defined]
             if not more:
                 return None
             data += more
         try:
-            found = json.loads(data)
+            answer = json.loads(data)
         except ValueError:  # two lines or none of ours: whoever spoke, the next answer would be to the last question
             return None
-        return found if isinstance(found, dict) else None
+        return answer if isinstance(answer, dict) else None
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
         """The answer, or None where the process is gone or takes longer; close it then."""

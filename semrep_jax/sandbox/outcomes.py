@@ -1,13 +1,15 @@
-"""When two outcomes of a call are one: the value by type and exactly, the exception's class, changed arguments, printed text."""
+"""When two outcomes of a call are the same: value by type and exactly, exception, changed arguments, printed text."""
 
 from __future__ import annotations
 
 from semrep_jax.core.programs import Case, Outcome
 from semrep_jax.sandbox.wire import decode, same
 
+LONGEST_LINE = 500
+
 
 def matches(expected: Outcome, seen: Outcome, tolerance: float = 0.0) -> bool:
-    """Whether an observed outcome is the expected one: value or exception class, mutated arguments, printed text."""
+    """Whether an observed outcome is the expected one. `tolerance`: relative and absolute, for floats only."""
     return (
         seen.error == expected.error
         and same(expected.value, seen.value, tolerance)
@@ -17,7 +19,11 @@ def matches(expected: Outcome, seen: Outcome, tolerance: float = 0.0) -> bool:
 
 
 def explain(entry: str, case: Case, seen: Outcome, message: str | None) -> str:
-    """One line about a failed case: the call, what was expected, what happened."""
+    """One line about a failed case: the call, what was expected, what happened.
+
+    entry: the function's name. case: its arguments and the expected outcome. seen: what happened instead.
+    message: the exception's one line, if it raised one and that is known.
+    """
     call = f"{entry}({', '.join(repr(a) for a in decode(case.args))})"
     expected = f"raises {case.expected.error}" if case.expected.error else f"is {decode(case.expected.value)!r}"
     if seen.error:
@@ -26,4 +32,4 @@ def explain(entry: str, case: Case, seen: Outcome, message: str | None) -> str:
         got = repr(decode(seen.value))
     else:
         got = "other changes to its arguments or other output"
-    return f"{call} {expected}, got {got}"[:500]
+    return f"{call} {expected}, got {got}"[:LONGEST_LINE]

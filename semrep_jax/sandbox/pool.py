@@ -1,9 +1,26 @@
-"""The parent's side: a pool of zygotes, each running one candidate at a time; observations come back, never verdicts.
+"""Run strangers' programs contained. The parent's side: a pool of zygotes, each running one candidate at a time.
 
     with Sandbox(workers=2) as sandbox:
         observation = sandbox.run("def f(x): return x + 1", "f", [["t", 1]])
 
-A hung or crashing candidate costs its own time limit on its own zygote and nobody else's. Needs Linux.
+Observations come back, never verdicts. Needs Linux; layers that its kernel does not offer are left out, and
+`Sandbox.layers` lists those that hold.
+
+Covered:
+
+- A candidate that hangs, crashes or fills memory costs its own limits on its own zygote, and nobody else's.
+- It reads the standard library, shared libraries, time zones and a few devices, and nothing else of the host; it sees
+  none of the host's environment and reaches no network; it writes one directory, which is emptied after it.
+- It starts threads but no process, sends no signal out and traces nothing; what it leaves running ends with its run.
+- It is never given an expected output: there is nothing to steal, and a forged report is a failure and no pass.
+
+Not covered:
+
+- Faults of the Linux kernel, which candidates share with the host. For code that you believe to carry kernel exploits,
+  run the whole thing in a virtual machine.
+- What only a missing layer would stop (see `layers`). There is a system call filter for x86_64 and aarch64 alone.
+- Side channels: a candidate can read clocks, and so how busy the machine is.
+- Slow machines: a program that needs just about `cpu_seconds` may be judged differently on another one.
 """
 
 from __future__ import annotations
@@ -30,10 +47,24 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Outcome
 from semrep_jax.sandbox.wire import decode
 
-GRACE_SECONDS = 5.0
+LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
+GRACE_SECONDS = 5.0  # beyond a request's wall time
 START_SECONDS = 30.0
-# Sets in one order and so one verdict each time; symbols resolved before the fork; a heap that does not shrink and grow.
-ENVIRONMENT = {"LD_BIND_NOW": "1", "MALLOC_TOP_PAD_": "4000000", "MALLOC_TRIM_THRESHOLD_": "100000000"}
+FIRST_UID = 61_000  # of as many as there are workers
+# A zygote's environment, beside PYTHONHASHSEED (sets in one order, and so one verdict each time).
+ENVIRONMENT = {
+    "LD_BIND_NOW": "1",  # symbols are resolved before the fork
+    "MALLOC_TOP_PAD_": "4000000",  # a heap that does not grow and shrink in every child
+    "MALLOC_TRIM_THRESHOLD_": "100000000",
+}
+# What a zygote is told at its start; `Pool` takes others by name, and adds script, uid and scratch.
+DEFAULTS = {
+    "scratch_mb": 16,  # what a candidate may write (MiB)
+    "become": None,  # a uid, for tests of an ordinary user's lockdown
+    "namespaces": True,
+    "landlock": True,
+    "hash_seed": 0,
+}
 
 
 class SandboxError(SemRepError):
@@ -44,7 +75,10 @@ class SandboxError(SemRepError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one candidate may use for all its calls: processor and wall time (s), memory beyond the interpreter's (MiB)."""
+    """What one candidate may use for all its calls.
+
+    cpu_seconds, wall_seconds: processor and wall time (s). memory_mb: address space beyond the interpreter's (MiB).
+    """
 
     cpu_seconds: float = 0.5
     wall_seconds: float = 3.0
@@ -53,9 +87,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen. `load_error` is set where the program did not load; `died` says how the process ended early.
+    """What was seen of one candidate.
 
-    `outcomes` and `messages` (an error's one line, or None) have one entry for each call when neither is set.
+    outcomes, messages (an exception's one line, or None): one for each call, unless the next two say why not.
+    load_error: one line, where the program did not load. died: how its process ended early. seconds: wall time (s).
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -70,17 +105,20 @@ class _Dead(Exception):
 
 
 class _Zygote:
-    """One zygote process and its two pipes."""
+    """One zygote process and its two pipes. Raises SandboxError where it does not start."""
 
     def __init__(self, settings: dict[str, Any]):
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
-        command = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges", settings["script"]]
+        interpreter = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges"]
         self.process = subprocess.Popen(
-            [*command, json.dumps(settings | {"scratch": self.scratch})],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", close_fds=True,
+            [*interpreter, settings["script"], json.dumps(settings | {"scratch": self.scratch})],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
             env=ENVIRONMENT | {"PYTHONHASHSEED": str(settings["hash_seed"])},
-        )  # fmt: skip
+        )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin.fileno(), self.process.stdout.fileno()
         self.layers: list[str] = []
@@ -96,8 +134,9 @@ class _Zygote:
             ) from error
 
     def _receive(self, seconds: float) -> tuple[Any, bytes]:
+        """The next frame, its JSON and its bytes, within so many seconds. Raises _Dead."""
         deadline = time.monotonic() + seconds
-        data, head, size = bytearray(), 0, 8
+        data, head, size = bytearray(), 0, LENGTHS.size
         while len(data) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.stdout], [], [], left)[0]:
@@ -106,12 +145,14 @@ class _Zygote:
             if not more:
                 raise _Dead("it ended")
             data += more
-            if size == 8 and len(data) >= 8:
-                head, raw = struct.unpack_from("!II", data)
-                size = 8 + head + raw
-        return json.loads(data[8 : 8 + head]), bytes(data[8 + head :])
+            if size == LENGTHS.size <= len(data):
+                head, raw = LENGTHS.unpack_from(data)
+                size += head + raw
+        text_end = LENGTHS.size + head
+        return json.loads(data[LENGTHS.size : text_end]), bytes(data[text_end:])
 
     def ask(self, request: dict[str, Any], raw: bytes = b"") -> tuple[Any, bytes]:
+        """The answer to a request, which `raw` follows. Raises _Dead."""
         body = json.dumps(request).encode()
         data = memoryview(struct.pack("!I", len(body)) + body + raw)
         try:
@@ -131,20 +172,17 @@ class _Zygote:
 
 
 class Pool:
-    """`workers` zygotes of one script, each serving one request at a time; one that dies is replaced."""
+    """Zygotes of one script, each serving one request at a time; one that dies is replaced.
+
+    workers: how many. script: a file that calls `zygote.serve`. settings: in the place of those in DEFAULTS, and
+    `readable`: a list of folders that its children may read too. Raises SandboxError where they do not start.
+    """
 
     def __init__(self, workers: int, script: Path, **settings: Any):
         if sys.platform != "linux":
             raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
-        common = {
-            "script": str(script),
-            "scratch_mb": 16,
-            "become": None,
-            "namespaces": True,
-            "landlock": True,
-            "hash_seed": 0,
-        } | settings
-        self.settings = [common | {"uid": 61_000 + i} for i in range(workers)]
+        common = DEFAULTS | {"script": str(script)} | settings
+        self.settings = [common | {"uid": FIRST_UID + i} for i in range(workers)]
         self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.restarts = 0
@@ -187,8 +225,12 @@ class Pool:
 
 
 class Sandbox(Pool):
-    """A pool of zygotes that run Python. `become`, `namespaces` and `landlock` weaken or shift the lockdown, for tests.
-    `hash_seed` decides the order of sets of texts."""
+    """A pool of zygotes that run Python.
+
+    workers: how many candidates run side by side. limits: of each, where `run` is given no others. hash_seed: decides
+    the order of sets of texts. become, namespaces, landlock: another user, or layers left out; for tests of the
+    lockdown.
+    """
 
     def __init__(
         self,
@@ -204,24 +246,29 @@ class Sandbox(Pool):
         super().__init__(workers, script, become=become, namespaces=namespaces, landlock=landlock, hash_seed=hash_seed)
 
     def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
-        """Load `source` in a fresh contained process and call `entry` with each argument tuple (wire form)."""
+        """Load a program in a fresh contained process and call one of its functions.
+
+        source: the program. entry: the function's name. calls: argument tuples in wire form. limits: for all of it; the
+        sandbox's own where None.
+        """
         token, limits = secrets.token_hex(16), limits or self.limits
         answer = self.ask({"source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits)})
         if answer is None:
             return Observation(died="timeout", seconds=limits.wall_seconds)
-        return _read(*answer, token, len(calls))
+        return _observation(*answer, token, len(calls))
 
 
-def _read(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Observation:
-    """An observation from a zygote's reply and its child's bytes. Whatever is not exactly a well-formed report of this run is none:
-    the candidate may have written it, so each value is decoded once here, where a failure is a verdict and no crash of the judge."""
+def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Observation:
+    """An observation from a zygote's reply and its child's bytes.
+
+    Whatever is not exactly a well-formed report of this run is none: the candidate may have written it, so each value
+    is decoded once here, where a failure is a verdict and no crash of the judge.
+
+    reply: the zygote's facts. raw: the report. token: what marks it as this run's. expected: how many calls were asked.
+    """
     seconds = float(reply["seconds"])
-    number = reply["signal"]
     if not raw or reply["timeout"]:
-        killed = reply["timeout"] or number in (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
-        return Observation(
-            died="timeout" if killed else f"signal {number}" if number else "silent exit", seconds=seconds
-        )
+        return Observation(died=_death(reply), seconds=seconds)
     try:
         report = json.loads(raw)
         if report["token"] != token:
@@ -238,6 +285,14 @@ def _read(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Obser
         return Observation(tuple(outcomes), tuple(messages), seconds=seconds)
     except Exception:
         return Observation(died="forged report", seconds=seconds)
+
+
+def _death(reply: dict[str, Any]) -> str:
+    """How a process ended that made no report."""
+    number = reply["signal"]
+    if reply["timeout"] or number in (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF):
+        return "timeout"
+    return f"signal {number}" if number else "silent exit"
 
 
 def _text(value: object) -> str | None:

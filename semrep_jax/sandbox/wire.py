@@ -1,9 +1,11 @@
 """Plain values across the wall, as JSON that remembers the Python type.
 
-Loaded by the zygote (which has no package path), by the parent and by the task rooms, so it imports only the standard
-library. Wire form: None, bool, int and str are themselves; float is ["f", repr]; list, tuple, set, frozenset, bytes,
-complex and dict are tagged lists. Only *exact* builtin types cross: an instance of a subclass, whose methods a
-stranger wrote, is `Unencodable`, and no method of a value is ever called before its type is checked.
+    encode((1, [2.5], {"a": b"x"}))  ->  ["t", 1, ["l", ["f", "2.5"]], ["d", ["a", ["b", "78"]]]]
+
+None, bool, int and str are themselves; float is ["f", repr]; list, tuple, set, frozenset, bytes, complex and dict are
+lists that begin with a tag ("l", "t", "s", "z", "b", "c", "d"). Only *exact* builtin types cross: an instance of a
+subclass, whose methods a stranger wrote, is `Unencodable`, and no method of a value is ever called before its type is
+checked. Loaded by the zygote by path, so it imports only the standard library.
 """
 
 import json as _json
@@ -19,7 +21,10 @@ class Unencodable(Exception):
 
 
 def encode(value, _type=type, _len=len):
-    """Wire form of `value`; raises Unencodable for anything but bounded plain builtins."""
+    """Wire form of `value`; raises Unencodable for anything but bounded plain builtins.
+
+    `_type` and `_len` are the real ones, whatever a candidate has put in their place since.
+    """
     budget = [MAX_NODES]
 
     def walk(v, depth):
@@ -82,7 +87,7 @@ def decode(wire):
 
 
 def same(a, b, tolerance=0.0):
-    """Type-aware deep equality of two wire forms; floats within `tolerance` (relative and absolute), NaN equals NaN."""
+    """Whether two wire forms are equal, types included; floats within `tolerance` (relative, absolute), NaN is NaN."""
     if type(a) is not type(b):
         return False
     if type(a) is not list:
@@ -91,9 +96,8 @@ def same(a, b, tolerance=0.0):
         return False
     if a[0] == "f":
         x, y = float(a[1]), float(b[1])
-        return (
-            x == y or (_math.isnan(x) and _math.isnan(y)) or _math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
-        )
+        both_nan = _math.isnan(x) and _math.isnan(y)
+        return x == y or both_nan or _math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
     if a[0] == "d":
         return all(same(k, j, tolerance) and same(v, w, tolerance) for (k, v), (j, w) in zip(a[1:], b[1:], strict=True))
     return all(same(x, y, tolerance) for x, y in zip(a[1:], b[1:], strict=True))

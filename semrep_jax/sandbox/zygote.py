@@ -1,15 +1,23 @@
 """The zygote: a small Python process that forks one locked-down child for each candidate program.
 
-Started by `pool` as `python -P -s -S zygote.py SETTINGS` with an environment of one variable (a fixed hash seed, so that a set
-has one order and a verdict one value), never imported by the package. It is
-process 1 of its own pid namespace where the kernel allows that, so that one `kill(-1)` after each run ends whatever the
-candidate left behind. The child holds the candidate's text and the inputs, *never an expected output*: there is nothing
-in it worth stealing, and what it reports are raw observations that the parent judges.
+Started by `pool` as `python -P -s -S zygote.py SETTINGS` with an environment of a few variables (a fixed hash seed
+among them, so that a set has one order and a verdict one value), never imported by the package. It is process 1 of
+its own pid namespace where the kernel allows that, so that one `kill(-1)` after each run ends whatever the candidate
+left behind. The child holds the candidate's text and the inputs, *never an expected output*: there is nothing in it
+worth stealing, and what it reports are raw observations that the parent judges.
 
-A request is 4 bytes of length, then JSON; a reply two lengths of 4 bytes, then JSON, then the child's own bytes as they came.
+A request is 4 bytes of length, then JSON; a reply two lengths of 4 bytes, then JSON, then the child's own bytes as
+they came. Other zygotes (`python/crosshair_zygote.py`, `cuda/emulator/cage.py`) load this file by path and call
+`serve` with what they do for a request:
 
-A fork costs what the child touches: each page it writes or first reads is a fault of some microseconds. So everything that
-can be done once is done before the fork: static limits, warm caches, resolved symbols, and no hooks after it.
+    def handle(request, containment):                  # in the zygote
+        return run_child(request, containment, act)    # `act(request)` in the child: a dictionary to report
+
+    serve(handle, json.loads(sys.argv[1]))
+
+A fork costs what the child touches: each page it writes or first reads is a fault of some microseconds. So everything
+that can be done once is done before the fork: static limits, warm caches, resolved symbols, and no hooks after it.
+**What runs in the child imports nothing and makes nothing that the zygote could have made.**
 """
 
 import gc
@@ -28,29 +36,18 @@ lockdown = importlib.import_module("lockdown")
 wire = importlib.import_module("wire")
 del sys.path[0]
 
-CORE = (
-    "bisect",
-    "collections",
-    "copy",
-    "functools",
-    "heapq",
-    "itertools",
-    "math",
-    "operator",
-    "re",
-    "string",
-    "typing",
-)
-# Loaded into the zygote when a program first names them, so that no child has to (its user may not be able to read them).
+CORE = "bisect collections copy functools heapq itertools math operator re string typing".split()  # noqa: SIM905
+# Loaded into the zygote when a program first names them, so that no child has to (it may not be able to read them).
 ON_DEMAND = """
-    abc argparse array ast base64 binascii calendar cmath codecs collections.abc colorsys configparser contextlib contextvars csv
-    dataclasses datetime decimal difflib enum errno fnmatch fractions gettext getopt glob graphlib hashlib hmac html html.entities
-    html.parser inspect io ipaddress json keyword linecache locale logging mimetypes numbers opcode optparse os os.path pathlib pickle
-    posixpath pprint queue quopri random reprlib sched secrets selectors shlex shutil signal socket sqlite3 stat statistics stringprep
-    struct subprocess symtable sys tempfile textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse
-    uuid warnings weakref xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
+    abc argparse array ast base64 binascii calendar cmath codecs collections.abc colorsys configparser contextlib
+    contextvars csv dataclasses datetime decimal difflib enum errno fnmatch fractions gettext getopt glob graphlib
+    hashlib hmac html html.entities html.parser inspect io ipaddress json keyword linecache locale logging mimetypes
+    numbers opcode optparse os os.path pathlib pickle posixpath pprint queue quopri random reprlib sched secrets
+    selectors shlex shutil signal socket sqlite3 stat statistics stringprep struct subprocess symtable sys tempfile
+    textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse uuid warnings weakref
+    xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
 """.split()  # noqa: SIM905
-# Run in the zygote before any candidate, so that children inherit specialised bytecode and sorted free lists, not the work.
+# Run in the zygote before any candidate: children inherit specialised bytecode and sorted free lists, not the work.
 WARM_UP = """
 from typing import Dict, List
 import math
@@ -69,9 +66,32 @@ def entry(items: List[int], text: str, table: Dict[str, int]):
         print(error)
     return words[::-1], any(seen), max(items, default=None)
 """
-MAX_REPLY = 4 << 20
-MAX_OUTPUT = 64 << 10
+WARM_UP_ROUNDS = 20
+MAX_REPLY = 4 << 20  # bytes
+MAX_OUTPUT = 64 << 10  # characters
+# The same for all candidates; memory and processor time are each request's own.
+STATIC_LIMITS = {
+    resource.RLIMIT_FSIZE: 1 << 20,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_NOFILE: 64,
+    resource.RLIMIT_NPROC: 64,
+    resource.RLIMIT_STACK: 64 << 20,
+}
+# A candidate may patch the modules; these are bound before it is there.
 _dumps, _exit, _write = json.dumps, os._exit, os.write
+
+
+class Containment:
+    """What holds every child of this zygote. `serve` fills it step by step; a handler only passes it on."""
+
+    def __init__(self, settings):
+        self.uid = settings["uid"]  # the user that a child becomes where this process is root
+        self.scratch = settings["scratch"]  # the one directory that a child may write
+        self.in_pid_namespace = False  # whether kill(-1) ends all that a child has started and nothing else
+        self.null = None  # a descriptor of /dev/null
+        self.statm = None  # a descriptor of this process's /proc/self/statm
+        self.seccomp_filter = None  # None on a processor whose system calls nobody has listed
+        self.address_space = 0  # of this process (bytes)
 
 
 class TooMuchOutput(BaseException):
@@ -98,7 +118,7 @@ class Capture:
 
 
 def observe(source, entry, calls):
-    """Load the candidate and make the calls: {"load": error or None, "calls": [[value, error, mutated, output, message]]}."""
+    """Load the candidate and make the calls: {"load": error or None, "calls": [what `one_call` gives]}."""
     scope = {"__name__": "candidate", "__builtins__": __builtins__}
     sys.stdout = sys.stderr = Capture()
     try:
@@ -110,7 +130,7 @@ def observe(source, entry, calls):
 
 
 def one_call(function, wire_args):
-    """Observe one call."""
+    """Observe one call: [value, error, mutated, output, message], the first and the third in wire form."""
     args = wire.decode(wire_args)
     sys.stdout = sys.stderr = capture = Capture()
     value = error = message = None
@@ -163,16 +183,21 @@ def observe_python(request):
     return observe(request["source"], request["entry"], request["calls"])
 
 
-def child(request, settings, report, program, act):
-    """Lock down, observe, report, end. Never returns."""
+def child(request, containment, report, act):
+    """Lock down, act, report, end. Never returns.
+
+    The limits are lowered before privileges go, so that nobody in here can raise them again; a session of its own
+    lets `sweep` kill what it has started as one group; the filter is laid last, when only a stranger's code is left
+    to run. The processor's clock starts with the candidate. Whatever goes wrong ends the process without a report.
+    """
     try:
         limits = request["limits"]
-        limit_to(resource.RLIMIT_AS, settings["address_space"] + (limits["memory_mb"] << 20))
+        limit_to(resource.RLIMIT_AS, containment.address_space + (limits["memory_mb"] << 20))
         limit_to(resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2)
         os.setsid()
-        lockdown.privileges(settings["uid"])
-        if program is not None:
-            lockdown.syscalls(program)
+        lockdown.drop_privileges(containment.uid)
+        if containment.seccomp_filter is not None:
+            lockdown.filter_syscalls(containment.seccomp_filter)
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_seconds"])
         found = act(request)
         text = _dumps({"token": request["token"], **found}).encode()
@@ -184,45 +209,52 @@ def child(request, settings, report, program, act):
         _exit(0)
 
 
-def run(request, settings, program, null, act):
-    """Fork a child for one candidate, collect its bytes within the wall time, and sweep everything away: (facts, bytes)."""
+def run_child(request, containment, act):
+    """Fork a child for one candidate, collect its bytes within the wall time, and sweep everything away.
+
+    request: its JSON, with `limits` and `token`. containment: as `serve` gave it. act: what the child does once it is
+    locked in; what it returns is reported as JSON. Returns facts about the child's end ("timeout", "signal",
+    "seconds") and its bytes as they came, none where there were more than MAX_REPLY.
+    """
     began = time.monotonic()
     reader, report = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        os.close(settings["statm"])
+        os.close(containment.statm)
         for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        child(request, settings, report, program, act)
+            os.dup2(containment.null, fd)
+        child(request, containment, report, act)
     os.close(report)
-    chunks, size, deadline, timeout = [], 0, began + request["limits"]["wall_seconds"], False
+    data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
+    os.close(reader)
+    code = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
+    clean(containment.scratch)
+    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, data or b""
+
+
+def collect(reader, deadline):
+    """What a child writes until it closes its pipe, None for more than MAX_REPLY; whether `deadline` came first."""
+    chunks, size = [], 0
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([reader], [], [], left)[0]:
-            timeout = True
-            break
+            return b"".join(chunks), True
         chunk = os.read(reader, 1 << 16)
+        if not chunk:
+            return b"".join(chunks), False
         size += len(chunk)
-        if not chunk or size > MAX_REPLY:
-            break
+        if size > MAX_REPLY:
+            return None, False
         chunks.append(chunk)
-    os.close(reader)
-    code = sweep(pid, settings, killed=timeout or size > MAX_REPLY)
-    clean(settings["scratch"])
-    return {
-        "timeout": timeout,
-        "signal": code & 0x7F,
-        "seconds": time.monotonic() - began,
-    }, b"" if size > MAX_REPLY else b"".join(chunks)
 
 
-def sweep(pid, settings, killed):
-    """End the child and everything it started; returns the child's wait status."""
+def sweep(pid, in_pid_namespace, killed):
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status."""
     if killed:
         os.kill(pid, signal.SIGKILL)
     _, code = os.waitpid(pid, 0)
-    if settings["pid_namespace"]:
+    if in_pid_namespace:
         try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
@@ -275,8 +307,8 @@ def send(message, raw=b""):
 def load(names):
     """Import standard modules into this process, for every child to come.
 
-    Hooks after a fork are left out: they touch 160 pages, and one reseeds `random`, where a verdict must not hang on chance.
-    So is OpenSSL, whose 5 MB of tables each child would have to map; the built-in hashes do.
+    Hooks after a fork are left out: they touch 160 pages, and one reseeds `random`, where a verdict must not hang on
+    chance. So is OpenSSL, whose 5 MB of tables each child would have to map; the built-in hashes do.
     """
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     sys.modules["_hashlib"] = None
@@ -290,76 +322,128 @@ def load(names):
     os.register_at_fork = register
 
 
-def load_named(source, settings):
+def load_named(source, containment):
     """Load what a program's text names, once for all programs."""
     new = [name for name in ON_DEMAND if name in source and name not in sys.modules]
     if new:
         load(new)
-        measure(settings)
+        freeze(containment)
 
 
-def measure(settings):
-    """Note how large this process is: a child's memory limit is on top of that."""
+def freeze(containment):
+    """Take all objects out of the collector's sight, and note this process's size: a child's memory limit is on top."""
     gc.freeze()
-    settings["address_space"] = int(os.pread(settings["statm"], 100, 0).split()[0]) * resource.getpagesize()
+    pages = int(os.pread(containment.statm, 100, 0).split()[0])
+    containment.address_space = pages * resource.getpagesize()
 
 
 def serve(handle, settings):
-    """Enter the lockdown once, then answer requests by `handle(request, settings, filter, null)` until standard input ends."""
+    """Enter the lockdown once, then answer requests by `handle(request, containment)` until standard input ends.
+
+    handle: returns a reply's JSON and its bytes. settings: those of `pool.Pool`. The order of the steps is the
+    security: each does what the next ones make impossible, and says what it has to come after.
+    """
+    containment = Containment(settings)
+    load_while_readable(settings)
+    readable = lockdown.readable_paths() + settings.get("readable", [])
+    become_ordinary_user(settings)
+    lockdown.die_with_parent()
+    containment.null = os.open("/dev/null", os.O_RDWR)  # Landlock lets it be read only
+    namespaces = leave_host(containment, settings)
+    open_own_directory(containment)
+    give_up_privileges(containment)
+    landlock = lockdown.enter_landlock(readable, [containment.scratch]) if settings["landlock"] else []
+    containment.seccomp_filter = lockdown.filter_program()
+    warm_up()
+    for what, limit in STATIC_LIMITS.items():
+        limit_to(what, limit)
+    stop_collecting(containment)
+    send({"ready": layers(containment, namespaces, landlock)})
+    while (head := read_exactly(4)) is not None:
+        body = read_exactly(struct.unpack("!I", head)[0])
+        if body is None:
+            break
+        send(*handle(json.loads(body), containment))
+
+
+def load_while_readable(settings):
+    """Import what candidates may use. First of all: for an ordinary user, root's Python may be out of reach."""
     load(CORE)
     if settings["become"]:
-        load(ON_DEMAND)  # an ordinary user may not be able to read root's Python
+        load(ON_DEMAND)
     for name in ("lockdown", "wire"):
-        sys.modules.pop(name)
-    readable = lockdown.readable_paths() + settings.get("readable", [])
-    if settings["become"] and os.geteuid() == 0:
+        sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
+
+
+def become_ordinary_user(settings):
+    """For tests of an ordinary user's lockdown. Before the namespaces, which such a user enters in another way."""
+    become = settings["become"]
+    if become and os.geteuid() == 0:
         os.setgroups([])
-        os.setresgid(settings["become"], settings["become"], settings["become"])
-        os.setresuid(settings["become"], settings["become"], settings["become"])
-    lockdown.die_with_parent()
-    null = os.open("/dev/null", os.O_RDWR)
-    scratch = settings["scratch"]
+        os.setresgid(become, become, become)
+        os.setresuid(become, become, become)
+
+
+def leave_host(containment, settings):
+    """Enter namespaces, and be process 1 of the pid namespace; returns those entered.
+
+    Standing in "/", so that scratch can be mounted over. The fork comes right after, as the pid namespace holds from
+    the next fork on: the outer process only waits, and ends with the inner one's code.
+    """
     os.chdir("/")
-    left = lockdown.namespaces(scratch, settings["scratch_mb"]) if settings["namespaces"] else []
-    settings["pid_namespace"] = "pid" in left
-    if settings["pid_namespace"]:
+    entered = lockdown.enter_namespaces(containment.scratch, settings["scratch_mb"]) if settings["namespaces"] else []
+    containment.in_pid_namespace = "pid" in entered
+    if containment.in_pid_namespace:
         inner = os.fork()
         if inner:
             os.close(0)
             _, code = os.waitpid(inner, 0)
             _exit(os.waitstatus_to_exitcode(code) & 0xFF)
-    os.chdir(scratch)
-    settings["statm"] = os.open("/proc/self/statm", os.O_RDONLY)
-    lockdown.bound_capabilities(settings["uid"])
+    return entered
+
+
+def open_own_directory(containment):
+    """Stand in scratch as it is now mounted, and open the file that says how large this process is.
+
+    In the process that will fork children, as the file is about the process that opens it; before Landlock, which
+    denies /proc.
+    """
+    os.chdir(containment.scratch)
+    containment.statm = os.open("/proc/self/statm", os.O_RDONLY)
+
+
+def give_up_privileges(containment):
+    """Drop groups and capabilities, for all children too. After the mounts and namespaces, which need them."""
+    lockdown.bound_capabilities(containment.uid)
     lockdown.die_with_parent()  # again: a fork or a change of ids clears it
-    held = lockdown.landlock(readable, [scratch]) if settings["landlock"] else []
-    program = lockdown.filter_program()
-    root = ["uid"] if os.geteuid() == 0 else []
-    layers = ["rlimits", "wall kill", *root, *left, *held, *(["seccomp"] if program is not None else [])]
+
+
+def warm_up():
+    """Run a program of ours as a candidate is run. Before the static limits, and before the heap is frozen."""
     out, err = sys.stdout, sys.stderr
-    for _ in range(20):
+    for _ in range(WARM_UP_ROUNDS):
         json.dumps(observe(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]]))
     sys.stdout, sys.stderr = out, err
-    for what, limit in (
-        (resource.RLIMIT_FSIZE, 1 << 20), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_NPROC, 64), (resource.RLIMIT_STACK, 64 << 20),
-    ):  # fmt: skip
-        limit_to(what, limit)
+
+
+def stop_collecting(containment):
+    """No garbage collection from here on: in a child it would touch, and so copy, every page. After all imports."""
     gc.collect()
-    gc.disable()  # a collection in a child would touch, and so copy, every page it inherited
-    measure(settings)
-    send({"ready": layers})
-    while (head := read_exactly(4)) is not None:
-        body = read_exactly(struct.unpack("!I", head)[0])
-        if body is None:
-            break
-        send(*handle(json.loads(body), settings, program, null))
+    gc.disable()
+    freeze(containment)
 
 
-def run_python(request, settings, program, null):
+def layers(containment, namespaces, landlock):
+    """What holds a child, by name."""
+    uid = ["uid"] if os.geteuid() == 0 else []
+    seccomp = ["seccomp"] if containment.seccomp_filter is not None else []
+    return ["rlimits", "wall kill", *uid, *namespaces, *landlock, *seccomp]
+
+
+def run_python(request, containment):
     """Observe one Python candidate."""
-    load_named(request["source"], settings)
-    return run(request, settings, program, null, observe_python)
+    load_named(request["source"], containment)
+    return run_child(request, containment, observe_python)
 
 
 if __name__ == "__main__":

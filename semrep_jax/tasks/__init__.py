@@ -1,2 +1,1 @@
-"""What has to be transformed: `generated` (a grammar of small functions) and `humaneval` (real code with seeded
-bugs)."""
+"""What has to be transformed: generated and mined functions, HumanEval with seeded bugs, CUDA kernels; and suites."""

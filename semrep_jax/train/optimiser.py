@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from semrep_jax.model.decoder import Model
+from semrep_jax.model.decoder import Model, decay_mask
 
 
 def adamw(
@@ -24,15 +24,9 @@ def adamw(
     rate = optax.warmup_cosine_decay_schedule(
         learning_rate / max(warmup, 1), learning_rate, warmup, max(steps, warmup + 1), learning_rate * floor
     )
-
-    def decayed(params: Any) -> Any:
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: "norm" not in str(path) and "bias" not in str(path), params
-        )
-
     return optax.chain(
         optax.clip_by_global_norm(max_norm),
-        optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=weight_decay, mask=decayed),
+        optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=weight_decay, mask=decay_mask),
     )
 
 

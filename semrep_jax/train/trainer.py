@@ -154,11 +154,12 @@ class Trainer:
     def _sample(self, groups: list[Group], stage: Stage, key: jax.Array) -> None:
         setting = self.recipe.rollout
         asked = [stage.prompt(group.task, group.c_rep) for group in groups]
-        sampled = self.policy.sample(asked, setting.group, setting.temperature, key)
-        for group, prompt, completions in zip(groups, asked, sampled, strict=True):
-            group.prompt_ids = prompts.encode(prompt, self.base.tokenizer)
-            group.completions = completions
-            group.programs = [program_of(c, group.task.source.language) for c in completions]
+        ids = [prompts.encode(prompt, self.base.tokenizer) for prompt in asked]
+        sampled = self.policy.sample(asked, setting.group, setting.temperature, key, prompt_ids=ids)
+        for group, prompt_ids, completions in zip(groups, ids, sampled, strict=True):
+            group.prompt_ids, group.completions = prompt_ids, completions
+            language = group.task.source.language
+            group.programs = [program_of(completion, language) for completion in group.completions]
 
     def _verify(self, groups: list[Group]) -> None:
         verdicts = iter(self.verifier.verify_all([(g.task, program) for g in groups for program in g.programs]))

@@ -58,7 +58,7 @@ def files(tmp_path):
 
 
 def results(program, sandbox):
-    return {t.name: t.passed for t in usertests.run(program, "stats", TESTS, sandbox)}
+    return {t.name: t.passed for t in usertests.run_tests(program, "stats", TESTS, sandbox)}
 
 
 def test_tests_run_as_they_would_on_the_real_module(sandbox):

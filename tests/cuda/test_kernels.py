@@ -1,4 +1,4 @@
-"""Kernel candidates: what is refused, what is compiled, what the emulator finds, and that no task accepts a wrong answer."""
+"""Kernel candidates: what is refused, compiled, found by the emulator, and that no task accepts a wrong answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from semrep_jax.cuda.candidate import source
 from semrep_jax.cuda.candidate.candidate import from_file, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.source import InvalidCandidate
-from semrep_jax.cuda.gate import RIGHT, accepted
+from semrep_jax.cuda.gate import RIGHT, undetected
 from semrep_jax.cuda.spec import Values, sample_inputs
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
@@ -47,6 +47,13 @@ def candidate(path: Path) -> tuple[str, str, str]:
     text = path.read_text()
     task, verdict = (re.search(rf"^// {k}: (.*)$", text, re.MULTILINE)[1] for k in ("task", "verdict"))
     return task, verdict, from_file(text)
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "exploits").glob("*.cu")), ids=lambda p: p.stem)
+def test_each_exploit_says_what_it_models_and_where_that_is_known_from(path):
+    head = [line for line in path.read_text().splitlines()[:5] if line.startswith("// ")]
+    assert [line[3:].split(": ")[0] for line in head] == ["task", "scenario", "source", "verdict", "launch"]
+    assert all(line.partition(": ")[2].strip() for line in head)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -83,13 +90,13 @@ def test_there_are_more_than_sixty_tasks_over_the_classes_of_levels_one_and_two(
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_discrimination_gate_rejects_every_fake_and_never_the_right_answer(name):
-    assert accepted(TASKS[name]) == {RIGHT}
+def test_the_discrimination_gate_rejects_every_wrong_answer_and_never_the_right_one(name):
+    assert undetected(TASKS[name]) == {RIGHT}
 
 
 def test_the_gate_names_what_a_weak_task_lets_pass():
     weak = replace(TASKS["relu"], inputs=(replace(TASKS["relu"].inputs[0], values=Values.POSITIVE),))
-    assert accepted(weak) == {RIGHT, "a copy of x"}
+    assert undetected(weak) == {RIGHT, "a copy of x"}
 
 
 def test_chains_are_different_sound_repeatable_and_in_one_split(judge):
@@ -97,7 +104,7 @@ def test_chains_are_different_sound_repeatable_and_in_one_split(judge):
     names = [t.name for t in train + test]
     assert len(set(names)) == 24 and [t.sha256 for t in train] == [t.sha256 for t in islice(chains("train"), 12)]
     assert {split_of(t.name) for t in test} == {"test"}
-    assert all(accepted(t) == {RIGHT} for t in train)
+    assert all(undetected(t) == {RIGHT} for t in train)
     assert [v.feedback for v in judge.judge_all([(t, t.source) for t in train + test])] == [""] * 24
 
 

@@ -1,4 +1,4 @@
-"""Rewrites of CUDA: what each rule makes of a program, what it leaves alone, and that its programs are right in the emulator."""
+"""Rewrites of CUDA: what each rule makes of a program, what it leaves alone, that results are right in the emulator."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pytest
 
 from semrep_jax.core.programs import Program
 from semrep_jax.cuda import CUDA
-from semrep_jax.cuda.rewrites import RULES
-from semrep_jax.cuda.rewrites.rule import Listing, read
+from semrep_jax.cuda.rewrites import RULES, nodes
+from semrep_jax.cuda.rewrites.chain import rewrite
+from semrep_jax.cuda.rewrites.edits import Edit, apply_edits, lay_out, replace
+from semrep_jax.cuda.rewrites.launches import Launch
+from semrep_jax.cuda.rewrites.program import CudaProgram, parse_program
+from semrep_jax.cuda.syntax import node_text, parse, walk
 from semrep_jax.languages import canonical
-from semrep_jax.python.rewrites.chain import rewrite
 from semrep_jax.tasks.kernels.builtin import TASKS
 
 HEAD = "int i = blockIdx.x * blockDim.x + threadIdx.x;\n    if (i >= N) return;"
@@ -33,11 +36,11 @@ def kernel(rest: str, head: str = HEAD, parameters: str = f"{POINTERS}, int N", 
     return f"__global__ void {name}({parameters}) {{\n    {head}\n    {rest}\n}}"
 
 
-def offers(rule: str, source: str) -> list[Listing]:
+def offers(rule: str, source: str) -> list[CudaProgram]:
     """What a rule makes of a program."""
-    listing = read(source)
-    assert listing is not None, source
-    return list(RULES[rule].offers(listing))
+    program = parse_program(source)
+    assert program is not None, source
+    return list(RULES[rule].offers(program))
 
 
 def flat(source: str) -> str:
@@ -46,6 +49,7 @@ def flat(source: str) -> str:
 
 
 def canonical_cuda(source: str) -> str | None:
+    """The canonical form of a program."""
     return canonical(Program(CUDA, source))
 
 
@@ -127,14 +131,16 @@ CLAIMS = {
     "block_size": ("y[i] = x[i];", '"grid": ["ceil_div(N, 128)"], "block": [128]'),
     "vectorise": (
         "y[i] = 2.0f * x[i];",
-        "if (first + 3 < N) { float4 x_four = *reinterpret_cast<const float4*>(x + first); float4 four; { four.x = 2.0f * x_four.x; }",
+        "if (first + 3 < N) { float4 x_four = *reinterpret_cast<const float4*>(x + first); float4 four; "
+        "{ four.x = 2.0f * x_four.x; }",
     ),
     "stage_in_shared": (SUM, "for (int j = tile_begin; j < tile_begin + tile_size; j++) s += x_tile[j - tile_begin];"),
     "tile_product": (
         None,
         f"{HEAD.replace('>= N', '>= N * N')} int m = i / N, n = i % N; float s = 0.0f; "
         "for (int k = 0; k < N; k++) s += x[m * N + k] * x[k * N + n]; y[i] = s;",
-        "for (int k = 0; k < tile_size; k++) s += row_tile[threadIdx.y][k] * column_tile[k][threadIdx.x]; __syncthreads(); }",
+        "for (int k = 0; k < tile_size; k++) s += row_tile[threadIdx.y][k] * column_tile[k][threadIdx.x]; "
+        "__syncthreads(); }",
     ),
     "split_kernel": ("float v = x[i];\n    y[i] = 2.0f * v;", "float v = x[i]; stage[i] = v; }"),
 }
@@ -152,7 +158,7 @@ def test_each_rule_makes_of_a_program_what_it_says(rule):
     wanted = claim[2] if claim[0] is None else claim[1]
     made = [flat(o.text) for o in offers(rule, source)]
     assert any(wanted in m for m in made), made
-    assert all(read(o.text) is not None for o in offers(rule, source))
+    assert all(parse_program(o.text) is not None for o in offers(rule, source))
 
 
 def test_two_kernels_over_the_same_elements_become_one_without_the_buffer_between_them():
@@ -171,7 +177,7 @@ def test_two_kernels_over_the_same_elements_become_one_without_the_buffer_betwee
         LAUNCH | {"kernel": "b", "args": ["t", "y", "i32:N"]},
     )
     (fused,) = offers("fuse_kernels", text(f"{one}\n\n{two}", first, second, t="f32[N]"))
-    assert fused.plan == {"launch": [LAUNCH | {"kernel": "a_b"}]}
+    assert fused.launch_list == {"launch": [LAUNCH | {"kernel": "a_b"}]}
     assert flat("float passed = v + 1.0f; float v1 = passed; y[i] = v1 * v1;") in flat(fused.code)
     neighbour = two.replace("= t[i]", "= t[N - 1 - i]")
     assert offers("fuse_kernels", text(f"{one}\n\n{neighbour}", first, second, t="f32[N]")) == []
@@ -260,15 +266,15 @@ LISTS = {
 
 @pytest.mark.parametrize("rule", LISTS)
 def test_the_launch_list_is_rewritten_with_the_kernel(rule):
-    source = read(TASKS["relu"].source)
+    source = parse_program(TASKS["relu"].source)
     made = offers(rule, TASKS["relu"].source)[0]
-    assert made.plan == {"launch": [source.plan["launch"][0] | LISTS[rule]]}
-    assert source.plan == read(TASKS["relu"].source).plan
+    assert made.launch_list == {"launch": [source.launch_list["launch"][0] | LISTS[rule]]}
+    assert source.launch_list == parse_program(TASKS["relu"].source).launch_list
 
 
 def test_a_tiled_product_is_launched_over_rows_and_columns():
     (made,) = offers("tile_product", TASKS["matmul_transposed_b"].source)
-    assert (made.plan["launch"][0]["grid"], made.plan["launch"][0]["block"]) == (
+    assert (made.launch_list["launch"][0]["grid"], made.launch_list["launch"][0]["block"]) == (
         ["ceil_div(N, 16)", "ceil_div(M, 16)"],
         [16, 16],
     )
@@ -281,10 +287,59 @@ def test_a_variable_that_is_the_index_counts_as_the_index():
     assert "four.z = x_four.z + x[j];" in flat(made.code) and "int i = first + 2;" in made.code
 
 
+def test_an_outer_match_comes_before_those_in_it_and_captures_for_predicates_are_left_out():
+    root = parse(b"void f() { y = g(a + (b + c)) + d; }")
+    pattern = '(binary_expression left: (_) @left right: (_) @_right (#not-eq? @_right "e")) @site'
+    found = list(nodes.matches(root, pattern))
+    assert [node_text(m["site"]) for m in found] == ["g(a + (b + c)) + d", "a + (b + c)", "b + c"]
+    assert all(set(m) == {"site", "left"} for m in found)
+
+
+def test_edits_are_made_in_any_order_and_must_not_overlap():
+    assert apply_edits("a é b".encode(), 10, [Edit(15, 16, "c"), Edit(10, 11, "x"), Edit(11, 11, "y")]) == "xy é c"
+    with pytest.raises(AssertionError, match="overlap"):
+        apply_edits(b"abc", 0, [Edit(0, 2, "x"), Edit(1, 3, "y")])
+
+
+def test_statements_are_laid_out_as_they_stood_with_their_lines_moved():
+    root = parse(b"void f() {\n  if (a) {\n    b;\n  }\n  c; d;\n}")
+    within = nodes.statements(next(walk(root, "compound_statement")))
+    assert lay_out(within, "      ", [replace(within[1], "e;")]) == "if (a) {\n        b;\n      }\n      e; d;"
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "coarser", "finer"),
+    [
+        ("ceil_div((N), 256)", 256, "ceil_div((N), 512)", "(ceil_div((N), 256)) * 2"),
+        ("ceil_div( N , 512)", 256, "ceil_div(N, 1024)", "ceil_div(N, 256)"),
+        ("N", 256, "ceil_div(N, 2)", "(N) * 2"),
+    ],
+)
+def test_a_grid_follows_the_work_of_each_block(grid, block, coarser, finer):
+    launch = Launch(0, grid, block, {})
+    assert (launch.coarser(2).grid, launch.finer(2).grid) == (coarser, finer)
+
+
+def test_an_expression_of_the_kernel_is_written_as_the_launch_list_has_it():
+    launch = Launch(0, "1", 256, {"n": "i32:N", "m": "i64:M + 1", "x": "x", "s": "f32:scale"})
+    wanted = {"n * (m - 2)": "N * ((M + 1) - 2)", "n / 4 % m": "N // 4 % (M + 1)", "x": None, "s": None, "n << 1": None}
+    for text, expected in wanted.items():
+        (value,) = walk(parse(f"int v = {text};".encode()), "init_declarator")
+        assert launch.expression(value.child_by_field_name("value")) == expected, text
+
+
+def test_a_rule_changes_neither_the_program_nor_its_launch_list():
+    program = parse_program(offers("split_kernel", TASKS["bias_gelu"].source)[0].text)
+    before = json.dumps(program.launch_list)
+    (fused,) = RULES["fuse_kernels"].offers(program)
+    assert fused.launch_list == parse_program(TASKS["bias_gelu"].source).launch_list
+    assert json.dumps(program.launch_list) == before and program.scratch
+
+
 def test_a_split_kernel_has_two_launches_and_a_buffer_between_them():
     made = offers("split_kernel", TASKS["bias_gelu"].source)[0]
-    first, second = made.plan["launch"]
-    assert made.plan["scratch"] == {"stage": "f32[(M) * (N)]"}
+    first, second = made.launch_list["launch"]
+    assert made.launch_list["scratch"] == {"stage": "f32[(M) * (N)]"}
     assert (first["kernel"], first["args"]) == ("bias_gelu_kernel_first", ["x", "bias", "stage", "i32:M", "i32:N"])
     assert (second["kernel"], second["args"]) == ("bias_gelu_kernel_second", ["stage", "y", "i32:M", "i32:N"])
 
@@ -292,14 +347,14 @@ def test_a_split_kernel_has_two_launches_and_a_buffer_between_them():
 PREPARING = {"swap_branches": "ternary_to_if"}  # what makes places for a rule, where that is not its inverse
 
 
-def _sources(rule: str, name: str) -> list[Listing]:
+def _sources(rule: str, name: str) -> list[CudaProgram]:
     """A built-in task's C_src, and what rules that lead to places for this one make of it."""
-    source = read(TASKS[name].source)
+    source = parse_program(TASKS[name].source)
     before = [r for r in RULES.values() if r.inverse == rule != r.name or PREPARING.get(rule) == r.name]
     return [source, *(o for r in before for o in islice(r.offers(source), 1))]
 
 
-def _applied(rule: str, most: int) -> list[tuple[str, Listing]]:
+def _applied(rule: str, most: int) -> list[tuple[str, CudaProgram]]:
     """Built-in tasks with what the rule makes of them."""
     found = ((n, next((o for s in _sources(rule, n) for o in RULES[rule].offers(s)), None)) for n in TASKS)
     return list(islice(((n, o) for n, o in found if o is not None), most))
@@ -356,7 +411,7 @@ def judge() -> Iterator:
 
 def test_what_each_rule_makes_of_a_built_in_task_is_right_in_the_emulator(judge):
     made = [(rule, *found) for rule in RULES for found in _applied(rule, 1)]
-    verdicts = judge.judge_all([(TASKS[task], listing.text) for _, task, listing in made])
+    verdicts = judge.judge_all([(TASKS[task], program.text) for _, task, program in made])
     assert {m[:2]: v.feedback for m, v in zip(made, verdicts, strict=True) if v.status != "ok"} == {}
 
 

@@ -27,6 +27,11 @@ ptxas info    : Compiling entry function '_Z1bPf' for 'sm_90'
 ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 8 registers, used 0 barriers
 """
+HELPER = """import sys, time
+print('{}', flush=True)
+for line in sys.stdin:
+    time.sleep(60) if 'hang' in line else sys.exit(3)
+"""
 
 
 def test_a_speed_up_is_the_median_of_paired_ratios_with_an_interval_around_it():
@@ -68,7 +73,7 @@ def test_registers_spills_and_occupancy_are_read_from_the_assemblers_report():
     )  # as NVIDIA's calculator has them
     assert found["_Z1bPf"].occupancy(32) == 0.5  # 32 blocks are the most
     assert found["_Z1bPf"].occupancy(256, dynamic=100 << 10) == 0.25
-    assert "24 bytes spilled" in found["_Z1aPf"].said("a", 256) and "no spills" in found["_Z1bPf"].said("b", 256)
+    assert "24 bytes spilled" in found["_Z1aPf"].summary("a", 256) and "no spills" in found["_Z1bPf"].summary("b", 256)
 
 
 def test_fast_p_best_and_geometric_means_have_their_published_definitions():
@@ -95,7 +100,7 @@ def test_the_definition_of_every_faster_kernel_is_right_in_emulation():
     try:
         with Judge() as judge:
             verdicts = judge.judge_all([(TASKS[n], text) for n, text in known.items()])
-            lines = judge.resources(TASKS["mse_loss"], known["mse_loss"])
+            lines = judge.resources(TASKS["mse_loss"], parse(known["mse_loss"], TASKS["mse_loss"]))
     except CompilerError as error:
         pytest.skip(str(error))
     assert {n: v.feedback for n, v in zip(known, verdicts, strict=True) if v.status is not Status.OK} == {}
@@ -105,9 +110,7 @@ def test_the_definition_of_every_faster_kernel_is_right_in_emulation():
 
 def test_a_helper_that_hangs_crashes_or_never_starts_is_noticed(tmp_path: Path):
     script = tmp_path / "helper.py"
-    script.write_text(
-        "import sys, time\nprint('{}', flush=True)\nfor line in sys.stdin:\n    time.sleep(60) if 'hang' in line else sys.exit(3)"
-    )
+    script.write_text(HELPER)
     for request in ({"op": "hang"}, {"op": "crash"}):
         helper = JsonWorker(script)
         assert helper.ready == {} and helper.ask(request, 0.5) is None
@@ -141,12 +144,9 @@ def gpu():
 
 @pytest.mark.gpu
 def test_a_faster_kernel_is_right_on_the_gpu_and_faster(gpu):
-    said = gpu.confirm(TASKS["sum"], parse(catalogue.faster("sum"), TASKS["sum"]))
-    assert (
-        said.status is Status.OK
-        and said.timing.speedup > 5
-        and said.timing.low <= said.timing.speedup <= said.timing.high
-    )
+    result = gpu.confirm(TASKS["sum"], parse(catalogue.faster("sum"), TASKS["sum"]))
+    assert result.status is Status.OK and result.timing.speedup > 5
+    assert result.timing.low <= result.timing.speedup <= result.timing.high
 
 
 @pytest.mark.gpu
@@ -162,8 +162,7 @@ def test_a_faster_kernel_is_right_on_the_gpu_and_faster(gpu):
 def test_a_kernel_that_misbehaves_costs_itself_only(gpu, body, status):
     text = TASKS["relu"].source
     start, end = text.index("    float v"), text.index("}\n```")
-    said = gpu.confirm(TASKS["relu"], parse(text[:start] + f"    {body}\n" + text[end:], TASKS["relu"]), timed=False)
-    assert said.status == status
-    assert (
-        gpu.confirm(TASKS["relu"], parse(text, TASKS["relu"]), timed=False).status is Status.OK
-    )  # the next one is fine
+    bad = text[:start] + f"    {body}\n" + text[end:]
+    assert gpu.confirm(TASKS["relu"], parse(bad, TASKS["relu"]), timed=False).status == status
+    afterwards = gpu.confirm(TASKS["relu"], parse(text, TASKS["relu"]), timed=False)
+    assert afterwards.status is Status.OK

@@ -25,6 +25,7 @@ from semrep_jax.data import prompts as prompt_data
 from semrep_jax.data import records as record_texts
 from semrep_jax.data.loader import Blocks, Loader
 from semrep_jax.data.packing import PackedBatch
+from semrep_jax.data.pieces import Pieces
 from semrep_jax.data.settings import Rewrites
 from semrep_jax.data.sources import Generated, Stored
 from semrep_jax.jobs import config
@@ -340,6 +341,17 @@ def test_the_plan_is_first_fit_with_the_longest_first():
         assert [plan.order[a:b].tolist() for a, b in zip(plan.first, plan.first[1:], strict=False)] == rows
 
 
+def test_every_row_is_filled_up_with_padding_and_numbers_its_pairs_from_one():
+    pieces = Pieces.consecutive(0, np.array([5, 3, 2, 4]), np.array([1, 1, 1, 1]))
+    packed = packing.in_rows(packing.first_fit(pieces.lengths, 8), pieces, zeros=1)
+    assert packed.lengths.tolist() == [5, 3, 0, 4, 2, 2] and packed.segments.tolist() == [1, 2, 0, 1, 2, 0]
+    assert packed.arrays.tolist() == [0, 0, 1, 0, 0, 1] and packed.starts.tolist() == [0, 5, 0, 10, 8, 0]
+    batch = packing.fill(packed, [np.arange(1, 15), np.zeros(8, np.uint16)], 8, prompt_weight=0.5)
+    assert batch.tokens.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8], [11, 12, 13, 14, 9, 10, 0, 0]]
+    assert batch.weight.tolist() == [[0.5, 1, 1, 1, 1, 0.5, 1, 1], [0.5, 1, 1, 1, 0.5, 1, 0, 0]]
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2], [0, 1, 2, 3, 0, 1, 0, 0]]
+
+
 def test_a_packed_row_holds_whole_pairs_with_weight_on_their_completions_only(stored, nano):
     blocks = Blocks([stored, Generated(Generator(), nano.tokenizer)], 0, 256, 64, prompt_weight=0.25)
     for batch in take(Loader(blocks, 2), 3):
@@ -386,6 +398,11 @@ def test_an_epoch_holds_every_pair_once_and_the_next_in_another_order_over_the_w
         tuple(stored.flat[a:b].tolist()) for a, b in zip(stored.tokens.offsets, stored.tokens.offsets[1:], strict=False)
     )
     assert sorted(pairs_of(rows)) == wanted
+
+
+def test_weights_become_whole_numbers_in_proportion_and_none_of_them_zero():
+    assert mixture.whole_weights([3.0, 1.0]) == [3 * mixture.SCALE // 4, mixture.SCALE // 4]
+    assert mixture.whole_weights([1e9, 1e-9]) == [mixture.SCALE, 1]
 
 
 def test_sources_are_mixed_in_proportion_to_their_weights_and_each_is_read_in_order():

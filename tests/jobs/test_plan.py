@@ -33,7 +33,7 @@ def test_loops_are_multiplied_out_in_flops_and_collectives():
     }
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | flags, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-1000:]
-    work = hlo.read(done.stdout)
+    work = hlo.read_work(done.stdout)
     share = 2 * (16 // 2) * 64 * 64 * 7
     assert work.flops in (share, share / 4)  # the whole weight gathered, or a quarter of the sum and then a reduction
     loop = [c for c in work.collectives if c.times >= 7]

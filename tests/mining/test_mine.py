@@ -23,7 +23,8 @@ from semrep_jax.mining.examine import examine
 from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON
-from semrep_jax.python.extract import Candidate, NotMinable, Package, PackageError
+from semrep_jax.python.extract import Candidate, NotMinable, candidates
+from semrep_jax.python.packages import Package, PackageError
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.verify import Verifier
 
@@ -149,7 +150,7 @@ def pouch(tmp_path_factory):
 
 def cut(name):
     package, dropped = Package("pouch"), Counter()
-    found = {c.entry: c for c in package.candidates(package.modules[f"pouch.{name}"], dropped)}
+    found = {c.entry: c for c in candidates(package, package.modules[f"pouch.{name}"], dropped)}
     return found, dropped
 
 
@@ -281,9 +282,8 @@ def test_of_functions_with_one_canonical_form_the_first_is_kept_and_none_that_a_
 
 
 def test_a_part_survives_its_file():
-    part = Part(
-        Unit("p", "p.m"), candidates=3, functions=[{"id": "a"}], dropped=Counter({"uses print": 2}), seconds=1.5
-    )
+    part = Part(Unit("p", "p.m"), candidates=3, functions=[{"id": "a"}], seconds=1.5)
+    part.dropped["uses print"] += 2
     part.rules.add(("quotes", "for_to_while", "quotes"), RewriteOutcome.NO_END)
     again = Part.from_json(json.loads(json.dumps(part.to_json())))
     assert again == part and again.rules.counts == {"quotes": {"no end": 1}, "for_to_while": {"no end": 1}}
@@ -380,7 +380,8 @@ def {entry}(*args):
 def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd):
     config = tmp_path / "train.yaml"
     config.write_text(
-        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
+        f"job: train\nmodel: {{source: {tiny_directory}}}\n"
+        f"tasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
         "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\n"
         "train: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
         f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"

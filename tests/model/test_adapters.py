@@ -53,9 +53,13 @@ def trained(loaded):
     _, frozen = loaded.model.split(loaded.params)
     shape = (2, 3, 5)
     batch = {
-        "prompt": jnp.array(RNG.integers(1, 64, (2, 8))), "length": jnp.array([8, 6]), "completion": jnp.array(RNG.integers(1, 64, shape)),
-        "sampled": jnp.full(shape, -3.0), "mask": jnp.ones(shape, bool), "advantage": jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
-    }  # fmt: skip
+        "prompt": jnp.array(RNG.integers(1, 64, (2, 8))),
+        "length": jnp.array([8, 6]),
+        "completion": jnp.array(RNG.integers(1, 64, shape)),
+        "sampled": jnp.full(shape, -3.0),
+        "mask": jnp.ones(shape, bool),
+        "advantage": jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
+    }
     before = jax.tree.map(np.asarray, state["params"])
     state, _ = trainer.compiled_update(loaded.model, setting, 1.0)(state, frozen, batch)
     return before, state, loaded.model.join(state["params"], frozen)
@@ -75,13 +79,13 @@ def test_new_adapters_change_nothing(tiny, directory):
 def test_only_adapters_are_trained_and_carry_optimiser_state(arm):
     loaded, before, state, after = arm
     names = set(nnx.to_pure_dict(state["params"]))
-    assert names and all(name.endswith((adapters.A, adapters.B)) for name in names)
+    assert names and all(name.endswith((adapters.LORA_A, adapters.LORA_B)) for name in names)
     moved = {
         n
         for n, old in nnx.to_pure_dict(before).items()
         if not np.array_equal(old, nnx.to_pure_dict(state["params"])[n])
     }
-    assert any(n.endswith(adapters.B) for n in moved)
+    assert any(n.endswith(adapters.LORA_B) for n in moved)
     whole, base = nnx.to_pure_dict(after), nnx.to_pure_dict(loaded.params)
     assert all(np.array_equal(whole[n], base[n]) for n in base if n not in names)
 
@@ -90,7 +94,7 @@ def test_an_export_has_the_adapters_merged(arm, tmp_path):
     loaded, _, _, params = arm
     pretrained.export(tmp_path, loaded.model, params, loaded.tokenizer)
     plain = pretrained.load(str(tmp_path), sharding.build())
-    assert plain.model.setup.adapter is None
+    assert plain.model.compute_config.adapter is None
     np.testing.assert_allclose(logits(plain), logits(loaded, params), atol=2e-4)
     assert not np.allclose(logits(plain), logits(loaded), atol=1e-4)
 

@@ -15,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from semrep_jax.model import decoder, pretrained, sharding
 from semrep_jax.model.attention import AttentionError
-from semrep_jax.model.decoder import ComputeConfig, ModelError, Shape
+from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.logprobs import token_logprobs
 from semrep_jax.model.settings import AttentionKind, Remat
+from semrep_jax.model.shape import ModelError, Shape
 from semrep_jax.model.sharding import ShardingError
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.train import grpo
@@ -127,7 +128,7 @@ def test_remat_changes_nothing_but_memory():
     tokens = jnp.array(RNG.integers(1, 64, (2, 6)))
     grads = []
     for remat in (Remat.NONE, Remat.DOTS, Remat.FULL):
-        model = decoder.build(shape, sharding.build(), setup=ComputeConfig(remat=remat))
+        model = decoder.build(shape, sharding.build(), compute_config=ComputeConfig(remat=remat))
         params = model.init(seed=1)
         grads.append(jax.jit(jax.grad(lambda p, m=model: plain(m.bind(p), tokens).sum()))(params))
     for other in grads[1:]:
@@ -225,22 +226,29 @@ from semrep_jax.train import grpo
 shape = decoder.Shape(vocab=64, dim=16, layers=1, heads=4, kv_heads=2, head_dim=8, ffn=24)
 rng = np.random.default_rng(0)
 size = (8, 2, 4)
-host = {"prompt": rng.integers(1, 64, (8, 6)), "length": rng.integers(2, 7, 8), "completion": rng.integers(1, 64, size),
-        "sampled": np.full(size, -4.0, np.float32), "mask": rng.random(size) < 0.8, "advantage": rng.normal(size=(8, 2)).astype(np.float32)}
+host = {
+    "prompt": rng.integers(1, 64, (8, 6)),
+    "length": rng.integers(2, 7, 8),
+    "completion": rng.integers(1, 64, size),
+    "sampled": np.full(size, -4.0, np.float32),
+    "mask": rng.random(size) < 0.8,
+    "advantage": rng.normal(size=(8, 2)).astype(np.float32),
+}
 seen = {}
 for data in (1, 2, 4, 8):
     for fsdp in (1, 2, 4, 8):
         for tensor in (1, 2):
             if data * fsdp * tensor not in (1, 8):
                 continue
-            place = sharding.build(data, fsdp, tensor)
-            model = decoder.build(shape, place)
+            sharded = sharding.build(data, fsdp, tensor)
+            model = decoder.build(shape, sharded)
             params = model.init(2)
-            batch = place.batch(host)
+            batch = sharded.batch(host)
             loss = lambda p, b: grpo.loss(model, p, b, TrainConfig(), 1.0)[0]
             value, grads = jax.jit(jax.value_and_grad(loss))(params, batch)
-            live, how = place.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
-            tokens, logp = decode(params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0), model=model, **how)
+            live, how = sharded.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
+            given = (params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0))
+            tokens, logp = decode(*given, model=model, **how)
             seen[data, fsdp, tensor] = jax.device_get((value, jax.tree.leaves(grads), tokens, logp))
             whole = sum(x.size for x in jax.tree.leaves(params))
             local = sum(x.addressable_shards[0].data.size for x in jax.tree.leaves(params))

@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tokenizers
 from safetensors.numpy import load_file
 
 from semrep_jax.model import pretrained, sharding
 from semrep_jax.model.tensors import Directory
+from semrep_jax.model.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = ("llama", "llama3", "qwen2", "qwen3")
@@ -23,19 +25,15 @@ SMOLLM2 = Path("~/.cache/semrep_jax/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser
 needs_smollm2 = pytest.mark.skipif(not SMOLLM2.is_file(), reason="SmolLM2 is not here: python tools/get_smollm2.py")
 
 
-class WithoutWords(Directory):
+class WithoutText(Directory):
     """A tiny model has no text: it is loaded with the nano tokenizer's class left out."""
 
     def tokenizer(self):
-        from tokenizers import Tokenizer, models
-
-        from semrep_jax.model.tokenizer import Tokenizer as Words
-
-        return Words(Tokenizer(models.BPE()), (0,), 0)
+        return Tokenizer(tokenizers.Tokenizer(tokenizers.models.BPE()), (0,), 0)
 
 
 def load(name):
-    return pretrained.load(WithoutWords(GOLDEN / name), sharding.build())
+    return pretrained.load(WithoutText(GOLDEN / name), sharding.build())
 
 
 def logits(loaded, tokens):
@@ -102,14 +100,14 @@ def test_live_transformers_reads_our_smollm2_and_goes_on_greedily_alike(smollm2,
     torch = pytest.importorskip("torch", reason="pip install -e '.[parity]'")
     transformers = pytest.importorskip("transformers", reason="pip install -e '.[parity]'")
     pretrained.export(tmp_path, smollm2.model, smollm2.params, smollm2.tokenizer)
-    words = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     for row in json.loads((GOLDEN / "smollm2.json").read_text()):
-        ids = words(row["prompt"], add_special_tokens=False).input_ids
+        ids = theirs(row["prompt"], add_special_tokens=False).input_ids
         assert ids == row["ids"]
         given = torch.tensor([ids])
         settings = {"do_sample": False, "max_new_tokens": 16, "eos_token_id": None, "pad_token_id": 2}
         out = model.generate(given, attention_mask=torch.ones_like(given), **settings)
         assert out[0, len(ids) :].tolist() == row["continuation"]
     chat = [{"role": "user", "content": "Hello?"}]
-    assert words.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) == smollm2.tokenizer.chat(chat)
+    assert theirs.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) == smollm2.tokenizer.chat(chat)

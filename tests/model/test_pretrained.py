@@ -1,4 +1,4 @@
-"""Models from elsewhere: shards, GGUF in every format we read, tokenizers, and each way in which a file can be wrong."""
+"""Models from elsewhere: shards, GGUF in every format we read, tokenizers, and each way a file can be wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from conftest import python
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from semrep_jax.model import decoder, pretrained, sharding, tensors, tokenizer
-from semrep_jax.model.decoder import ComputeConfig, ModelError, Shape
+from semrep_jax.model import decoder, families, gguf_tokenizer, pretrained, sharding, tensors, tokenizer
+from semrep_jax.model.decoder import ComputeConfig
+from semrep_jax.model.shape import ModelError, Shape, layout
 from semrep_jax.model.tensors import GGUF
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.prompts import encode, transform
@@ -51,11 +52,12 @@ def write_gguf(path, model, params, kind, architecture="llama", pre="smollm"):
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
     )
     stored = {}
-    names = {v: k for k, v in tensors._GGUF_PARTS.items()}
+    names = {v: k for k, v in tensors.GGUF_PARTS.items()}
+    table = layout(s)
     for ours, leaf in nnx.to_pure_dict(params).items():
-        for index, theirs in enumerate(pretrained._sources(ours, s)):
-            value = np.asarray(leaf[index] if "_L" in ours else leaf, np.float32)
-            value = value.reshape(theirs.size[::-1]).T if theirs.turned else value.reshape(theirs.size)
+        for index, theirs in enumerate(families.of_shape(s).stored(ours, table[ours])):
+            value = np.asarray(leaf[index] if table[ours].stacked else leaf, np.float32)
+            value = value.reshape(theirs.size[::-1]).T if theirs.transposed else value.reshape(theirs.size)
             stored[theirs.name] = np.ascontiguousarray(value)
     for name, value in stored.items():
         if architecture == "llama" and name.endswith(
@@ -128,34 +130,38 @@ def test_qwen2_biases_come_out_of_a_gguf_file(tmp_path):
 def test_each_pre_tokenizer_cuts_as_its_model_does(pre, text, pieces):
     characters = sorted({c for p in pieces for c in p} | set(CHARACTERS))
     metadata = {
-        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": ["<|end|>", *characters],
-        "tokenizer.ggml.token_type": [3] + [1] * len(characters), "tokenizer.ggml.merges": [], "tokenizer.ggml.eos_token_id": 0,
-    }  # fmt: skip
-    words = tokenizer.from_gguf(metadata, "test")
-    cut = words.backend.pre_tokenizer.pre_tokenize_str(text)
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": ["<|end|>", *characters],
+        "tokenizer.ggml.token_type": [3] + [1] * len(characters),
+        "tokenizer.ggml.merges": [],
+        "tokenizer.ggml.eos_token_id": 0,
+    }
+    read = gguf_tokenizer.read_tokenizer(metadata, "test")
+    cut = read.backend.pre_tokenizer.pre_tokenize_str(text)
     assert [piece for piece, _ in cut] == pieces
-    assert words.decode(words.encode(text)) == text
+    assert read.decode(read.encode(text)) == text
 
 
 def test_a_pre_tokenizer_we_do_not_know_is_refused():
     with pytest.raises(TokenizerError, match="gpt2/tekken is not supported"):
-        tokenizer.from_gguf({"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "tekken"}, "m.gguf")
+        gguf_tokenizer.read_tokenizer({"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "tekken"}, "m.gguf")
 
 
 def test_a_chat_model_is_asked_in_its_own_template_and_ends_at_any_of_its_ends(tmp_path):
     model, params = random_model()
     write_gguf(tmp_path / "m.gguf", model, params, gguf.GGMLQuantizationType.F32)
-    words = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
-    text = words.decode(encode(transform(python("def f(): pass"), "Do it."), words))
+    chat = pretrained.load(str(tmp_path / "m.gguf"), sharding.build()).tokenizer
+    text = chat.decode(encode(transform(python("def f(): pass"), "Do it."), chat))
     assert text.startswith("<|im_start|>system\n") and text.endswith("<|im_end|>\n<|im_start|>") and "Do it." in text
-    assert words.end_ids == (2, 0)
+    assert chat.end_ids == (2, 0)
 
 
 def test_a_hostile_chat_template_reaches_nothing():
     template = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
-    words = tokenizer.Tokenizer(None, (0,), 0, template)
+    hostile = tokenizer.Tokenizer(None, (0,), 0, template)
     with pytest.raises(TokenizerError, match="template fails"):
-        words.chat([{"role": "user", "content": "x"}])
+        hostile.chat([{"role": "user", "content": "x"}])
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from semrep_jax.rollout import remote
 from semrep_jax.rollout.remote import RemoteError, RemotePolicy
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 
+RETRY_AFTER = "0.2"
+
 
 @pytest.fixture
 def endpoint(monkeypatch):
@@ -37,12 +39,14 @@ def endpoint(monkeypatch):
                 "choices": [{"message": {"content": text}, "finish_reason": "length"}],
                 "usage": {"prompt_tokens": 7, "completion_tokens": 3},
             }
-            data = (
-                b"<html>" if status == "garbage" else json.dumps(answer if status == 200 else {"error": "no"}).encode()
-            )
+            data = json.dumps(answer if status == 200 else {"error": "no"}).encode()
+            if status == "garbage":
+                data = b"<html>"
             with lock:
                 peak["now"] -= 1
             self.send_response(200 if status == "garbage" else status)
+            if status == 429:
+                self.send_header("Retry-After", RETRY_AFTER)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -89,6 +93,21 @@ def test_passing_trouble_is_tried_again(endpoint, trouble):
     script.extend([trouble, trouble])
     (group,) = policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     assert "answer" in group[0].text and len(bodies) == 3
+
+
+def test_pauses_double_and_are_raised_to_what_is_asked_for_up_to_the_cap(endpoint, monkeypatch):
+    url, _, script, _ = endpoint
+    pauses = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    monkeypatch.setattr(remote.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.3)
+    script.extend([503, 503, 429])
+    policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert pauses == [0.01, 0.02, 0.2]
+    pauses.clear()
+    script.extend([429, 429, 503])
+    policy(url).sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert pauses == [0.2, 0.3, 0.3]
 
 
 def test_lasting_trouble_and_refusals_are_errors_and_never_empty_answers(endpoint):

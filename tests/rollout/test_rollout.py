@@ -59,6 +59,13 @@ def test_a_completion_does_not_depend_on_later_prompts_of_its_batch(policy):
     assert [c.token_ids for c in alone[0]] == [c.token_ids for c in both[0]]
 
 
+def test_prompts_that_are_encoded_already_give_the_same_completions(policy):
+    ids = [encode(prompt, policy.tokenizer) for prompt in PROMPTS]
+    given = policy.sample(PROMPTS, 2, 1.0, jax.random.key(4), prompt_ids=ids)
+    assert given == policy.sample(PROMPTS, 2, 1.0, jax.random.key(4))
+    assert policy.sample(PROMPTS, 2, 1.0, jax.random.key(4), prompt_ids=ids[::-1]) != given  # they are what is used
+
+
 def test_equal_keys_repeat_and_other_keys_differ(policy):
     first, again, other = (policy.sample(PROMPTS, 3, 1.0, jax.random.key(k)) for k in (1, 1, 2))
     assert first == again != other

@@ -50,7 +50,11 @@ def f(x):
 
 ESCAPES = {
     "always-equal object": "class E:\n __eq__ = lambda s, o: True\n __hash__ = None\ndef f(x): return E()",
-    "always-equal int": "class E(int):\n def __eq__(s, o): return True\n __hash__ = int.__hash__\ndef f(x): return E(1)",
+    "always-equal int": """
+class E(int):
+    def __eq__(self, other): return True
+    __hash__ = int.__hash__
+def f(x): return E(1)""",
     "walk to the driver's frames": """
 import sys
 def f(x):
@@ -92,12 +96,20 @@ def f(x): return subprocess.run(['/bin/sh', '-c', 'echo hi > %(victim)s'], captu
     "ctypes system": "import ctypes\ndef f(x): return ctypes.CDLL(None).system(b'rm -f %(victim)s')",
     "ctypes raw fork": "import ctypes\ndef f(x): return ctypes.CDLL(None).syscall(57)",
     "fork bomb": "import os\ndef f(x):\n while True: os.fork()",
-    "thread bomb": "import threading, time\ndef f(x):\n while True: threading.Thread(target=time.sleep, args=(60,)).start()",
+    "thread bomb": """
+import threading, time
+def f(x):
+    while True: threading.Thread(target=time.sleep, args=(60,)).start()""",
     "10 GB": "def f(x): return len(bytearray(10 * 2**30))",
     "endless print": "def f(x):\n while True: print('a' * 1000)",
     "closed stdout": "import os, sys\ndef f(x):\n sys.stdout.flush()\n os.closerange(0, 64)\n return 1",
     "while True": "def f(x):\n while True: pass",
-    "while True past every exception": "def f(x):\n while True:\n  try:\n   while True: pass\n  except BaseException: pass",
+    "while True past every exception": """
+def f(x):
+    while True:
+        try:
+            while True: pass
+        except BaseException: pass""",
     "while True with signals ignored": """
 import signal
 def f(x):

@@ -38,7 +38,8 @@ __global__ void other(const float* __restrict__ input, float* __restrict__ y, in
 I hope it helps."""
 STRIDED = """```cuda
 __global__ void relu(const float* x, float* y, int n) {
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) y[i] = x[i] > 0.0f ? x[i] : 0.0f;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
+        y[i] = x[i] > 0.0f ? x[i] : 0.0f;
 }
 ```
 ```json
@@ -50,9 +51,10 @@ WEIGHTS = RewardConfig()
 
 @pytest.fixture(scope="module")
 def kernels(sandbox) -> Iterator[Verifier]:
+    """A verifier that can judge kernels."""
     one = Verifier(sandbox)
     try:
-        assert one.kernels
+        one.judge_of(CUDA)
     except CompilerError as error:
         pytest.skip(str(error))
     yield one
@@ -161,26 +163,23 @@ def test_a_hundred_held_out_tasks_share_no_name_with_training_and_any_is_found_a
 class Scripted:
     """Completions as given, in the place of sampled ones."""
 
-    def __init__(self, texts: list[str], words, usage):
-        self.texts, self.words, self.usage, self.params = texts, words, usage, None
+    def __init__(self, texts: list[str], tokenizer, usage):
+        self.texts, self.tokenizer, self.usage, self.params = texts, tokenizer, usage, None
 
-    def sample(self, asked, n, temperature, key, rows=None):
-        ids = [tuple(self.words.encode(t)) for t in self.texts[:n]]
+    def sample(self, prompts, n, temperature, key, rows=None):
+        ids = [tuple(self.tokenizer.encode(t)) for t in self.texts[:n]]
         return [
             [Completion(t, i, (-1.0,) * len(i), Finish.STOP) for t, i in zip(self.texts, ids, strict=False)]
-            for _ in asked
+            for _ in prompts
         ]
 
 
 def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong_one(
     kernels, tiny: PretrainedModel, tmp_path
 ):
-    config = build(
-        {
-            "job": "train", "tasks": {"source": "kernels", "train_size": 2}, "train": {"budget": 2},
-            "rollout": {"prompts": 1, "group": 4, "max_prompt": 2048, "bucket": 2048, "max_new": 640, "rewrites": 1},
-        }
-    )  # fmt: skip
+    rollout = {"prompts": 1, "group": 4, "max_prompt": 2048, "bucket": 2048, "max_new": 640, "rewrites": 1}
+    tasks = {"source": "kernels", "train_size": 2}
+    config = build({"job": "train", "tasks": tasks, "train": {"budget": 2}, "rollout": rollout})
     trainer = Trainer(config, 0.5, tiny, kernels, tmp_path, Stop())
     for name, stage in trainer.stages.items():
         stage.tasks[:] = [RELU] * len(stage.tasks)

@@ -8,7 +8,7 @@ import pytest
 
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program
-from semrep_jax.python import canonical as forms
+from semrep_jax.python.canonical import canonical
 from semrep_jax.python.mutations import MUTATIONS, mutants
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks import humaneval
@@ -19,17 +19,17 @@ from semrep_jax.tasks.suite import Suite
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
-def test_all_forms_of_a_family_compute_the_same_function(name):
+def test_all_templates_of_a_family_compute_the_same_function(name):
     family = families.FAMILIES[name]
     assert len(family.templates) >= 3
     for seed in range(12):
         rng = Random(seed)
-        spec, names = grammar.draw_spec(family, rng), grammar.draw_names(family, rng)
-        calls = [encode(grammar.draw_inputs(family.inputs, rng)) for _ in range(12)]
-        texts = [grammar.render(spec, form, names) for form in range(len(family.templates))]
+        spec, names = grammar.sample_spec(family, rng), grammar.sample_names(family, rng)
+        calls = [encode(grammar.sample_inputs(family.inputs, rng)) for _ in range(12)]
+        texts = [grammar.Style(i, names).render(spec) for i in range(len(family.templates))]
         seen = [reference.outcomes(text, names["fn"], calls) for text in texts]
         assert all(one == seen[0] for one in seen), texts
-        assert len({forms.canonical(text) for text in texts}) == len(texts)
+        assert len({canonical(text) for text in texts}) == len(texts)
 
 
 def test_there_are_enough_families_and_kinds_and_some_are_held_out():
@@ -77,8 +77,8 @@ def test_train_and_test_share_no_canonical_source():
     seen = set()
     for index in range(500):
         example = train.example(index)
-        seen |= {forms.canonical(text) for text in (example.source, example.rewrite, example.target)}
-    sources = {forms.canonical(test.example(i).source) for i in range(120)}
+        seen |= {canonical(text) for text in (example.source, example.rewrite, example.target)}
+    sources = {canonical(test.example(i).source) for i in range(120)}
     assert not seen & sources
 
 
@@ -102,7 +102,8 @@ def test_the_content_hash_of_a_suite_follows_its_tests():
 
 
 def test_each_kind_of_mutation_changes_the_text_and_says_how_to_mend_it():
-    source = "def f(xs):\n    t = 0\n    for i in range(len(xs)):\n        if xs[i] > 3:\n            t = t + xs[i]\n    return t"
+    loop = "    for i in range(len(xs)):\n        if xs[i] > 3:\n            t = t + xs[i]\n"
+    source = f"def f(xs):\n    t = 0\n{loop}    return t"
     found = mutants(source, "f")
     assert {m.kind for m in found} == set(MUTATIONS)
     assert len({m.source for m in found}) == len(found) and source not in {m.source for m in found}

@@ -1,7 +1,9 @@
-"""Arithmetic over a task's axes, as launch lists write it: `ceil_div(N, 256) * M`. Parsed as Python, evaluated by a walk of ours.
+"""Arithmetic over a task's axes, as launch lists write it, parsed as Python and evaluated by a walk of ours.
 
-Integers, + - * / // % ** and shifts, comparisons, `a if c else b`, and the functions below. Nothing else has a meaning: no attributes, no
-indexing, no names but the axes. Sizes are bounded, so that no expression can take long.
+    evaluate("ceil_div(N, 256) * M", {"N": 1000, "M": 3})         # 12
+
+Integers, + - * / // % ** and shifts, comparisons, `a if c else b`, and the functions below. Nothing else has a meaning:
+no attributes, no indexing, no names but the axes. Sizes are bounded, so that no expression can take long.
 """
 
 from __future__ import annotations
@@ -34,16 +36,37 @@ def next_pow2(n: int) -> int:
 
 
 FUNCTIONS: dict[str, Callable[..., Number]] = {
-    "ceil_div": ceil_div, "next_pow2": next_pow2, "min": min, "max": max, "abs": abs, "sqrt": math.sqrt, "int": int, "float": float,
-}  # fmt: skip
+    "ceil_div": ceil_div,
+    "next_pow2": next_pow2,
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "int": int,
+    "float": float,
+}
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift, ast.RShift: operator.rshift, ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_, ast.BitXor: operator.xor,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+}
 _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 
 
 def evaluate(text: str | int | float, axes: Mapping[str, Number]) -> Number:

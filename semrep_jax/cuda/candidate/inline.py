@@ -1,29 +1,54 @@
-"""Answers in the style of PyTorch's `load_inline`: their kernels are kept, their host function is read for its launches and dropped.
+"""Answers in the style of PyTorch's `load_inline`: kernels are kept, the host function is read and dropped.
 
-What is read: parameters that are tensors (the task's inputs, in order), `numel` and `size`, integer arithmetic, dim3, `empty_like`,
-`empty` and `zeros`, launches on the default stream, and one returned tensor. Any other host code makes the answer `format`, with the line
-that was too much: nothing of the host is ever run.
+    torch::Tensor relu(torch::Tensor x) {
+        auto y = torch::empty_like(x);
+        relu_kernel<<<(x.numel() + 255) / 256, 256>>>(x.data_ptr<float>(), y.data_ptr<float>(), x.numel());
+        return y;
+    }
+
+becomes, for a task with an input "x" of shape (N,) and an output "y",
+
+    Launch("relu_kernel", grid=("((((N)) + 255) // 256)",), block=("256",), shared="0",
+           args=(TensorRef("x"), TensorRef("y"), Scalar("i32", "((N))")))
+
+What is read: parameters that are tensors (the task's inputs, in order), `numel` and `size`, integer arithmetic, dim3,
+`empty_like`, `empty` and `zeros`, launches on the default stream, and one returned tensor. Any other host code makes
+the answer `format`, with the line that was too much: nothing of the host is ever run.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.candidate.launches import Launch, Scratch
-from semrep_jax.cuda.candidate.source import Device, InvalidCandidate, blank, clean, functions, node_text
+from semrep_jax.cuda.candidate.launches import Argument, Launch, Scalar, Scratch, TensorRef
+from semrep_jax.cuda.candidate.scalars import scalar_dtype
+from semrep_jax.cuda.candidate.source import Device, InvalidCandidate, clean, tree
 from semrep_jax.cuda.spec import KernelTask
+from semrep_jax.cuda.syntax import TEMPLATES, Definition, definitions, is_device, node_text, walk
 
-Dims = tuple[str, ...]
+Dims = tuple[str, ...]  # of a tensor, a grid or a block: expressions over the task's axes
 _STRINGS = re.compile(r'[rRuU]{0,2}("""|\'\'\')(.*?)\1', re.DOTALL)
-_SIZES = {"float": 4, "int": 4, "double": 8, "half": 2, "__half": 2, "unsigned int": 4, "long long": 8, "char": 1}
+_BINDINGS = re.compile(r"^[ \t]*(?:PYBIND11_MODULE|TORCH_LIBRARY)\b[^{;]*\{.*?^\}", re.DOTALL | re.MULTILINE)
+_DECLARED_TENSORS = re.compile(r"^[ \t]*(?:torch|at)::Tensor\b[^;{]*;", re.MULTILINE)
 _IGNORED = re.compile(
     r"^(?:TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
 )
 _POINTER = re.compile(
-    r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\.(?:data_ptr|mutable_data_ptr|const_data_ptr|data)(?:<[^>]*>)?\(\s*\)\)?"
+    r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\."
+    r"(?:data_ptr|mutable_data_ptr|const_data_ptr|data)(?:<[^>]*>)?\(\s*\)\)?"
 )
+_MADE_LIKE = re.compile(r"(?:torch|at)::(empty|zeros)_like\(\s*(\w+)\s*(?:,.*)?\)", re.DOTALL)
+_MADE = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*\{(.*?)\}\s*(?:,.*)?\)", re.DOTALL)
+_CONVERSION = re.compile(r"static_cast<[^>]*>|int|int64_t|size_t")
+_NUMBER_SUFFIX = re.compile(r"(?i)(?<=\d)[ul]+$|(?<=[\d.])f$")
+_MINIMUM = ("std::min", "min")
+_MAXIMUM = ("std::max", "max")
+_OPERATORS = {"+": "+", "-": "-", "*": "*", "/": "//", "%": "%", "<<": "<<", ">>": ">>"}
+_SIZES = {"float": 4, "int": 4, "double": 8, "half": 2, "__half": 2, "unsigned int": 4, "long long": 8, "char": 1}
 FILL = "fill_with_zeros"
 _FILL = f"""
 __global__ void {FILL}(float* p, long long n) {{
@@ -33,8 +58,54 @@ __global__ void {FILL}(float* p, long long n) {{
 """
 
 
+@dataclass(frozen=True)
+class Made:
+    """A tensor that the host function makes: dimensions, and whether it is filled with zeros."""
+
+    dims: Dims
+    zeroed: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    """A launch as the host function writes it. An argument is a tensor by its C++ name, or an expression."""
+
+    kernel: str
+    grid: Dims
+    block: Dims
+    shared: str
+    args: tuple[TensorRef | str, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the names of a host function mean: the task's inputs, tensors that it makes, dim3 variables, integers."""
+
+    inputs: Mapping[str, tuple[str, Dims]] = field(default_factory=dict)  # name of the array, dimensions
+    made: Mapping[str, Made] = field(default_factory=dict)
+    grids: Mapping[str, Dims] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def dims(self, tensor: str, node: Node) -> Dims:
+        """The dimensions of a tensor; `node` is where it is asked for. Raises InvalidCandidate where there is none."""
+        if tensor in self.made:
+            return self.made[tensor].dims
+        if tensor not in self.inputs:
+            raise _too_much(node)
+        return self.inputs[tensor][1]
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a host function does: its launches in order, and the tensor that it returns, one of those that it makes."""
+
+    names: Names
+    calls: tuple[Call, ...]
+    returned: str
+
+
 def code_of(text: str) -> str | None:
-    """The C++ of an answer that launches kernels itself: a Python file's string literals, or the text; None where there is none."""
+    """The C++ of an answer that launches kernels itself: the strings of a Python file, or the text; None for others."""
     literals = [body for _, body in _STRINGS.findall(text) if "__global__" in body or "<<<" in body]
     code = "\n".join(literals) if literals else text
     return code if "<<<" in code and "__global__" in code else None
@@ -42,220 +113,208 @@ def code_of(text: str) -> str | None:
 
 def convert(code: str, task: KernelTask) -> tuple[Device, tuple[Launch, ...], dict[str, Scratch]]:
     """Device code, launches and scratch of such an answer. Raises InvalidCandidate with what could not be read."""
-    hosts = [f for f in functions(code) if not f.device and "<<<" in node_text(f.node)]
-    if len(hosts) != 1:
+    on_host = [d for d in definitions(tree(code), TEMPLATES) if not is_device(d.node)]
+    launching = [d for d in on_host if "<<<" in node_text(d.node)]
+    if len(launching) != 1:
         raise InvalidCandidate(
-            f"one host function must make all launches; found {len(hosts)}. Or write a ```cuda block and a ```json launch block"
+            f"one host function must make all launches; found {len(launching)}. "
+            "Or write a ```cuda block and a ```json launch block"
         )
-    host = _Host(task, hosts[0].node)
-    launches = tuple(host.launches)
-    for function in functions(code):
-        if not function.device:
-            code = blank(code, function.node)
-    code = re.sub(r"^[ \t]*(?:PYBIND11_MODULE|TORCH_LIBRARY)\b[^{;]*\{.*?^\}", "", code, flags=re.DOTALL | re.MULTILINE)
-    code = re.sub(r"^[ \t]*(?:torch|at)::Tensor\b[^;{]*;", "", code, flags=re.MULTILINE)
-    if any(launch.kernel == FILL for launch in launches):
-        code += _FILL
-    return clean(code), launches, host.scratch
+    host = read_host(launching[0], task)
+    for definition in on_host:
+        code = _blanked(code, definition.node)
+    code = _DECLARED_TENSORS.sub("", _BINDINGS.sub("", code))
+    zeroed = any(tensor.zeroed for tensor in host.names.made.values())
+    device = clean(code + _FILL if zeroed else code)
+    scratch = {f"made_{n}": Scratch("f32", _product(m.dims)) for n, m in host.names.made.items() if n != host.returned}
+    return device, _launches(host, device, task), scratch
 
 
-class _Host:
-    """A reading of one host function: what its names mean, and the launches in their order."""
+def read_host(definition: Definition, task: KernelTask) -> Host:
+    """What a host function does. Raises InvalidCandidate with the first statement that is more than it may hold."""
+    names, calls, returned = Names(inputs=_inputs(definition, task)), [], ""
+    body = definition.node.child_by_field_name("body")
+    for statement in body.named_children if body is not None else []:
+        text = node_text(statement)
+        if statement.type == "return_statement":
+            returned = text.removeprefix("return").strip(" ;") or returned
+        elif statement.type == "comment" or _IGNORED.match(text):
+            continue
+        elif statement.type == "declaration":
+            names = _declared(statement, names)
+        elif (call := _call(statement, names)) is not None:
+            calls.append(call)
+        else:
+            raise _too_much(statement)
+    if len(task.outputs) != 1 or returned not in names.made:
+        found = repr(returned or "nothing")
+        raise InvalidCandidate(f"the host function must return the one output tensor that it made, not {found}")
+    return Host(names, tuple(calls), returned)
 
-    def __init__(self, task: KernelTask, function: Node):
-        self.task = task
-        self.tensors: dict[str, str] = {}  # C++ name -> buffer
-        self.dims: dict[str, Dims] = {a.name: a.shape for a in task.arrays}
-        self.values: dict[str, str] = {}
-        self.grids: dict[str, tuple[str, ...]] = {}
-        self.made: dict[str, Dims] = {}  # tensors that the function makes, not yet known to be output or scratch
-        self.zeroed: set[str] = set()
-        self.calls: list[tuple[str, tuple[str, ...], tuple[str, ...], str, list[str]]] = []
-        self._parameters(function)
-        body = function.child_by_field_name("body")
-        returned = ""
-        for statement in body.named_children if body is not None else []:
-            returned = self._statement(statement) or returned
-        if len(task.outputs) != 1 or returned not in self.made:
-            raise InvalidCandidate(
-                f"the host function must return the one output tensor that it made, not {returned or 'nothing'!r}"
-            )
-        self.tensors[returned] = task.outputs[0].name
-        self.scratch: dict[str, Scratch] = {}
-        for name, dims in self.made.items():
-            if name != returned:
-                self.tensors[name] = buffer = f"made_{name}"
-                self.scratch[buffer] = Scratch("f32", _product(dims))
-        zeros = [self._zero(self.tensors[n], _product(self.made[n])) for n in self.made if n in self.zeroed]
-        self.launches = zeros + [
-            Launch(
-                k,
-                grid,
-                block,
-                shared,
-                tuple(self.tensors.get(a.removeprefix("@"), a) if a.startswith("@") else a for a in args),
-            )
-            for k, grid, block, shared, args in self.calls
-        ]
 
-    def _zero(self, buffer: str, count: str) -> Launch:
-        return Launch(FILL, (f"ceil_div({count}, 256)",), (256,), 0, (buffer, f"i64:{count}"))
+def _inputs(definition: Definition, task: KernelTask) -> dict[str, tuple[str, Dims]]:
+    """The task's inputs by the names of the host function's parameters."""
+    function = definition.function()
+    given = [p for p in (function.parameters if function is not None else ()) if not p.optional]
+    if len(given) != len(task.inputs) or not all("Tensor" in p.type for p in given):
+        line, names = definition.node.start_point[0] + 1, ", ".join(a.name for a in task.inputs)
+        raise InvalidCandidate(f"line {line}: the host function must take the task's inputs as tensors: {names}")
+    return {p.name: (array.name, array.shape) for p, array in zip(given, task.inputs, strict=True)}
 
-    def _refuse(self, node: Node) -> InvalidCandidate:
-        line = node.start_point[0] + 1
-        return InvalidCandidate(
-            f"line {line}: this host code can't be converted: {node_text(node)[:80]!r}; write a ```json launch block instead"
-        )
 
-    def _parameters(self, function: Node) -> None:
-        declarator = function.child_by_field_name("declarator")
-        while declarator is not None and declarator.type != "function_declarator":
-            declarator = declarator.child_by_field_name("declarator")
-        parameters = declarator.child_by_field_name("parameters") if declarator is not None else None
-        given = [
-            p
-            for p in (parameters.named_children if parameters is not None else [])
-            if p.type == "parameter_declaration"
-        ]
-        if len(given) != len(self.task.inputs) or not all(
-            "Tensor" in node_text(p.child_by_field_name("type")) for p in given
-        ):
-            names = ", ".join(a.name for a in self.task.inputs)
-            raise InvalidCandidate(
-                f"line {function.start_point[0] + 1}: the host function must take the task's inputs as tensors: {names}"
-            )
-        for parameter, array in zip(given, self.task.inputs, strict=True):
-            self.tensors[re.findall(r"\w+", node_text(parameter))[-1]] = array.name
+def _declared(declaration: Node, names: Names) -> Names:
+    """The names after a declaration."""
+    kind = node_text(declaration.child_by_field_name("type"))
+    for declarator in declaration.named_children:
+        if declarator.type not in ("init_declarator", "function_declarator"):
+            continue
+        name = node_text(declarator.child_by_field_name("declarator"))
+        value = declarator.child_by_field_name("value") or declarator.child_by_field_name("parameters")
+        if value is None:
+            raise _too_much(declaration)
+        text = node_text(value)
+        if kind == "dim3" or re.match(r"dim3\s*\(", text):
+            names = replace(names, grids={**names.grids, name: _dims(value, names)})
+        elif like := _MADE_LIKE.fullmatch(text):
+            made = Made(names.dims(like[2], declaration), like[1] == "zeros")
+            names = replace(names, made={**names.made, name: made})
+        elif of_size := _MADE.fullmatch(text):
+            listed = next(walk(value, "initializer_list"), None)
+            dims = tuple(_value(c, names) for c in (listed.named_children if listed is not None else []))
+            names = replace(names, made={**names.made, name: Made(dims, of_size[1] == "zeros")})
+        else:
+            names = replace(names, values={**names.values, name: _value(value, names)})
+    return names
 
-    def _statement(self, node: Node) -> str | None:
-        """Take one statement in; the name after `return`."""
-        if node.type == "return_statement":
-            return node_text(node).removeprefix("return").strip(" ;")
-        if node.type == "comment" or _IGNORED.match(node_text(node)):
-            return None
-        if node.type == "declaration":
-            self._declaration(node)
-            return None
-        if node.type == "expression_statement" and node.named_children and self._launch(node.named_children[0]):
-            return None
-        raise self._refuse(node)
 
-    def _declaration(self, node: Node) -> None:
-        kind = node_text(node.child_by_field_name("type"))
-        for declarator in (c for c in node.named_children if c.type in ("init_declarator", "function_declarator")):
-            name = node_text(declarator.child_by_field_name("declarator"))
-            value = declarator.child_by_field_name("value") or declarator.child_by_field_name("parameters")
-            if value is None:
-                raise self._refuse(node)
-            text = node_text(value)
-            if kind == "dim3" or re.match(r"dim3\s*\(", text):
-                self.grids[name] = self._dims(value)
-            elif match := re.fullmatch(r"(?:torch|at)::(empty|zeros)_like\(\s*(\w+)\s*(?:,.*)?\)", text, re.DOTALL):
-                self._make(name, self._shape(match[2], node), match[1])
-            elif match := re.fullmatch(r"(?:torch|at)::(empty|zeros)\(\s*\{(.*?)\}\s*(?:,.*)?\)", text, re.DOTALL):
-                braces = next((c for c in _walk(value) if c.type == "initializer_list"), None)
-                self._make(
-                    name, tuple(self._value(c) for c in (braces.named_children if braces is not None else [])), match[1]
-                )
-            else:
-                self.values[name] = self._value(value)
+def _call(statement: Node, names: Names) -> Call | None:
+    """The launch that a statement makes; None where it is no launch."""
+    call = statement.named_children[0] if statement.named_children else None
+    if statement.type != "expression_statement" or call is None or call.type != "call_expression":
+        return None
+    chevrons = next((c for c in call.named_children if c.type == "kernel_call_syntax"), None)
+    arguments = call.child_by_field_name("arguments")
+    if chevrons is None or arguments is None:
+        return None
+    grid, block, *more = chevrons.named_children
+    if len(more) > 1 and node_text(more[1]) not in ("0", "nullptr"):
+        raise _too_much(more[1])
+    return Call(
+        kernel=node_text(call.child_by_field_name("function")),
+        shared=_value(more[0], names) if more else "0",
+        grid=_dims(grid, names),
+        block=_dims(block, names),
+        args=tuple(_argument(a, names) for a in arguments.named_children),
+    )
 
-    def _make(self, name: str, dims: Dims, how: str) -> None:
-        self.made[name] = dims
-        if how == "zeros":
-            self.zeroed.add(name)
 
-    def _shape(self, tensor: str, node: Node) -> Dims:
-        if tensor in self.made:
-            return self.made[tensor]
-        if tensor not in self.tensors:
-            raise self._refuse(node)
-        return self.dims[self.tensors[tensor]]
+def _argument(node: Node, names: Names) -> TensorRef | str:
+    pointer = _POINTER.fullmatch(node_text(node))
+    if pointer is None:
+        return _value(node, names)
+    names.dims(pointer[1], node)  # raises where there is no such tensor
+    return TensorRef(pointer[1])
 
-    def _launch(self, node: Node) -> bool:
-        syntax = next((c for c in node.named_children if c.type == "kernel_call_syntax"), None)
+
+def _dims(node: Node, names: Names) -> Dims:
+    """The dimensions that a dim3, its arguments, its name, or one number stands for."""
+    text = node_text(node)
+    if node.type == "identifier" and text in names.grids:
+        return names.grids[text]
+    if node.type in ("argument_list", "parameter_list"):
+        return tuple(_value(c, names) for c in node.named_children)
+    if text.startswith("dim3"):
         arguments = node.child_by_field_name("arguments")
-        if node.type != "call_expression" or syntax is None or arguments is None:
-            return False
-        grid, block, *more = syntax.named_children
-        if len(more) > 1 and node_text(more[1]) not in ("0", "nullptr"):
-            raise self._refuse(more[1])
-        shared = self._value(more[0]) if more else "0"
-        kernel = node_text(node.child_by_field_name("function"))
-        self.calls.append(
-            (
-                kernel,
-                self._dims(grid),
-                self._dims(block),
-                shared,
-                [self._argument(a, kernel) for a in arguments.named_children],
-            )
-        )
-        return True
+        return tuple(_value(c, names) for c in (arguments.named_children if arguments is not None else []))
+    return (_value(node, names),)
 
-    def _dims(self, node: Node) -> tuple[str, ...]:
-        if node.type == "identifier" and node_text(node) in self.grids:
-            return self.grids[node_text(node)]
-        inner = node if node.type in ("argument_list", "parameter_list") else node.child_by_field_name("arguments")
-        if node.type in ("argument_list", "parameter_list") or node_text(node).startswith("dim3"):
-            return tuple(self._value(c) for c in (inner.named_children if inner is not None else []))
-        return (self._value(node),)
 
-    def _argument(self, node: Node, kernel: str) -> str:
-        match = _POINTER.fullmatch(node_text(node))
-        if match:
-            self._shape(match[1], node)
-            return "@" + match[1]
-        return "?:" + self._value(node)  # the type is the parameter's
+def _value(node: Node, names: Names) -> str:
+    """A C++ integer expression as one over the task's axes."""
+    text, children = node_text(node), node.named_children
+    match node.type:
+        case "number_literal":
+            return _NUMBER_SUFFIX.sub("", text)
+        case "identifier" | "type_identifier" if text in names.values:
+            return names.values[text]
+        case "parenthesized_expression" | "parameter_declaration" | "type_descriptor" if len(children) == 1:
+            return _value(children[0], names)
+        case "cast_expression":
+            return _value(children[-1], names)
+        case "binary_expression":
+            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            operator = _OPERATORS.get(node_text(node.child_by_field_name("operator")))
+            if left is not None and right is not None and operator is not None:
+                return f"({_value(left, names)} {operator} {_value(right, names)})"
+        case "sizeof_expression":
+            size = _SIZES.get(re.sub(r"^sizeof\s*\(?|\)$", "", text).strip())
+            if size is not None:
+                return str(size)
+        case "call_expression":
+            value = _called(node, names)
+            if value is not None:
+                return value
+    raise _too_much(node)
 
-    def _value(self, node: Node) -> str:
-        """A C++ integer expression as one over the task's axes."""
-        text, children = node_text(node), node.named_children
-        match node.type:
-            case "number_literal":
-                return re.sub(r"(?i)(?<=\d)[ul]+$|(?<=[\d.])f$", "", text)
-            case "identifier" | "type_identifier" if text in self.values:
-                return self.values[text]
-            case "parenthesized_expression" if len(children) == 1:
-                return self._value(children[0])
-            case "parameter_declaration" | "type_descriptor" if len(children) == 1:
-                return self._value(children[0])
-            case "cast_expression":
-                return self._value(children[-1])
-            case "binary_expression":
-                left, right, sign = (
-                    node.child_by_field_name("left"),
-                    node.child_by_field_name("right"),
-                    node.child_by_field_name("operator"),
-                )
-                operator = node_text(sign)
-                if left is not None and right is not None and operator in ("+", "-", "*", "/", "%", "<<", ">>"):
-                    return f"({self._value(left)} {'//' if operator == '/' else operator} {self._value(right)})"
-            case "sizeof_expression":
-                kind = re.sub(r"^sizeof\s*\(?|\)$", "", text).strip()
-                if kind in _SIZES:
-                    return str(_SIZES[kind])
-            case "call_expression":
-                function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
-                given = arguments.named_children if arguments is not None else []
-                name = node_text(function)
-                if re.fullmatch(r"static_cast<[^>]*>|int|int64_t|size_t", name) and len(given) == 1:
-                    return self._value(given[0])
-                if name in ("std::min", "std::max", "min", "max") and len(given) == 2:
-                    return f"{name[-3:]}({self._value(given[0])}, {self._value(given[1])})"
-                tensor, _, method = name.partition(".")
-                if method == "numel" and not given:
-                    return _product(self._shape(tensor, node))
-                if method == "size" and len(given) == 1 and re.fullmatch(r"-?\d+", node_text(given[0])):
-                    dims, index = self._shape(tensor, node), int(node_text(given[0]))
-                    if -len(dims) <= index < len(dims):
-                        return f"({dims[index]})"
-        raise self._refuse(node)
+
+def _called(call: Node, names: Names) -> str | None:
+    """The value of a call: a conversion, min, max, or a method of a tensor; None where it is none of these."""
+    arguments = call.child_by_field_name("arguments")
+    given = arguments.named_children if arguments is not None else []
+    function = node_text(call.child_by_field_name("function"))
+    tensor, _, method = function.partition(".")
+    if _CONVERSION.fullmatch(function) and len(given) == 1:
+        return _value(given[0], names)
+    if function in _MINIMUM + _MAXIMUM and len(given) == 2:
+        name = "min" if function in _MINIMUM else "max"
+        return f"{name}({_value(given[0], names)}, {_value(given[1], names)})"
+    if method == "numel" and not given:
+        return _product(names.dims(tensor, call))
+    if method == "size" and len(given) == 1 and re.fullmatch(r"-?\d+", node_text(given[0])):
+        dims, index = names.dims(tensor, call), int(node_text(given[0]))
+        if -len(dims) <= index < len(dims):
+            return f"({dims[index]})"
+    return None
+
+
+def _launches(host: Host, device: Device, task: KernelTask) -> tuple[Launch, ...]:
+    """The host function's launches on buffers of the task, after those that fill what it has zeroed."""
+    buffers = {name: array for name, (array, _) in host.names.inputs.items()}
+    buffers |= {name: f"made_{name}" for name in host.names.made} | {host.returned: task.outputs[0].name}
+    fills = [_fill(buffers[name], _product(made.dims)) for name, made in host.names.made.items() if made.zeroed]
+    return (*fills, *(_launch(call, buffers, device) for call in host.calls))
+
+
+def _fill(buffer: str, count: str) -> Launch:
+    return Launch(FILL, (f"ceil_div({count}, 256)",), (256,), 0, (TensorRef(buffer), Scalar("i64", count)))
+
+
+def _launch(call: Call, buffers: Mapping[str, str], device: Device) -> Launch:
+    """A call with buffers for tensors, and with the types of its kernel's parameters for numbers."""
+    kernel = device.kernels.get(call.kernel.partition("<")[0].strip())
+    dtypes = [scalar_dtype(p.type) for p in kernel.parameters] if kernel is not None else []
+    args: list[Argument] = []
+    for index, argument in enumerate(call.args):
+        if isinstance(argument, TensorRef):
+            args.append(TensorRef(buffers[argument.name]))
+        else:
+            args.append(Scalar(dtypes[index] if index < len(dtypes) else "i32", argument))
+    return Launch(call.kernel, call.grid, call.block, call.shared, tuple(args))
+
+
+def _too_much(node: Node) -> InvalidCandidate:
+    line, text = node.start_point[0] + 1, node_text(node)[:80]
+    return InvalidCandidate(
+        f"line {line}: this host code can't be converted: {text!r}; write a ```json launch block instead"
+    )
+
+
+def _blanked(code: str, node: Node) -> str:
+    """The text with a node's characters made blank, newlines kept."""
+    raw = code.encode()
+    blank = re.sub(rb"[^\n]", b" ", raw[node.start_byte : node.end_byte])
+    return (raw[: node.start_byte] + blank + raw[node.end_byte :]).decode()
 
 
 def _product(dims: Dims) -> str:
     return "(" + " * ".join(f"({d})" for d in dims or ("1",)) + ")"
-
-
-def _walk(node: Node) -> list[Node]:
-    return [node, *(n for c in node.children for n in _walk(c))]

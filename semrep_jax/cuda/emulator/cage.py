@@ -1,7 +1,8 @@
 """A zygote whose children load one shared object and launch its kernels on buffers that they share with it.
 
-Started by `emulate` as `python -P -s -S cage.py SETTINGS` with the sandbox's lockdown; never imported by the package. A request's JSON is
-followed by the bytes of the shared memory; the reply's bytes are the same memory afterwards, whatever became of the child.
+Started by `emulate` as `python -P -s -S cage.py SETTINGS` with the sandbox's lockdown; never imported by the package. A
+request's JSON is followed by the bytes of the shared memory; the reply's bytes are the same memory afterwards, whatever
+became of the child.
 """
 
 import _ctypes
@@ -20,45 +21,69 @@ del sys.path[0]
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
 SCALARS = {
-    "i32": ctypes.c_int32, "u32": ctypes.c_uint32, "i64": ctypes.c_int64, "u64": ctypes.c_uint64, "u8": ctypes.c_uint8,
-    "f32": ctypes.c_float, "f64": ctypes.c_double, "f16": ctypes.c_uint16, "bf16": ctypes.c_uint16,
-}  # fmt: skip
+    "i32": ctypes.c_int32,
+    "u32": ctypes.c_uint32,
+    "i64": ctypes.c_int64,
+    "u64": ctypes.c_uint64,
+    "u8": ctypes.c_uint8,
+    "f32": ctypes.c_float,
+    "f64": ctypes.c_double,
+    "f16": ctypes.c_uint16,
+    "bf16": ctypes.c_uint16,
+}
+
+
+def load(request, base):
+    """The candidate's library, told where to report."""
+    library = ctypes.CDLL(request["library"])
+    library.semrep_begin(ctypes.c_void_p(base))
+    pointer = ctypes.c_void_p
+    library.semrep_launch.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_ulong, ctypes.c_uint, ctypes.c_long]
+    return library
+
+
+def unload(library):
+    """Forget the library with all its variables."""
+    library.semrep_end()
+    _ctypes.dlclose(library._handle)
+
+
+def launch(library, run, index, base):
+    """Make one launch of a run; what is wrong where its arguments have other sizes than the kernel's parameters."""
+    kernel, dims, shared, size, args = run["launches"][index]
+    parameter_size = getattr(library, f"semrep_size_{kernel}")
+    values = [ctypes.c_void_p(base + a) if isinstance(a, int) else SCALARS[a[0]](a[1]) for a in args]
+    given = [ctypes.sizeof(v) for v in values]
+    wanted = [parameter_size(i + 1) for i in range(parameter_size(0))]
+    if given != wanted:
+        return [index, wanted, given]
+    pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
+    entry = ctypes.cast(getattr(library, f"semrep_kernel_{kernel}"), ctypes.c_void_p)
+    library.semrep_launch(entry, pointers, (ctypes.c_uint * 6)(*dims), base + shared, size, run["schedule"], index)
+    return None
 
 
 def launch_all(request, base):
-    """Load the candidate and make every launch of every run; progress and mishaps are written to the report at `base`."""
+    """Load the candidate and make every launch of every run; progress and faults go into the report at `base`."""
     done = ctypes.c_int64.from_address(base + request["done_at"])
-    p, library = ctypes.c_void_p, None
+    library = None
     for run in request["runs"]:
-        if (
-            library is not None and run["schedule"]
-        ):  # inputs that came before: no __device__ variable may know the answer
-            library.semrep_end()
-            _ctypes.dlclose(library._handle)
+        if library is not None and run["schedule"]:
+            unload(library)  # inputs that came before: no __device__ variable may know the answer
             library = None
         if library is None:
-            library = ctypes.CDLL(request["library"])
-            library.semrep_begin(p(base))
-            library.semrep_launch.argtypes = [p, p, p, p, ctypes.c_ulong, ctypes.c_uint, ctypes.c_long]
+            library = load(request, base)
         for page in run["guards"]:
             _libc.mprotect(ctypes.c_void_p(base + page), ctypes.c_size_t(PAGE), 0)
-        for index, (kernel, dims, shared, size, args) in enumerate(run["launches"]):
-            sizes = getattr(library, f"semrep_size_{kernel}")
-            values = [ctypes.c_void_p(base + a) if isinstance(a, int) else SCALARS[a[0]](a[1]) for a in args]
-            wanted = [ctypes.sizeof(v) for v in values]
-            has = [sizes(i + 1) for i in range(sizes(0))]
-            if wanted != has:
-                return {"launch": [index, has, wanted]}
-            pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
-            entry = ctypes.cast(getattr(library, f"semrep_kernel_{kernel}"), ctypes.c_void_p)
-            library.semrep_launch(
-                entry, pointers, (ctypes.c_uint * 6)(*dims), base + shared, size, run["schedule"], index
-            )
+        for index in range(len(run["launches"])):
+            wrong = launch(library, run, index, base)
+            if wrong is not None:
+                return {"launch": wrong}
         done.value += 1
     return {"launch": None}
 
 
-def run_native(request, settings, program, null):
+def run_native(request, containment):
     """Answer one request: facts about the child's end, its one line, and the shared memory."""
     memory = mmap.mmap(-1, request["size"])
     view = (ctypes.c_char * request["size"]).from_buffer(memory)
@@ -66,8 +91,8 @@ def run_native(request, settings, program, null):
     while received < request["size"]:
         received += os.readv(0, [memoryview(memory)[received:]])
     base = ctypes.addressof(view)
-    facts, raw = zygote.run(request, settings, program, null, lambda request: launch_all(request, base))
-    facts |= {"base": base, "said": raw.decode("utf-8", "replace")}
+    facts, raw = zygote.run_child(request, containment, lambda request: launch_all(request, base))
+    facts |= {"base": base, "output": raw.decode("utf-8", "replace")}
     after = bytes(memory)
     return facts, after
 

@@ -1,218 +1,299 @@
-"""A process that runs and times cubins on the GPU with CuPy. Started by `gpu` by path; a line of JSON in, a line of JSON out.
+"""A process that runs and times cubins on the GPU with CuPy. `gpu` starts it by path; JSON lines in, JSON lines out.
 
-It has no JAX, no oracle and no expected output. Arrays come and go in files of shared memory that the parent names. Whatever a candidate
-does to its context is this process's end, and the parent starts another one. Facts go back, never a verdict.
+    {"op": "run", ...}     every launch list once over given inputs; outputs go into the answer file
+    {"op": "time", ...}    reference and candidate by turns, on fresh inputs, each output compared
+    {"op": "probe"}        is it alive?
+
+It has no JAX, no oracle and no expected output, and imports nothing of this package. Arrays come and go in files of
+shared memory that the parent names. Whatever a candidate does to its context is this process's end, and the parent
+starts another one. Facts go back, never a verdict.
 """
 
 import json
 import os
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cupy as cp
 import numpy as np
 
-MARGIN, PATTERN, SHIFTS = 256, 0xA5, 16
-WARM_UP, PERSISTING_L2 = 3, 0x06  # cudaLimitPersistingL2CacheSize
-STATIC_SHARED, LOCAL, REGISTERS, MOST_DYNAMIC = 1, 3, 4, 8  # CU_FUNC_ATTRIBUTE_*
+MARGIN = 256  # bytes of guard before and after a buffer, at the least
+ALIGNMENT = 256  # of a buffer's start, as cudaMalloc's
+SHIFTS = 16  # starts that a buffer may have
+GUARD_BYTE = 0xA5
+UNWRITTEN_BYTE = 0xFF  # NaN in every float type
+HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
+WARM_UP = 3  # repeats that are checked and not timed
+PERSISTING_L2_LIMIT = 0x06  # cudaLimitPersistingL2CacheSize
+# CU_FUNC_ATTRIBUTE_*
+STATIC_SHARED = 1
+LOCAL_BYTES = 3
+NUM_REGISTERS = 4
+MAX_DYNAMIC_SHARED = 8
+INTEGERS = ("i32", "u32", "i64", "u64", "u8")
+FLOATS = {"f32": np.float32, "f16": np.float16, "f64": np.float64}
+SCALARS: dict[str, Callable[[Any], Any]] = FLOATS | {
+    "i32": np.int32,
+    "u32": np.uint32,
+    "i64": np.int64,
+    "u64": np.uint64,
+    "u8": np.uint8,
+    "bf16": lambda value: _bfloat16(value),
+}
 
 
 class Program:
-    """A loaded cubin with its launches. Not a RawModule: CuPy would keep each one and its memory for as long as this process lives."""
+    """A loaded cubin with its launches. Not a RawModule: CuPy would keep each one for as long as this process lives."""
 
-    def __init__(self, said: dict[str, Any]):
+    def __init__(self, description: dict[str, Any]):
+        launches = description["launches"]
         self.module = cp.cuda.function.Module()
-        self.module.load(Path(said["cubin"]).read_bytes())
-        self.launches = [(self.module.get_function(one["symbol"]), one) for one in said["launches"]]
-        self.scratch = said["scratch"]
-        for kernel, one in self.launches:  # a kernel's static and dynamic part together may pass 48 KiB
-            most = max(o["shared"] for o in said["launches"] if o["symbol"] == one["symbol"])
-            cp.cuda.driver.funcSetAttribute(kernel.ptr, MOST_DYNAMIC, most)
+        self.module.load(Path(description["cubin"]).read_bytes())
+        self.launches = [(self.module.get_function(launch["symbol"]), launch) for launch in launches]
+        self.scratch = description["scratch"]
+        for kernel, launch in self.launches:  # a kernel's static and dynamic part together may pass 48 KiB
+            most = max(other["shared"] for other in launches if other["symbol"] == launch["symbol"])
+            cp.cuda.driver.funcSetAttribute(kernel.ptr, MAX_DYNAMIC_SHARED, most)
 
     def facts(self) -> list[dict[str, Any]]:
         """Registers, spills and occupancy of each launch."""
-        found = []
         most = cp.cuda.runtime.getDeviceProperties(0)["maxThreadsPerMultiProcessor"]
-        for kernel, one in self.launches:
-            threads = int(np.prod(one["block"]))
-            blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, threads, one["shared"])
-            shared, local, registers = (
-                cp.cuda.driver.funcGetAttribute(a, kernel.ptr) for a in (STATIC_SHARED, LOCAL, REGISTERS)
-            )
-            found.append(
-                {
-                    "registers": registers,
-                    "spilled_bytes": local,
-                    "shared_bytes": shared + one["shared"],
-                    "occupancy": blocks * threads / most,
-                }
-            )
-        return found
+        return [_facts(kernel, launch, most) for kernel, launch in self.launches]
 
     def launch(self, buffers: dict[str, cp.ndarray]) -> None:
         """Every launch, one after the other, on the current stream."""
-        for kernel, one in self.launches:
-            args = tuple(buffers[a] if isinstance(a, str) else _scalar(*a) for a in one["args"])
-            kernel(tuple(one["grid"]), tuple(one["block"]), args, one["shared"])
+        for kernel, launch in self.launches:
+            args = tuple(buffers[a] if isinstance(a, str) else SCALARS[a[0]](a[1]) for a in launch["args"])
+            kernel(tuple(launch["grid"]), tuple(launch["block"]), args, launch["shared"])
 
 
-def _scalar(kind: str, value: Any) -> Any:
-    if kind == "bf16":  # the upper half of a float32, rounded to nearest even
-        bits = int(np.float32(value).view(np.uint32))
-        return np.uint16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
-    return {"i32": np.int32, "u32": np.uint32, "i64": np.int64, "u64": np.uint64, "u8": np.uint8, "f32": np.float32, "f64": np.float64,
-            "f16": np.float16}[kind](value)  # fmt: skip
+def _facts(kernel: Any, launch: dict[str, Any], most_threads: int) -> dict[str, Any]:
+    threads = int(np.prod(launch["block"]))
+    blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, threads, launch["shared"])
+    return {
+        "registers": cp.cuda.driver.funcGetAttribute(NUM_REGISTERS, kernel.ptr),
+        "spilled_bytes": cp.cuda.driver.funcGetAttribute(LOCAL_BYTES, kernel.ptr),
+        "shared_bytes": cp.cuda.driver.funcGetAttribute(STATIC_SHARED, kernel.ptr) + launch["shared"],
+        "occupancy": blocks * threads / most_threads,
+    }
 
 
-class Zone:
-    """A buffer between two guards, at a pointer that moves with every `place`."""
+def _bfloat16(value: Any) -> np.uint16:
+    """The upper half of a float32, rounded to nearest even."""
+    bits = int(np.float32(value).view(np.uint32))
+    return np.uint16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+
+
+class GuardedBuffer:
+    """Bytes between two guards, at a pointer that moves with every `reset`."""
 
     def __init__(self, size: int):
-        self.size, self.raw = size, cp.empty(size + 2 * MARGIN + 256 * SHIFTS, cp.uint8)
-        self.at = MARGIN
-
-    def place(self, shift: int, content: Any = None) -> cp.ndarray:
-        """Bytes of the buffer: `content`, or 0xff throughout."""
-        self.raw.fill(PATTERN)
-        self.at = MARGIN + 256 * shift
-        body = self.body
-        body[:] = 0xFF if content is None else content
-        return body
+        self.size, self.start = size, MARGIN
+        self.raw = cp.empty(size + 2 * MARGIN + ALIGNMENT * SHIFTS, cp.uint8)
 
     @property
     def body(self) -> cp.ndarray:
         """The buffer's bytes."""
-        return self.raw[self.at : self.at + self.size]
+        return self.raw[self.start : self.start + self.size]
+
+    def reset(self, content: Any = None) -> cp.ndarray:
+        """The buffer's bytes at a new pointer: `content`, or 0xff throughout."""
+        self.raw.fill(GUARD_BYTE)
+        self.start = MARGIN + ALIGNMENT * random.randrange(SHIFTS)
+        body = self.body
+        body[:] = UNWRITTEN_BYTE if content is None else content
+        return body
 
     def intact(self) -> bool:
         """Whether nothing was written outside of it."""
-        return bool((self.raw[: self.at] == PATTERN).all() and (self.raw[self.at + self.size :] == PATTERN).all())
+        before, after = self.raw[: self.start], self.raw[self.start + self.size :]
+        return bool((before == GUARD_BYTE).all() and (after == GUARD_BYTE).all())
 
 
-def _read(said: list[dict[str, Any]], path: str) -> dict[str, np.ndarray]:
+Buffers = dict[str, GuardedBuffer]
+
+
+def _buffers(inputs: dict[str, cp.ndarray], others: list[dict[str, Any]]) -> Buffers:
+    """One for each input, output and scratch buffer."""
+    sizes = {n: x.size for n, x in inputs.items()} | {one["name"]: one["size"] for one in others}
+    return {n: GuardedBuffer(size) for n, size in sizes.items()}
+
+
+def _reset(buffers: Buffers, inputs: dict[str, cp.ndarray]) -> dict[str, cp.ndarray]:
+    return {n: buffer.reset(inputs.get(n)) for n, buffer in buffers.items()}
+
+
+def _damage(buffers: Buffers, inputs: dict[str, cp.ndarray]) -> tuple[str, str] | None:
+    """("broken" for a guard or "changed" for an input, the buffer's name), or None where all is as it should be."""
+    for name, buffer in buffers.items():
+        if not buffer.intact():
+            return "broken", name
+        if name in inputs and not bool((buffer.body == inputs[name]).all()):
+            return "changed", name
+    return None
+
+
+def _read(layout: list[dict[str, Any]], path: str) -> dict[str, cp.ndarray]:
+    """The arrays of a shared file, as bytes on the device."""
     data = np.memmap(path, np.uint8, "r") if Path(path).stat().st_size else np.zeros(0, np.uint8)
-    return {one["name"]: data[one["offset"] : one["offset"] + one["size"]] for one in said}
+    return {one["name"]: cp.asarray(data[one["offset"] : one["offset"] + one["size"]]) for one in layout}
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Execute every run once; outputs into the answer file. Says which run broke a guard or changed an input."""
+    """Execute every run once; outputs go into the answer file. Says which run broke a guard or changed an input."""
     answer = np.memmap(request["answer"], np.uint8, "r+")
     facts: list[Any] = []
     for index, one in enumerate(request["runs"]):
         program = Program(request["program"] | one["program"])
         facts = facts or program.facts()
-        given = {n: cp.asarray(x) for n, x in _read(one["inputs"], request["data"]).items()}
-        zones = {n: Zone(x.size) for n, x in given.items()} | {
-            o["name"]: Zone(o["size"]) for o in one["outputs"] + program.scratch
-        }
-        buffers = {n: zone.place(random.randrange(SHIFTS), given.get(n)) for n, zone in zones.items()}
-        program.launch(buffers)
+        inputs = _read(one["inputs"], request["data"])
+        buffers = _buffers(inputs, one["outputs"] + program.scratch)
+        program.launch(_reset(buffers, inputs))
         cp.cuda.runtime.deviceSynchronize()
-        for name, zone in zones.items():
-            if not zone.intact():
-                return {"broken": [index, name], "facts": facts}
-            if name in given and not bool((zone.body == given[name]).all()):
-                return {"changed": [index, name], "facts": facts}
-        for o in one["outputs"]:
-            answer[o["offset"] : o["offset"] + o["size"]] = cp.asnumpy(zones[o["name"]].body)
+        damage = _damage(buffers, inputs)
+        if damage is not None:
+            what, name = damage
+            return {what: [index, name], "facts": facts}
+        for output in one["outputs"]:
+            end = output["offset"] + output["size"]
+            answer[output["offset"] : end] = cp.asnumpy(buffers[output["name"]].body)
     answer.flush()
     return {"facts": facts}
 
 
-def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Reference and candidate by turns in random order, on inputs, pointers and caches that are new each time; every output is compared.
+class TimedPair:
+    """The reference and a candidate, each with buffers of its own, run by turns on the same inputs.
 
-    `samples` holds (reference ms, candidate ms, SM clock in MHz or null); `wrong` the first output that differs from the reference's.
+    A candidate may try to tell a timed run from a checked one, keep what an earlier run left, or read the other's
+    answer: inputs, pointers and the order are new in every repeat, modules are loaded anew, caches are flushed, the
+    outputs of who runs first are hidden from who runs next, and every repeat is checked.
     """
-    programs = {who: Program(request[who]) for who in ("reference", "candidate")}
-    given = {n: cp.asarray(x) for n, x in _read(request["inputs"], request["data"]).items()}
-    rows = {one["name"]: one["row"] for one in request["inputs"]}
-    outputs = {o["name"]: o for o in request["outputs"]}
-    zones = {
-        who: {n: Zone(x.size) for n, x in given.items()} | {n: Zone(o["size"]) for n, o in outputs.items()}
-        for who in programs
-    }
-    for who, program in programs.items():
-        zones[who] |= {o["name"]: Zone(o["size"]) for o in program.scratch}
-    flush = cp.empty(2 * cp.cuda.runtime.getDeviceProperties(0)["l2CacheSize"], cp.uint8)
-    clock = _clock()
-    samples: list[list[Any]] = []
-    repeat, repeats = 0, request["fewest"]
-    while repeat < WARM_UP + repeats:
-        fresh = {
-            n: cp.roll(x.reshape(-1, rows[n]), random.randrange(max(1, x.size // rows[n])), axis=0).ravel()
-            for n, x in given.items()
+
+    def __init__(self, request: dict[str, Any]):
+        self.request = request
+        self.inputs = _read(request["inputs"], request["data"])
+        self.row_bytes = {one["name"]: one["row"] for one in request["inputs"]}
+        self.outputs = {one["name"]: one for one in request["outputs"]}
+        self.programs = {who: Program(request[who]) for who in ("reference", "candidate")}
+        self.buffers = {
+            who: _buffers(self.inputs, request["outputs"] + program.scratch) for who, program in self.programs.items()
         }
-        order = random.sample(list(programs), 2)
-        times = {}
-        for who in order:
-            programs[who] = Program(request[who])  # anew: what its __device__ variables keep of the runs before is gone
-            buffers = {n: z.place(random.randrange(SHIFTS), fresh.get(n)) for n, z in zones[who].items()}
-            _no_persisting_lines()
-            flush.fill(repeat & 0xFF)
-            begin, end = cp.cuda.Event(), cp.cuda.Event()
-            begin.record()
-            programs[who].launch(buffers)
-            end.record()
-            cp.cuda.runtime.deviceSynchronize()
-            times[who] = cp.cuda.get_elapsed_time(begin, end)
-            if who == order[0]:  # out of reach of what runs next
-                kept = {n: cp.bitwise_xor(zones[who][n].body, 0x5A) for n in outputs}
-                for n in outputs:
-                    zones[who][n].body.fill(0xFF)
-        for n, zone in zones[order[0]].items():
-            if n in outputs:
-                zone.body[:] = cp.bitwise_xor(kept[n], 0x5A)
-        for n, z in zones["candidate"].items():
-            if not z.intact():
-                return {"wrong": f"it wrote outside of {n}", "samples": samples}
-            if n in fresh and not bool((z.body == fresh[n]).all()):
-                return {"wrong": f"it changed its input {n}", "samples": samples}
-        for n, o in outputs.items():
-            wrong = _differs(zones["reference"][n].body, zones["candidate"][n].body, o)
-            if wrong is not None:
-                return {"wrong": f"timed run {repeat}: {n}{wrong}", "samples": samples}
-        if repeat == WARM_UP:  # as many as the reference's time allows; the candidate's has no say
-            repeats = int(min(max(request["seconds"] * 1e3 / times["reference"], request["fewest"]), request["most"]))
-        if repeat >= WARM_UP:
+        self.flush = cp.empty(2 * cp.cuda.runtime.getDeviceProperties(0)["l2CacheSize"], cp.uint8)
+        self.repeats = 0
+        self.given: dict[str, cp.ndarray] = {}  # the inputs of the last repeat
+
+    def run(self) -> dict[str, float]:
+        """One repeat: milliseconds of "reference" and "candidate"."""
+        self.given = {n: self._rolled(n) for n in self.inputs}
+        first, second = random.sample(list(self.programs), 2)
+        times = {first: self._time(first)}
+        hidden = self._hide_outputs(first)
+        times[second] = self._time(second)
+        for name, masked in hidden.items():
+            self.buffers[first][name].body[:] = cp.bitwise_xor(masked, HIDING_BYTE)
+        self.repeats += 1
+        return times
+
+    def check(self) -> str | None:
+        """What is wrong with the candidate's last run: a guard, an input, or an output unlike the reference's."""
+        damage = _damage(self.buffers["candidate"], self.given)
+        if damage is not None:
+            what, name = damage
+            return f"it wrote outside of {name}" if what == "broken" else f"it changed its input {name}"
+        for name, output in self.outputs.items():
+            wanted, found = (self.buffers[who][name].body for who in ("reference", "candidate"))
+            where = _difference(wanted, found, output["dtype"], output["slack"])
+            if where is not None:
+                return f"timed run {self.repeats - 1}: {name}{where}"
+        return None
+
+    def calibrate(self, reference_ms: float) -> int:
+        """How many repeats to time: as many as the reference's time allows; the candidate's has no say."""
+        affordable = max(self.request["seconds"] * 1e3 / reference_ms, self.request["fewest"])
+        return int(min(affordable, self.request["most"]))
+
+    def _rolled(self, name: str) -> cp.ndarray:
+        """An input with its rows moved round by a random count."""
+        rows = self.inputs[name].reshape(-1, self.row_bytes[name])
+        return cp.roll(rows, random.randrange(max(1, len(rows))), axis=0).ravel()
+
+    def _time(self, who: str) -> float:
+        """Milliseconds of one run, on a cold cache."""
+        self.programs[who] = Program(self.request[who])  # what its __device__ variables kept of earlier runs is gone
+        buffers = _reset(self.buffers[who], self.given)
+        _forget_persisting_lines()
+        self.flush.fill(self.repeats & 0xFF)
+        begin, end = cp.cuda.Event(), cp.cuda.Event()
+        begin.record()
+        self.programs[who].launch(buffers)
+        end.record()
+        cp.cuda.runtime.deviceSynchronize()
+        return cp.cuda.get_elapsed_time(begin, end)
+
+    def _hide_outputs(self, who: str) -> dict[str, cp.ndarray]:
+        """The outputs, masked; where they were, there is nothing to be read."""
+        masked = {n: cp.bitwise_xor(self.buffers[who][n].body, HIDING_BYTE) for n in self.outputs}
+        for name in self.outputs:
+            self.buffers[who][name].body.fill(UNWRITTEN_BYTE)
+        return masked
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Reference and candidate by turns, until there are enough repeats or one is wrong.
+
+    `samples` holds (reference ms, candidate ms, SM clock in MHz or null); `wrong` is what the first wrong repeat did.
+    """
+    pair, clock = TimedPair(request), _clock_reader()
+    samples: list[list[Any]] = []
+    repeats = request["fewest"]
+    while pair.repeats < WARM_UP + repeats:
+        times = pair.run()
+        wrong = pair.check()
+        if wrong is not None:
+            return {"wrong": wrong, "samples": samples}
+        if pair.repeats == WARM_UP + 1:
+            repeats = pair.calibrate(times["reference"])
+        if pair.repeats > WARM_UP:
             samples.append([times["reference"], times["candidate"], clock()])
-        repeat += 1
-    return {"samples": samples, "facts": programs["candidate"].facts()}
+    return {"samples": samples, "facts": pair.programs["candidate"].facts()}
 
 
-def _differs(reference: cp.ndarray, candidate: cp.ndarray, how: dict[str, Any]) -> str | None:
-    """Where two outputs differ by more than the rounding of both."""
-    if how["dtype"] in ("i32", "u32", "i64", "u64", "u8"):
-        off = reference != candidate
-        return f" differs in byte {int(off.argmax())}" if bool(off.any()) else None
-    if how["dtype"] == "bf16":
-        wide = [(x.view(cp.uint16).astype(cp.uint32) << 16).view(cp.float32) for x in (reference, candidate)]
-    else:
-        wide = [
-            x.view({"f32": cp.float32, "f16": cp.float16, "f64": cp.float64}[how["dtype"]])
-            for x in (reference, candidate)
-        ]
-    want, got = (x.astype(cp.float64) for x in wide)
-    usual = cp.sqrt(cp.mean(cp.where(cp.isfinite(want), want, 0.0) ** 2))
-    bound = how["slack"] * (cp.abs(want) + usual)
-    same = (want == got) | (cp.isnan(want) & cp.isnan(got))
-    wrong = ~same & ~(cp.abs(want - got) <= bound)
+def _difference(reference: cp.ndarray, candidate: cp.ndarray, dtype: str, slack: float) -> str | None:
+    """Where two outputs, given as bytes, differ by more than the rounding of both; None where they do not.
+
+    `slack` is of an element's size and the usual one. NaN stands for NaN.
+    """
+    if dtype in INTEGERS:
+        differs = reference != candidate
+        return f" differs in byte {int(differs.argmax())}" if bool(differs.any()) else None
+    wanted, found = (_wide(x, dtype) for x in (reference, candidate))
+    usual = cp.sqrt(cp.mean(cp.where(cp.isfinite(wanted), wanted, 0.0) ** 2))
+    same = (wanted == found) | (cp.isnan(wanted) & cp.isnan(found))
+    wrong = ~same & ~(cp.abs(wanted - found) <= slack * (cp.abs(wanted) + usual))
     if not bool(wrong.any()):
         return None
     at = int(wrong.argmax())
-    return f"[{at}] is {float(got[at]):.9g} and should be {float(want[at]):.9g}"
+    return f"[{at}] is {float(found[at]):.9g} and should be {float(wanted[at]):.9g}"
 
 
-def _no_persisting_lines() -> None:
+def _wide(data: cp.ndarray, dtype: str) -> cp.ndarray:
+    """Bytes as float64 values."""
+    if dtype == "bf16":
+        return (data.view(cp.uint16).astype(cp.uint32) << 16).view(cp.float32).astype(cp.float64)
+    return data.view(FLOATS[dtype]).astype(cp.float64)
+
+
+def _forget_persisting_lines() -> None:
     try:
-        cp.cuda.runtime.deviceSetLimit(PERSISTING_L2, 0)
+        cp.cuda.runtime.deviceSetLimit(PERSISTING_L2_LIMIT, 0)
     except Exception:  # before compute capability 8.0, or a MIG slice
         pass
 
 
-def _clock() -> Any:
+def _clock_reader() -> Callable[[], int | None]:
     """A reader of the SM clock in MHz; one of None where NVML can't say."""
     try:
         import pynvml
@@ -225,8 +306,15 @@ def _clock() -> Any:
     return lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
 
 
+OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "run": run,
+    "time": measure,
+    "probe": lambda _: {"alive": True},
+}
+
+
 def main() -> None:
-    """Serve until standard input ends. The first line says what the device is.
+    """Serve until standard input ends. The first line says what the device is, or {"none": why} where there is none.
 
     A kernel's printf writes to file 1 and its assert to file 2 of this process: the answers go to a file of their own.
     """
@@ -234,29 +322,25 @@ def main() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
 
-    def say(what: dict[str, Any]) -> None:
-        print(json.dumps(what), file=answers, flush=True)
+    def send(answer: dict[str, Any]) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
 
     try:
-        about = cp.cuda.runtime.getDeviceProperties(0)
+        device = cp.cuda.runtime.getDeviceProperties(0)
     except Exception as error:
-        say({"none": f"{type(error).__name__}: {error}"})
+        send({"none": f"{type(error).__name__}: {error}"})
         return
-    ready = {
-        "name": about["name"].decode(),
-        "arch": f"sm_{about['major']}{about['minor']}",
-        "l2_bytes": about["l2CacheSize"],
-    }
-    say(ready)
+    arch = f"sm_{device['major']}{device['minor']}"
+    send({"name": device["name"].decode(), "arch": arch, "l2_bytes": device["l2CacheSize"]})
     os.dup2(null, 2)
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"run": run, "time": measure, "probe": lambda _: {"alive": True}}[request["op"]](request)
+            answer = OPERATIONS[request["op"]](request)
         except Exception as error:  # an illegal access and its kind: the context is gone, and so is this process
-            say({"died": f"{type(error).__name__}: {error}"[:400]})
+            send({"died": f"{type(error).__name__}: {error}"[:400]})
             os._exit(1)  # a broken context makes destructors hang or speak
-        say(answer)
+        send(answer)
 
 
 if __name__ == "__main__":

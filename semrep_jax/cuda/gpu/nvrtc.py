@@ -3,8 +3,8 @@
     with Compiler(workers=2) as compiler:
         compiled = compiler.compile(candidate)       # 20 to 100 ms; from memory where the same text came before
 
-Each compiler is a process of its own, so that a text which hangs or crashes it costs one verdict. NVRTC takes device code only: what it
-has accepted calls nothing of the host's. Needs the extra `nvrtc`.
+Each compiler is a process of its own, so that a text which hangs or crashes it costs one verdict. NVRTC takes device
+code only: what it has accepted calls nothing of the host's. Needs the extra `nvrtc`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import json
 import queue
 import re
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from cachetools import LRUCache
 
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.cuda.candidate.candidate import Candidate
@@ -27,22 +28,38 @@ from semrep_jax.cuda.gpu import resources
 from semrep_jax.cuda.gpu.resources import Resources
 from semrep_jax.sandbox.json_worker import JsonWorker
 
-SECONDS, WALL, KEPT = 10.0, 60.0, 4096  # of processor time, and at the very most by the clock, where others compute too
-_PRELUDE = (
-    "typedef signed char int8_t; typedef short int16_t; typedef int int32_t; typedef unsigned char uint8_t; "
-    "typedef unsigned short uint16_t; typedef unsigned int uint32_t; typedef unsigned int uint; typedef unsigned char uchar; "
-    "typedef long long int64_t; typedef unsigned long long uint64_t;\n"
-    "#define INFINITY __int_as_float(0x7f800000)\n#define NAN __int_as_float(0x7fffffff)\n#define FLT_MAX 3.402823466e+38F\n"
-    "#define FLT_MIN 1.175494351e-38F\n#define FLT_EPSILON 1.192092896e-07F\n#define DBL_MAX 1.7976931348623158e+308\n"
-    "#define INT_MAX 2147483647\n#define INT_MIN (-2147483647 - 1)\n#define UINT_MAX 0xffffffffU\n#define M_PI 3.14159265358979323846\n"
-    "#define CUDART_INF_F __int_as_float(0x7f800000)\n#define CUDART_NAN_F __int_as_float(0x7fffffff)\n#define CUDART_PI_F 3.141592654f\n"
-)
-_HEADERS = {
+CPU_SECONDS = 10.0  # of processor time for one program
+WALL_SECONDS = 60.0  # at the very most by the clock, where others compute too
+KEPT = 4096  # results
+MOST_COMPLAINTS = 8
+COMPLAINT_LENGTH = 300
+PRELUDE = """\
+typedef signed char int8_t; typedef short int16_t; typedef int int32_t; typedef long long int64_t;
+typedef unsigned char uint8_t; typedef unsigned short uint16_t; typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t; typedef unsigned int uint; typedef unsigned char uchar;
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#define FLT_MAX 3.402823466e+38F
+#define FLT_MIN 1.175494351e-38F
+#define FLT_EPSILON 1.192092896e-07F
+#define DBL_MAX 1.7976931348623158e+308
+#define INT_MAX 2147483647
+#define INT_MIN (-2147483647 - 1)
+#define UINT_MAX 0xffffffffU
+#define M_PI 3.14159265358979323846
+#define CUDART_INF_F __int_as_float(0x7f800000)
+#define CUDART_NAN_F __int_as_float(0x7fffffff)
+#define CUDART_PI_F 3.141592654f
+"""
+HEADERS = {  # included where the code uses them
     "cuda_fp16.h": r"\b__?half|\bhalf2?\b|\bh(?:exp|log|sqrt|rsqrt)\b",
     "cuda_bf16.h": r"bfloat16",
     "cooperative_groups.h": r"\bcooperative_groups\b",
     "cooperative_groups/reduce.h": r"\b(?:cg|cooperative_groups)::(?:reduce|plus|less|greater)\b",
 }
+INCLUDE_FOLDERS = ("cu13/include", "cu13/include/cccl", "cuda_runtime/include")  # of the packages under `nvidia`
+_ERROR = re.compile(r"^kernel\.cu\((\d+)\): (?:catastrophic )?error: (.*)$", re.MULTILINE)
+_LINKER_ERROR = re.compile(r"^(?:ptxas (?:fatal|error)[^:]*:|nvlink error[^:]*:)(.*)$", re.MULTILINE)
 
 
 class CompilerError(SemRepError):
@@ -51,7 +68,7 @@ class CompilerError(SemRepError):
 
 @dataclass(frozen=True)
 class Compiled:
-    """A cubin with the linker's name and the resources of each launched kernel, or the complaints: lines of "line N: message"."""
+    """A cubin with each launched kernel's linker name and resources, or the complaints: "line N: message"."""
 
     cubin: bytes = b""
     names: tuple[tuple[str, str], ...] = ()
@@ -65,21 +82,17 @@ class Compiled:
         return bool(self.cubin)
 
 
-def _worker() -> JsonWorker:
-    worker = JsonWorker(Path(__file__).with_name("nvrtc_worker.py"))
-    if worker.ready is None:
-        raise CompilerError(f"NVRTC does not start ({worker.tail}); it comes with pip install -e '.[nvrtc]'")
-    return worker
-
-
 class Compiler:
-    """A pool of compilers for `arch`; safe to call from several threads. Raises CompilerError where NVRTC is not installed."""
+    """NVRTC processes, `workers` at most, and what they compiled last. Safe to call from several threads.
+
+    arch: the GPU to compile for. Raises CompilerError where NVRTC is not installed.
+    """
 
     def __init__(self, workers: int = 2, arch: str = "sm_90"):
         self.arch, self.include = arch, _include_paths()
         self.free: queue.SimpleQueue[JsonWorker | None] = queue.SimpleQueue()
-        self.kept: OrderedDict[str, Compiled] = OrderedDict()
-        self.lock = Lock()
+        self.cache: LRUCache[str, Compiled] = LRUCache(KEPT)
+        self.lock = Lock()  # of the cache
         self.free.put(_worker())
         for _ in range(workers - 1):
             self.free.put(None)  # started when needed
@@ -99,82 +112,87 @@ class Compiler:
 
     def compile(self, candidate: Candidate, full: bool = False) -> Compiled:
         """The cubin of a candidate; `full` optimises it for a GPU to run, otherwise compiling is made quick."""
-        headers = "".join(f"#include <{h}>\n" for h, used in _HEADERS.items() if re.search(used, candidate.device.text))
-        text = f'{headers}{_PRELUDE}#line 1 "kernel.cu"\n{candidate.device.text}\n'
+        text = _translation_unit(candidate.device.text)
         names = list(candidate.kernels)
         key = json.dumps([text, names, full])
         with self.lock:
-            if key in self.kept:
-                self.kept.move_to_end(key)
-                return self.kept[key]
+            known = self.cache.get(key)
+        if known is not None:
+            return known
         request = {
             "text": text,
             "names": names,
             "arch": self.arch,
             "include": self.include,
             "fast": None if full else "max",
+            "seconds": CPU_SECONDS,
         }
         began = time.perf_counter()
+        answer = self._ask(request)
+        compiled = _compiled(answer, time.perf_counter() - began)
+        if answer is not None:  # otherwise it may be the machine that was slow: not to be remembered
+            with self.lock:
+                self.cache[key] = compiled
+        return compiled
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """A free compiler's answer; None where it crashed or hung, and is replaced when needed."""
         worker = self.free.get()
         try:
             worker = worker or _worker()
-            answer = worker.ask(request | {"seconds": SECONDS}, WALL)
+            answer = worker.ask(request, WALL_SECONDS)
             if answer is None:
                 worker.close()
                 worker = None
+            return answer
         finally:
             self.free.put(worker)
-        compiled = _compiled(answer, time.perf_counter() - began)
-        if answer is None:  # it may be the machine that was slow: not to be remembered
-            return compiled
-        with self.lock:
-            self.kept[key] = compiled
-            if len(self.kept) > KEPT:
-                self.kept.popitem(last=False)
-        return compiled
+
+
+def _worker() -> JsonWorker:
+    worker = JsonWorker(Path(__file__).with_name("nvrtc_worker.py"))
+    if worker.ready is None:
+        raise CompilerError(f"NVRTC does not start ({worker.tail}); it comes with pip install -e '.[nvrtc]'")
+    return worker
 
 
 def _include_paths() -> list[str]:
     found = importlib.util.find_spec("nvidia")
     roots = list(found.submodule_search_locations or []) if found else []
-    paths = [
-        str(p)
-        for root in roots
-        for d in ("cu13/include", "cu13/include/cccl", "cuda_runtime/include")
-        if (p := Path(root) / d).is_dir()
-    ]
+    paths = [Path(root) / folder for root in roots for folder in INCLUDE_FOLDERS]
+    paths = [path for path in paths if path.is_dir()]
     if not paths or importlib.util.find_spec("cuda") is None:
         raise CompilerError("NVRTC is not installed; it comes with pip install -e '.[nvrtc]'")
-    return paths
+    return [str(path) for path in paths]
+
+
+def _translation_unit(code: str) -> str:
+    """A candidate's code, its lines numbered from 1, after headers that it uses and what NVRTC lacks of others."""
+    includes = "".join(f"#include <{header}>\n" for header, used in HEADERS.items() if re.search(used, code))
+    return f'{includes}{PRELUDE}#line 1 "kernel.cu"\n{code}\n'
 
 
 def _compiled(answer: dict[str, Any] | None, seconds: float) -> Compiled:
     if answer is None:
-        return Compiled(
-            complaints=(
-                f"compiling takes more than {SECONDS:g} s of processor time, or the compiler crashed; write less or simpler code",
-            ),
-            seconds=seconds,
-        )
+        limit = f"compiling takes more than {CPU_SECONDS:g} s of processor time, or the compiler crashed"
+        return Compiled(complaints=(f"{limit}; write less or simpler code",), seconds=seconds)
     if "log" in answer:
         return Compiled(complaints=tuple(_complaints(answer["log"])), seconds=seconds)
-    symbols = resources.read(answer["report"])
-    used = tuple((name, symbols[symbol]) for name, symbol in sorted(answer["names"].items()) if symbol in symbols)
-    return Compiled(base64.b64decode(answer["cubin"]), tuple(sorted(answer["names"].items())), (), seconds, used)
+    names = sorted(answer["names"].items())
+    by_symbol = resources.read(answer["report"])
+    return Compiled(
+        cubin=base64.b64decode(answer["cubin"]),
+        names=tuple(names),
+        seconds=seconds,
+        resources=tuple((name, by_symbol[symbol]) for name, symbol in names if symbol in by_symbol),
+    )
 
 
 def _complaints(log: str) -> list[str]:
     """The errors of a log, one line each, without paths."""
-    found = [
-        f"line {n}: {what}"
-        for n, what in re.findall(r"^kernel\.cu\((\d+)\): (?:catastrophic )?error: (.*)$", log, re.MULTILINE)
-    ]
-    found += [
-        what.strip()
-        for what in re.findall(r"^(?:ptxas (?:fatal|error)[^:]*:|nvlink error[^:]*:)(.*)$", log, re.MULTILINE)
-    ]
+    found = [f"line {number}: {what}" for number, what in _ERROR.findall(log)]
+    found += [what.strip() for what in _LINKER_ERROR.findall(log)]
     if not found:
         found = [re.sub(r"\S*/", "", line) for line in log.splitlines() if "error" in line.lower()][:3]
-    return [re.sub(r"\S*/(?=[\w.]+)", "", what)[:300] for what in found[:8]] or [
-        "NVRTC refuses the program without a reason"
-    ]
+    shown = [re.sub(r"\S*/(?=[\w.]+)", "", what)[:COMPLAINT_LENGTH] for what in found[:MOST_COMPLAINTS]]
+    return shown or ["NVRTC refuses the program without a reason"]

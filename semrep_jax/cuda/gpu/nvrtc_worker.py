@@ -1,4 +1,4 @@
-"""A process that compiles one program after another with NVRTC. Started by `nvrtc` by path; a line of JSON in, a line of JSON out."""
+"""A process that compiles programs with NVRTC. `nvrtc` starts it by path; JSON lines in, JSON lines out."""
 
 import base64
 import io
@@ -8,29 +8,36 @@ import signal
 import sys
 from typing import Any
 
+MEMORY_BYTES = 16 << 30
+
 
 def compile_one(request: dict[str, Any]) -> dict[str, Any]:
     """{"cubin", "names", "report"} or {"log"}; the report is the assembler's, of registers and spills."""
     from cuda.core import Program, ProgramOptions
 
     options = ProgramOptions(
-        name="kernel.cu", std="c++17", arch=request["arch"], include_path=request["include"], ofast_compile=request["fast"], lineinfo=True,
-        no_display_error_number=True, ptxas_options="-v",
-    )  # fmt: skip
+        name="kernel.cu",
+        std="c++17",
+        arch=request["arch"],
+        include_path=request["include"],
+        ofast_compile=request["fast"],
+        lineinfo=True,
+        no_display_error_number=True,
+        ptxas_options="-v",
+    )
     report = io.StringIO()
     try:
-        made = Program(request["text"], "c++", options).compile(
-            "cubin", name_expressions=tuple(request["names"]), logs=report
-        )
+        program = Program(request["text"], "c++", options)
+        compiled = program.compile("cubin", name_expressions=tuple(request["names"]), logs=report)
     except Exception as error:
         return {"log": str(error)}
-    names = {k: v.decode() if isinstance(v, bytes) else v for k, v in made.symbol_mapping.items()}
-    return {"cubin": base64.b64encode(made.code).decode(), "names": names, "report": report.getvalue()}
+    names = {k: v.decode() if isinstance(v, bytes) else v for k, v in compiled.symbol_mapping.items()}
+    return {"cubin": base64.b64encode(compiled.code).decode(), "names": names, "report": report.getvalue()}
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     import cuda.core  # noqa: F401  (now, so that the first request does not wait for it)
 
     print(json.dumps({"ready": True}), flush=True)

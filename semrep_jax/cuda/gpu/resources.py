@@ -1,4 +1,8 @@
-"""What a compiled kernel takes of a multiprocessor, from the assembler's report; no GPU is needed for it."""
+"""What a compiled kernel takes of a multiprocessor, from the assembler's report; no GPU is needed for it.
+
+resources.read(log)["_Z4reluPf"].summary("relu", threads=256)
+# relu: 12 registers, no spills, occupancy 100%
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,19 @@ from dataclasses import dataclass
 
 _ENTRY = re.compile(r"Compiling entry function '([^']+)'(.*?)(?=Compiling entry function|\Z)", re.DOTALL)
 _NUMBERS = {
-    "registers": r"Used (\d+) registers", "stack": r"(\d+) bytes stack frame", "spilled": r"(\d+) bytes spill stores",
+    "registers": r"Used (\d+) registers",
+    "stack": r"(\d+) bytes stack frame",
+    "spilled": r"(\d+) bytes spill stores",
     "shared": r"(\d+) bytes smem",
-}  # fmt: skip
-# A multiprocessor of compute capability 8.0 to 10.0: registers, threads, blocks, bytes of shared memory
-REGISTERS, THREADS, BLOCKS, SHARED = 65_536, 2_048, 32, 228 << 10
+}
+# A multiprocessor of compute capability 8.0 to 10.0
+REGISTERS = 65_536
+THREADS = 2_048
+BLOCKS = 32
+SHARED_BYTES = 228 << 10
+SYSTEM_SHARED_BYTES = 1 << 10  # that the system keeps a block
+REGISTER_UNIT = 256  # registers are handed out in such numbers
+WARP = 32
 
 
 @dataclass(frozen=True)
@@ -24,19 +36,32 @@ class Resources:
     shared: int
 
     def occupancy(self, threads: int, dynamic: int = 0) -> float:
-        """Share of a multiprocessor's threads that blocks of `threads` can keep busy, with `dynamic` bytes of shared memory each."""
-        warps = -(-threads // 32)
-        by_warp = -(-self.registers * 32 // 256) * 256  # registers are handed out 256 at a time
-        shared = self.shared + dynamic + 1024  # the system keeps 1 KiB a block
-        most = min(BLOCKS, THREADS // (warps * 32), REGISTERS // max(1, by_warp * warps), SHARED // shared)
-        return most * warps * 32 / THREADS
+        """Share of a multiprocessor's threads that blocks of `threads` can keep busy.
 
-    def said(self, kernel: str, threads: int, dynamic: int = 0) -> str:
-        """One line for a person or a policy."""
-        spills = f"{self.spilled} bytes spilled" if self.spilled else "no spills"
-        shared = f", {self.shared + dynamic} bytes shared" if self.shared + dynamic else ""
-        stack = f", {self.stack} bytes of local memory" if self.stack else ""
-        return f"{kernel}: {self.registers} registers, {spills}{stack}{shared}, occupancy {self.occupancy(threads, dynamic):.0%}"
+        `dynamic` is what a block takes of shared memory beside the static part, in bytes.
+        """
+        warps = -(-threads // WARP)
+        registers_a_warp = -(-self.registers * WARP // REGISTER_UNIT) * REGISTER_UNIT
+        blocks = min(
+            BLOCKS,
+            THREADS // (warps * WARP),
+            REGISTERS // max(1, registers_a_warp * warps),
+            SHARED_BYTES // (self.shared + dynamic + SYSTEM_SHARED_BYTES),
+        )
+        return blocks * warps * WARP / THREADS
+
+    def summary(self, kernel: str, threads: int, dynamic: int = 0) -> str:
+        """One line for a person or a policy; `threads` and `dynamic` as in `occupancy`."""
+        parts = [
+            f"{self.registers} registers",
+            f"{self.spilled} bytes spilled" if self.spilled else "no spills",
+        ]
+        if self.stack:
+            parts.append(f"{self.stack} bytes of local memory")
+        if self.shared + dynamic:
+            parts.append(f"{self.shared + dynamic} bytes shared")
+        parts.append(f"occupancy {self.occupancy(threads, dynamic):.0%}")
+        return f"{kernel}: {', '.join(parts)}"
 
 
 def read(log: str) -> dict[str, Resources]:

@@ -1,4 +1,4 @@
-"""The rules for CUDA C++, on tree-sitter: code keeps its layout where a rule does not touch it, the launch list follows where it must."""
+"""The rules for CUDA C++, on tree-sitter: code keeps its layout where no rule touches it, the launch list follows."""
 
 from semrep_jax.cuda.rewrites import (
     conditions,
@@ -15,9 +15,8 @@ from semrep_jax.cuda.rewrites import (
 )
 from semrep_jax.cuda.rewrites.rule import CudaRule
 
-_MODULES = {
-    "names": names, "expressions": expressions, "functions": functions, "conditions": conditions, "loops": loops, "qualifiers": qualifiers,
-    "threads": threads, "vectors": vectors, "tiles": tiles, "split": split, "fuse": fuse,
-}  # fmt: skip
-RULE_GROUPS: dict[str, list[str]] = {room: [r.name for r in module.RULES] for room, module in _MODULES.items()}
-RULES: dict[str, CudaRule] = {r.name: r for module in _MODULES.values() for r in module.RULES}
+_MODULES = (names, expressions, functions, conditions, loops, qualifiers, threads, vectors, tiles, split, fuse)
+RULES: dict[str, CudaRule] = {rule.name: rule for module in _MODULES for rule in module.RULES}
+RULE_GROUPS: dict[str, list[str]] = {
+    module.__name__.rpartition(".")[2]: [rule.name for rule in module.RULES] for module in _MODULES
+}

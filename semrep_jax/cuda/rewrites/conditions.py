@@ -3,231 +3,178 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.mapping import between
-from semrep_jax.cuda.rewrites.rule import CudaRule, Edit, Function, Listing, indent, replace, said, walk
-from semrep_jax.cuda.rewrites.trees import (
-    bare,
-    collective,
-    declared,
-    initialised,
-    negated,
-    operator,
-    prefix,
-    pure,
-    sides,
-    statements,
-    tame,
-    type_of,
-    types,
-)
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.edits import Edit, indentation, lay_out, replace, replace_all
+from semrep_jax.cuda.rewrites.effects import is_collective, is_pure
+from semrep_jax.cuda.rewrites.expression_types import Types, negated, type_of, variable_types
+from semrep_jax.cuda.rewrites.program import CudaProgram
+from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
+from semrep_jax.cuda.syntax import Function, node_text
+
+ASSIGNING = "[(expression_statement) (declaration)] @site"
+IF = "(if_statement) @site"
+IF_ELSE = """(if_statement condition: (_) @condition consequence: (_) @first
+    alternative: (else_clause . (_) @second)) @site"""
 
 
-def ternary_to_if(listing: Listing) -> Iterator[Listing]:
-    """x = c ? a : b; -> if (c) x = a; else x = b;, and so for `+=` and for a declaration."""
-    for function in listing.functions:
-        for node in walk(function.body, "expression_statement", "declaration"):
-            text = (
-                (_assignment_to_if(node) if node.type == "expression_statement" else _declaration_to_if(node))
-                if tame(node)
-                else None
-            )
-            if text is not None:
-                alone = node.parent is not None and node.parent.type != "compound_statement"
-                yield listing.changed([replace(node, f"{{ {text} }}" if alone else text)])
+@dataclass(frozen=True)
+class Ternary:
+    """The texts of `condition ? consequence : alternative`, without parentheses around each."""
+
+    condition: str
+    consequence: str
+    alternative: str
+
+    def as_if(self, target: str, sign: str) -> str:
+        """The `if` that assigns to a variable what the ternary gives."""
+        return f"if ({self.condition}) {target} {sign} {self.consequence}; else {target} {sign} {self.alternative};"
+
+
+def ternary_to_if(site: Node, types: Types) -> list[Edit] | None:
+    """x = c ? a : b; -> if (c) x = a; else x = b;    and so for `+=`, and for a declaration"""
+    text = _assignment_to_if(site) or _declaration_to_if(site)
+    if text is None:
+        return None
+    in_block = site.parent is None or site.parent.type == "compound_statement"
+    return [replace(site, text if in_block else f"{{ {text} }}")]
 
 
 def _assignment_to_if(node: Node) -> str | None:
-    inner = node.named_children[0] if node.named_child_count == 1 else None
-    if inner is None or inner.type != "assignment_expression":
+    assignment = nodes.assignment_of(node)
+    target, value = nodes.operands(assignment) if assignment is not None else (node, node)
+    ternary = _ternary(value) if assignment is not None and is_pure(target) else None
+    if assignment is None or ternary is None:
         return None
-    left, right = sides(inner)
-    test, chosen = _chosen(right)
-    if test is None or not pure(left):
-        return None
-    one, other = (f"{said(left)} {operator(inner)} {value};" for value in chosen)
-    return f"if ({test}) {one} else {other}"
+    return ternary.as_if(node_text(target), nodes.operator(assignment))
 
 
 def _declaration_to_if(node: Node) -> str | None:
-    made = initialised(node)
-    if (
-        made is None
-        or len(made) != 1
-        or made[0][1] is None
-        or any(w in ("const", "constexpr", "auto", "static") for w in prefix(node).split())
-    ):
+    variable = nodes.sole_variable(node)
+    if variable is None or {"const", "constexpr", "auto", "static"} & set(nodes.declared_type(node).split()):
         return None
-    name, value = made[0]
-    if node.parent is None or node.parent.type != "compound_statement":
+    ternary = _ternary(variable.value)
+    if ternary is None or node.parent is None or node.parent.type != "compound_statement":
         return None
-    test, chosen = _chosen(value)
-    return (
-        None
-        if test is None
-        else f"{prefix(node)} {name};\n{indent(node)}if ({test}) {name} = {chosen[0]}; else {name} = {chosen[1]};"
-    )
+    return f"{nodes.declared_type(node)} {variable.name};\n{indentation(node)}{ternary.as_if(variable.name, '=')}"
 
 
-def _chosen(value: Node | None) -> tuple[str | None, tuple[str, str]]:
-    inner = bare(value) if value is not None else None
-    if inner is None or inner.type != "conditional_expression" or not pure(inner):
-        return None, ("", "")
-    condition, first, second = (inner.child_by_field_name(f) for f in ("condition", "consequence", "alternative"))
-    assert condition is not None and first is not None and second is not None
-    return said(bare(condition)), (said(bare(first)), said(bare(second)))
+def _ternary(value: Node) -> Ternary | None:
+    inner = nodes.strip_parens(value)
+    parts = nodes.fields(inner, "condition", "consequence", "alternative")
+    if inner.type != "conditional_expression" or parts is None or not is_pure(inner):
+        return None
+    return Ternary(*(node_text(nodes.strip_parens(part)) for part in parts))
 
 
-def if_to_ternary(listing: Listing) -> Iterator[Listing]:
-    """if (c) x = a; else x = b; -> x = c ? a : b;, and if (c) x = a; -> x = c ? a : x; for a variable, where types agree."""
-    for function in listing.functions:
-        known = types(function)
-        for node in walk(function.body, "if_statement"):
-            text = _if_to_ternary(node, known) if tame(node) else None
-            if text is None:
+@dataclass(frozen=True)
+class Assignment:
+    """A statement that assigns a value without side effects."""
+
+    target: Node
+    sign: str
+    value: Node
+
+
+def if_to_ternary(site: Node, types: Types) -> list[Edit] | None:
+    """if (c) x = a; else x = b; -> x = c ? a : b;    if (c) x = a; -> x = c ? a : x;    where types agree"""
+    branches = nodes.as_if(site)
+    first = _assignment(branches.consequence) if branches is not None else None
+    if branches is None or first is None or not is_pure(branches.condition) or not is_pure(first.target):
+        return None
+    otherwise = _otherwise(branches, first)
+    type_ = type_of(otherwise, types) if otherwise is not None else None
+    if type_ is None or type_ != type_of(first.value, types) or first.value.type == "comma_expression":
+        return None
+    target, condition = node_text(first.target), node_text(nodes.strip_parens(branches.condition))
+    text = f"{target} {first.sign} {condition} ? {node_text(first.value)} : {node_text(otherwise)};"
+    before = site.prev_named_sibling
+    declares = before is not None and before.type == "declaration" and nodes.variables(before) == {target: None}
+    if before is None or not declares or first.sign != "=":
+        return [replace(site, text)]
+    return [replace_all(before, site, f"{nodes.declared_type(before)} {text}")]
+
+
+def _otherwise(branches: nodes.If, first: Assignment) -> Node | None:
+    """What the first assignment's target has where the condition is false; None where that is no one value."""
+    if branches.alternative is None:
+        return first.target if first.target.type == "identifier" and first.sign == "=" else None
+    second = _assignment(branches.alternative)
+    is_alike = second is not None and (node_text(second.target), second.sign) == (node_text(first.target), first.sign)
+    return second.value if second is not None and is_alike else None
+
+
+def _assignment(node: Node | None) -> Assignment | None:
+    """The statement as one assignment, perhaps in braces; None where it is no such statement."""
+    assignment = nodes.assignment_of(nodes.sole_statement(node))
+    if assignment is None or not is_pure(nodes.operands(assignment)[1]):
+        return None
+    target, value = nodes.operands(assignment)
+    return Assignment(target, nodes.operator(assignment), value)
+
+
+def guard_to_block(program: CudaProgram) -> Iterator[CudaProgram]:
+    """if (i >= n) return; REST -> if (i < n) { REST }"""
+    for function in program.functions:
+        for node in nodes.statements(function.body) if _is_void(function) else []:
+            guard = nodes.as_if(node)
+            if guard is None or guard.alternative is not None or not _returns_nothing(guard.consequence):
                 continue
-            edits = [replace(node, text[1])]
-            before = node.prev_named_sibling
-            if (
-                before is not None
-                and before.type == "declaration"
-                and text[0]
-                and initialised(before) == [(text[0], None)]
-            ):
-                edits = [(before.start_byte, node.end_byte, f"{prefix(before)} {text[1]}")]
-            yield listing.changed(edits)
-
-
-def _if_to_ternary(node: Node, known: dict[str, str | None]) -> tuple[str, str] | None:
-    condition, first, second = _parts(node)
-    one = _assignment(first)
-    if condition is None or one is None or not pure(condition):
-        return None
-    left, sign, value = one
-    if second is None:
-        if left.type != "identifier" or sign != "=":
-            return None
-        otherwise, kind = said(left), type_of(left, known)
-    else:
-        other = _assignment(second)
-        if other is None or said(other[0]) != said(left) or other[1] != sign:
-            return None
-        otherwise, kind = said(other[2]), type_of(other[2], known)
-    if kind is None or kind != type_of(value, known) or not pure(left):
-        return None
-    if value.type in ("assignment_expression", "comma_expression"):
-        return None
-    return (
-        said(left) if sign == "=" else ""
-    ), f"{said(left)} {sign} {said(bare(condition))} ? {said(value)} : {otherwise};"
-
-
-def _assignment(node: Node | None) -> tuple[Node, str, Node] | None:
-    """(target, operator, value) of a statement that is one assignment, perhaps in braces."""
-    if node is not None and node.type == "compound_statement" and len(statements(node)) == 1:
-        node = statements(node)[0]
-    if node is None or node.type != "expression_statement" or node.named_child_count != 1:
-        return None
-    inner = node.named_children[0]
-    if inner.type != "assignment_expression" or not pure(sides(inner)[1]):
-        return None
-    return sides(inner)[0], operator(inner), sides(inner)[1]
-
-
-def guard_to_block(listing: Listing) -> Iterator[Listing]:
-    """if (i >= n) return; REST -> if (i < n) { REST }."""
-    for function in listing.functions:
-        known = types(function)
-        for node in statements(function.body) if _void(function) else []:
-            condition, does, otherwise = _parts(node)
-            if condition is None or otherwise is not None or not _returns(does):
+            rest = [n for n in nodes.statements(function.body) if n.start_byte > node.start_byte]
+            if not rest or not is_pure(guard.condition) or any(is_collective(n) for n in rest):
                 continue
-            rest = [n for n in statements(function.body) if n.start_byte > node.start_byte]
-            if not rest or not pure(condition) or any(collective(n) for n in rest):
-                continue
-            by = indent(node)
-            new = f"if ({negated(condition, known)}) {{\n{by}    {between(rest, f'{by}    ')}\n{by}}}"
-            yield listing.changed([(node.start_byte, rest[-1].end_byte, new)])
+            by, condition = indentation(node), negated(guard.condition, variable_types(function))
+            block = f"if ({condition}) {{\n{by}    {lay_out(rest, f'{by}    ')}\n{by}}}"
+            yield program.with_edits([replace_all(node, rest[-1], block)])
 
 
-def block_to_guard(listing: Listing) -> Iterator[Listing]:
-    """if (i < n) { REST } at a kernel's end -> if (i >= n) return; REST."""
-    for function in listing.functions:
-        within = statements(function.body)
-        condition, does, otherwise = _parts(within[-1]) if within and _void(function) else (None, None, None)
-        if condition is None or does is None or otherwise is not None or does.type != "compound_statement":
+def block_to_guard(program: CudaProgram) -> Iterator[CudaProgram]:
+    """if (i < n) { REST } -> if (i >= n) return; REST    at a kernel's end"""
+    for function in program.functions:
+        within = nodes.statements(function.body)
+        guard = nodes.as_if(within[-1]) if within and _is_void(function) else None
+        if guard is None or guard.alternative is not None or not is_pure(guard.condition):
             continue
-        node = within[-1]
-        if not statements(does) or not tame(node):
+        rest = nodes.statements(guard.consequence) if guard.consequence.type == "compound_statement" else []
+        if not rest or not nodes.can_reformat(within[-1]) or is_collective(guard.consequence):
             continue
-        outer = set().union(*(declared(n) for n in within[:-1])) | {p.name for p in function.parameters}
-        own = {n for s in statements(does) if s.type == "declaration" for n in declared(s)}
-        if own & outer or collective(does) or not pure(condition):
+        taken = nodes.declared(*within[:-1]) | {p.name for p in function.parameters}
+        if nodes.declared(*(n for n in rest if n.type == "declaration")) & taken:
             continue
-        by = indent(node)
-        new = f"if ({negated(condition, types(function))}) return;\n{by}{between(statements(does), by)}"
-        yield listing.changed([replace(node, new)])
+        by, condition = indentation(within[-1]), negated(guard.condition, variable_types(function))
+        yield program.with_edits([replace(within[-1], f"if ({condition}) return;\n{by}{lay_out(rest, by)}")])
 
 
-def swap_branches(listing: Listing) -> Iterator[Listing]:
-    """if (c) A else B -> if (!c) B else A."""
-    for function in listing.functions:
-        known = types(function)
-        for node in walk(function.body, "if_statement"):
-            condition, first, other = _parts(node)
-            if (
-                condition is None
-                or first is None
-                or other is None
-                or not tame(node)
-                or "if_statement" in (first.type, other.type)
-            ):
-                continue
-            shown = [
-                said(n) if n.type == "compound_statement" else f"{{ {said(n)} }}" if _open(n) else said(n)
-                for n in (other, first)
-            ]
-            edits: list[Edit] = [
-                replace(condition, f"({negated(condition, known)})"),
-                replace(first, shown[0]),
-                replace(other, shown[1]),
-            ]
-            yield listing.changed(edits)
+def swap_branches(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
+    """if (c) A else B -> if (!c) B else A"""
+    if "if_statement" in (first.type, second.type):
+        return None
+    swapped = [replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]
+    return [replace(condition, f"({negated(condition, types)})"), *swapped]
 
 
-def _parts(node: Node) -> tuple[Node | None, Node | None, Node | None]:
-    """Condition, what is done, and what is done otherwise, of an `if`; None for what is not there."""
-    if node.type != "if_statement":
-        return None, None, None
-    condition, does, otherwise = (node.child_by_field_name(f) for f in ("condition", "consequence", "alternative"))
-    return (
-        condition,
-        does,
-        otherwise.named_children[0] if otherwise is not None and otherwise.type == "else_clause" else otherwise,
-    )
+def _without_open_if(node: Node) -> str:
+    """A statement's text, in braces where an `else` behind it could be taken for its own."""
+    is_open = node.type != "compound_statement" and nodes.contains(node, "if_statement")
+    return f"{{ {node_text(node)} }}" if is_open else node_text(node)
 
 
-def _open(node: Node) -> bool:
-    """Whether an `else` behind it could be taken for its own."""
-    return any(True for _ in walk(node, "if_statement")) and node.type != "compound_statement"
+def _is_void(function: Function) -> bool:
+    return node_text(function.node.child_by_field_name("type")) == "void"
 
 
-def _void(function: Function) -> bool:
-    return said(function.node.child_by_field_name("type")) == "void"
-
-
-def _returns(node: Node | None) -> bool:
-    if node is not None and node.type == "compound_statement" and len(statements(node)) == 1:
-        node = statements(node)[0]
-    return node is not None and node.type == "return_statement" and node.named_child_count == 0
+def _returns_nothing(node: Node) -> bool:
+    statement = nodes.sole_statement(node)
+    return statement is not None and statement.type == "return_statement" and statement.named_child_count == 0
 
 
 RULES = (
-    CudaRule("ternary_to_if", ternary_to_if, "if_to_ternary"),
-    CudaRule("if_to_ternary", if_to_ternary, "ternary_to_if"),
+    CudaRule("ternary_to_if", at_each_match(ASSIGNING, ternary_to_if), "if_to_ternary"),
+    CudaRule("if_to_ternary", at_each_match(IF, if_to_ternary), "ternary_to_if"),
     CudaRule("guard_to_block", guard_to_block, "block_to_guard"),
     CudaRule("block_to_guard", block_to_guard, "guard_to_block"),
-    CudaRule("swap_branches", swap_branches, "swap_branches"),
+    CudaRule("swap_branches", at_each_match(IF_ELSE, swap_branches), "swap_branches"),
 )

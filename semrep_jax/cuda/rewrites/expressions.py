@@ -1,257 +1,252 @@
-"""Rules about single expressions: order of operands, comparisons, index arithmetic, maxima, assignments with an operation."""
+"""Rules about single expressions: order of operands, comparisons, index arithmetic, maxima, `+=` and its like.
+
+Each is a tree-sitter query and a function that is called with its captures and the function's types.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.rule import CudaRule, Edit, Listing, Offers, replace, said, walk
-from semrep_jax.cuda.rewrites.trees import (
+from semrep_jax.cuda.rewrites.edits import Edit, replace
+from semrep_jax.cuda.rewrites.effects import is_pure
+from semrep_jax.cuda.rewrites.expression_types import (
     PRECEDENCE,
-    bare,
-    integral,
+    Types,
+    in_place_of,
+    is_integer,
+    is_primary,
     negated,
     operand,
-    operator,
-    plain,
-    primary,
-    pure,
-    roomy,
-    sides,
-    tame,
+    takes_any_expression,
     type_of,
-    types,
 )
+from semrep_jax.cuda.rewrites.nodes import compact, is_binary, operands, operator, strip_parens
+from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
+from semrep_jax.cuda.syntax import node_text
 
-Known = dict[str, str | None]
-Change = Callable[[Node, Known], Edit | None]
+LONGEST_REPEATED = 40  # characters of an operand that is written twice
+LONGEST_COMPARED = 60
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_COMPARISON_OF = {"fmaxf": ">", "fminf": "<"}
+_FUNCTION_OF = {sign: name for name, sign in _COMPARISON_OF.items()}
+
+SUM_OR_PRODUCT = '(binary_expression left: (_) @left operator: ["+" "*"] @sign right: (_) @right) @site'
+COMPARISON = '(binary_expression left: (_) @left operator: ["<" ">" "<=" ">="] @sign right: (_) @right) @site'
+MODULO = '(binary_expression left: (_) @left operator: "%" right: (_) @right) @site'
+REMAINDER = """(binary_expression left: (_) @left operator: "-" right: (binary_expression
+    left: (binary_expression left: (_) @total operator: "/" right: (_) @by) operator: "*" right: (_) @divisor)) @site"""
+SUM_TIMES = '(binary_expression left: (parenthesized_expression) @sum operator: "*" right: (_) @right) @site'
+SUM = '(binary_expression operator: "+") @site'
+UPDATE = "(update_expression argument: (_) @target) @site"
+PLUS_ONE = """(assignment_expression left: (_) @target operator: ["+=" "-="] @sign right: (number_literal) @_one
+    (#eq? @_one "1")) @site"""
+ASSIGNMENT = "(assignment_expression left: (_) @target operator: _ @sign right: (_) @value) @site"
+PLAIN_UPDATE = """(assignment_expression left: (_) @target operator: "=" right: (binary_expression
+    left: (_) @first operator: ["+" "-" "*" "/" "%"] @sign right: (_) @second) @value) @site"""
+MAXIMUM = """(call_expression function: (identifier) @name arguments: (argument_list . (_) @value . (_) @bound .)
+    (#any-of? @name "fmaxf" "fminf")) @site"""
+TERNARY = "(conditional_expression condition: (_) @condition consequence: (_) @first alternative: (_) @second) @site"
 
 
-def each(kind: str, change: Change) -> Offers:
-    """The offers of a change of one kind of node, in the bodies of all functions."""
-
-    def offers(listing: Listing) -> Iterator[Listing]:
-        for function in listing.functions:
-            known = types(function)
-            for node in walk(function.body, kind):
-                edit = change(node, known) if tame(node) else None
-                if edit is not None:
-                    yield listing.changed([edit])
-
-    return offers
-
-
-def commute(node: Node, known: Known) -> Edit | None:
-    """a + b -> b + a, and a * b -> b * a: exact for floating-point numbers as well, for no sum is put together otherwise."""
-    sign = operator(node)
-    left, right = sides(node)
-    if sign not in ("+", "*") or not pure(node) or plain(said(left)) == plain(said(right)):
+def commute(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
+    """a + b -> b + a    a * b -> b * a    exact for floating-point numbers as well: no sum is put together otherwise"""
+    if not is_pure(site) or compact(left) == compact(right):
         return None
-    return replace(node, f"{operand(right, sign)} {sign} {operand(left, sign, right=True)}")
+    symbol = node_text(sign)
+    return [replace(site, f"{operand(right, symbol)} {symbol} {operand(left, symbol, right=True)}")]
 
 
-def mirror(node: Node, known: Known) -> Edit | None:
-    """a < b -> b > a."""
-    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator(node))
-    left, right = sides(node)
-    if (
-        turned is None
-        or not pure(node)
-        or any(PRECEDENCE.get(operator(s), 10) <= 7 for s in (left, right) if s.type == "binary_expression")
-    ):
+def mirror(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
+    """a < b -> b > a"""
+    inner = [PRECEDENCE.get(operator(side), 10) for side in (left, right) if side.type == "binary_expression"]
+    if not is_pure(site) or any(precedence <= PRECEDENCE["<"] for precedence in inner):
         return None
-    return replace(node, f"{said(right)} {turned} {said(left)}")
+    return [replace(site, f"{node_text(right)} {_MIRRORED[node_text(sign)]} {node_text(left)}")]
 
 
-def modulo_to_subtraction(node: Node, known: Known) -> Edit | None:
-    """a % b -> a - a / b * b."""
-    left, right = sides(node)
-    if operator(node) != "%" or not pure(node) or not primary(right) or len(said(left)) > 40:
+def modulo_to_subtraction(site: Node, left: Node, right: Node, types: Types) -> list[Edit] | None:
+    """a % b -> a - a / b * b"""
+    if not is_pure(site) or not is_primary(right) or len(node_text(left)) > LONGEST_REPEATED:
         return None
-    text = f"{operand(left, '-')} - {operand(left, '/')} / {said(right)} * {said(right)}"
-    return replace(node, text if roomy(node) else f"({text})")
+    divisor = node_text(right)
+    return [replace(site, in_place_of(site, f"{operand(left, '-')} - {operand(left, '/')} / {divisor} * {divisor}"))]
 
 
-def subtraction_to_modulo(node: Node, known: Known) -> Edit | None:
-    """a - a / b * b -> a % b, of integers."""
-    left, right = sides(node)
-    if operator(node) != "-" or right.type != "binary_expression" or operator(right) != "*" or not pure(node):
+def subtraction_to_modulo(
+    site: Node, left: Node, total: Node, by: Node, divisor: Node, types: Types
+) -> list[Edit] | None:
+    """a - a / b * b -> a % b    of integers"""
+    if not is_pure(site) or not is_primary(divisor) or compact(by) != compact(divisor):
         return None
-    quotient, divisor = sides(right)
-    if quotient.type != "binary_expression" or operator(quotient) != "/" or not primary(divisor):
+    if compact(strip_parens(total)) != compact(strip_parens(left)):
         return None
-    over, under = sides(quotient)
-    if plain(said(bare(over))) != plain(said(bare(left))) or plain(said(under)) != plain(said(divisor)):
+    if not is_integer(left, types) or not is_integer(divisor, types):
         return None
-    if not integral(left, known) or not integral(divisor, known):
-        return None
-    text = f"{operand(left, '%')} % {said(divisor)}"
-    outer = node.parent
-    if outer is not None and outer.type == "parenthesized_expression" and outer.parent is not None and _loose(outer):
-        return replace(outer, text)
-    return replace(node, text)
+    text = f"{operand(left, '%')} % {node_text(divisor)}"
+    outer = site.parent
+    if outer is not None and outer.type == "parenthesized_expression" and _takes_product(outer):
+        return [replace(outer, text)]
+    return [replace(site, text)]
 
 
-def _loose(node: Node) -> bool:
+def _takes_product(node: Node) -> bool:
     """Whether a product may stand in the place of this expression in parentheses."""
     parent = node.parent
     if parent is None or parent.type != "binary_expression":
-        return roomy(node)
-    return PRECEDENCE.get(operator(parent), 0) < PRECEDENCE["%"] or sides(parent)[0] == node
+        return takes_any_expression(node)
+    return PRECEDENCE.get(operator(parent), 0) < PRECEDENCE["%"] or operands(parent)[0] == node
 
 
-def distribute(node: Node, known: Known) -> Edit | None:
-    """(a + b) * c -> a * c + b * c, of integers; each term stays as wide as the sum was."""
-    left, right = sides(node)
-    if operator(node) != "*" or left.type != "parenthesized_expression" or not primary(right) or not pure(node):
+@dataclass(frozen=True)
+class Term:
+    """One term of a sum, and whether it is added (`+`) or taken away (`-`)."""
+
+    sign: str
+    node: Node
+
+
+def _terms(node: Node) -> list[Term]:
+    """The terms of a sum; the node alone where it is none."""
+    if not is_binary(node, "+", "-"):
+        return [Term("+", node)]
+    left, right = operands(node)
+    return [*_terms(left), Term(operator(node), right)]
+
+
+def _sum_of(terms: list[Term], texts: list[str]) -> str:
+    """The terms' texts with their signs between them."""
+    return texts[0] + "".join(f" {term.sign} {text}" for term, text in zip(terms[1:], texts[1:], strict=True))
+
+
+def distribute(site: Node, sum: Node, right: Node, types: Types) -> list[Edit] | None:
+    """(a + b) * c -> a * c + b * c    of integers; each term stays as wide as the sum was"""
+    width, terms = type_of(sum, types), _terms(strip_parens(sum))
+    if len(terms) < 2 or not is_primary(right) or not is_pure(site):
         return None
-    wide = type_of(left, known)
-    terms = _terms(bare(left))
-    if len(terms) < 2 or wide not in ("int", "long long") or type_of(right, known) != "int":
+    if width not in ("int", "long long") or type_of(right, types) != "int":
         return None
-    text = ""
-    for sign, term in terms:
-        kind = type_of(term, known)
-        if kind != wide and kind != "int":
-            return None
-        shown = operand(term, "*")
-        if kind != wide:
-            shown = f"({wide}){said(term)}" if primary(term) else f"({wide})({said(bare(term))})"
-        text += f" {sign} {shown} * {said(right)}" if text else f"{shown} * {said(right)}"
-    outer = node.parent
-    free = outer is not None and outer.type == "binary_expression" and operator(outer) == "+"
-    return replace(node, text if free or roomy(node) else f"({text})")
-
-
-def _terms(node: Node) -> list[tuple[str, Node]]:
-    """The terms of a sum with their signs; the node alone where it is none."""
-    if node.type != "binary_expression" or operator(node) not in ("+", "-"):
-        return [("+", node)]
-    left, right = sides(node)
-    return [*_terms(left), (operator(node), right)]
-
-
-def factor(node: Node, known: Known) -> Edit | None:
-    """a * c + b * c -> (a + b) * c, of integers; where the first term is wide, the others need not be cast."""
-    if operator(node) != "+" or not integral(node, known) or not pure(node):
+    if any(type_of(term.node, types) not in (width, "int") for term in terms):
         return None
-    terms = _terms(node)
-    if any(t.type != "binary_expression" or operator(t) != "*" for _, t in terms):
+    products = [f"{_widened(term.node, width, types)} * {node_text(right)}" for term in terms]
+    text = _sum_of(terms, products)
+    is_added = site.parent is not None and is_binary(site.parent, "+")
+    return [replace(site, text if is_added else in_place_of(site, text))]
+
+
+def _widened(term: Node, width: str, types: Types) -> str:
+    """A factor's text, cast where it is not of that type."""
+    if type_of(term, types) == width:
+        return operand(term, "*")
+    return f"({width}){node_text(term)}" if is_primary(term) else f"({width})({node_text(strip_parens(term))})"
+
+
+def factor(site: Node, types: Types) -> list[Edit] | None:
+    """a * c + b * c -> (a + b) * c    of integers; where the first term is wide, the others need not be cast"""
+    terms = _terms(site)
+    if not is_integer(site, types) or not is_pure(site) or not all(is_binary(term.node, "*") for term in terms):
         return None
-    pairs = [sides(t) for _, t in terms]
-    if len({plain(said(c)) for _, c in pairs}) != 1:
+    products = [operands(term.node) for term in terms]
+    if len({compact(common) for _, common in products}) != 1:
         return None
-    text = operand(pairs[0][0], "+")
-    for (sign, _), (other, _) in zip(terms[1:], pairs[1:], strict=True):
-        inner = other.child_by_field_name("value") if other.type == "cast_expression" else None
-        wide = (
-            inner is not None
-            and type_of(pairs[0][0], known) == type_of(other, known)
-            and type_of(inner, known) == "int"
-        )
-        text += f" {sign} {operand(inner if wide and inner is not None else other, sign, right=True)}"
-    return replace(node, f"({text}) * {said(pairs[0][1])}")
+    first, common = products[0]
+    texts = [operand(first, "+")]
+    for term, (other, _) in zip(terms[1:], products[1:], strict=True):
+        texts.append(operand(_uncast(other, type_of(first, types), types), term.sign, right=True))
+    return [replace(site, f"({_sum_of(terms, texts)}) * {node_text(common)}")]
 
 
-def increment(node: Node, known: Known) -> Edit | None:
-    """j++ -> j += 1, where its value is not used."""
-    if node.parent is None or node.parent.type not in ("expression_statement", "for_statement"):
+def _uncast(node: Node, width: str | None, types: Types) -> Node:
+    """The int that is cast to this type, where it is one; else the expression as it is."""
+    inner = node.child_by_field_name("value") if node.type == "cast_expression" else None
+    is_needless = inner is not None and type_of(node, types) == width and type_of(inner, types) == "int"
+    return inner if inner is not None and is_needless else node
+
+
+def _value_is_unused(node: Node) -> bool:
+    return node.parent is not None and node.parent.type in ("expression_statement", "for_statement")
+
+
+def increment(site: Node, target: Node, types: Types) -> list[Edit] | None:
+    """j++ -> j += 1    where its value is not used"""
+    return [replace(site, f"{node_text(target)} {operator(site)[0]}= 1")] if _value_is_unused(site) else None
+
+
+def decrement(site: Node, target: Node, sign: Node, types: Types) -> list[Edit] | None:
+    """j += 1 -> j++    where its value is not used"""
+    return [replace(site, f"{node_text(target)}{node_text(sign)[0] * 2}")] if _value_is_unused(site) else None
+
+
+def to_plain(site: Node, target: Node, sign: Node, value: Node, types: Types) -> list[Edit] | None:
+    """s += e -> s = s + e"""
+    symbol = node_text(sign)[:-1]
+    if symbol not in PRECEDENCE or not is_pure(target) or not is_pure(value):
         return None
-    argument = node.child_by_field_name("argument")
-    return replace(node, f"{said(argument)} {operator(node)[0]}= 1")
+    text = node_text(target)
+    return [replace(site, f"{text} = {text} {symbol} {operand(value, symbol, right=True)}")]
 
 
-def decrement(node: Node, known: Known) -> Edit | None:
-    """j += 1 -> j++, where its value is not used."""
-    if (
-        node.parent is None
-        or node.parent.type not in ("expression_statement", "for_statement")
-        or operator(node) not in ("+=", "-=")
-    ):
+def to_augmented(
+    site: Node, target: Node, value: Node, first: Node, sign: Node, second: Node, types: Types
+) -> list[Edit] | None:
+    """s = s + e -> s += e"""
+    if not is_pure(target) or not is_pure(value) or compact(first) != compact(target):
         return None
-    left, right = sides(node)
-    return replace(node, f"{said(left)}{operator(node)[0] * 2}") if said(right) == "1" else None
+    return [replace(site, f"{node_text(target)} {node_text(sign)}= {node_text(strip_parens(second))}")]
 
 
-def to_plain(node: Node, known: Known) -> Edit | None:
-    """s += e -> s = s + e."""
-    sign = operator(node)[:-1]
-    left, right = sides(node)
-    if sign not in PRECEDENCE or not pure(left) or not pure(right):
+def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: Types) -> list[Edit] | None:
+    """fmaxf(a, 0.0f) -> a > 0.0f ? a : 0.0f    of a constant, so that what is not a number gives the same"""
+    if not is_pure(site) or not _is_float_literal(bound) or type_of(value, types) != "float":
         return None
-    return replace(node, f"{said(left)} = {said(left)} {sign} {operand(right, sign, right=True)}")
-
-
-def to_augmented(node: Node, known: Known) -> Edit | None:
-    """s = s + e -> s += e."""
-    left, right = sides(node)
-    if operator(node) != "=" or right.type != "binary_expression" or not pure(left) or not pure(right):
+    if len(node_text(value)) > LONGEST_COMPARED:
         return None
-    first, second = sides(right)
-    sign = operator(right)
-    if sign not in ("+", "-", "*", "/", "%") or plain(said(first)) != plain(said(left)):
+    sign, limit = _COMPARISON_OF[node_text(name)], node_text(bound)
+    text = f"{operand(value, sign)} {sign} {limit} ? {node_text(strip_parens(value))} : {limit}"
+    return [replace(site, in_place_of(site, text))]
+
+
+def ternary_to_maximum(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
+    """a > 0.0f ? a : 0.0f -> fmaxf(a, 0.0f)"""
+    test = strip_parens(condition)
+    if not is_binary(test, *_FUNCTION_OF) or not is_pure(site):
         return None
-    return replace(node, f"{said(left)} {sign}= {said(bare(second))}")
-
-
-_SIGN = {"fmaxf": ">", "fminf": "<"}
-
-
-def maximum_to_ternary(node: Node, known: Known) -> Edit | None:
-    """fmaxf(a, 0.0f) -> a > 0.0f ? a : 0.0f; of a constant, so that what is not a number gives the same."""
-    name, given = said(node.child_by_field_name("function")), node.child_by_field_name("arguments")
-    if name not in _SIGN or given is None or given.named_child_count != 2 or not pure(node):
+    left, right = operands(test)
+    if not _is_float_literal(second) or type_of(first, types) != "float" or node_text(right) != node_text(second):
         return None
-    value, bound = given.named_children
-    if not _constant(bound) or len(said(value)) > 60 or type_of(value, known) != "float":
+    if compact(strip_parens(left)) != compact(strip_parens(first)):
         return None
-    text = f"{operand(value, _SIGN[name])} {_SIGN[name]} {said(bound)} ? {said(bare(value))} : {said(bound)}"
-    return replace(node, text if roomy(node) else f"({text})")
+    text = f"{_FUNCTION_OF[operator(test)]}({node_text(strip_parens(first))}, {node_text(second)})"
+    outer = site.parent
+    return [replace(outer if outer is not None and outer.type == "parenthesized_expression" else site, text)]
 
 
-def ternary_to_maximum(node: Node, known: Known) -> Edit | None:
-    """a > 0.0f ? a : 0.0f -> fmaxf(a, 0.0f)."""
-    condition, first, second = (node.child_by_field_name(f) for f in ("condition", "consequence", "alternative"))
-    assert condition is not None and first is not None and second is not None
-    test = bare(condition)
-    if test.type != "binary_expression" or not pure(node) or not _constant(second) or type_of(first, known) != "float":
-        return None
-    left, right = sides(test)
-    name = {sign: name for name, sign in _SIGN.items()}.get(operator(test))
-    if name is None or plain(said(bare(left))) != plain(said(bare(first))) or said(right) != said(second):
-        return None
-    text = f"{name}({said(bare(first))}, {said(second)})"
-    outer = node.parent
-    return replace(outer if outer is not None and outer.type == "parenthesized_expression" else node, text)
-
-
-def _constant(node: Node) -> bool:
+def _is_float_literal(node: Node) -> bool:
     """Whether it is a float's literal, perhaps negative."""
-    text = said(node).removeprefix("-").lower()
+    text = node_text(node).removeprefix("-").lower()
     return text.endswith("f") and not text.startswith("0x") and text[:1].isdigit()
 
 
-def negate_ternary(node: Node, known: Known) -> Edit | None:
-    """c ? a : b -> !c ? b : a."""
-    condition, first, second = (node.child_by_field_name(f) for f in ("condition", "consequence", "alternative"))
-    if condition is None or first is None or second is None or second.type == "conditional_expression":
+def negate_ternary(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
+    """c ? a : b -> !c ? b : a"""
+    if second.type == "conditional_expression":
         return None
-    return replace(node, f"{negated(condition, known)} ? {said(second)} : {said(first)}")
+    return [replace(site, f"{negated(condition, types)} ? {node_text(second)} : {node_text(first)}")]
 
 
 RULES = (
-    CudaRule("commute", each("binary_expression", commute), "commute"),
-    CudaRule("mirror_comparison", each("binary_expression", mirror), "mirror_comparison"),
-    CudaRule("modulo_to_subtraction", each("binary_expression", modulo_to_subtraction), "subtraction_to_modulo"),
-    CudaRule("subtraction_to_modulo", each("binary_expression", subtraction_to_modulo), "modulo_to_subtraction"),
-    CudaRule("distribute_index", each("binary_expression", distribute), "factor_index"),
-    CudaRule("factor_index", each("binary_expression", factor), "distribute_index"),
-    CudaRule("increment_to_augmented", each("update_expression", increment), "augmented_to_increment"),
-    CudaRule("augmented_to_increment", each("assignment_expression", decrement), "increment_to_augmented"),
-    CudaRule("augmented_to_plain", each("assignment_expression", to_plain), "plain_to_augmented"),
-    CudaRule("plain_to_augmented", each("assignment_expression", to_augmented), "augmented_to_plain"),
-    CudaRule("maximum_to_ternary", each("call_expression", maximum_to_ternary), "ternary_to_maximum"),
-    CudaRule("ternary_to_maximum", each("conditional_expression", ternary_to_maximum), "maximum_to_ternary"),
-    CudaRule("negate_ternary", each("conditional_expression", negate_ternary), "negate_ternary"),
+    CudaRule("commute", at_each_match(SUM_OR_PRODUCT, commute), "commute"),
+    CudaRule("mirror_comparison", at_each_match(COMPARISON, mirror), "mirror_comparison"),
+    CudaRule("modulo_to_subtraction", at_each_match(MODULO, modulo_to_subtraction), "subtraction_to_modulo"),
+    CudaRule("subtraction_to_modulo", at_each_match(REMAINDER, subtraction_to_modulo), "modulo_to_subtraction"),
+    CudaRule("distribute_index", at_each_match(SUM_TIMES, distribute), "factor_index"),
+    CudaRule("factor_index", at_each_match(SUM, factor), "distribute_index"),
+    CudaRule("increment_to_augmented", at_each_match(UPDATE, increment), "augmented_to_increment"),
+    CudaRule("augmented_to_increment", at_each_match(PLUS_ONE, decrement), "increment_to_augmented"),
+    CudaRule("augmented_to_plain", at_each_match(ASSIGNMENT, to_plain), "plain_to_augmented"),
+    CudaRule("plain_to_augmented", at_each_match(PLAIN_UPDATE, to_augmented), "augmented_to_plain"),
+    CudaRule("maximum_to_ternary", at_each_match(MAXIMUM, maximum_to_ternary), "ternary_to_maximum"),
+    CudaRule("ternary_to_maximum", at_each_match(TERNARY, ternary_to_maximum), "maximum_to_ternary"),
+    CudaRule("negate_ternary", at_each_match(TERNARY, negate_ternary), "negate_ternary"),
 )

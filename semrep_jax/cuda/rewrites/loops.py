@@ -1,51 +1,29 @@
-"""Rules about loops: `for` and `while`, and unrolling by hand, wholly or by two and four with the rest in a loop of its own."""
+"""Rules about loops: `for` and `while`, and unrolling by hand, wholly or by two and four with a loop for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.mapping import between
-from semrep_jax.cuda.rewrites.rule import (
-    CudaRule,
-    Function,
-    Listing,
-    Offers,
-    indent,
-    moved,
-    replace,
-    said,
-    substituted,
-    walk,
-)
-from semrep_jax.cuda.rewrites.trees import (
-    assigned,
-    bare,
-    declared,
-    initialised,
-    jumps,
-    names,
-    operator,
-    prefix,
-    pure,
-    roomy,
-    sides,
-    statements,
-    tame,
-    type_of,
-    types,
-)
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.edits import Edit, indentation, lay_out, reindented, rename, replace
+from semrep_jax.cuda.rewrites.effects import JUMPS, assigned, is_pure, jumps
+from semrep_jax.cuda.rewrites.expression_types import Types, takes_any_expression, type_of
+from semrep_jax.cuda.rewrites.rule import Change, CudaRule, at_each_match
+from semrep_jax.cuda.syntax import node_text
 
-MOST_COPIES, LONGEST = 16, 1500
+MOST_COPIES = 16
+LONGEST_UNROLLED = 1500  # characters of all copies of a body
+FOR = "(for_statement body: (_) @site) @loop"
+FOR_PARTS = "(for_statement condition: (_) @test update: (_) @update body: (_) @body) @site"
+WHILE_PARTS = "(while_statement condition: (_) @test body: (_) @body) @site"
 
 
 @dataclass(frozen=True)
-class Loop:
+class CountedLoop:
     """for (int NAME = FIRST; NAME < LAST; NAME += STEP) BODY; `sign` is the comparison, `<` or `<=`."""
 
-    node: Node
     name: str
     first: Node
     sign: str
@@ -53,192 +31,179 @@ class Loop:
     step: int
     body: Node
 
+    @property
+    def is_unit(self) -> bool:
+        """Whether it counts by one up to `last`, and leaves that out."""
+        return self.step == 1 and self.sign == "<"
 
-def counted(node: Node) -> Loop | None:
-    """A loop that counts an int up by a constant to a bound which does not change in it, and is left in no other way; else None."""
-    start, test, update, body = (node.child_by_field_name(f) for f in ("initializer", "condition", "update", "body"))
-    if (
-        start is None
-        or test is None
-        or update is None
-        or body is None
-        or start.type != "declaration"
-        or prefix(start) != "int"
-    ):
+    @property
+    def numbers(self) -> range | None:
+        """What it counts, where its bounds are numbers; else None."""
+        first, last = node_text(self.first), node_text(nodes.strip_parens(self.last))
+        if not first.isdigit() or not last.isdigit():
+            return None
+        return range(int(first), int(last) + (self.sign == "<="), self.step)
+
+
+def counted_loop(node: Node) -> CountedLoop | None:
+    """A loop that counts an int up by a constant to a steady bound, and is left in no other way; else None."""
+    parts = nodes.fields(node, "initializer", "condition", "update", "body") if node.type == "for_statement" else None
+    if parts is None:
         return None
-    made = initialised(start)
-    if made is None or len(made) != 1 or made[0][1] is None or test.type != "binary_expression":
+    start, test, update, body = parts
+    counter = nodes.sole_variable(start, "int")
+    if counter is None or not nodes.is_binary(test, "<", "<="):
         return None
-    name, first = made[0]
-    left, right = sides(test)
-    if (
-        said(left) != name
-        or operator(test) not in ("<", "<=")
-        or not pure(right)
-        or any(True for _ in walk(right, "subscript_expression"))
-    ):
+    left, last = nodes.operands(test)
+    if node_text(left) != counter.name or not is_pure(last) or nodes.contains(last, "subscript_expression"):
         return None
-    step = _step(update, name)
-    changing = assigned(body) | declared(body)
-    if (
-        step is None
-        or changing & (names(right) | {name})
-        or jumps(body, "break_statement", "continue_statement", "return_statement")
-    ):
+    step, changing = _step(update, counter.name), assigned(body) | nodes.declared(body)
+    if step is None or changing & (nodes.identifiers(last) | {counter.name}):
         return None
-    assert first is not None
-    return Loop(node, name, first, operator(test), right, step, body) if tame(body) else None
+    if jumps(body, *JUMPS) or not nodes.can_reformat(body):
+        return None
+    return CountedLoop(counter.name, counter.value, nodes.operator(test), last, step, body)
 
 
 def _step(update: Node, name: str) -> int | None:
-    if update.type == "update_expression":
-        return 1 if operator(update) == "++" and said(update.child_by_field_name("argument")) == name else None
-    if update.type == "assignment_expression":
-        left, right = sides(update)
-        if said(left) == name and operator(update) == "+=" and said(right).isdigit() and int(said(right)):
-            return int(said(right))
+    """By how much an update adds to this variable; None where it does not."""
+    if update.type == "update_expression" and nodes.operator(update) == "++":
+        return 1 if node_text(update.child_by_field_name("argument")) == name else None
+    if update.type == "assignment_expression" and nodes.operator(update) == "+=":
+        left, right = map(node_text, nodes.operands(update))
+        if left == name and right.isdigit() and int(right):
+            return int(right)
     return None
 
 
-def _loops(listing: Listing, kind: str) -> Iterator[tuple[Function, Node]]:
-    """Loops without a pragma before them."""
-    for function in listing.functions:
-        for node in walk(function.body, kind):
-            before = node.prev_sibling
-            if before is None or not before.type.startswith("preproc"):
-                yield function, node
+def _has_pragma(loop: Node) -> bool:
+    return loop.prev_sibling is not None and loop.prev_sibling.type.startswith("preproc")
 
 
-def for_to_while(listing: Listing) -> Iterator[Listing]:
-    """for (A; B; C) D -> { A; while (B) { D C; } }."""
-    for _, node in _loops(listing, "for_statement"):
-        start, test, update, body = (
-            node.child_by_field_name(f) for f in ("initializer", "condition", "update", "body")
-        )
-        if test is None or update is None or body is None or jumps(body, "continue_statement") or not tame(node):
-            continue
-        if (
-            start is not None
-            and start.type == "declaration"
-            and body.type == "compound_statement"
-            and declared(body) & names(update)
-        ):
-            continue
-        by = indent(node)
-        deeper = by if start is None else f"{by}    "
-        lines = f"\n{deeper}    ".join(
-            [between(statements(body), f"{deeper}    ")] * bool(statements(body)) + [f"{said(update)};"]
-        )
-        loop = f"while ({said(test)}) {{\n{deeper}    {lines}\n{deeper}}}"
-        if start is not None:
-            loop = f"{{\n{deeper}{said(start).rstrip(';')};\n{deeper}{loop}\n{by}}}"
-        yield listing.changed([replace(node, loop)])
+def for_to_while(site: Node, test: Node, update: Node, body: Node, types: Types) -> list[Edit] | None:
+    """for (A; B; C) D -> { A; while (B) { D C; } }"""
+    start = site.child_by_field_name("initializer")
+    declares = start is not None and start.type == "declaration" and body.type == "compound_statement"
+    if _has_pragma(site) or jumps(body, "continue_statement"):
+        return None
+    if declares and nodes.declared(body) & nodes.identifiers(update):
+        return None
+    outer = indentation(site)
+    by = outer if start is None else f"{outer}    "
+    inner = f"{by}    "
+    within = [lay_out(nodes.statements(body), inner)] if nodes.statements(body) else []
+    lines = f"\n{inner}".join([*within, f"{node_text(update)};"])
+    loop = f"while ({node_text(test)}) {{\n{inner}{lines}\n{by}}}"
+    if start is not None:
+        loop = f"{{\n{by}{node_text(start).rstrip(';')};\n{by}{loop}\n{outer}}}"
+    return [replace(site, loop)]
 
 
-def while_to_for(listing: Listing) -> Iterator[Listing]:
-    """{ A; while (B) { D C; } } -> for (A; B; C) D, and any other while (B) D -> for (; B;) D."""
-    for _, node in _loops(listing, "while_statement"):
-        test, body, block = node.child_by_field_name("condition"), node.child_by_field_name("body"), node.parent
-        if test is None or body is None or block is None or not tame(node):
-            continue
-        condition, around = said(bare(test)), statements(block)
-        starts = len(around) == 2 and around[1] == node and around[0].type in ("declaration", "expression_statement")
-        if starts and _nested(block) and _counts(body):
-            *inner, update = statements(body)
-            by = indent(block)
-            braced = len(inner) > 1 or not _unbraced(inner[0])
-            shown = f"{{\n{by}    {between(inner, f'{by}    ')}\n{by}}}" if braced else between(inner, by)
-            yield listing.changed(
-                [replace(block, f"for ({said(around[0])} {condition}; {said(update).rstrip(';')}) {shown}")]
-            )
-        else:
-            yield listing.changed([(node.start_byte, body.start_byte, f"for (; {condition};) ")])
+def while_to_for(site: Node, test: Node, body: Node, types: Types) -> list[Edit] | None:
+    """{ A; while (B) { D C; } } -> for (A; B; C) D    any other while (B) D -> for (; B;) D"""
+    block = site.parent
+    if block is None or _has_pragma(site):
+        return None
+    condition, around = node_text(nodes.strip_parens(test)), nodes.statements(block)
+    has_start = len(around) == 2 and around[1] == site and around[0].type in ("declaration", "expression_statement")
+    if not has_start or not _is_own_scope(block) or not _ends_with_update(body):
+        return [Edit(site.start_byte, body.start_byte, f"for (; {condition};) ")]
+    *inner, update = nodes.statements(body)
+    head = f"for ({node_text(around[0])} {condition}; {node_text(update).rstrip(';')})"
+    by = indentation(block)
+    if len(inner) == 1 and _needs_no_braces(inner[0]):
+        return [replace(block, f"{head} {lay_out(inner, by)}")]
+    return [replace(block, f"{head} {{\n{by}    {lay_out(inner, f'{by}    ')}\n{by}}}")]
 
 
-def _nested(block: Node) -> bool:
+def _is_own_scope(block: Node) -> bool:
     """Whether a block is a statement among others, or a loop's body."""
     return block.parent is not None and block.parent.type in ("compound_statement", "for_statement", "while_statement")
 
 
-def _counts(body: Node) -> bool:
+def _ends_with_update(body: Node) -> bool:
     """Whether a loop's body ends with a statement that may as well be a `for` loop's third part."""
-    within = statements(body)
+    within = nodes.statements(body)
     if body.type != "compound_statement" or len(within) < 2 or within[-1].type != "expression_statement":
         return False
-    return not jumps(body, "continue_statement") and not declared(body) & names(within[-1])
+    return not jumps(body, "continue_statement") and not nodes.declared(body) & nodes.identifiers(within[-1])
 
 
-def _unbraced(node: Node) -> bool:
+def _needs_no_braces(node: Node) -> bool:
     """Whether a statement needs no braces to be a loop's body."""
     body = node.child_by_field_name("body") if node.type == "for_statement" else None
-    return node.type == "expression_statement" or (
-        body is not None and (body.type == "compound_statement" or _unbraced(body))
-    )
+    if body is None:
+        return node.type == "expression_statement"
+    return body.type == "compound_statement" or _needs_no_braces(body)
 
 
-def unroll_wholly(listing: Listing) -> Iterator[Listing]:
-    """for (int k = 0; k < 3; k++) D -> D for 0, D for 1, D for 2."""
-    for _, node in _loops(listing, "for_statement"):
-        loop = counted(node)
-        if loop is None or not said(loop.first).isdigit() or not said(bare(loop.last)).isdigit():
-            continue
-        numbers = range(int(said(loop.first)), int(said(bare(loop.last))) + (loop.sign == "<="), loop.step)
-        if not 0 < len(numbers) <= MOST_COPIES or len(numbers) * len(said(loop.body)) > LONGEST:
-            continue
-        by = indent(node)
-        if node.parent is not None and node.parent.type == "compound_statement":
-            yield listing.changed([replace(node, f"\n{by}".join(_copy(loop, str(i), by) for i in numbers))])
-        else:
-            lines = "".join(f"\n{by}    {_copy(loop, str(i), f'{by}    ')}" for i in numbers)
-            yield listing.changed([replace(node, f"{{{lines}\n{by}}}")])
+def unroll_wholly(site: Node, loop: Node, types: Types) -> list[Edit] | None:
+    """for (int k = 0; k < 3; k++) D(k); -> D(0); D(1); D(2);"""
+    counted = counted_loop(loop)
+    numbers = counted.numbers if counted is not None and not _has_pragma(loop) else None
+    if counted is None or numbers is None or not 0 < len(numbers) <= MOST_COPIES:
+        return None
+    if len(numbers) * len(node_text(site)) > LONGEST_UNROLLED:
+        return None
+    by = indentation(loop)
+    if loop.parent is not None and loop.parent.type == "compound_statement":
+        return [replace(loop, f"\n{by}".join(_copy(counted, str(i), by) for i in numbers))]
+    lines = "".join(f"\n{by}    {_copy(counted, str(i), f'{by}    ')}" for i in numbers)
+    return [replace(loop, f"{{{lines}\n{by}}}")]
 
 
-def _copy(loop: Loop, value: str, by: str) -> str:
-    """The body with the counter replaced, for a place at `by`; braces go where nothing is declared in it."""
-    edits = substituted(loop.body, {loop.name: value})
+def _copy(loop: CountedLoop, value: str, indent: str) -> str:
+    """The body of a loop with its counter replaced; without braces where it is one statement that declares nothing.
+
+    value: what replaces the counter. indent: what the lines after the first begin with.
+    """
+    edits = rename(loop.body, {loop.name: value})
     if not value.isdigit() and value != loop.name:
-        edits = [(a, b, t if _alone(loop.body, a) else f"({t})") for a, b, t in edits]
-    inner = statements(loop.body)
+        edits = [Edit(e.start, e.end, e.text if _stands_alone(loop.body, e) else f"({e.text})") for e in edits]
+    inner = nodes.statements(loop.body)
     if loop.body.type == "compound_statement" and len(inner) == 1 and inner[0].type != "declaration":
-        return moved(inner[0], by, [e for e in edits if inner[0].start_byte <= e[0] < inner[0].end_byte])
-    return moved(loop.body, by, edits)
+        return lay_out(inner, indent, edits)
+    return reindented(loop.body, indent, edits)
 
 
-def _alone(root: Node, at: int) -> bool:
-    found = root.descendant_for_byte_range(at, at + 1)
-    return found is not None and roomy(found)
+def _stands_alone(root: Node, edit: Edit) -> bool:
+    """Whether any expression may stand where this edit is."""
+    found = root.descendant_for_byte_range(edit.start, edit.start + 1)
+    return found is not None and takes_any_expression(found)
 
 
-def unroll_by(factor: int) -> Offers:
-    """for (int j = 0; j < n; j++) D -> a loop with `factor` times D, in the same order, then one for what is left."""
+def unroll_by(factor: int) -> Change:
+    """for (int j = 0; j < n; j++) D(j); -> for (; j + 1 < n; j += 2) { D(j); D(j + 1); } for (; j < n; j++) D(j);"""
 
-    def offers(listing: Listing) -> Iterator[Listing]:
-        for function, node in _loops(listing, "for_statement"):
-            loop = counted(node)
-            if (
-                loop is None
-                or loop.step != 1
-                or len(said(loop.body)) * factor > LONGEST
-                or said(bare(loop.last)).isdigit()
-            ):
-                continue
-            if type_of(loop.last, types(function)) != "int":
-                continue
-            by = indent(node)
-            copies = [_copy(loop, f"{loop.name} + {t}" if t else loop.name, f"{by}        ") for t in range(factor)]
-            lines = "".join(f"\n{by}        {c}" for c in copies)
-            head = f"{{\n{by}    int {loop.name} = {said(loop.first)};"
-            many = f"for (; {loop.name} + {factor - 1} {loop.sign} {said(loop.last)}; {loop.name} += {factor}) {{{lines}\n{by}    }}"
-            rest = f"for (; {loop.name} {loop.sign} {said(loop.last)}; {loop.name}++) {_copy(loop, loop.name, f'{by}    ')}"
-            yield listing.changed([replace(node, f"{head}\n{by}    {many}\n{by}    {rest}\n{by}}}")])
+    def change(site: Node, loop: Node, types: Types) -> list[Edit] | None:
+        counted = counted_loop(loop)
+        if counted is None or counted.step != 1 or len(node_text(site)) * factor > LONGEST_UNROLLED:
+            return None
+        if _has_pragma(loop) or type_of(counted.last, types) != "int":
+            return None
+        is_number = node_text(nodes.strip_parens(counted.last)).isdigit()
+        return None if is_number else [replace(loop, _unrolled(counted, factor, indentation(loop)))]
 
-    return offers
+    return change
+
+
+def _unrolled(loop: CountedLoop, factor: int, outer: str) -> str:
+    """A loop with `factor` copies of the body, in the same order, then one for what is left."""
+    by, name, last = f"{outer}    ", loop.name, node_text(loop.last)
+    copies = [_copy(loop, f"{name} + {i}" if i else name, f"{by}    ") for i in range(factor)]
+    lines = "".join(f"\n{by}    {copy}" for copy in copies)
+    return f"""{{
+{by}int {name} = {node_text(loop.first)};
+{by}for (; {name} + {factor - 1} {loop.sign} {last}; {name} += {factor}) {{{lines}
+{by}}}
+{by}for (; {name} {loop.sign} {last}; {name}++) {_copy(loop, name, by)}
+{outer}}}"""
 
 
 RULES = (
-    CudaRule("for_to_while", for_to_while, "while_to_for"),
-    CudaRule("while_to_for", while_to_for, "for_to_while"),
-    CudaRule("unroll_wholly", unroll_wholly),
-    CudaRule("unroll_by_2", unroll_by(2)),
-    CudaRule("unroll_by_4", unroll_by(4)),
+    CudaRule("for_to_while", at_each_match(FOR_PARTS, for_to_while), "while_to_for"),
+    CudaRule("while_to_for", at_each_match(WHILE_PARTS, while_to_for), "for_to_while"),
+    CudaRule("unroll_wholly", at_each_match(FOR, unroll_wholly)),
+    CudaRule("unroll_by_2", at_each_match(FOR, unroll_by(2))),
+    CudaRule("unroll_by_4", at_each_match(FOR, unroll_by(4))),
 )

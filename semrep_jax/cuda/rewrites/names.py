@@ -7,200 +7,164 @@ from itertools import pairwise
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.rule import CudaRule, Function, Listing, indent, replace, said, substituted, walk
-from semrep_jax.cuda.rewrites.trees import (
-    assigned,
-    blocks,
-    declared,
-    initialised,
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.edits import Edit, indentation, insert, rename, replace, replace_all
+from semrep_jax.cuda.rewrites.effects import assigned, is_pure, is_unconditional, stored
+from semrep_jax.cuda.rewrites.expression_types import (
+    Types,
+    is_primary,
     operand,
-    plain,
-    prefix,
-    primary,
-    pure,
-    roomy,
-    statements,
-    stored,
-    tame,
+    takes_any_expression,
     type_of,
-    types,
-    unconditional,
+    variable_types,
 )
+from semrep_jax.cuda.rewrites.program import CudaProgram
+from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
+from semrep_jax.cuda.syntax import Function, node_text, walk
 
-_WANTED = {"int": ("index", "position"), "float": ("value", "result"), "float*": ("data", "values")}
+NEW_NAMES = {"int": ("index", "position"), "float": ("value", "result"), "float*": ("data", "values")}
+SHORTEST_NAMED = 4  # characters of an expression that is worth a name
+LONGEST_REPEATED = 40  # characters of an expression that replaces a name more than once
+IN_BLOCK = "(compound_statement (declaration) @site)"
+_NAMED_TYPES = ("int", "long long", "float")
 
 
-def rename(listing: Listing) -> Iterator[Listing]:
-    """A parameter or local variable under another name."""
-    top = {
-        said(n) for node in listing.root.named_children if node.type == "declaration" for n in walk(node, "identifier")
-    }
-    macros = " ".join(said(n) for n in walk(listing.root, "preproc_arg"))
-    for function in listing.functions:
-        known = types(function)
-        for name in dict.fromkeys([*(p.name for p in function.parameters), *sorted(declared(function.body))]):
-            if not name or name in top or name in macros or (function.template and name not in known):
+def rename_variable(program: CudaProgram) -> Iterator[CudaProgram]:
+    """float v = x[i]; y[i] = v; -> float value = x[i]; y[i] = value;    of a parameter or local variable"""
+    declarations = [node for node in program.root.named_children if node.type == "declaration"]
+    global_names = set().union(*map(nodes.identifiers, declarations))
+    macros = " ".join(node_text(n) for n in walk(program.root, "preproc_arg"))
+    for function in program.functions:
+        types = variable_types(function)
+        for name in dict.fromkeys([*(p.name for p in function.parameters), *sorted(nodes.declared(function.body))]):
+            is_templates = function.template is not None and name not in types
+            if not name or name in global_names or name in macros or is_templates:
                 continue
-            new = listing.fresh(*_WANTED.get(known.get(name) or "", ("other",)))
-            yield listing.changed(substituted(function.node, {name: new}))
+            new = program.unused_name(*NEW_NAMES.get(types.get(name) or "", ("other",)))
+            yield program.with_edits(rename(function.node, {name: new}))
 
 
-def rename_kernel(listing: Listing) -> Iterator[Listing]:
-    """A kernel under another name, in the launch list as well."""
-    for kernel in listing.kernels:
-        own = kernel.name.removesuffix("_kernel")
-        new = listing.fresh(f"{kernel.name}_kernel" if own == kernel.name else f"{own}_forward")
-        plan = listing.copied_plan()
-        for i in listing.launches(kernel):
-            plan["launch"][i]["kernel"] = new
-        yield listing.changed(substituted(listing.root, {kernel.name: new}), plan)
+def rename_kernel(program: CudaProgram) -> Iterator[CudaProgram]:
+    """relu(...) { } -> relu_kernel(...) { }    in the launch list as well; relu_kernel becomes relu_forward"""
+    for kernel in program.kernels:
+        stem = kernel.name.removesuffix("_kernel")
+        new = program.unused_name(f"{stem}_kernel" if stem == kernel.name else f"{stem}_forward")
+        launch_list = program.with_launches({position: {"kernel": new} for position in program.launches_of(kernel)})
+        yield program.with_edits(rename(program.root, {kernel.name: new}), launch_list)
 
 
-def split_declaration(listing: Listing) -> Iterator[Listing]:
+def split_declaration(site: Node, types: Types) -> list[Edit] | None:
     """int a = 1, b = 2; -> int a = 1; int b = 2;"""
-    for node in _declarations(listing):
-        ones = node.children_by_field_name("declarator")
-        if len(ones) > 1:
-            yield listing.changed(
-                [replace(node, f"\n{indent(node)}".join(f"{prefix(node)} {said(one)};" for one in ones))]
-            )
+    declarators = site.children_by_field_name("declarator")
+    if len(declarators) < 2 or not _declares_values(site):
+        return None
+    lines = [f"{nodes.declared_type(site)} {node_text(declarator)};" for declarator in declarators]
+    return [replace(site, f"\n{indentation(site)}".join(lines))]
 
 
-def merge_declarations(listing: Listing) -> Iterator[Listing]:
+def merge_declarations(site: Node, types: Types) -> list[Edit] | None:
     """int a = 1; int b = 2; -> int a = 1, b = 2;"""
-    for node in _declarations(listing):
-        after = node.next_named_sibling
-        if (
-            after is None
-            or after.type != "declaration"
-            or initialised(after) is None
-            or prefix(after) != prefix(node)
-            or not tame(after)
-            or "auto" in prefix(node)
-        ):
-            continue
-        ones = [*node.children_by_field_name("declarator"), *after.children_by_field_name("declarator")]
-        yield listing.changed([(node.start_byte, after.end_byte, f"{prefix(node)} {', '.join(map(said, ones))};")])
+    after, type_ = site.next_named_sibling, nodes.declared_type(site)
+    if after is None or not _declares_values(site) or not _declares_values(after) or not nodes.can_reformat(after):
+        return None
+    if nodes.declared_type(after) != type_ or "auto" in type_:
+        return None
+    declarators = [*site.children_by_field_name("declarator"), *after.children_by_field_name("declarator")]
+    return [replace_all(site, after, f"{type_} {', '.join(map(node_text, declarators))};")]
 
 
-def _declarations(listing: Listing) -> Iterator[Node]:
-    for function in listing.functions:
-        for node in walk(function.body, "declaration"):
-            if (
-                node.parent is not None
-                and node.parent.type == "compound_statement"
-                and initialised(node) is not None
-                and tame(node)
-            ):
-                yield node
+def _declares_values(node: Node) -> bool:
+    """Whether it declares variables that are no pointers or arrays."""
+    return node.type == "declaration" and nodes.variables(node) is not None
 
 
-def name_expression(listing: Listing) -> Iterator[Listing]:
-    """y[i] = f(a * b); -> float value = a * b; y[i] = f(value);, everywhere in the statement where the expression stands."""
-    for function in listing.functions:
-        known = types(function)
-        for block in blocks(function):
-            for statement in statements(block):
-                if statement.type not in ("expression_statement", "declaration") or not tame(statement):
-                    continue
-                yield from _named(listing, statement, known)
+def name_expression(program: CudaProgram) -> Iterator[CudaProgram]:
+    """y[i] = f(a * b); -> float value = a * b; y[i] = f(value);    wherever the statement has the expression"""
+    for function in program.functions:
+        types = variable_types(function)
+        for block in walk(function.body, "compound_statement"):
+            for statement in nodes.statements(block):
+                if statement.type in ("expression_statement", "declaration") and nodes.can_reformat(statement):
+                    yield from _with_names(program, statement, types)
 
 
-def _named(listing: Listing, statement: Node, known: dict[str, str | None]) -> Iterator[Listing]:
-    done = set()
-    own = declared(statement) if statement.type == "declaration" else set()
+def _with_names(program: CudaProgram, statement: Node, types: Types) -> Iterator[CudaProgram]:
+    """The program with each expression of a statement named before it."""
+    named: set[str] = set()
+    changing = assigned(statement) | stored(statement)
+    if statement.type == "declaration":
+        changing |= nodes.declared(statement)
     for node in walk(statement, "binary_expression", "subscript_expression", "call_expression"):
-        text, kind = said(node), type_of(node, known)
-        changes = (assigned(statement) | stored(statement)) & {said(n) for n in walk(node, "identifier")}
-        if (
-            text in done
-            or kind not in ("int", "long long", "float")
-            or not pure(node)
-            or len(plain(text)) < 4
-            or changes
-            or own & _names(node)
-        ):
+        text, type_ = node_text(node), type_of(node, types)
+        if text in named or type_ not in _NAMED_TYPES or len(nodes.compact(node)) < SHORTEST_NAMED:
             continue
-        alike = [n for n in walk(statement, node.type) if said(n) == text and n.parent is not None]
-        if not all(unconditional(n, statement) for n in alike) or any(_whole(n) or _target(n) for n in alike):
+        if not is_pure(node) or changing & nodes.identifiers(node):
             continue
-        done.add(text)
-        name = listing.fresh(*_WANTED.get(kind, ("offset",)))
-        first = (statement.start_byte, statement.start_byte, f"{kind} {name} = {text};\n{indent(statement)}")
-        yield listing.changed([first, *(replace(n, name) for n in alike)])
+        alike = [n for n in walk(statement, node.type) if node_text(n) == text and n.parent is not None]
+        if not all(is_unconditional(n, statement) and _may_be_named(n) for n in alike):
+            continue
+        named.add(text)
+        name = program.unused_name(*NEW_NAMES.get(type_, ("offset",)))
+        declaration = insert(statement, f"{type_} {name} = {text};\n{indentation(statement)}")
+        yield program.with_edits([declaration, *(replace(n, name) for n in alike)])
 
 
-def _names(node: Node) -> set[str]:
-    return {said(n) for n in walk(node, "identifier")}
-
-
-def _whole(node: Node) -> bool:
-    """Whether the statement does nothing else than to hold this expression under a name."""
-    return node.parent is not None and node.parent.type == "init_declarator"
-
-
-def _target(node: Node) -> bool:
-    """Whether it is written to, or its address is taken."""
+def _may_be_named(node: Node) -> bool:
+    """Whether an expression has no name of its own yet, is not written to, and its address is not taken."""
     parent = node.parent
-    if parent is None or parent.type in ("update_expression", "pointer_expression"):
-        return True
-    return parent.type == "assignment_expression" and parent.child_by_field_name("left") == node
+    if parent is None or parent.type in ("init_declarator", "update_expression", "pointer_expression"):
+        return False
+    return parent.type != "assignment_expression" or nodes.operands(parent)[0] != node
 
 
-def inline_name(listing: Listing) -> Iterator[Listing]:
-    """float value = a * b; y[i] = f(value); -> y[i] = f(a * b);, where the next statement alone reads it."""
-    for function in listing.functions:
-        known = types(function)
-        for block in blocks(function):
-            within = statements(block)
-            for node, after in pairwise(within):
-                changed = _inlined(function, node, after, known) if tame(node) and tame(after) else None
-                if changed is not None:
-                    yield listing.changed([(node.start_byte, after.start_byte, ""), *changed])
+def inline_name(program: CudaProgram) -> Iterator[CudaProgram]:
+    """float value = a * b; y[i] = f(value); -> y[i] = f(a * b);    where the next statement alone reads it"""
+    for function in program.functions:
+        types = variable_types(function)
+        for block in walk(function.body, "compound_statement"):
+            for node, after in pairwise(nodes.statements(block)):
+                uses = _inlined_uses(function, node, after, types)
+                if uses is not None:
+                    yield program.with_edits([Edit(node.start_byte, after.start_byte, ""), *uses])
 
 
-def _inlined(
-    function: Function, node: Node, after: Node, known: dict[str, str | None]
-) -> list[tuple[int, int, str]] | None:
-    made = initialised(node) if node.type == "declaration" else None
-    if (
-        made is None
-        or len(made) != 1
-        or made[0][1] is None
-        or after.type not in ("expression_statement", "declaration")
-    ):
+def _inlined_uses(function: Function, node: Node, after: Node, types: Types) -> list[Edit] | None:
+    """The edits that put a variable's value in its place; None where that can't be done.
+
+    node: its declaration. after: the statement behind it. types: those of the function's variables.
+    """
+    variable = nodes.sole_variable(node)
+    if variable is None or after.type not in ("expression_statement", "declaration"):
         return None
-    name, value = made[0]
-    assert value is not None
-    uses = [
-        n
-        for n in walk(function.body, "identifier")
-        if said(n) == name and not node.start_byte <= n.start_byte < node.end_byte
-    ]
-    if not uses or any(not after.start_byte <= n.start_byte < after.end_byte for n in uses) or not pure(value):
+    if not nodes.can_reformat(node) or not nodes.can_reformat(after) or not is_pure(variable.value):
         return None
-    if known.get(name) is None or type_of(value, known) != known.get(name) or name in assigned(after) | stored(after):
+    uses = [n for n in nodes.uses_of(variable.name, function.body) if not nodes.encloses(node, n)]
+    if not uses or not all(nodes.encloses(after, n) for n in uses):
         return None
-    if (assigned(after) | stored(after) | declared(after)) & _names(value) or (len(uses) > 1 and len(said(value)) > 40):
+    if len(uses) > 1 and len(node_text(variable.value)) > LONGEST_REPEATED:
         return None
-    return [replace(n, _placed(n, value)) for n in uses]
+    type_, changing = types.get(variable.name), assigned(after) | stored(after)
+    if type_ is None or type_of(variable.value, types) != type_ or variable.name in changing:
+        return None
+    if (changing | nodes.declared(after)) & nodes.identifiers(variable.value):
+        return None
+    return [replace(n, _inlined_value(n, variable.value)) for n in uses]
 
 
-def _placed(use: Node, value: Node) -> str:
+def _inlined_value(use: Node, value: Node) -> str:
     parent = use.parent
-    if primary(value) or roomy(use):
-        return said(value)
+    if is_primary(value) or takes_any_expression(use):
+        return node_text(value)
     if parent is not None and parent.type == "binary_expression":
-        sign = said(parent.child_by_field_name("operator"))
-        return operand(value, sign, right=parent.child_by_field_name("right") == use)
-    return f"({said(value)})"
+        return operand(value, nodes.operator(parent), right=nodes.operands(parent)[1] == use)
+    return f"({node_text(value)})"
 
 
 RULES = (
-    CudaRule("rename", rename, "rename"),
+    CudaRule("rename", rename_variable, "rename"),
     CudaRule("rename_kernel", rename_kernel, "rename_kernel"),
-    CudaRule("split_declaration", split_declaration, "merge_declarations"),
-    CudaRule("merge_declarations", merge_declarations, "split_declaration"),
+    CudaRule("split_declaration", at_each_match(IN_BLOCK, split_declaration), "merge_declarations"),
+    CudaRule("merge_declarations", at_each_match(IN_BLOCK, merge_declarations), "split_declaration"),
     CudaRule("name_expression", name_expression, "inline_name"),
     CudaRule("inline_name", inline_name, "name_expression"),
 )

@@ -1,4 +1,4 @@
-"""Rules about `__restrict__`, `const` and loads through the read-only cache: what a kernel tells the compiler of its memory."""
+"""Rules about `__restrict__`, `const` and cached loads: what a kernel tells the compiler of its memory."""
 
 from __future__ import annotations
 
@@ -6,156 +6,150 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.rule import CudaRule, Function, Listing, Parameter, replace, said, walk
-from semrep_jax.cuda.rewrites.trees import MATH as KNOWN
-from semrep_jax.cuda.rewrites.trees import assigned, base, calls, declared, initialised, names, prefix, stored, tame
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.edits import delete, insert, replace
+from semrep_jax.cuda.rewrites.effects import PURE_FUNCTIONS, assigned, calls, root_variable, stored
+from semrep_jax.cuda.rewrites.program import CudaProgram
+from semrep_jax.cuda.rewrites.rule import CudaRule
+from semrep_jax.cuda.syntax import Function, Parameter, node_text, walk
 
-_CACHED = ("float", "int", "unsigned", "unsigned int", "unsigned char", "double", "float4")
+_CACHED_TYPES = ("float", "int", "unsigned", "unsigned int", "unsigned char", "double", "float4")
+_KEEPS_CONST = {"const", "constexpr", "static", "__shared__", "extern"}
+CONSTANT_CONTEXTS = ("array_declarator", "template_argument_list", "case_statement")
+CACHED_LOAD = """(call_expression function: (identifier) @_name arguments: (argument_list .
+    (pointer_expression operator: "&" argument: (subscript_expression) @load) .) (#eq? @_name "__ldg")) @site"""
 
 
-def apart(listing: Listing, kernel: Function) -> bool:
-    """Whether in every launch a buffer that the kernel may write is given to one parameter only."""
-    for i in listing.launches(kernel):
-        arguments = listing.plan["launch"][i]["args"]
+def has_no_aliases(program: CudaProgram, kernel: Function) -> bool:
+    """Whether a kernel is launched, and no launch passes a buffer that it may write for a second parameter as well."""
+    positions = program.launches_of(kernel)
+    for position in positions:
+        arguments = program.launch_list["launch"][position]["args"]
         written = [a for a, p in zip(arguments, kernel.parameters, strict=True) if p.pointer and not p.const]
         if any(arguments.count(a) > 1 for a in written):
             return False
-    return bool(listing.launches(kernel))
+    return bool(positions)
 
 
-def add_restrict(listing: Listing) -> Iterator[Listing]:
-    """float* y -> float* __restrict__ y, where launches give no written buffer twice."""
-    for kernel in listing.kernels:
-        for p in kernel.parameters if apart(listing, kernel) else ():
+def add_restrict(program: CudaProgram) -> Iterator[CudaProgram]:
+    """float* y -> float* __restrict__ y    where launches give no written buffer twice"""
+    for kernel in program.kernels:
+        for p in kernel.parameters if has_no_aliases(program, kernel) else ():
             if p.pointer and not p.restrict:
-                name = next(n for n in walk(p.node, "identifier") if said(n) == p.name)
-                yield listing.changed([(name.start_byte, name.start_byte, "__restrict__ ")])
+                yield program.with_edits([insert(nodes.uses_of(p.name, p.node)[0], "__restrict__ ")])
 
 
-def remove_restrict(listing: Listing) -> Iterator[Listing]:
-    """float* __restrict__ y -> float* y."""
-    for function in listing.functions:
+def remove_restrict(program: CudaProgram) -> Iterator[CudaProgram]:
+    """float* __restrict__ y -> float* y"""
+    for function in program.functions:
         for p in function.parameters:
             for qualifier in walk(p.node, "type_qualifier") if p.restrict else ():
-                if said(qualifier) == "__restrict__":
-                    after = qualifier.next_sibling
-                    yield listing.changed(
-                        [(qualifier.start_byte, after.start_byte if after is not None else qualifier.end_byte, "")]
-                    )
+                if node_text(qualifier) == "__restrict__":
+                    yield program.with_edits([delete(qualifier)])
 
 
-def add_const(listing: Listing) -> Iterator[Listing]:
-    """int i = ... -> const int i = ...: of a variable or scalar parameter that keeps its value, of a pointer that is only read through."""
-    for function in listing.functions:
-        changes, writes = assigned(function.body), stored(function.body)
+def add_const(program: CudaProgram) -> Iterator[CudaProgram]:
+    """int i = 0; -> const int i = 0;    where it keeps its value; const float* x where x is only read through"""
+    for function in program.functions:
+        changing, written = assigned(function.body), stored(function.body)
         for p in function.parameters:
-            if p.name in changes or p.const or not p.name:
+            if p.name in changing or p.const or not p.name:
                 continue
-            if not p.pointer or (function.kernel and p.name not in writes and _read_only(function, p)):
-                yield listing.changed([(p.node.start_byte, p.node.start_byte, "const ")])
+            if not p.pointer or (function.is_kernel and p.name not in written and _is_only_indexed(function, p)):
+                yield program.with_edits([insert(p.node, "const ")])
         for node in walk(function.body, "declaration"):
-            made = initialised(node)
-            if made is None or any(value is None or name in changes | writes for name, value in made):
+            values = nodes.variables(node)
+            if values is None or any(v is None or name in changing | written for name, v in values.items()):
                 continue
-            if not {"const", "constexpr", "static", "__shared__", "extern"} & set(prefix(node).split()):
-                yield listing.changed([(node.start_byte, node.start_byte, "const ")])
+            if not _KEEPS_CONST & set(nodes.declared_type(node).split()):
+                yield program.with_edits([insert(node, "const ")])
 
 
-def _read_only(function: Function, p: Parameter) -> bool:
+def _is_only_indexed(function: Function, p: Parameter) -> bool:
     """Whether a pointer is used for `p[index]` alone, so that nothing else can write through it."""
-    uses = [n for n in walk(function.body, "identifier") if said(n) == p.name]
-    return all(
-        n.parent is not None and n.parent.type == "subscript_expression" and n.parent.children[0] == n for n in uses
-    )
+    parents = [(n, n.parent) for n in nodes.uses_of(p.name, function.body)]
+    return all(at is not None and at.type == "subscript_expression" and at.children[0] == n for n, at in parents)
 
 
-def remove_const(listing: Listing) -> Iterator[Listing]:
-    """const int i = ... -> int i = ...: of variables and scalar parameters; what pointers lead to stays const."""
-    for function in listing.functions:
-        found = [p.node for p in function.parameters if p.const and not p.pointer]
-        sizes = set().union(
-            *(names(n) for n in walk(function.node, "array_declarator", "template_argument_list", "case_statement"))
-        )
-        found += [
-            n
-            for n in walk(function.body, "declaration")
-            if initialised(n) is not None and _const(n) and not declared(n) & sizes
-        ]
-        for node in found:
-            qualifier = next(c for c in node.children if said(c) == "const")
-            after = qualifier.next_sibling
-            if after is not None:
-                yield listing.changed([(qualifier.start_byte, after.start_byte, "")])
+def remove_const(program: CudaProgram) -> Iterator[CudaProgram]:
+    """const int i = 0; -> int i = 0;    of variables and scalar parameters; what pointers lead to stays const"""
+    for function in program.functions:
+        sizes = nodes.identifiers(*walk(function.node, *CONSTANT_CONTEXTS))
+        parameters = [p.node for p in function.parameters if p.const and not p.pointer]
+        declarations = [n for n in walk(function.body, "declaration") if _is_const(n) and not nodes.declared(n) & sizes]
+        for node in parameters + declarations:
+            yield program.with_edits([delete(next(c for c in node.children if node_text(c) == "const"))])
 
 
-def _const(declaration: Node) -> bool:
-    words = [said(c) for c in declaration.children if c.type == "type_qualifier"]
-    return "const" in words and "__shared__" not in words
+def _is_const(declaration: Node) -> bool:
+    """Whether it declares constants that are no pointers or arrays, and not in shared memory."""
+    qualifiers = [node_text(c) for c in declaration.children if c.type == "type_qualifier"]
+    return nodes.variables(declaration) is not None and "const" in qualifiers and "__shared__" not in qualifiers
 
 
-def to_cached_load(listing: Listing) -> Iterator[Listing]:
-    """x[i] -> __ldg(&x[i]): one load, or all through one pointer, where x is const and restricted and no one writes its buffer."""
-    for kernel in listing.kernels:
-        if not apart(listing, kernel) or calls(kernel.body) & {f.name for f in listing.functions} - set(KNOWN):
+def to_cached_load(program: CudaProgram) -> Iterator[CudaProgram]:
+    """x[i] -> __ldg(&x[i])    one load or all of an array, where that is const, restricted, and written by no one"""
+    device_functions = {f.name for f in program.functions} - PURE_FUNCTIONS
+    for kernel in program.kernels:
+        if not has_no_aliases(program, kernel) or calls(kernel.body) & device_functions:
             continue
-        allowed = {p.name for p in kernel.parameters if p.pointer and p.const and p.restrict and p.type in _CACHED}
-        allowed |= _derived(kernel, allowed)
-        loads: dict[str, list[Node]] = {}
-        for node in walk(kernel.body, "subscript_expression"):
-            argument = node.child_by_field_name("argument")
-            if (
-                argument is not None
-                and argument.type == "identifier"
-                and said(argument) in allowed
-                and not _addressed(node)
-                and tame(node)
-            ):
-                loads.setdefault(said(argument), []).append(node)
-        for found in loads.values():
-            outer = [
-                n
-                for n in found
-                if not any(o != n and o.start_byte <= n.start_byte and n.end_byte <= o.end_byte for o in found)
-            ]
-            yield listing.changed([replace(n, f"__ldg(&{said(n)})") for n in outer])
-            if len(outer) > 1:
-                yield from (listing.changed([replace(n, f"__ldg(&{said(n)})")]) for n in outer)
+        for loads in _cacheable_loads(kernel).values():
+            cached = [replace(n, f"__ldg(&{node_text(n)})") for n in _outermost(loads)]
+            yield program.with_edits(cached)
+            if len(cached) > 1:
+                yield from (program.with_edits([edit]) for edit in cached)
 
 
-def _derived(kernel: Function, allowed: set[str]) -> set[str]:
-    """Local pointers to const that begin as an allowed pointer plus an offset and keep that value."""
-    found = set()
-    for node in walk(kernel.body, "declaration"):
-        ones = node.children_by_field_name("declarator")
-        value = ones[0].child_by_field_name("value") if len(ones) == 1 else None
-        name = ones[0].child_by_field_name("declarator") if len(ones) == 1 else None
-        if value is None or name is None or name.type != "pointer_declarator" or "const" not in prefix(node).split():
+def _cacheable_loads(kernel: Function) -> dict[str, list[Node]]:
+    """Loads through pointers to const restricted memory, by the pointer's name."""
+    allowed = {p.name for p in kernel.pointers.values() if p.const and p.restrict and p.type in _CACHED_TYPES}
+    allowed |= _derived_pointers(kernel, allowed)
+    found: dict[str, list[Node]] = {}
+    for node in walk(kernel.body, "subscript_expression"):
+        argument = node.child_by_field_name("argument")
+        if argument is None or argument.type != "identifier" or node_text(argument) not in allowed:
             continue
-        own = said(next(walk(name, "identifier")))
-        first = value
-        while first.type == "binary_expression" and said(first.child_by_field_name("operator")) == "+":
-            first = first.named_children[0]
-        if said(first) in allowed and own not in assigned(kernel.body):
-            found.add(own)
+        if not _is_addressed(node) and nodes.can_reformat(node):
+            found.setdefault(node_text(argument), []).append(node)
     return found
 
 
-def _addressed(node: Node) -> bool:
+def _outermost(loads: list[Node]) -> list[Node]:
+    """Those that are not within another one."""
+    return [
+        n
+        for n in loads
+        if not any(n != other and nodes.encloses(other, n) and n.end_byte <= other.end_byte for other in loads)
+    ]
+
+
+def _derived_pointers(kernel: Function, allowed: set[str]) -> set[str]:
+    """Local pointers to const that begin as an allowed pointer plus an offset and keep that value."""
+    found = set()
+    for node in walk(kernel.body, "declaration"):
+        declarators = node.children_by_field_name("declarator")
+        parts = nodes.fields(declarators[0], "declarator", "value") if len(declarators) == 1 else None
+        if parts is None or parts[0].type != "pointer_declarator" or "const" not in nodes.declared_type(node).split():
+            continue
+        name, start = node_text(next(walk(parts[0], "identifier"))), parts[1]
+        while nodes.is_binary(start, "+"):
+            start = nodes.operands(start)[0]
+        if node_text(start) in allowed and name not in assigned(kernel.body):
+            found.add(name)
+    return found
+
+
+def _is_addressed(node: Node) -> bool:
+    """Whether a load's address is taken, or it is written to."""
     parent = node.parent
-    return parent is not None and (parent.type == "pointer_expression" or base(node) in stored(parent))
+    return parent is not None and (parent.type == "pointer_expression" or root_variable(node) in stored(parent))
 
 
-def from_cached_load(listing: Listing) -> Iterator[Listing]:
-    """__ldg(&x[i]) -> x[i]."""
-    for function in listing.functions:
-        for node in walk(function.body, "call_expression"):
-            given = node.child_by_field_name("arguments")
-            if said(node.child_by_field_name("function")) != "__ldg" or given is None or given.named_child_count != 1:
-                continue
-            inner = given.named_children[0]
-            load = inner.child_by_field_name("argument") if inner.type == "pointer_expression" else None
-            if load is not None and load.type == "subscript_expression" and said(inner.children[0]) == "&":
-                yield listing.changed([replace(node, said(load))])
+def from_cached_load(program: CudaProgram) -> Iterator[CudaProgram]:
+    """__ldg(&x[i]) -> x[i]"""
+    for function in program.functions:
+        for captures in nodes.matches(function.body, CACHED_LOAD):
+            yield program.with_edits([replace(captures["site"], node_text(captures["load"]))])
 
 
 RULES = (

@@ -3,210 +3,176 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.loops import counted
-from semrep_jax.cuda.rewrites.mapping import (
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.elementwise import (
     INDEX,
-    Launched,
-    arguments,
-    as_launch,
-    between,
-    bound,
-    capped,
-    ceil_parts,
-    divided,
-    indexed,
-    launched,
-    meets,
-    one_each,
-    relaunched,
-    same,
-    steady,
+    ElementwiseKernel,
+    elementwise,
+    elementwise_kernels,
+    grid_index,
+    recognised,
+    upper_bound,
 )
-from semrep_jax.cuda.rewrites.rule import CudaRule, Function, Listing, Offers, said
-from semrep_jax.cuda.rewrites.trees import bare, initialised, jumps, names, operator, plain, sides, statements
+from semrep_jax.cuda.rewrites.launches import Launch, as_ceil_div, relaunched, same_expression, uncapped
+from semrep_jax.cuda.rewrites.loops import counted_loop
+from semrep_jax.cuda.rewrites.program import CudaProgram
+from semrep_jax.cuda.rewrites.rule import CudaRule, Offers
+from semrep_jax.cuda.syntax import Function, node_text
 
-CAPS = (8, 132, 1056)  # blocks: a few, one and eight for each multiprocessor of a large GPU
-SIZES = (64, 128, 256, 512)
-_STRIDE = ("blockDim.x*gridDim.x", "gridDim.x*blockDim.x")
-
-
-def grid_stride_in(listing: Listing) -> Iterator[Listing]:
-    """One element a thread -> for (int i = ...; i < n; i += blockDim.x * gridDim.x), with a bounded grid."""
-    for kernel in listing.kernels:
-        shape = one_each(listing, kernel)
-        if shape is None:
-            continue
-        head = f"for (int {shape.index} = {shape.value}; {shape.index} < {said(shape.count)}; {shape.index} += blockDim.x * gridDim.x)"
-        text = f"{head} {{\n        {shape.text('        ')}\n    }}"
-        for cap in CAPS:
-            plan = relaunched(listing, [(one, f"min({one.grid}, {cap})", one.block) for one in shape.launches])
-            yield listing.changed([(*shape.span, text)], plan)
+MOST_BLOCKS = (8, 132, 1056)  # a few, one and eight for each multiprocessor of a large GPU
+BLOCK_SIZES = (64, 128, 256, 512)
+_STRIDES = ("blockDim.x*gridDim.x", "gridDim.x*blockDim.x")
 
 
-def grid_stride_out(listing: Listing) -> Iterator[Listing]:
-    """A grid-stride loop over all of a kernel -> one element a thread, with a grid of as many."""
-    for kernel in listing.kernels:
-        found = _strided(listing, kernel)
-        if found is None:
-            continue
-        (index, value), count, body, launches = found
-        grids = [(one, _enough(listing, kernel, one, count), one.block) for one in launches]
-        plan = relaunched(listing, [(one, grid, block) for one, grid, block in grids if grid is not None])
-        if all(grid is not None for _, grid, _ in grids):
-            text = f"int {index} = {value};\n    if ({index} >= {said(count)}) return;\n    {between(body, '    ')}"
-            (loop,) = statements(kernel.body)
-            yield listing.changed([(loop.start_byte, loop.end_byte, text)], plan)
+def grid_stride_in(program: CudaProgram) -> Iterator[CudaProgram]:
+    """if (i >= n) return; REST -> for (int i = ...; i < n; i += blockDim.x * gridDim.x) { REST }    bounds the grid"""
+    for shape in elementwise_kernels(program):
+        start, test = f"int {shape.index} = {shape.index_value}", f"{shape.index} < {node_text(shape.count)}"
+        head = f"for ({start}; {test}; {shape.index} += blockDim.x * gridDim.x)"
+        body = shape.with_body(f"{head} {{\n        {shape.text('        ')}\n    }}")
+        for most in MOST_BLOCKS:
+            launches = [one.with_grid(f"min({one.grid}, {most})") for one in shape.launches]
+            yield program.with_edits([body], relaunched(program, launches))
 
 
-def _strided(
-    listing: Listing, kernel: Function
-) -> tuple[tuple[str, str], Node, list[Node], tuple[Launched, ...]] | None:
-    within, launches = statements(kernel.body), launched(listing, kernel)
-    if len(within) != 1 or within[0].type != "for_statement" or not launches or meets(listing, kernel):
+def grid_stride_out(program: CudaProgram) -> Iterator[CudaProgram]:
+    """for (int i = ...; i < n; i += blockDim.x * gridDim.x) { REST } -> if (i >= n) return; REST    a thread each"""
+    for kernel in program.kernels:
+        shape = _grid_stride(program, kernel)
+        full = [_with_full_grid(one, shape.count) for one in shape.launches] if shape is not None else []
+        launches = [one for one in full if one is not None]
+        if shape is not None and len(launches) == len(full):
+            body = shape.with_body(shape.one_each(shape.text("    ")))
+            yield program.with_edits([body], relaunched(program, launches))
+
+
+def _grid_stride(program: CudaProgram, kernel: Function) -> ElementwiseKernel | None:
+    """The kernel as one grid-stride loop; None where it is none."""
+    within = nodes.statements(kernel.body)
+    is_loop = len(within) == 1 and within[0].type == "for_statement"
+    parts = nodes.fields(within[0], "initializer", "condition", "update", "body") if is_loop else None
+    index = grid_index(parts[0]) if parts is not None else None
+    if parts is None or index is None or not _adds_stride(parts[2], index.name):
         return None
-    start, test, update, body = (
-        within[0].child_by_field_name(f) for f in ("initializer", "condition", "update", "body")
-    )
-    if start is None or test is None or update is None or body is None or update.type != "assignment_expression":
-        return None
-    index = indexed(start)
-    count = bound(test, index[0], "<") if index is not None else None
-    if index is None or count is None or operator(update) != "+=" or said(sides(update)[0]) != index[0]:
-        return None
-    inner = statements(body)
-    if plain(said(bare(sides(update)[1]))) not in _STRIDE or not inner or not steady(kernel, index[0], count, inner):
-        return None
-    if any(jumps(n, "return_statement", "break_statement", "continue_statement") for n in inner):
-        return None
-    return index, count, inner, launches
+    return recognised(program, kernel, index, upper_bound(parts[1], index.name, "<"), nodes.statements(parts[3]))
 
 
-def _enough(listing: Listing, kernel: Function, launch: Launched, count: Node) -> str | None:
-    """The grid that gives each element a thread."""
-    wanted = as_launch(count, arguments(listing, kernel, launch.place))
+def _adds_stride(update: Node, index: str) -> bool:
+    """Whether it is index += blockDim.x * gridDim.x."""
+    if update.type != "assignment_expression" or nodes.operator(update) != "+=":
+        return False
+    left, right = nodes.operands(update)
+    return node_text(left) == index and nodes.compact(nodes.strip_parens(right)) in _STRIDES
+
+
+def _with_full_grid(launch: Launch, count: Node) -> Launch | None:
+    """The launch that gives each of `count` elements a thread; None where the launch list can't say it."""
+    wanted = launch.expression(count)
     if wanted is None:
         return None
-    for grid in (launch.grid, capped(launch.grid)):
-        parts = ceil_parts(grid) if grid is not None else None
-        if grid is not None and parts is not None and parts[1] == launch.block and same(parts[0], wanted):
-            return grid
-    return f"ceil_div({wanted}, {launch.block})"
+    for grid in (launch.grid, uncapped(launch.grid)):
+        quotient = as_ceil_div(grid) if grid is not None else None
+        if quotient is not None and quotient.by == launch.block and same_expression(quotient.total, wanted):
+            return launch.with_grid(str(grid))
+    return launch.with_grid(f"ceil_div({wanted}, {launch.block})")
 
 
-def coarsen(factor: int, neighbours: bool) -> Offers:
-    """One element a thread -> `factor` of them, a block apart or side by side, with a grid of as much less."""
+class Spacing(Enum):
+    """How far apart the elements of one thread are: which is its first, and which it comes to at a turn."""
 
-    def offers(listing: Listing) -> Iterator[Listing]:
-        for kernel in listing.kernels:
-            shape = one_each(listing, kernel)
-            if shape is None:
-                continue
-            first, turn = listing.fresh("first"), listing.fresh("turn")
-            begin = f"({INDEX}) * {factor}" if neighbours else f"blockIdx.x * blockDim.x * {factor} + threadIdx.x"
-            here = f"{first} + {turn}" if neighbours else f"{first} + {turn} * blockDim.x"
-            text = (
-                f"int {first} = {begin};\n    for (int {turn} = 0; {turn} < {factor}; {turn}++) {{\n        int {shape.index} = {here};\n"
-                f"        if ({shape.index} < {said(shape.count)}) {{\n            {shape.text(' ' * 12)}\n        }}\n    }}"
-            )
-            plan = relaunched(listing, [(one, divided(one.grid, factor), one.block) for one in shape.launches])
-            yield listing.changed([(*shape.span, text)], plan)
+    BLOCK = ("blockIdx.x * blockDim.x * {factor} + threadIdx.x", "{first} + {turn} * blockDim.x")
+    NEIGHBOURS = (f"({INDEX}) * {{factor}}", "{first} + {turn}")
+
+    def elements(self, factor: int, first: str, turn: str) -> tuple[str, str]:
+        """The values of the variables `first` and of the element, where a thread has `factor` of them."""
+        return self.value[0].format(factor=factor), self.value[1].format(first=first, turn=turn)
+
+
+def coarsen(factor: int, spacing: Spacing) -> Offers:
+    """if (i >= n) return; REST -> for (int turn = 0; turn < 2; turn++) { int i = ... + turn; if (i < n) { REST } }"""
+
+    def offers(program: CudaProgram) -> Iterator[CudaProgram]:
+        for shape in elementwise_kernels(program):
+            first, turn = program.unused_name("first"), program.unused_name("turn")
+            start, element = spacing.elements(factor, first, turn)
+            text = f"""int {first} = {start};
+    for (int {turn} = 0; {turn} < {factor}; {turn}++) {{
+        int {shape.index} = {element};
+        if ({shape.index} < {node_text(shape.count)}) {{
+            {shape.text(" " * 12)}
+        }}
+    }}"""
+            launches = [one.coarser(factor) for one in shape.launches]
+            yield program.with_edits([shape.with_body(text)], relaunched(program, launches))
 
     return offers
 
 
-def refine(listing: Listing) -> Iterator[Listing]:
-    """Several elements a thread, as `coarsen` writes them -> one element a thread."""
-    for kernel in listing.kernels:
-        found = _coarse(listing, kernel)
-        if found is None:
-            continue
-        index, count, inner, factor, launches = found
-        grids = [(one, _finer(one, factor), one.block) for one in launches]
-        within = statements(kernel.body)
-        text = f"int {index} = {INDEX};\n    if ({index} >= {said(count)}) return;\n    {between(inner, '    ')}"
-        yield listing.changed([(within[0].start_byte, within[-1].end_byte, text)], relaunched(listing, grids))
+def refine(program: CudaProgram) -> Iterator[CudaProgram]:
+    """for (int turn = 0; turn < 2; turn++) { int i = ... + turn; if (i < n) { REST } } -> if (i >= n) return; REST"""
+    for kernel in program.kernels:
+        shape = _coarse(program, kernel)
+        if shape is not None:
+            body = shape.with_body(shape.one_each(shape.text("    ")))
+            yield program.with_edits([body], relaunched(program, shape.launches))
 
 
-def _coarse(listing: Listing, kernel: Function) -> tuple[str, Node, list[Node], int, tuple[Launched, ...]] | None:
-    within, launches = statements(kernel.body), launched(listing, kernel)
-    if not launches or len(within) != 2 or within[1].type != "for_statement" or meets(listing, kernel):
+def _coarse(program: CudaProgram, kernel: Function) -> ElementwiseKernel | None:
+    """The kernel that `coarsen` has written, with the launches that it had before; None where it is none."""
+    within = nodes.statements(kernel.body)
+    first, loop = (nodes.sole_variable(within[0]), counted_loop(within[1])) if len(within) == 2 else (None, None)
+    if first is None or loop is None or not loop.is_unit or node_text(loop.first) != "0":
         return None
-    begin, loop = _int(within[0]), counted(within[1])
-    if (
-        begin is None
-        or loop is None
-        or said(loop.first) != "0"
-        or not said(loop.last).isdigit()
-        or (loop.step, loop.sign) != (1, "<")
-    ):
+    inner = nodes.statements(loop.body)
+    index = nodes.sole_variable(inner[0]) if len(inner) == 2 else None
+    guard = nodes.as_if(inner[1]) if index is not None else None
+    if index is None or guard is None or guard.alternative is not None or not node_text(loop.last).isdigit():
         return None
-    factor, inner = int(said(loop.last)), statements(loop.body)
-    here = _int(inner[0]) if len(inner) == 2 else None
-    if here is None or inner[1].type != "if_statement" or inner[1].child_by_field_name("alternative") is not None:
+    factor, body = int(node_text(loop.last)), nodes.statements(guard.consequence)
+    known = [spacing.elements(factor, first.name, loop.name) for spacing in Spacing]
+    if [*map(nodes.compact, (first.value, index.value))] not in [[*map(nodes.compact, values)] for values in known]:
         return None
-    wanted = {
-        (f"blockIdx.x*blockDim.x*{factor}+threadIdx.x", f"{begin[0]}+{loop.name}*blockDim.x"),
-        (f"({plain(INDEX)})*{factor}", f"{begin[0]}+{loop.name}"),
-    }
-    condition, does = inner[1].child_by_field_name("condition"), inner[1].child_by_field_name("consequence")
-    count = bound(condition, here[0], "<") if condition is not None else None
-    rest = statements(does) if does is not None else []
-    if (begin[1], here[1]) not in wanted or count is None or not rest or not steady(kernel, here[0], count, rest):
+    shape = recognised(program, kernel, index, upper_bound(guard.condition, index.name, "<"), body)
+    if shape is None or {first.name, loop.name} & nodes.identifiers(*body):
         return None
-    if {begin[0], loop.name} & set().union(*(names(n) for n in rest)):
-        return None
-    return here[0], count, rest, factor, launches
+    return replace(shape, index_value=INDEX, launches=tuple(one.finer(factor) for one in shape.launches))
 
 
-def _int(node: Node) -> tuple[str, str] | None:
-    """(name, value without white space) of a declaration of one int, else None."""
-    made = initialised(node) if node.type == "declaration" else None
-    return (
-        (made[0][0], plain(said(made[0][1])))
-        if made is not None and len(made) == 1 and made[0][1] is not None
-        else None
-    )
-
-
-def _finer(launch: Launched, factor: int) -> str:
-    parts = ceil_parts(launch.grid)
-    if parts is not None and parts[1] == launch.block * factor:
-        return f"ceil_div({parts[0]}, {launch.block})"
-    return f"({launch.grid}) * {factor}"
-
-
-def block_size(listing: Listing) -> Iterator[Listing]:
-    """Blocks of another size; the grid follows where each thread has one element."""
-    for kernel in listing.kernels:
+def change_block_size(program: CudaProgram) -> Iterator[CudaProgram]:
+    """ "block": [256] -> "block": [128]    the grid follows where each thread has one element"""
+    for kernel in program.kernels:
         if any(c.type == "launch_bounds" for c in kernel.node.children):
             continue
-        shape, strided = one_each(listing, kernel), _strided(listing, kernel)
-        if shape is None and strided is None:
-            continue
-        launches = shape.launches if shape is not None else strided[3] if strided is not None else ()
-        for size in SIZES:
-            changed = [(one, _resized(one, size) if shape is not None else one.grid, size) for one in launches]
-            if all(one.block != size for one in launches) and all(grid is not None for _, grid, _ in changed):
-                yield listing.changed(
-                    [], relaunched(listing, [(one, grid, s) for one, grid, s in changed if grid is not None])
-                )
+        one_each = elementwise(program, kernel)
+        shape = one_each or _grid_stride(program, kernel)
+        for size in BLOCK_SIZES if shape is not None else ():
+            old = shape.launches if shape is not None else ()
+            resized = [_resized(one, size) if one_each is not None else replace(one, block=size) for one in old]
+            new = [one for one in resized if one is not None]
+            if len(new) == len(old) and all(one.block != size for one in old):
+                yield program.with_edits([], relaunched(program, new))
 
 
-def _resized(launch: Launched, size: int) -> str | None:
-    parts = ceil_parts(launch.grid)
-    return f"ceil_div({parts[0]}, {size})" if parts is not None and parts[1] == launch.block else None
+def _resized(launch: Launch, size: int) -> Launch | None:
+    """As many threads in blocks of another size; None where the grid is not written as one thread an element."""
+    quotient = as_ceil_div(launch.grid)
+    if quotient is None or quotient.by != launch.block:
+        return None
+    return replace(launch, grid=f"ceil_div({quotient.total}, {size})", block=size)
 
 
 RULES = (
     CudaRule("grid_stride_in", grid_stride_in, "grid_stride_out"),
     CudaRule("grid_stride_out", grid_stride_out, "grid_stride_in"),
-    CudaRule("coarsen_by_2", coarsen(2, False), "refine"),
-    CudaRule("coarsen_by_4", coarsen(4, False), "refine"),
-    CudaRule("coarsen_by_2_neighbours", coarsen(2, True), "refine"),
-    CudaRule("coarsen_by_4_neighbours", coarsen(4, True), "refine"),
+    CudaRule("coarsen_by_2", coarsen(2, Spacing.BLOCK), "refine"),
+    CudaRule("coarsen_by_4", coarsen(4, Spacing.BLOCK), "refine"),
+    CudaRule("coarsen_by_2_neighbours", coarsen(2, Spacing.NEIGHBOURS), "refine"),
+    CudaRule("coarsen_by_4_neighbours", coarsen(4, Spacing.NEIGHBOURS), "refine"),
     CudaRule("refine", refine, "coarsen_by_4"),
-    CudaRule("block_size", block_size, "block_size"),
+    CudaRule("block_size", change_block_size, "block_size"),
 )

@@ -1,4 +1,4 @@
-"""Rules about shared memory: an operand that every thread of a block reads is fetched once, in tiles, by all threads together."""
+"""Rules about shared memory: what every thread of a block reads is fetched once, in tiles, by all threads together."""
 
 from __future__ import annotations
 
@@ -7,239 +7,249 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from semrep_jax.cuda.rewrites.loops import Loop, counted
-from semrep_jax.cuda.rewrites.mapping import OneEach, arguments, as_launch, at_index, between, one_each
-from semrep_jax.cuda.rewrites.qualifiers import apart
-from semrep_jax.cuda.rewrites.rule import CudaRule, Listing, replace, said, walk
-from semrep_jax.cuda.rewrites.trees import (
-    assigned,
-    bare,
-    declared,
-    initialised,
-    names,
-    operator,
-    plain,
-    prefix,
-    pure,
-    sides,
-    statements,
-    type_of,
-    types,
-    unconditional,
-)
+from semrep_jax.cuda.rewrites import nodes
+from semrep_jax.cuda.rewrites.edits import lay_out, replace
+from semrep_jax.cuda.rewrites.effects import assigned, is_pure
+from semrep_jax.cuda.rewrites.elementwise import ElementwiseKernel, elementwise_kernels, loads_at
+from semrep_jax.cuda.rewrites.expression_types import type_of, variable_types
+from semrep_jax.cuda.rewrites.loops import CountedLoop, counted_loop
+from semrep_jax.cuda.rewrites.program import CudaProgram
+from semrep_jax.cuda.rewrites.qualifiers import has_no_aliases
+from semrep_jax.cuda.rewrites.rule import CudaRule
+from semrep_jax.cuda.syntax import node_text
 
-SIDE = 16
+TILE_SIDE = 16
+_MEMORY = ("subscript_expression", "pointer_expression", "call_expression")
+_EFFECTS = ("assignment_expression", "update_expression")
 
 
-def stage_in_shared(listing: Listing) -> Iterator[Listing]:
-    """A loop that reads x[k] for the same k in every thread -> loops over tiles of x, which the block's threads fetch together."""
-    for kernel in listing.kernels:
-        shape = one_each(listing, kernel)
-        if shape is None or not apart(listing, kernel) or len({one.block for one in shape.launches}) != 1:
+@dataclass(frozen=True)
+class Staging:
+    """A loop of a kernel, its position among the statements, and its loads that are to come from tiles, by array."""
+
+    kernel: ElementwiseKernel
+    position: int
+    loop: CountedLoop
+    loads: dict[str, list[Node]]
+
+
+def stage_in_shared(program: CudaProgram) -> Iterator[CudaProgram]:
+    """s += x[k]; -> x_tile[threadIdx.x] = x[tile_begin + threadIdx.x]; __syncthreads(); s += x_tile[k - tile_begin];
+
+    In a loop that reads x[k] for the same k in every thread, which becomes loops over tiles of x.
+    """
+    for shape in elementwise_kernels(program):
+        if not has_no_aliases(program, shape.function) or len({one.block for one in shape.launches}) != 1:
             continue
-        for at, node in enumerate(shape.rest):
-            loop = counted(node) if node.type == "for_statement" else None
-            if loop is None or not _uniform(shape, loop) or not all(_quiet(n) for n in shape.rest[:at]):
+        for position, node in enumerate(shape.statements):
+            loop = counted_loop(node)
+            if loop is None or not _is_uniform(shape, loop):
                 continue
-            reads = _tiled(shape, loop)
-            for name in reads:
-                yield _staged(listing, shape, at, loop, {name: reads[name]})
-            if len(reads) > 1:
-                yield _staged(listing, shape, at, loop, reads)
+            if not all(_may_run_in_all_threads(n) for n in shape.statements[:position]):
+                continue
+            loads = loads_at(shape.function, [loop.body], {loop.name}, ("float", "int"))
+            choices = [{name: found} for name, found in loads.items()] + ([loads] if len(loads) > 1 else [])
+            for chosen in choices:
+                text = _staged(program, Staging(shape, position, loop, chosen))
+                yield program.with_edits([shape.with_body(text)])
 
 
-def _uniform(shape: OneEach, loop: Loop) -> bool:
+def _is_uniform(shape: ElementwiseKernel, loop: CountedLoop) -> bool:
     """Whether all threads run through the same numbers: the bounds are of parameters that keep their values."""
-    scalars = (
-        {p.name for p in shape.kernel.parameters if not p.pointer}
-        - assigned(shape.kernel.body)
-        - declared(shape.kernel.body)
-    )
-    return loop.step == 1 and loop.sign == "<" and names(loop.first) | names(loop.last) <= scalars
+    body = shape.function.body
+    scalars = {p.name for p in shape.function.parameters if not p.pointer} - assigned(body) - nodes.declared(body)
+    return loop.is_unit and nodes.identifiers(loop.first) | nodes.identifiers(loop.last) <= scalars
 
 
-def _quiet(node: Node) -> bool:
+def _may_run_in_all_threads(node: Node) -> bool:
     """Whether threads without an element may run a statement as well: declarations that touch no memory."""
-    touching = (
-        "subscript_expression",
-        "pointer_expression",
-        "call_expression",
-        "assignment_expression",
-        "update_expression",
-    )
-    return node.type == "declaration" and not any(True for _ in walk(node, *touching))
+    return node.type == "declaration" and not nodes.contains(node, *_MEMORY, *_EFFECTS)
 
 
-def _tiled(shape: OneEach, loop: Loop) -> dict[str, list[Node]]:
-    """Loads x[k] at the loop's counter, by name, of pointers to const that are read in the loop."""
-    found: dict[str, list[Node]] = {}
-    for use in walk(loop.body, "identifier"):
-        pointer, load = shape.kernel.pointers.get(said(use)), at_index(use, {loop.name})
-        if load is None or pointer is None or not pointer.const or pointer.type not in ("float", "int"):
-            continue
-        if unconditional(load, loop.body) and (load.parent is None or load.parent.type != "pointer_expression"):
-            found.setdefault(said(use), []).append(load)
-    return found
+def _staged(program: CudaProgram, staging: Staging) -> str:
+    """The kernel's body with tiles."""
+    shape, loop = staging.kernel, staging.loop
+    begin, width = program.unused_name("tile_begin"), program.unused_name("tile_size")
+    tiles = {name: program.unused_name(f"{name}_tile") for name in staging.loads}
+    block, count, last = shape.launches[0].block, node_text(shape.count), node_text(loop.last)
+    loads = [load for found in staging.loads.values() for load in found]
+    from_tiles = [replace(n, f"{tiles[node_text(n.children[0])]}[{loop.name} - {begin}]") for n in loads]
+    fetches = [f"{tile}[threadIdx.x] = {name}[{begin} + threadIdx.x];" for name, tile in tiles.items()]
+    fetch, body = "\n            ".join(fetches), lay_out([loop.body], " " * 12, from_tiles)
+    tiled_loop = f"""for (int {begin} = {node_text(loop.first)}; {begin} < {last}; {begin} += {block}) {{
+        int {width} = min({block}, {last} - {begin});
+        __syncthreads();
+        if (threadIdx.x < {width}) {{
+            {fetch}
+        }}
+        __syncthreads();
+        if ({shape.index} < {count}) {{
+            for (int {loop.name} = {begin}; {loop.name} < {begin} + {width}; {loop.name}++) {body}
+        }}
+    }}"""
+    before, after = shape.statements[: staging.position], shape.statements[staging.position + 1 :]
+    lines = [f"int {shape.index} = {shape.index_value};"]
+    lines += [f"__shared__ {shape.function.pointers[name].type} {tile}[{block}];" for name, tile in tiles.items()]
+    lines += [*(lay_out([n], "    ") for n in before), tiled_loop]
+    if after:
+        lines.append(f"if ({shape.index} < {count}) {{\n        {lay_out(after, ' ' * 8)}\n    }}")
+    return "\n    ".join(lines)
 
 
-def _staged(listing: Listing, shape: OneEach, at: int, loop: Loop, reads: dict[str, list[Node]]) -> Listing:
-    size, i, k = shape.launches[0].block, shape.index, loop.name
-    first, many = listing.fresh("tile_begin"), listing.fresh("tile_size")
-    tiles = {name: listing.fresh(f"{name}_tile") for name in reads}
-    count, last = said(shape.count), said(loop.last)
-    types = {name: shape.kernel.pointers[name].type for name in reads}
-    lines = [f"int {i} = {shape.value};"]
-    lines += [f"__shared__ {types[n]} {tile}[{size}];" for n, tile in tiles.items()]
-    lines += [between([n], "    ") for n in shape.rest[:at]]
-    fetch = "\n            ".join(f"{tile}[threadIdx.x] = {n}[{first} + threadIdx.x];" for n, tile in tiles.items())
-    body = between(
-        [loop.body],
-        " " * 12,
-        [replace(load, f"{tiles[n]}[{k} - {first}]") for n, found in reads.items() for load in found],
-    )
-    lines.append(
-        f"for (int {first} = {said(loop.first)}; {first} < {last}; {first} += {size}) {{\n"
-        f"        int {many} = min({size}, {last} - {first});\n        __syncthreads();\n"
-        f"        if (threadIdx.x < {many}) {{\n            {fetch}\n        }}\n        __syncthreads();\n"
-        f"        if ({i} < {count}) {{\n            for (int {k} = {first}; {k} < {first} + {many}; {k}++) {body}\n        }}\n    }}"
-    )
-    if shape.rest[at + 1 :]:
-        lines.append(f"if ({i} < {count}) {{\n        {between(shape.rest[at + 1 :], ' ' * 8)}\n    }}")
-    return listing.changed([(*shape.span, "\n    ".join(lines))])
+@dataclass(frozen=True)
+class Factors:
+    """Factors in a sum of products: `left` of the row, `right` of the column; `swapped` where right comes first."""
+
+    left: Node
+    right: Node
+    swapped: bool
 
 
 @dataclass(frozen=True)
 class Product:
-    """y[row, column] begins as `start` and gains left * right for each k: `left` depends on row and k, `right` on column and k."""
+    """y[row, column] begins as `total` does and gains left * right in each turn of the loop, then `after` is done.
 
+    rows, columns: how many there are. row, column: the names of the thread's own.
+    """
+
+    kernel: ElementwiseKernel
+    rows: Node
+    columns: Node
     row: str
     column: str
-    extents: tuple[Node, Node]
-    total: str
-    start: Node
-    loop: Loop
-    left: Node
-    right: Node
-    swapped: bool
+    total: nodes.Binding
+    loop: CountedLoop
+    factors: Factors
     after: tuple[Node, ...]
 
 
-def tile_product(listing: Listing) -> Iterator[Listing]:
-    """A product of matrices with one element a thread -> blocks of 16 x 16 threads that fetch tiles of both factors."""
-    for kernel in listing.kernels:
-        shape = one_each(listing, kernel)
-        product = _product(shape) if shape is not None and apart(listing, kernel) else None
-        if shape is None or product is None:
-            continue
-        plan = listing.copied_plan()
-        for one in shape.launches:
-            given = arguments(listing, kernel, one.place)
-            rows, columns = (as_launch(h, given) for h in product.extents)
-            if rows is None or columns is None:
-                break
-            plan["launch"][one.place] |= {
-                "grid": [f"ceil_div({columns}, {SIDE})", f"ceil_div({rows}, {SIDE})"],
-                "block": [SIDE, SIDE],
-            }
-        else:
-            yield listing.changed([(*shape.span, _tiled_product(listing, shape, product))], plan)
+def tile_product(program: CudaProgram) -> Iterator[CudaProgram]:
+    """s += a[m * K + k] * b[k * N + n]; -> s += row_tile[threadIdx.y][k] * column_tile[k][threadIdx.x];
+
+    In a product of matrices with one element a thread, which becomes one of blocks of 16 x 16 threads.
+    """
+    for shape in elementwise_kernels(program):
+        product = _product(shape) if has_no_aliases(program, shape.function) else None
+        launch_list = _tiled_launches(program, product) if product is not None else None
+        if product is not None and launch_list is not None:
+            body = product.kernel.with_body(_tiled_product(program, product))
+            yield program.with_edits([body], launch_list)
 
 
-def _product(shape: OneEach) -> Product | None:
-    """The kernel as a product: its row and column, a float's declaration, a loop that adds products to it, and what comes after."""
-    extents = bare(shape.count)
-    rest = list(shape.rest)
-    places: dict[str, str] = {}
-    while rest and rest[0].type == "declaration" and prefix(rest[0]) in ("int", "const int"):
-        places |= {plain(said(value)): name for name, value in initialised(rest.pop(0)) or []}
-    if (
-        extents.type != "binary_expression"
-        or operator(extents) != "*"
-        or len(rest) < 3
-        or rest[1].type != "for_statement"
-    ):
+def _tiled_launches(program: CudaProgram, product: Product) -> dict | None:
+    """The launch list over tiles of rows and columns; None where it can't say how many there are."""
+    changes = {}
+    for launch in product.kernel.launches:
+        sizes = [launch.expression(size) for size in (product.columns, product.rows)]
+        if None in sizes:
+            return None
+        grid = [f"ceil_div({size}, {TILE_SIDE})" for size in sizes]
+        changes[launch.position] = {"grid": grid, "block": [TILE_SIDE, TILE_SIDE]}
+    return program.with_launches(changes)
+
+
+def _product(shape: ElementwiseKernel) -> Product | None:
+    """The kernel as a product of matrices; None where it is none."""
+    coordinates: dict[str, str] = {}
+    rest = list(shape.statements)
+    while rest and rest[0].type == "declaration" and nodes.declared_type(rest[0]) in ("int", "const int"):
+        coordinates |= {nodes.compact(value): name for name, value in (nodes.variables(rest.pop(0)) or {}).items()}
+    sizes = nodes.strip_parens(shape.count)
+    if not nodes.is_binary(sizes, "*") or len(rest) < 3:
         return None
-    rows, columns = map(bare, sides(extents))
-    row, column = (places.pop(f"{shape.index}{sign}{said(columns)}", "") for sign in "/%")
-    made = initialised(rest[0]) if rest[0].type == "declaration" and prefix(rest[0]) == "float" else None
-    loop = counted(rest[1])
-    if (
-        places
-        or not row
-        or not column
-        or columns.type != "identifier"
-        or made is None
-        or len(made) != 1
-        or loop is None
-    ):
+    rows, columns = map(nodes.strip_parens, nodes.operands(sizes))
+    divided, remainder = (f"{shape.index}{sign}{node_text(columns)}" for sign in "/%")
+    if columns.type != "identifier" or set(coordinates) != {divided, remainder}:
         return None
-    total, start = made[0]
+    row, column = coordinates[divided], coordinates[remainder]
+    total, loop = nodes.sole_variable(rest[0], "float"), counted_loop(rest[1])
+    if total is None or loop is None or not loop.is_unit or node_text(loop.first) != "0":
+        return None
+    factors = _factors(shape, loop, total.name, row, column)
+    steady = _steady_parameters(shape)
+    if factors is None or not nodes.identifiers(loop.last) <= steady - set(shape.function.pointers):
+        return None
+    if not nodes.identifiers(total.value) <= steady | {row, column} or not is_pure(total.value):
+        return None
+    if {row, column} & assigned(shape.function.body):
+        return None
+    return Product(shape, rows, columns, row, column, total, loop, factors, tuple(rest[2:]))
+
+
+def _steady_parameters(shape: ElementwiseKernel) -> set[str]:
+    """The parameters that nothing in the kernel changes or hides."""
+    body = shape.function.body
+    return {p.name for p in shape.function.parameters} - assigned(body) - nodes.declared(body)
+
+
+def _factors(shape: ElementwiseKernel, loop: CountedLoop, total: str, row: str, column: str) -> Factors | None:
+    """The two loads that a loop multiplies and adds up; None where it does something else.
+
+    total: the variable that gains the products. row, column: what the one and the other load may depend on.
+    """
     factors = _gained(loop, total)
-    if start is None or factors is None or (said(loop.first), loop.sign, loop.step) != ("0", "<", 1):
+    types, steady = variable_types(shape.function), _steady_parameters(shape)
+    if factors is None or not all(is_pure(f) and type_of(f, types) == "float" for f in factors):
         return None
-    changing = assigned(shape.kernel.body) | declared(shape.kernel.body)
-    steady = {p.name for p in shape.kernel.parameters} - changing
-    known = types(shape.kernel)
-    if (
-        not names(loop.last) <= steady - set(shape.kernel.pointers)
-        or not names(start) <= steady | {row, column}
-        or not pure(start)
-    ):
-        return None
-    if {row, column} & assigned(shape.kernel.body) or not all(
-        pure(f) and type_of(f, known) == "float" for f in factors
-    ):
-        return None
-    for swapped, (left, right) in enumerate((factors, factors[::-1])):
-        if names(left) <= steady | {row, loop.name} and names(right) <= steady | {column, loop.name}:
-            return Product(
-                row, column, (rows, columns), total, start, loop, left, right, bool(swapped), tuple(rest[2:])
-            )
+    for left, right, swapped in ((*factors, False), (*factors[::-1], True)):
+        of_row = nodes.identifiers(left) <= steady | {row, loop.name}
+        if of_row and nodes.identifiers(right) <= steady | {column, loop.name}:
+            return Factors(left, right, swapped)
     return None
 
 
-def _gained(loop: Loop, total: str) -> tuple[Node, Node] | None:
+def _gained(loop: CountedLoop, total: str) -> tuple[Node, Node] | None:
     """The two loads that are multiplied where the loop's body is `total += a * b;` or `total = total + a * b;`."""
-    inner = statements(loop.body)
-    assignment = inner[0].named_children[0] if len(inner) == 1 and inner[0].type == "expression_statement" else None
-    if assignment is None or assignment.type != "assignment_expression" or said(sides(assignment)[0]) != total:
+    assignment = nodes.assignment_of(nodes.sole_statement(loop.body))
+    if assignment is None or node_text(nodes.operands(assignment)[0]) != total:
         return None
-    value = bare(sides(assignment)[1])
-    if operator(assignment) == "=":
-        if value.type != "binary_expression" or operator(value) != "+" or said(sides(value)[0]) != total:
+    value = nodes.strip_parens(nodes.operands(assignment)[1])
+    if nodes.operator(assignment) == "=":
+        if not nodes.is_binary(value, "+") or node_text(nodes.operands(value)[0]) != total:
             return None
-        value = bare(sides(value)[1])
-    elif operator(assignment) != "+=":
+        value = nodes.strip_parens(nodes.operands(value)[1])
+    elif nodes.operator(assignment) != "+=":
         return None
-    if value.type != "binary_expression" or operator(value) != "*":
+    if not nodes.is_binary(value, "*"):
         return None
-    left, right = map(bare, sides(value))
+    left, right = map(nodes.strip_parens, nodes.operands(value))
     return (left, right) if left.type == right.type == "subscript_expression" else None
 
 
-def _tiled_product(listing: Listing, shape: OneEach, p: Product) -> str:
-    rows, columns, k, last = *map(said, p.extents), p.loop.name, said(p.loop.last)
-    left, right, first, many = (listing.fresh(n) for n in ("row_tile", "column_tile", "tile_begin", "tile_size"))
-    x, y = "threadIdx.x", "threadIdx.y"
-    inside = f"{p.row} < {rows} && {p.column} < {columns}"
-    loads = any(True for _ in walk(p.start, "subscript_expression", "call_expression"))
-    start = f"{inside} ? {said(p.start)} : 0.0f" if loads else said(p.start)
+def _tiled_product(program: CudaProgram, product: Product) -> str:
+    """The kernel's body with a tile of each factor."""
+    row, column, total, k = product.row, product.column, product.total, product.loop.name
+    rows, columns, last = map(node_text, (product.rows, product.columns, product.loop.last))
+    left, right = program.unused_name("row_tile"), program.unused_name("column_tile")
+    begin, width = program.unused_name("tile_begin"), program.unused_name("tile_size")
+    side, x, y = TILE_SIDE, "threadIdx.x", "threadIdx.y"
+    is_inside, start = f"{row} < {rows} && {column} < {columns}", node_text(total.value)
+    if nodes.contains(total.value, "subscript_expression", "call_expression"):
+        start = f"{is_inside} ? {start} : 0.0f"
     factors = [f"{left}[{y}][{k}]", f"{right}[{k}][{x}]"]
-    return "\n    ".join([
-        f"__shared__ float {left}[{SIDE}][{SIDE}];",
-        f"__shared__ float {right}[{SIDE}][{SIDE}];",
-        f"int {p.row} = blockIdx.y * {SIDE} + {y}, {p.column} = blockIdx.x * {SIDE} + {x};",
-        f"float {p.total} = {start};",
-        f"for (int {first} = 0; {first} < {last}; {first} += {SIDE}) {{",
-        f"    {{\n            int {k} = {first} + {x};",
-        f"        {left}[{y}][{x}] = {p.row} < {rows} && {k} < {last} ? {said(p.left)} : 0.0f;\n        }}",
-        f"    {{\n            int {k} = {first} + {y};",
-        f"        {right}[{y}][{x}] = {p.column} < {columns} && {k} < {last} ? {said(p.right)} : 0.0f;\n        }}",
-        f"    __syncthreads();\n        int {many} = min({SIDE}, {last} - {first});",
-        f"    for (int {k} = 0; {k} < {many}; {k}++) {p.total} += {' * '.join(factors[::-1] if p.swapped else factors)};",
-        "    __syncthreads();\n    }",
-        f"if ({inside}) {{\n        int {shape.index} = {p.row} * {columns} + {p.column};\n        {between(p.after, ' ' * 8)}\n    }}",
-    ])  # fmt: skip
+    gained = " * ".join(reversed(factors) if product.factors.swapped else factors)
+    return f"""__shared__ float {left}[{side}][{side}];
+    __shared__ float {right}[{side}][{side}];
+    int {row} = blockIdx.y * {side} + {y}, {column} = blockIdx.x * {side} + {x};
+    float {total.name} = {start};
+    for (int {begin} = 0; {begin} < {last}; {begin} += {side}) {{
+        {{
+            int {k} = {begin} + {x};
+            {left}[{y}][{x}] = {row} < {rows} && {k} < {last} ? {node_text(product.factors.left)} : 0.0f;
+        }}
+        {{
+            int {k} = {begin} + {y};
+            {right}[{y}][{x}] = {column} < {columns} && {k} < {last} ? {node_text(product.factors.right)} : 0.0f;
+        }}
+        __syncthreads();
+        int {width} = min({side}, {last} - {begin});
+        for (int {k} = 0; {k} < {width}; {k}++) {total.name} += {gained};
+        __syncthreads();
+    }}
+    if ({is_inside}) {{
+        int {product.kernel.index} = {row} * {columns} + {column};
+        {lay_out(product.after, " " * 8)}
+    }}"""
 
 
 RULES = (CudaRule("stage_in_shared", stage_in_shared), CudaRule("tile_product", tile_product))

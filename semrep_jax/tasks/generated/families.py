@@ -1,13 +1,14 @@
-"""The families of generated functions: their arguments, their inputs and their equivalent forms.
+"""The families of generated functions: their arguments, their inputs and their equivalent templates.
 
-Every form of a family computes the same function of a `grammar.Spec`, so any two are a (C_src, C_rep) pair. Placeholders: {x}
-item, {c} condition on it, {nc} its negation, {e} expression of it, {d} default, {s} start, {k0} and {n0} constants, {step} and
-{agg} of an aggregate, {fn} the function itself, and the names of variables.
+Every template of a family computes the same function of a `grammar.Spec`, so any two are a (C_src, C_rep) pair.
+Placeholders: {x} item, {c} condition on it, {nc} its negation, {e} expression of it, {d} default, {s} start, {k0} and
+{n0} constants, {step} and {agg} of an aggregate, {fn} the function itself, and the names of variables.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 NUMBER_CONDITIONS = ("gt", "lt", "ge", "le", "ne", "div", "even", "odd")
 CHAR_CONDITIONS = ("vowel", "digit", "alpha", "upper", "lower")
@@ -20,7 +21,12 @@ WORD_EXPRESSIONS = ("id", "up", "down", "first", "size", "twice")
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of function: its argument names and input kind, its forms, and the fields of `Spec` it uses."""
+    """A kind of function.
+
+    args: names of its arguments. inputs: kind of its inputs (`grammar.sample_inputs`). templates: its equivalent
+    texts. conditions, expressions, aggregates: those it can have (`grammar`). uses: other constants in it. result:
+    scalar, list or text. extra: the range (least, most) of a constant that has one of its own.
+    """
 
     name: str
     args: tuple[str, ...]
@@ -34,15 +40,11 @@ class Family:
     extra: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def _f(text: str) -> str:
-    return text.strip("\n")
-
-
 FAMILIES: dict[str, Family] = {}
 
 
-def _family(name: str, args: str, inputs: str, *forms: str, **options: object) -> None:
-    FAMILIES[name] = Family(name, tuple(args.split()), inputs, tuple(_f(form) for form in forms), **options)  # type: ignore[arg-type]
+def _family(name: str, args: str, inputs: str, *templates: str, **options: Any) -> None:
+    FAMILIES[name] = Family(name, tuple(args.split()), inputs, tuple(text.strip("\n") for text in templates), **options)
 
 
 _family(
@@ -385,7 +387,8 @@ while {x} < {n}:
     {x} += 1
 return {out}""",
     "return list(map(lambda {x}: {e}, filter(lambda {x}: {c}, range({s}, {n}))))",
-    conditions=NUMBER_CONDITIONS, expressions=("id", "add", "sub", "mul", "square", "neg", "mod"), uses=("s",), result="list",
+    conditions=NUMBER_CONDITIONS, expressions=("id", "add", "sub", "mul", "square", "neg", "mod"), uses=("s",),
+    result="list",
 )  # fmt: skip
 _family(
     "dedupe", "xs", "ints",

@@ -1,7 +1,10 @@
 """The grammar of small Python functions: what a function computes, and how that becomes a text.
 
-A `Spec` says what a function computes (family, condition, expression, constants, what wraps the result); a form of its family
-(`families`) says how it is written. Two specs that differ in one field are a (C_src, C_tgt) pair.
+A `Spec` says what a function computes (family, condition, expression, constants, what wraps the result); a `Style` says
+how it is written: by one of its family's templates (`families`), under these names. Two specs that differ in one field
+are a (C_src, C_tgt) pair.
+
+    Style(0, sample_names(family, rng)).render(sample_spec(family, rng))
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from semrep_jax.core import syntax
 from semrep_jax.tasks.generated.families import FAMILIES, Family
@@ -28,42 +31,61 @@ NAMES = {
     "row": ("row", "line", "vec"),
 }
 
+
+class Condition(NamedTuple):
+    """A condition on {x}, its negation, and how an instruction says it; {k} is a constant."""
+
+    code: str
+    negation: str
+    wording: str
+
+
+class Expression(NamedTuple):
+    """An expression of {x}, and how an instruction says it; {n} is a constant."""
+
+    code: str
+    wording: str
+
+
 CONDITIONS = {
-    "gt": ("{x} > {k}", "{x} <= {k}", "greater than {k}"),
-    "lt": ("{x} < {k}", "{x} >= {k}", "less than {k}"),
-    "ge": ("{x} >= {k}", "{x} < {k}", "at least {k}"),
-    "le": ("{x} <= {k}", "{x} > {k}", "at most {k}"),
-    "eq": ("{x} == {k}", "{x} != {k}", "equal to {k}"),
-    "ne": ("{x} != {k}", "{x} == {k}", "not equal to {k}"),
-    "div": ("{x} % {k} == 0", "{x} % {k} != 0", "divisible by {k}"),
-    "even": ("{x} % 2 == 0", "{x} % 2 != 0", "even"),
-    "odd": ("{x} % 2 == 1", "{x} % 2 != 1", "odd"),
-    "vowel": ("{x} in 'aeiou'", "{x} not in 'aeiou'", "a vowel"),
-    "digit": ("{x}.isdigit()", "not {x}.isdigit()", "a digit"),
-    "alpha": ("{x}.isalpha()", "not {x}.isalpha()", "a letter"),
-    "upper": ("{x}.isupper()", "not {x}.isupper()", "upper case"),
-    "lower": ("{x}.islower()", "not {x}.islower()", "lower case"),
-    "longer": ("len({x}) > {k}", "len({x}) <= {k}", "longer than {k}"),
-    "shorter": ("len({x}) < {k}", "len({x}) >= {k}", "shorter than {k}"),
+    "gt": Condition("{x} > {k}", "{x} <= {k}", "greater than {k}"),
+    "lt": Condition("{x} < {k}", "{x} >= {k}", "less than {k}"),
+    "ge": Condition("{x} >= {k}", "{x} < {k}", "at least {k}"),
+    "le": Condition("{x} <= {k}", "{x} > {k}", "at most {k}"),
+    "eq": Condition("{x} == {k}", "{x} != {k}", "equal to {k}"),
+    "ne": Condition("{x} != {k}", "{x} == {k}", "not equal to {k}"),
+    "div": Condition("{x} % {k} == 0", "{x} % {k} != 0", "divisible by {k}"),
+    "even": Condition("{x} % 2 == 0", "{x} % 2 != 0", "even"),
+    "odd": Condition("{x} % 2 == 1", "{x} % 2 != 1", "odd"),
+    "vowel": Condition("{x} in 'aeiou'", "{x} not in 'aeiou'", "a vowel"),
+    "digit": Condition("{x}.isdigit()", "not {x}.isdigit()", "a digit"),
+    "alpha": Condition("{x}.isalpha()", "not {x}.isalpha()", "a letter"),
+    "upper": Condition("{x}.isupper()", "not {x}.isupper()", "upper case"),
+    "lower": Condition("{x}.islower()", "not {x}.islower()", "lower case"),
+    "longer": Condition("len({x}) > {k}", "len({x}) <= {k}", "longer than {k}"),
+    "shorter": Condition("len({x}) < {k}", "len({x}) >= {k}", "shorter than {k}"),
 }
 EXPRESSIONS = {
-    "id": ("{x}", "the item itself"),
-    "add": ("{x} + {n}", "the item plus {n}"),
-    "sub": ("{x} - {n}", "the item minus {n}"),
-    "mul": ("{x} * {n}", "the item times {n}"),
-    "mod": ("{x} % {n}", "the item modulo {n}"),
-    "floor": ("{x} // {n}", "the item divided by {n}"),
-    "square": ("{x} * {x}", "the square of the item"),
-    "neg": ("-{x}", "the negated item"),
-    "abs": ("abs({x})", "the absolute value"),
-    "up": ("{x}.upper()", "the item in upper case"),
-    "down": ("{x}.lower()", "the item in lower case"),
-    "twice": ("{x} * 2", "the item twice"),
-    "dash": ("{x} + '-'", "the item and a dash"),
-    "first": ("{x}[0]", "the first letter"),
-    "size": ("len({x})", "the length of the item"),
+    "id": Expression("{x}", "the item itself"),
+    "add": Expression("{x} + {n}", "the item plus {n}"),
+    "sub": Expression("{x} - {n}", "the item minus {n}"),
+    "mul": Expression("{x} * {n}", "the item times {n}"),
+    "mod": Expression("{x} % {n}", "the item modulo {n}"),
+    "floor": Expression("{x} // {n}", "the item divided by {n}"),
+    "square": Expression("{x} * {x}", "the square of the item"),
+    "neg": Expression("-{x}", "the negated item"),
+    "abs": Expression("abs({x})", "the absolute value"),
+    "up": Expression("{x}.upper()", "the item in upper case"),
+    "down": Expression("{x}.lower()", "the item in lower case"),
+    "twice": Expression("{x} * 2", "the item twice"),
+    "dash": Expression("{x} + '-'", "the item and a dash"),
+    "first": Expression("{x}[0]", "the first letter"),
+    "size": Expression("len({x})", "the length of the item"),
 }
 NUMBER_INPUTS = ("natural", "small", "two_naturals")
+EMPTY_INPUTS: dict[str, Any] = {"ints": [], "matrix": [], "text": "", "sentence": ""}
+CONSTANTS = ("k", "n", "s", "d")
+_ARGUMENT_ROLES = {"s": "xs", "n": "xs"}  # arguments of a family that go by the name of another role
 AGGREGATES = {"sum": "sum", "max": "largest", "min": "smallest"}
 
 
@@ -88,23 +110,24 @@ class Spec:
 
     def condition(self, x: str, negated: bool = False) -> str:
         """Python text of the condition on `x`."""
-        text = CONDITIONS[self.cond][int(self.negate != negated)]
+        condition = CONDITIONS[self.cond]
+        text = condition.code if self.negate == negated else condition.negation
         return text.format(x=x, k=self.constant("k"))
 
     def expression(self, x: str) -> str:
         """Python text of the expression of `x`."""
-        return EXPRESSIONS[self.expr][0].format(x=x, n=self.constant("n"))
+        return EXPRESSIONS[self.expr].code.format(x=x, n=self.constant("n"))
 
     def constant(self, slot: str) -> str:
         """How constant `slot` is spelled: a number, or the parameter that took its place."""
         return "limit" if self.parameter == slot else str(getattr(self, slot))
 
 
-def draw_spec(family: Family, rng: Random) -> Spec:
+def sample_spec(family: Family, rng: Random) -> Spec:
     """A random spec of the family, over the fields it uses."""
     spec = Spec(family.name)
     if family.conditions:
-        low = 2 if family.name in ("words",) else 0
+        low = 2 if family.name == "words" else 0
         spec = replace(spec, cond=rng.choice(family.conditions), k=rng.randint(low, 9))
         if spec.cond == "div":
             spec = replace(spec, k=rng.randint(3, 7))
@@ -122,7 +145,7 @@ def draw_spec(family: Family, rng: Random) -> Spec:
     return spec
 
 
-def draw_names(family: Family, rng: Random) -> dict[str, str]:
+def sample_names(family: Family, rng: Random) -> dict[str, str]:
     """Random distinct names for the function, its parameters and its variables."""
     names = {"fn": rng.choice(FUNCTIONS)}
     pool = dict(NAMES)
@@ -136,34 +159,60 @@ def draw_names(family: Family, rng: Random) -> dict[str, str]:
     return names
 
 
-def render(spec: Spec, form: int, names: dict[str, str]) -> str:
-    """The text of `spec` in its family's form number `form`, as `ast.unparse` prints it."""
-    family = FAMILIES[spec.family]
-    bindings = dict(names)
-    bindings["n"] = names["xs"]
-    x, acc = names["x"], names["acc"]
-    expression = spec.expression(x)
-    steps = {"sum": f"{acc} + {expression}", "max": f"max({acc}, {expression})", "min": f"min({acc}, {expression})"}
-    bindings.update(
-        c=spec.condition(x), nc=spec.condition(x, negated=True), e=expression, en=spec.expression(names["xs"]),
-        key_prev=spec.expression(f"{names['out']}[{names['i']} - 1]"), key_y=spec.expression(names["y"]),
-        step=steps[spec.agg], agg=spec.agg, s=spec.constant("s"), d=spec.constant("d"), k0=spec.constant("k"),
-        n0=spec.constant("n"),
-    )  # fmt: skip
-    roles = {"s": "xs", "n": "xs"}
-    params = [names[roles.get(a, a)] for a in family.args]
-    lines = family.templates[form].format(**bindings).split("\n")
-    if spec.reverse or spec.count or spec.limit:
-        lines[-1] = _wrap(spec, lines[-1])
-    if spec.empty is not None:
-        lines = [f"if not {params[0]}:", f"    return {spec.empty}", *lines]
-    if spec.parameter:
-        params.append(f"limit={getattr(spec, spec.parameter)}")
-    body = "\n".join("    " + line for line in lines)
-    return ast.unparse(syntax.module(f"def {names['fn']}({', '.join(params)}):\n{body}"))
+def sample_empty(rng: Random) -> str:
+    """What a function may return for an empty input, as text."""
+    return rng.choice(("-1", "None", "0", "[]", "7"))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a function is written: the number of its family's template, and the names in it by their roles."""
+
+    template: int
+    names: dict[str, str]
+
+    def render(self, spec: Spec) -> str:
+        """The text of `spec`, as `ast.unparse` prints it."""
+        family, names = FAMILIES[spec.family], self.names
+        params = [names[_ARGUMENT_ROLES.get(arg, arg)] for arg in family.args]
+        lines = family.templates[self.template].format(**self._bindings(spec)).split("\n")
+        if spec.reverse or spec.count or spec.limit:
+            lines[-1] = _wrap(spec, lines[-1])
+        if spec.empty is not None:
+            lines = [f"if not {params[0]}:", f"    return {spec.empty}", *lines]
+        if spec.parameter:
+            params.append(f"limit={getattr(spec, spec.parameter)}")
+        body = "\n".join("    " + line for line in lines)
+        return ast.unparse(syntax.module(f"def {names['fn']}({', '.join(params)}):\n{body}"))
+
+    def _bindings(self, spec: Spec) -> dict[str, str]:
+        """What the placeholders of a template stand for (`families`)."""
+        names = self.names
+        x, acc, expression = names["x"], names["acc"], spec.expression(names["x"])
+        steps = {
+            "sum": f"{acc} + {expression}",
+            "max": f"max({acc}, {expression})",
+            "min": f"min({acc}, {expression})",
+        }
+        return names | {
+            "n": names["xs"],
+            "c": spec.condition(x),
+            "nc": spec.condition(x, negated=True),
+            "e": expression,
+            "en": spec.expression(names["xs"]),
+            "key_prev": spec.expression(f"{names['out']}[{names['i']} - 1]"),
+            "key_y": spec.expression(names["y"]),
+            "step": steps[spec.agg],
+            "agg": spec.agg,
+            "s": spec.constant("s"),
+            "d": spec.constant("d"),
+            "k0": spec.constant("k"),
+            "n0": spec.constant("n"),
+        }
 
 
 def _wrap(spec: Spec, line: str) -> str:
+    """The last line, a return, with what the spec asks of the result."""
     value = line.removeprefix("return ")
     if spec.reverse:
         value += "[::-1]"
@@ -172,7 +221,14 @@ def _wrap(spec: Spec, line: str) -> str:
     return f"return len({value})" if spec.count else f"return {value}"
 
 
-def draw_inputs(kind: str, rng: Random) -> tuple:
+def _sample_case(word: str, rng: Random) -> str:
+    """The word in upper case, in lower case or as it is."""
+    if rng.random() < 0.25:
+        return word.upper()
+    return word.lower() if rng.random() < 0.5 else word
+
+
+def sample_inputs(kind: str, rng: Random) -> tuple:
     """One random argument tuple for an input kind."""
     size = rng.choice((0, 1, 2, 3, 4, 5, 6, 7))
     if kind == "ints":
@@ -194,6 +250,6 @@ def draw_inputs(kind: str, rng: Random) -> tuple:
     if kind == "text":
         return ("".join(rng.choice(alphabet) for _ in range(size + rng.randint(0, 3))),)
     if kind == "sentence":
-        words = ["".join(rng.choice("abCdEfGo") for _ in range(rng.randint(1, 9))) for _ in range(size)]
-        return (" ".join(w.upper() if rng.random() < 0.25 else w.lower() if rng.random() < 0.5 else w for w in words),)
+        texts = ["".join(rng.choice("abCdEfGo") for _ in range(rng.randint(1, 9))) for _ in range(size)]
+        return (" ".join(_sample_case(text, rng) for text in texts),)
     raise ValueError(f"unknown input kind {kind!r}")

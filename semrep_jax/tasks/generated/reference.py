@@ -27,12 +27,12 @@ def outcomes(source: str, entry: str, calls: list[Any]) -> list[Outcome | None]:
 
 
 def _call(function: Any, wire_args: Any) -> Outcome | None:
-    left = MAX_LINES
+    lines_left = MAX_LINES
 
     def tracer(frame: Any, event: str, arg: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
+        nonlocal lines_left
+        lines_left -= 1
+        if lines_left < 0:
             raise _TooLong
         return tracer
 

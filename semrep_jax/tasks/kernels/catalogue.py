@@ -1,8 +1,11 @@
-"""Kernel tasks as the tasks that everything else speaks of: training from fused chains, 100 held-out ones, any by its name.
+"""Kernel tasks as the tasks that all else speaks of: training from fused chains, 100 held-out ones, any by name.
 
-A kernel's U_sem is every execution that the judge makes; its U_edit is one test that C_src fails: to be right and another program
-than C_src (canonically); how fast it is, is the speed term's matter. Training tasks are chains of the train split; the held-out ones
-are the 89 built-in operators and chains of the test split.
+    find("softmax")                          # a KernelTask; find("chain_relu_bias_row_sum") too
+    training(500, seed=0), held_out()        # lists of Task
+
+A kernel's U_sem is every execution that the judge makes; its U_edit is one test that C_src fails: to be right and
+another program than C_src (canonically). How fast it is, is the speed term's matter. Training tasks are chains of the
+train split; the held-out ones are the 89 built-in operators and chains of the test split.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from semrep_jax.tasks.kernels.chains import PREFIX, chain, chains
 from semrep_jax.tasks.source import TaskSource
 
 HELD_OUT = 100
+FASTER = Path(__file__).parent / "faster"
 
 
 def find(name: str) -> KernelTask:
@@ -28,7 +32,7 @@ def find(name: str) -> KernelTask:
 
 
 def training(count: int, seed: int) -> list[Task]:
-    """Chains of the train split."""
+    """Chains of the train split, the same for the same seed."""
     return [task(kernel, "train") for kernel in islice(chains("train", seed), count)]
 
 
@@ -36,33 +40,31 @@ def held_out() -> list[Task]:
     """The 100 test tasks, in an order that mixes families."""
     kernels = list(builtin.TASKS.values())
     kernels += islice(chains("test"), HELD_OUT - len(kernels))
-    return [task(k, "test") for k in sorted(kernels, key=lambda k: hashlib.sha256(k.name.encode()).digest())]
+    kernels.sort(key=lambda kernel: hashlib.sha256(kernel.name.encode()).digest())
+    return [task(kernel, "test") for kernel in kernels]
 
 
 def task(kernel: KernelTask, split: str) -> Task:
     """A kernel task with its C_src and instruction."""
-    tags = {"family": kernel.family, "kind": "speed", "level": str(kernel.level)}
-    source = Program(CUDA, kernel.source)
     tests = Tests(kernel.name)
     known = faster(kernel.name)
-    solution = None if known is None else Program(CUDA, known)
     return Task(
-        f"kernel/{kernel.name}",
-        source,
-        tests,
-        tests,
-        kernel.instruction,
-        Objective.SPEED,
-        split,
-        tags,
-        solution,
-        kernel,
+        id=f"kernel/{kernel.name}",
+        source=Program(CUDA, kernel.source),
+        preserve=tests,
+        edit=tests,
+        instruction=kernel.instruction,
+        objective=Objective.SPEED,
+        split=split,
+        tags={"family": kernel.family, "kind": "speed", "level": str(kernel.level)},
+        solution=None if known is None else Program(CUDA, known),
+        details=kernel,
     )
 
 
 def faster(name: str) -> str | None:
     """Our own faster program for a built-in operator, where we wrote one."""
-    path = Path(__file__).parent / "faster" / f"{name}.cu"
+    path = FASTER / f"{name}.cu"
     return from_file(path.read_text()) if path.is_file() else None
 
 

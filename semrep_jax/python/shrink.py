@@ -1,0 +1,60 @@
+"""Smaller calls, for counterexamples that can be read at a glance.
+
+smallest(call, still_fails)      # `still_fails(calls)`: those of a batch that also show the difference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+ROUNDS = 12
+MOST_TRIES = 100  # a round
+
+
+def size(wire: Any) -> int:
+    """How long a value in wire form is when it is written."""
+    return len(repr(wire))
+
+
+def smallest(call: Any, still_fails: Callable[[list[Any]], list[Any]]) -> Any:
+    """A call made smaller, step by step, as long as a smaller one fails too.
+
+    call: an argument tuple in wire form that fails. still_fails: those of several that fail, in the same order;
+    called at most ROUNDS times, with MOST_TRIES calls at most.
+    """
+    for _ in range(ROUNDS):
+        smaller = sorted((c for c in simpler(call) if size(c) < size(call)), key=size)[:MOST_TRIES]
+        failing = still_fails(smaller) if smaller else []
+        if not failing:
+            break
+        call = failing[0]
+    return call
+
+
+def simpler(wire: Any) -> list[Any]:
+    """Values one step simpler than a value in wire form, of the same type."""
+    if isinstance(wire, bool) or wire is None:
+        return []
+    if isinstance(wire, int):
+        return [0, 1, wire // 2, -wire] if wire else []
+    if isinstance(wire, str):
+        return [wire[1:], wire[:-1], wire[: len(wire) // 2]] if wire else []
+    match wire:
+        case ["l" | "s" | "z" as tag, *items]:
+            return _one_left_out(tag, items) + _one_simpler(tag, items)
+        case ["t", *items]:
+            return _one_simpler("t", items)
+        case ["d", *pairs]:
+            return _one_left_out("d", pairs)
+        case ["f", *_]:
+            return [["f", "0.0"], ["f", "1.0"], ["f", "0.5"]]
+    return []
+
+
+def _one_left_out(tag: str, items: list[Any]) -> list[Any]:
+    return [[tag, *items[:i], *items[i + 1 :]] for i in range(len(items))]
+
+
+def _one_simpler(tag: str, items: list[Any]) -> list[Any]:
+    return [[tag, *items[:i], inner, *items[i + 1 :]] for i, item in enumerate(items) for inner in simpler(item)]

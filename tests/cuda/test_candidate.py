@@ -1,0 +1,120 @@
+"""Reading a candidate without running it: heads of functions, launch lists, host functions, launches at given axes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from semrep_jax.cuda.candidate import inline
+from semrep_jax.cuda.candidate.candidate import parse
+from semrep_jax.cuda.candidate.expressions import ExpressionError
+from semrep_jax.cuda.candidate.launch_list import read_launch_list
+from semrep_jax.cuda.candidate.launches import Launch, ResolvedLaunch, Scalar, Scratch, TensorRef
+from semrep_jax.cuda.candidate.source import InvalidCandidate, tree
+from semrep_jax.cuda.syntax import LINKAGE, NAMESPACES, TEMPLATES, definitions, functions
+from semrep_jax.cuda.syntax import parse as parse_code
+from semrep_jax.tasks.kernels.builtin import TASKS
+
+LAUNCH = {"kernel": "k", "grid": ["ceil_div(N, 256)"], "block": [256], "args": ["x", "i32:N"]}
+
+
+def test_the_head_of_a_function_is_read_with_its_parameters():
+    code = """
+    template <typename T, int W = 32> __global__ void k(const float* __restrict__ x, T y[], unsigned  int n = 3, T*) {}
+    namespace inner { __device__ float& f(float& v) { return v; } }
+    extern "C" { __global__ void g() {} }
+    """
+    root = parse_code(code.encode())
+    assert [f.name for f in functions(root)] == ["k", "g"]
+    assert [d.node.start_point[0] for d in definitions(root, TEMPLATES | LINKAGE | NAMESPACES)] == [1, 2, 3]
+    kernel, other = functions(root)
+    assert kernel.is_kernel and kernel.template == ("T", "W") and kernel.line == 2 and other.template is None
+    x, y, n, unnamed = kernel.parameters
+    assert (x.name, x.type, x.pointer, x.is_buffer, x.const, x.restrict) == ("x", "float", True, True, True, True)
+    assert (y.name, y.pointer, y.is_buffer, y.const) == ("y", False, True, False)
+    assert (n.type, n.optional, unnamed.name) == ("unsigned int", True, "")
+    assert set(kernel.pointers) == {"x"}
+
+
+def test_a_launch_list_becomes_typed_launches_and_scratch_buffers():
+    text = json.dumps(
+        {"launch": [LAUNCH | {"grid": 4, "smem": "4 * N"}], "scratch": {"partial": " f32 [ceil_div(N, 2)] "}}
+    )
+    launches, scratch = read_launch_list(text, {"x", "y"})
+    assert launches == (Launch("k", (4,), (256,), "4 * N", (TensorRef("x"), Scalar("i32", "N"))),)
+    assert scratch == {"partial": Scratch("f32", "ceil_div(N, 2)")}
+    assert read_launch_list(json.dumps([LAUNCH]), ()) == read_launch_list(json.dumps({"launch": [LAUNCH]}), ())
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (3, "must be {"),
+        ({"launches": [LAUNCH]}, "at least one launch"),
+        ({"launch": [LAUNCH | {"args": 3}], "stream": 0}, "unknown keys ['stream']; known are launch and scratch"),
+        ([LAUNCH] * 65, "65 launches; at most 64"),
+        ({"launch": [LAUNCH], "scratch": ["a"]}, "at most 16"),
+        ({"launch": [LAUNCH], "scratch": {f"s{i}": "f32[N]" for i in range(17)}}, "at most 16"),
+        ({"launch": [{}], "scratch": {"x": "f32[N]"}}, "scratch 'x': 'f32[N]'; write"),
+        ({"launch": [LAUNCH], "scratch": {"s": "f31[N]"}}, "scratch 's': 'f31[N]'; write"),
+        ([LAUNCH, {"grid": [1]}], "launch 2 must be {"),
+        ([LAUNCH | {"stream": 1, "args": None}], "launch 1: unknown keys ['stream']; known are kernel, grid"),
+        ([LAUNCH | {"args": ["x", 3]}], "launch 1: args must be a list of strings"),
+        ([LAUNCH | {"block": 1.5}], "launch 1: block must be one to three expressions"),
+        ([LAUNCH | {"grid": True}], "launch 1: grid must be one to three expressions"),
+    ],
+)
+def test_of_several_mistakes_in_a_launch_list_the_first_that_helps_is_told(block, says):
+    with pytest.raises(InvalidCandidate, match=re.escape(says)):
+        read_launch_list(json.dumps(block), {"x", "y"})
+
+
+HOST = """
+__global__ void k(const float* x, float* y, float by, long long n) { }
+torch::Tensor run(torch::Tensor input) {
+    TORCH_CHECK(input.is_cuda());
+    auto n = input.numel();
+    auto half = torch::zeros({n / 2, 3});
+    auto out = torch::empty_like(input);
+    const dim3 grid((n + 255) / 256, std::min(n, 4));
+    k<<<grid, 256, 2 * sizeof(float)>>>(input.data_ptr<float>(), half.data_ptr<float>(), 3, n);
+    k<<<1, 32>>>(half.data_ptr<float>(), out.data_ptr<float>(), n, n);
+    return out;
+}
+"""
+
+
+def test_a_host_function_is_read_into_calls_without_changing_anything():
+    (definition,) = [d for d in definitions(tree(HOST), TEMPLATES) if "run" in d.function().name]
+    host = inline.read_host(definition, TASKS["relu"])
+    assert host == inline.read_host(definition, TASKS["relu"])
+    assert host.returned == "out" and host.names.inputs == {"input": ("x", ("N",))}
+    assert host.names.made == {"half": inline.Made(("(((N)) // 2)", "3"), True), "out": inline.Made(("N",), False)}
+    first, second = host.calls
+    assert (first.grid, first.block) == (("((((N)) + 255) // 256)", "min(((N)), 4)"), ("256",))
+    assert first.shared == "(2 * 4)" and second.shared == "0"
+    assert first.args == (TensorRef("input"), TensorRef("half"), "3", "((N))")
+
+
+def test_a_converted_host_function_has_buffers_for_tensors_and_its_kernels_types_for_numbers():
+    device, (fill, first, second), scratch = inline.convert(HOST, TASKS["relu"])
+    assert set(device.kernels) == {"k", inline.FILL} and set(scratch) == {"made_half"}
+    assert fill.kernel == inline.FILL and fill.args[0] == TensorRef("made_half")
+    assert first.args == (TensorRef("x"), TensorRef("made_half"), Scalar("f32", "3"), Scalar("i64", "((N))"))
+    assert second.args[:2] == (TensorRef("made_half"), TensorRef("y"))
+
+
+def test_a_candidate_is_parsed_once_and_asked_at_any_axes():
+    code = "__global__ void k(const float* x, float* y, float* s, int n) { }"
+    block = {"launch": [LAUNCH | {"args": ["x", "y", "s", "i32:N"]}], "scratch": {"s": "f32[N - 10]"}}
+    candidate = parse(f"```cuda\n{code}\n```\n```json\n{json.dumps(block)}\n```", TASKS["relu"])
+    (launch,) = candidate.at({"N": 1000}).launches
+    assert launch == ResolvedLaunch("k", (4, 1, 1), (256, 1, 1), 0, ("x", "y", "s", ("i32", 1000)))
+    assert candidate.at({"N": 1000}).scratch == {"s": ("f32", 990)}
+    assert candidate.at({"N": 1}).launches[0].grid == (1, 1, 1)
+    with pytest.raises(ExpressionError, match="length of scratch 's'"):
+        candidate.at({"N": 1}).scratch  # noqa: B018
+    with pytest.raises(ExpressionError, match=r"launch 1 \(k\): grid"):
+        candidate.at({"N": 0}).launches  # noqa: B018

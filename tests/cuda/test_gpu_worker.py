@@ -1,0 +1,426 @@
+"""The GPU worker's logic and its parent's, on a driver made of NumPy: guards, hidden outputs, fresh inputs, verdicts.
+
+A "cubin" is the name of a Python function that is given the launch's buffers as bytes, and the fake clock runs by the
+milliseconds that it returns.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from semrep_jax.core.programs import Status
+from semrep_jax.cuda.candidate.candidate import parse
+from semrep_jax.cuda.gpu import gpu
+from semrep_jax.cuda.gpu.nvrtc import Compiled
+from semrep_jax.cuda.status import KernelStatus
+from semrep_jax.tasks.kernels.builtin import TASKS
+
+WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
+ELEMENTS = 64
+
+
+class FakeDriver:
+    """What the worker uses of CuPy."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.kernels: dict[str, Callable[..., float]] = {}
+        self.loads = 0
+
+    def cupy(self) -> ModuleType:
+        module = ModuleType("cupy")
+        for name in (
+            "ndarray",
+            "empty",
+            "uint8",
+            "uint16",
+            "uint32",
+            "float32",
+            "float64",
+            "roll",
+            "where",
+            "isfinite",
+        ):
+            setattr(module, name, getattr(np, name))
+        for name in ("sqrt", "mean", "abs", "isnan", "bitwise_xor"):
+            setattr(module, name, getattr(np, name))
+        module.asarray, module.asnumpy = np.array, np.asarray
+        limits = {"maxThreadsPerMultiProcessor": 2048, "l2CacheSize": 1 << 10}
+        module.cuda = SimpleNamespace(
+            function=SimpleNamespace(Module=lambda: FakeModule(self)),
+            driver=SimpleNamespace(
+                funcSetAttribute=lambda *_: None,
+                funcGetAttribute=lambda attribute, _: attribute,
+                occupancyMaxActiveBlocksPerMultiprocessor=lambda *_: 4,
+            ),
+            runtime=SimpleNamespace(
+                getDeviceProperties=lambda _: limits, deviceSynchronize=lambda: None, deviceSetLimit=lambda *_: None
+            ),
+            Event=lambda: FakeEvent(self),
+            get_elapsed_time=lambda begin, end: end.at - begin.at,
+        )
+        return module
+
+
+class FakeEvent:
+    """A moment on the fake clock."""
+
+    def __init__(self, driver: FakeDriver):
+        self.driver = driver
+
+    def record(self) -> None:
+        self.at = self.driver.now
+
+
+class FakeModule:
+    """A loaded "cubin"."""
+
+    ptr = 0
+
+    def __init__(self, driver: FakeDriver):
+        self.driver = driver
+
+    def load(self, data: bytes) -> None:
+        self.function = self.driver.kernels[data.decode()]
+        self.driver.loads += 1
+
+    def get_function(self, symbol: str) -> FakeModule:
+        return self
+
+    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], shared: int) -> None:
+        self.driver.now += self.function(*args)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, of inf - inf
+
+
+@pytest.fixture
+def driver() -> FakeDriver:
+    random.seed(1)
+    return FakeDriver()
+
+
+@pytest.fixture
+def worker(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "cupy", driver.cupy())
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    spec = importlib.util.spec_from_file_location("gpu_worker", WORKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def cubin(driver: FakeDriver, tmp_path: Path) -> Callable[[Callable[..., float]], dict[str, Any]]:
+    """From a Python function to a program as a request has it."""
+
+    def make(function: Callable[..., float]) -> dict[str, Any]:
+        name = f"kernel{len(driver.kernels)}"
+        driver.kernels[name] = function
+        (tmp_path / name).write_text(name)
+        launch = {"symbol": name, "grid": [1, 1, 1], "block": [128, 1, 1], "shared": 0, "args": ["x", "y"]}
+        return {"cubin": str(tmp_path / name), "launches": [launch], "scratch": []}
+
+    return make
+
+
+def floats(data: np.ndarray) -> np.ndarray:
+    return data.view(np.float32)
+
+
+def doubled(milliseconds: float) -> Callable[..., float]:
+    """y = 2 x, and how long that takes."""
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> float:
+        floats(y)[:] = 2 * floats(x)
+        return milliseconds
+
+    return kernel
+
+
+def timed(
+    tmp_path: Path, reference: dict[str, Any], candidate: dict[str, Any], values: np.ndarray, **other: Any
+) -> dict[str, Any]:
+    """A request to time two programs."""
+    (tmp_path / "data").write_bytes(values.astype(np.float32).tobytes())
+    return {
+        "data": str(tmp_path / "data"),
+        "inputs": [{"name": "x", "offset": 0, "size": 4 * ELEMENTS, "row": 4}],
+        "outputs": [{"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", "slack": 1e-6}],
+        "reference": reference,
+        "candidate": candidate,
+        "fewest": 10,
+        "most": 100,
+        "seconds": 0.05,
+    } | other
+
+
+def test_a_pair_is_timed_as_often_as_the_references_time_allows(worker, cubin, tmp_path, driver):
+    request = timed(tmp_path, cubin(doubled(2.0)), cubin(doubled(0.5)), np.arange(ELEMENTS))
+    found = worker.measure(request)
+    assert len(found["samples"]) == 25  # 50 ms at 2 ms, whatever the candidate takes
+    assert np.allclose([s[:2] for s in found["samples"]], [2.0, 0.5]) and {s[2] for s in found["samples"]} == {None}
+    assert found["facts"] == [{"registers": 4, "spilled_bytes": 3, "shared_bytes": 1, "occupancy": 0.25}]
+    assert driver.loads == 2 + 2 * (worker.WARM_UP + 25)  # both are loaded anew for every repeat
+    for seconds, repeats in ((0.0, 10), (1.0, 100)):
+        assert len(worker.measure(request | {"seconds": seconds})["samples"]) == repeats
+
+
+def test_every_repeat_has_inputs_of_its_own(worker, cubin, tmp_path):
+    seen = []
+
+    def remembers(x: np.ndarray, y: np.ndarray) -> float:
+        seen.append(floats(x).copy())
+        return doubled(1.0)(x, y)
+
+    request = timed(tmp_path, cubin(doubled(1.0)), cubin(remembers), np.arange(ELEMENTS))
+    assert "wrong" not in worker.measure(request)
+    assert len({x.tobytes() for x in seen}) > len(seen) // 4
+    assert all(sorted(x.tolist()) == list(range(ELEMENTS)) for x in seen)
+
+
+def test_a_candidate_that_repeats_its_first_answer_or_fails_later_is_wrong(worker, cubin, tmp_path):
+    kept: list[np.ndarray] = []
+
+    def cached(x: np.ndarray, y: np.ndarray) -> float:
+        if not kept:
+            kept.append(2 * floats(x))
+        floats(y)[:] = kept[0]
+        return 0.1
+
+    found = worker.measure(timed(tmp_path, cubin(doubled(1.0)), cubin(cached), np.arange(ELEMENTS)))
+    assert found["wrong"].startswith("timed run 1: y[") and found["samples"] == []
+
+    calls = []
+
+    def tires(x: np.ndarray, y: np.ndarray) -> float:
+        calls.append(0)
+        return doubled(1.0)(x, y) if len(calls) <= 7 else 0.1  # then it writes nothing
+
+    found = worker.measure(timed(tmp_path, cubin(doubled(1.0)), cubin(tires), np.arange(ELEMENTS)))
+    assert found["wrong"] == "timed run 7: y[0] is nan and should be " + found["wrong"].rpartition(" ")[2]
+    assert len(found["samples"]) == 4
+
+
+def test_a_candidate_can_not_read_the_references_answer(worker, cubin, tmp_path):
+    answers: list[np.ndarray] = []
+
+    def honest(x: np.ndarray, y: np.ndarray) -> float:
+        answers.append(y)
+        return doubled(1.0)(x, y)
+
+    def thief(x: np.ndarray, y: np.ndarray) -> float:
+        if not answers:
+            return doubled(1.0)(x, y)
+        y[:] = answers[-1]  # of this repeat, or of the one before on equal inputs
+        return 0.1
+
+    found = worker.measure(timed(tmp_path, cubin(honest), cubin(thief), np.full(ELEMENTS, 3.0)))
+    assert "is nan and should be 6" in found["wrong"]
+
+
+def test_a_timed_candidate_that_writes_elsewhere_or_changes_its_input_is_named(worker, cubin, tmp_path):
+    def outside(x: np.ndarray, y: np.ndarray) -> float:
+        y.base[0] = 0
+        return doubled(1.0)(x, y)
+
+    def changes(x: np.ndarray, y: np.ndarray) -> float:
+        time = doubled(1.0)(x, y)
+        x[0] ^= 1
+        return time
+
+    for function, wrong in ((outside, "it wrote outside of y"), (changes, "it changed its input x")):
+        request = timed(tmp_path, cubin(doubled(1.0)), cubin(function), np.arange(ELEMENTS))
+        assert worker.measure(request) == {"wrong": wrong, "samples": []}
+
+
+def test_runs_hand_back_outputs_and_name_the_run_that_broke_something(worker, cubin, tmp_path):
+    (tmp_path / "data").write_bytes(np.arange(ELEMENTS, dtype=np.float32).tobytes())
+    (tmp_path / "answer").write_bytes(bytes(8 * ELEMENTS))
+    layout = [{"name": "x", "offset": 0, "size": 4 * ELEMENTS}]
+
+    def request(*programs: dict[str, Any]) -> dict[str, Any]:
+        outputs = [[{"name": "y", "offset": 4 * ELEMENTS * i, "size": 4 * ELEMENTS}] for i in range(len(programs))]
+        runs = [{"program": p, "inputs": layout, "outputs": o} for p, o in zip(programs, outputs, strict=True)]
+        return {"program": {}, "data": str(tmp_path / "data"), "answer": str(tmp_path / "answer"), "runs": runs}
+
+    def outside(x: np.ndarray, y: np.ndarray) -> float:
+        y.base[-1] = 0
+        return 0.0
+
+    def changes(x: np.ndarray, y: np.ndarray) -> float:
+        x[0] ^= 1
+        return 0.0
+
+    right = cubin(doubled(1.0))
+    assert worker.run(request(right, right)).keys() == {"facts"}
+    answer = np.frombuffer((tmp_path / "answer").read_bytes(), np.float32)
+    assert answer.tolist() == [2.0 * i for i in range(ELEMENTS)] * 2
+    assert worker.run(request(right, cubin(outside)))["broken"] == [1, "y"]
+    assert worker.run(request(cubin(changes)))["changed"] == [0, "x"]
+
+
+def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
+    def difference(wanted: list[float], found: list[float], dtype: Any = np.float32, name: str = "f32") -> str | None:
+        return worker._difference(*(np.array(x, dtype).view(np.uint8) for x in (wanted, found)), name, 1e-3)
+
+    nan, inf = float("nan"), float("inf")
+    assert difference([1.0, nan, inf, -inf], [1.0005, nan, inf, -inf]) is None
+    assert difference([1.0, 2.0], [1.0, 2.1]) == "[1] is 2.0999999 and should be 2"
+    assert difference([1.0], [inf]) and difference([1.0], [nan]) and difference([nan], [1.0])
+    assert difference([1, 2], [1, 3], np.int32, "i32") == " differs in byte 4"
+    assert difference([1.0, 3.0], [1.0, 3.0], ml_dtypes.bfloat16, "bf16") is None
+    assert difference([1.0, 3.0], [1.0, 3.5], ml_dtypes.bfloat16, "bf16") == "[1] is 3.5 and should be 3"
+
+
+def test_a_bfloat16_scalar_is_rounded_to_nearest_even(worker):
+    for value in (1.0, 1.0 + 2**-8, 1.0 + 3 * 2**-8, -0.3, 65504.0, 1e-30):
+        assert worker.SCALARS["bf16"](value) == np.array(value, ml_dtypes.bfloat16).view(np.uint16)
+
+
+RELU = replace(TASKS["relu"], bench=({"N": 1000},))
+C_SRC = parse(RELU.source, RELU)
+CANDIDATE = parse(RELU.source.replace("fmaxf", "max"), RELU)
+
+
+def relu(x: np.ndarray, y: np.ndarray, n: int) -> float:
+    floats(y)[:n] = np.maximum(floats(x)[:n], 0)
+    return 2.0
+
+
+class InProcess:
+    """A worker in this process: what it is asked it does, unless the kernel raises or hangs."""
+
+    def __init__(self, worker: ModuleType):
+        self.worker = worker
+        self.ready, self.tail, self.closed = {"name": "NVIDIA H100", "arch": "sm_90"}, "", False
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        try:
+            return self.worker.OPERATIONS[request["op"]](request)
+        except TimeoutError:
+            return None
+        except RuntimeError as error:
+            return {"died": str(error)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeCompiler:
+    """Compiles a candidate to the name "source" or "candidate"."""
+
+    def __init__(self, workers: int, arch: str):
+        pass
+
+    def compile(self, candidate: Any, full: bool) -> Compiled:
+        cubin = b"source" if candidate.device.text == C_SRC.device.text else b"candidate"
+        return Compiled(cubin, names=(("relu_kernel", "relu"),))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def fake_gpu(worker: ModuleType, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[gpu.Gpu]:
+    monkeypatch.setattr(gpu, "JsonWorker", lambda *_: InProcess(worker))
+    monkeypatch.setattr(gpu, "Compiler", FakeCompiler)
+    driver.kernels["source"] = relu
+    with gpu.Gpu(seconds=0.05) as one:
+        yield one
+    assert not one.directory.exists()
+
+
+def test_a_right_candidate_is_timed_beside_its_source(fake_gpu, driver):
+    driver.kernels["candidate"] = lambda *args: relu(*args) / 4
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert (result.status, result.passed, result.total) == (Status.OK, 6, 6)
+    assert result.timing.speedup == pytest.approx(4.0) and result.timing.kept == 25 and len(result.facts) == 1
+    assert "4.00 times as fast" in result.feedback and "NVIDIA H100" in result.feedback
+    driver.kernels["candidate"] = lambda *args: relu(*args) * 1e-9
+    assert fake_gpu.confirm(RELU, CANDIDATE).status == KernelStatus.HACK_SUSPECT
+
+
+def test_many_candidates_leave_few_files_behind(fake_gpu, driver):
+    for count in range(20):
+        driver.kernels[name := f"candidate{count}"] = relu
+        fake_gpu._cubin(Compiled(name.encode()))
+    assert len(list(fake_gpu.directory.glob("*.cubin"))) == gpu.KEPT_CUBINS
+    for count in range(6):
+        fake_gpu._bench_inputs(replace(RELU, name=f"relu{count}"), RELU.bench[0])
+    assert len(list(fake_gpu.directory.glob("bench-*"))) == gpu.KEPT_INPUTS
+
+
+def test_what_a_gpu_finds_wrong_has_a_verdict_of_its_own(fake_gpu, driver):
+    calls: list[int] = []
+
+    def sometimes(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        calls.append(n)
+        return relu(x, y, n - len(calls) % 2)
+
+    def wrong_when_large(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        return relu(x, y, min(n, 4000))
+
+    def outside(x: np.ndarray, y: np.ndarray, n: int) -> float:
+        y.base[0] = 0
+        return relu(x, y, n)
+
+    def raises(error: Exception) -> Callable[..., float]:
+        def kernel(*args: Any) -> float:
+            raise error
+
+        return kernel
+
+    for kernel, status, passed, feedback in (
+        (wrong_when_large, KernelStatus.NUMERIC, 1, "(axes {'N': 4096})"),
+        (sometimes, KernelStatus.NONDETERMINISTIC, 0, "right in one of two runs"),
+        (outside, Status.MEMORY, 0, "it wrote outside of y (axes {'N': 1000})"),
+        (raises(RuntimeError("an illegal access")), Status.CRASH, 0, "an illegal access"),
+        (raises(TimeoutError()), Status.TIMEOUT, 0, "longer than 20 s"),
+    ):
+        driver.kernels["candidate"] = kernel
+        before = fake_gpu.worker
+        result = fake_gpu.confirm(RELU, CANDIDATE)
+        assert (result.status, result.passed, result.total) == (status, passed, 6), result.feedback
+        assert feedback in result.feedback and result.feedback.startswith("on the GPU: ")
+        if status in (Status.CRASH, Status.TIMEOUT):  # the next one has a new worker
+            assert fake_gpu.worker is None and (before is None or before.closed)
+    driver.kernels["candidate"] = relu
+    assert fake_gpu.confirm(RELU, CANDIDATE).status == Status.OK
+
+
+def test_a_candidate_that_fails_while_it_is_timed_says_so(fake_gpu, driver):
+    checks = 12
+
+    def later(then: Callable[..., float]) -> Callable[..., float]:
+        calls: list[int] = []
+
+        def kernel(x: np.ndarray, y: np.ndarray, n: int) -> float:
+            calls.append(n)
+            return relu(x, y, n) if len(calls) <= checks else then(x, y, n)
+
+        return kernel
+
+    def dies(*args: Any) -> float:
+        raise RuntimeError("an illegal access")
+
+    driver.kernels["candidate"] = later(lambda x, y, n: 1.0)
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status == KernelStatus.NUMERIC and result.timing is None and result.facts == ()
+    assert result.feedback.startswith("while it was timed: timed run 0: y[0] is nan")
+    driver.kernels["candidate"] = later(dies)
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert (
+        result.status == Status.CRASH and result.feedback == "while it was timed: an illegal access (axes {'N': 1000})"
+    )

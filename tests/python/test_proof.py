@@ -1,0 +1,54 @@
+"""A proof follows every path; what it suspects is run, and what stops it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from semrep_jax.languages import Answer, Finding
+from semrep_jax.python.equivalence import Reference
+from semrep_jax.python.proof import prove
+
+pytest.importorskip("crosshair", reason="the extra prove is not installed")
+
+
+def test_a_proof_follows_every_path_and_its_suspicions_are_run(sandbox):
+    even = Reference("def f(n: int) -> bool:\n    return n % 2 == 0\n", sandbox, 20)
+    other = "def f(n: int) -> bool:\n    return n % 2 != 1\n"
+    assert prove(even, other, even.compare(other), seconds=60).proved  # half a second's work where the machine is quiet
+    far = "def f(n: int) -> bool:\n    return n % 2 == 0 or n == 987654321\n"  # no input of ours meets it
+    finding = even.compare(far)
+    assert finding.answer is Answer.EQUIVALENT
+    found = prove(even, far, finding, seconds=60)
+    assert found.answer is Answer.DIFFERENT and "987654321" in found.counterexample
+
+
+def test_a_proof_that_breaks_off_says_why(sandbox):
+    reference = Reference("def f(n: int) -> int:\n    return n + 1\n", sandbox, 20)
+    deep = (
+        "def f(n: int) -> int:\n    while n > 10**9:\n        pass\n    return 1 + n\n"  # no input of ours goes there
+    )
+    assert (
+        "did not follow all paths of f to their end in 1 s"
+        in prove(reference, deep, reference.compare(deep), seconds=1).reason
+    )
+    broken = "import nowhere_to_be_found\n\n\ndef f(n: int) -> int:\n    return n + 1\n"
+    finding = reference.compare("def f(n: int) -> int:\n    return 1 + n\n")
+    assert "CrossHair failed on f: ModuleNotFoundError" in prove(reference, broken, finding).reason
+
+
+def test_a_proof_without_hints_is_refused_with_the_reason(sandbox):
+    reference = Reference("def f(n):\n    return n\n", sandbox, 20)
+    found = prove(reference, "def f(n):\n    return n\n", reference.compare("def f(n):\n    return n\n"))
+    assert not found.proved and "no type hint" in found.reason
+
+
+def test_a_hostile_program_under_proof_harms_nothing(sandbox, tmp_path):
+    left = tmp_path / "left"
+    writes = f"open({str(left)!r}, 'w').write('x')"
+    hostile = (
+        f"import os\ntry:\n    {writes}\nexcept BaseException:\n    pass\ndef f(n: int) -> int:\n    os._exit(0)\n"
+    )
+    reference = Reference("def f(n: int) -> int:\n    return n\n", sandbox, 20)
+    finding = reference.compare(hostile)
+    assert finding.answer is Answer.DIFFERENT
+    assert not prove(reference, hostile, Finding(Answer.EQUIVALENT, 20)).proved and not left.exists()
