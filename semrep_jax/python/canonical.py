@@ -7,8 +7,9 @@ The *triviality trap* of SemRep: a renamed variable is no exact copy of C_src, s
 reward. The canonical form strips comments, docstrings, hints of variables and layout, and statements that do nothing;
 renames what nobody outside can name (`python.scopes`) in the order of first appearance; and spells constants one way.
 Two programs with one canonical form are the same program to us, for callers by keyword too: names of a public
-function's parameters stay. `distance` looks through those as well. It is the Zhang-Shasha tree-edit distance (SIAM J.
-Comput. 18(6), 1989) over canonical trees, for the novelty term of the reward; about 5 ms for two ten-line functions.
+function's parameters stay. `repeats`, for the duplicate rule, and `distance` look through those as well. `distance` is
+the Zhang-Shasha tree-edit distance (SIAM J. Comput. 18(6), 1989) over canonical trees, for the novelty term of the
+reward; about 5 ms for two ten-line functions.
 """
 
 from __future__ import annotations
@@ -98,6 +99,36 @@ def canonical(source: str) -> str | None:
         return ast.unparse(ast.fix_missing_locations(simple))
     except (RecursionError, ValueError):
         return None
+
+
+def repeats(a: str, b: str) -> bool:
+    """Whether two canonical texts are equal, or differ merely in new names for the parameters of public functions.
+
+    Callers by keyword need the old names, so that the forms differ; but to rename is no work, and must not be paid as
+    if it were. It is no mere renaming where a name means one parameter in A and another in B (`f(a, b)` and `f(b, a)`):
+    calls by keyword are taken by both then, and mean something else.
+    """
+    if a == b:
+        return True
+    if len(a.split()) != len(b.split()):
+        return False
+    (first, first_parameters), (second, second_parameters) = _without_parameters(a), _without_parameters(b)
+    if first != second:
+        return False
+    for old, new in zip(first_parameters, second_parameters, strict=True):
+        if any(name in new and old.index(name) != new.index(name) for name in old):
+            return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _without_parameters(text: str) -> tuple[str, list[list[str]]]:
+    """A canonical text with the parameters of public functions renamed as well, and their names before that."""
+    tree = syntax.module(text)
+    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    names = [[a.arg for a in (*n.args.posonlyargs, *n.args.args)] for n in functions]
+    scopes.rename(tree, parameters_too=True)
+    return ast.unparse(tree), names
 
 
 @lru_cache(maxsize=65536)

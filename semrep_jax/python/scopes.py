@@ -245,7 +245,7 @@ class _Renaming:
             return False
         if self.any_keyword or argument.arg in self.keywords:
             return True
-        if isinstance(function, ast.Lambda) or self.parameters_too:
+        if isinstance(function, ast.Lambda) or (self.parameters_too and argument in function.args.args):
             return False
         variable = outer.find(function.name)
         if isinstance(outer.node, ast.ClassDef):
@@ -272,7 +272,7 @@ def _top(scope: Scope) -> Scope:
 def rename(tree: ast.Module, parameters_too: bool = False) -> None:
     """Rename, in place, every variable that need not stay to v0, v1, ... in the order of first appearance.
 
-    parameters_too: also the parameters of public functions.
+    parameters_too: also the parameters of public functions that calls need not name.
     """
     reader = Reader(tree)
     renaming = _Renaming(reader, tree, parameters_too)

@@ -182,17 +182,25 @@ EXAMPLES = {
         "def f(n: int):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\n",
     ),
     "enumerate_to_range": (
-        "def f(xs: str):\n    t = 0\n    for i, x in enumerate(xs):\n        t += i * x\n    return t\n",
-        "def f(xs: str):\n    t = 0\n    for i in range(len(xs)):\n        x = xs[i]\n        t += i * x\n    return t\n",
+        "def f(xs: str):\n    t = ''\n    for i, x in enumerate(xs):\n        t += x\n    return t\n",
+        "def f(xs: str):\n    t = ''\n    for i in range(len(xs)):\n        x = xs[i]\n        t += x\n    return t\n",
     ),
     "range_to_enumerate": (
-        "def f(xs: str):\n    t = 0\n    for i in range(len(xs)):\n        x = xs[i]\n        t += i * x\n    return t\n",
-        "def f(xs: str):\n    t = 0\n    for i, x in enumerate(xs):\n        t += i * x\n    return t\n",
+        "def f(xs: str):\n    t = ''\n    for i in range(len(xs)):\n        x = xs[i]\n        t += x\n    return t\n",
+        "def f(xs: str):\n    t = ''\n    for i, x in enumerate(xs):\n        t += x\n    return t\n",
     ),
     "direct_to_index": (
         "def f(xs: list[int]):\n    t = 0\n    for x in xs:\n        t += x\n    return t\n",
         "def f(xs: list[int]):\n    t = 0\n    for index in range(len(xs)):\n        x = xs[index]\n        t += x\n"
         "    return t\n",
+    ),
+    "direct_to_enumerate": (
+        "def f(xs):\n    t = 0\n    for a, b in xs:\n        t += a * b\n    return t\n",
+        "def f(xs):\n    t = 0\n    for index, (a, b) in enumerate(xs):\n        t += a * b\n    return t\n",
+    ),
+    "enumerate_to_direct": (
+        "def f(xs):\n    t = 0\n    for i, x in enumerate(xs):\n        t += x\n    return t\n",
+        "def f(xs):\n    t = 0\n    for x in xs:\n        t += x\n    return t\n",
     ),
     "comprehension_to_loop": (
         "def f(xs):\n    return [x + 1 for x in xs if x]\n",

@@ -10,6 +10,7 @@ bound anywhere in the file is no builtin.
 from __future__ import annotations
 
 import ast
+import builtins
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -30,6 +31,7 @@ from semrep_jax.python.rewrites.trees import (
 from semrep_jax.python.rewrites.types import IMMUTABLE, Type, TypeReader
 
 _DYNAMIC = {"locals", "globals", "vars", "eval", "exec", "dir", "super"}
+_FRAMES = {"_getframe", "currentframe", "f_locals", "__code__", "getsource"}
 _SCOPES = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
     *(ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal),
@@ -168,6 +170,10 @@ class Function:
         begins = any(occurrences(n.generators[0].iter, name) for n in binding)
         return begins or self.mentions(name, *outermost) > 0
 
+    def names_twice(self, name: str) -> bool:
+        """Whether a name may be anywhere but in one place: another is there, or the scope is not plain."""
+        return self.mentions(name) != 1 or self.bindings.count(name) != 1 or not self.has_plain_scope
+
     def reads_at_last(self, name: str) -> bool:
         """Whether a `finally` reads a name."""
         tries = [n for n in ast.walk(self.tree) if isinstance(n, (ast.Try, ast.TryStar))]
@@ -179,8 +185,9 @@ class Function:
 
     @cached_property
     def sees_names(self) -> bool:
-        """Whether it calls something that looks at its names."""
-        return any(isinstance(n, ast.Name) and n.id in _DYNAMIC for n in ast.walk(self.tree))
+        """Whether it calls something that looks at its names, or the file looks at frames and code."""
+        frames = any(isinstance(n, ast.Attribute) and n.attr in _FRAMES for n in ast.walk(self.file.tree))
+        return frames or any(isinstance(n, ast.Name) and n.id in _DYNAMIC for n in ast.walk(self.tree))
 
     @cached_property
     def has_plain_scope(self) -> bool:
@@ -201,7 +208,7 @@ class Function:
 
     def is_builtin(self, name: str) -> bool:
         """Whether a name means Python's own function: nothing in the file binds it."""
-        return name not in self.file.bound and not self.file.imports_all
+        return hasattr(builtins, name) and name not in self.file.bound and not self.file.imports_all
 
     @property
     def is_plain(self) -> bool:

@@ -29,6 +29,7 @@ from semrep_jax.python.rewrites.trees import (
     names_in,
     nodes_in,
     occurrences,
+    operand,
     tree,
 )
 from semrep_jax.python.rewrites.types import INTEGERS, SEQUENCES
@@ -137,6 +138,31 @@ def direct_to_index(function: Function, x: str, xs: str, inner: Block, orelse: A
         return None
     index = function.fresh("index", "k", "at")
     return [header(f"for {index} in range(len({xs})):", [f"{x} = {xs}[{index}]", *inner], orelse)]
+
+
+@rewrites_statements(_with_any_else("for TARGET in ITERABLE: INNER"), inverse="enumerate_to_direct")
+def direct_to_enumerate(function: Function, target: Expr, iterable: Expr, inner: Block, orelse: Any) -> NewStatements:
+    """for x in xs: B  ->  for index, x in enumerate(xs): B
+
+    If `xs` is no call of `enumerate`, which is the builtin, and the function calls nothing that looks at its names.
+    """
+    if code(iterable).startswith("enumerate(") or not function.is_builtin("enumerate") or function.sees_names:
+        return None
+    item = operand(target)
+    index = function.fresh("index", "k", "at")
+    return [header(f"for {index}, {item} in enumerate({code(iterable)}):", inner, orelse)]
+
+
+@rewrites_statements(_with_any_else("for _i, TARGET in enumerate(XS): INNER"), inverse="direct_to_enumerate")
+def enumerate_to_direct(function: Function, i: str, target: Expr, xs: Expr, inner: Block, orelse: Any) -> NewStatements:
+    """for i, x in enumerate(xs): B  ->  for x in xs: B
+
+    If `i` is nowhere else, nothing spells it where no variable is meant, `enumerate` is the builtin, and the scope is
+    plain.
+    """
+    if function.names_twice(i) or not function.is_builtin("enumerate"):
+        return None
+    return [header(f"for {code(target)} in {code(xs)}:", inner, orelse)]
 
 
 def _is_untouched(function: Function, xs: str, variables: set[str], inner: Block, read: str = "") -> bool:
