@@ -2,7 +2,7 @@
 
 Ten kinds of edit change the spec (a condition, a constant, an order ...), five mend a seeded bug (`python.mutations`).
 Every example is a pure function of (seed, index). Splits: a spec belongs to `train` or `test` by its hash, an edit's
-source and target spec must agree, and no text of a training example shares its `canonical.split_form` with a test C_src;
+source and target spec must agree, and no text of a training example has the `canonical.split_form` of a test C_src;
 families in `HELD_OUT_FAMILIES` and kinds in `HELD_OUT_KINDS` are never trained on. About 2 ms an example, 6 ms a task.
 """
 
