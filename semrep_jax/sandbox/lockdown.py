@@ -171,6 +171,8 @@ DENIED = {
     "pidfd_getfd": (438, 438),
     # tracing, and the memory of others
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
+    # how others run
+    "setpriority": (141, 140), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     # sockets
     "socket": (41, 198), "connect": (42, 203), "socketpair": (53, 199),
     # mounts, roots, namespaces
@@ -185,6 +187,12 @@ DENIED = {
     "delete_module": (176, 106), "finit_module": (313, 273), "reboot": (169, 142),
     # IPC that outlives a run
     "mq_open": (240, 180), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186),
+}  # fmt: skip
+# Calls that a process may make about itself (a first argument of 0): a candidate that is the zygote's own user could
+# else take limits and processors from it, and so from all candidates after it.
+OWN_ONLY = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
 }  # fmt: skip
 # machine: (its audit architecture, the numbers of clone and clone3, its column in DENIED)
 _MACHINES = {"x86_64": (0xC000003E, 56, 435, 0), "aarch64": (0xC00000B7, 220, 435, 1)}
@@ -204,6 +212,7 @@ _ALLOW: list[_Instruction] = [(_RETURN, 0, 0, 0x7FFF0000)]
 _REFUSE: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.EPERM)]
 _ABSENT: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.ENOSYS)]
 _KILL: _Instruction = (_RETURN, 0, 0, 0x80000000)
+_ITSELF_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, 0), *_ALLOW, *_REFUSE]
 _THREADS_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), *_ALLOW, *_REFUSE]
 
 
@@ -222,7 +231,9 @@ def filter_instructions(machine: str) -> list[_Instruction] | None:
         return None
     architecture, clone, clone3, column = _MACHINES[machine]
     denied = [numbers[column] for numbers in DENIED.values() if numbers[column] is not None]
-    actions = dict.fromkeys(denied, _REFUSE) | {clone: _THREADS_ONLY, clone3: _ABSENT}
+    own_only = [numbers[column] for numbers in OWN_ONLY.values()]
+    actions = dict.fromkeys(denied, _REFUSE) | dict.fromkeys(own_only, _ITSELF_ONLY)
+    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT}
     starts = {0: _ALLOW}
     for number in sorted(actions):
         starts[number] = actions[number]

@@ -33,6 +33,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 lockdown = importlib.import_module("lockdown")
+scratch = importlib.import_module("scratch")
 wire = importlib.import_module("wire")
 del sys.path[0]
 
@@ -214,7 +215,8 @@ def run_child(request, containment, act):
 
     request: its JSON, with `limits` and `token`. containment: as `serve` gave it. act: what the child does once it is
     locked in; what it returns is reported as JSON. Returns facts about the child's end ("timeout", "signal",
-    "seconds") and its bytes as they came, none where there were more than MAX_REPLY.
+    "seconds"; "spoilt" where scratch can't be emptied, and this zygote is to end) and its bytes as they came, none where
+    there were more than MAX_REPLY.
     """
     began = time.monotonic()
     reader, report = os.pipe()
@@ -229,8 +231,12 @@ def run_child(request, containment, act):
     data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
     os.close(reader)
     code = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
-    clean(containment.scratch)
-    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, data or b""
+    facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
+    try:
+        scratch.empty(containment.scratch)
+    except OSError:
+        facts["spoilt"] = True  # the next candidate would see what this one left
+    return facts, data or b""
 
 
 def collect(reader, deadline):
@@ -269,20 +275,6 @@ def sweep(pid, in_pid_namespace, killed):
     except (ProcessLookupError, PermissionError):
         pass
     return code
-
-
-def clean(directory):
-    """Remove everything a candidate left in its scratch directory."""
-    for entry in os.scandir(directory):
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, 0o700)
-                clean(entry.path)
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)
-        except OSError:
-            pass
 
 
 def read_exactly(size):
@@ -371,7 +363,7 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "wire"):
+    for name in ("lockdown", "scratch", "wire"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
 
 
