@@ -98,13 +98,17 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
-def readable_paths() -> list[str]:
-    """What a candidate may read: the standard library without site-packages, shared libraries, a few devices."""
+def readable_paths(doors: dict[str, str]) -> list[str]:
+    """What a candidate may read: the standard library without site-packages, shared libraries, a few devices.
+
+    doors: paths to be taken in the place of folders that an ordinary user can't walk to.
+    """
     paths = ["/dev/null", "/dev/zero", "/dev/urandom", "/usr/share/zoneinfo", "/etc/localtime", "/lib64", "/usr/lib64"]
     multiarch = f"{os.uname().machine}-linux-gnu"
     paths += [f"/lib/{multiarch}", f"/usr/lib/{multiarch}"]
     for name in ("stdlib", "platstdlib"):
-        base = sysconfig.get_path(name)
+        folder = sysconfig.get_path(name)
+        base = doors.get(folder, folder)
         hidden = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
         paths += [os.path.join(base, entry) for entry in os.listdir(base) if entry not in hidden]
     return sorted({p for p in paths if os.path.exists(p)})
