@@ -94,7 +94,8 @@ def _unshare_as_user(flags: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends. A fork or a change of ids clears this."""
+    """Ask the kernel to kill this process when the thread that started it ends. A fork or a change of ids clears
+    this; a candidate can't."""
     _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
@@ -198,8 +199,8 @@ OWN_ONLY = {
     "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
 }  # fmt: skip
-# machine: (its audit architecture, the numbers of clone and clone3, its column in DENIED)
-_MACHINES = {"x86_64": (0xC000003E, 56, 435, 0), "aarch64": (0xC00000B7, 220, 435, 1)}
+# machine: (its audit architecture, the numbers of clone, clone3 and prctl, its column in DENIED)
+_MACHINES = {"x86_64": (0xC000003E, 56, 435, 157, 0), "aarch64": (0xC00000B7, 220, 435, 167, 1)}
 
 _Instruction = tuple[int, int, int, int]  # of classic BPF: code, jump if true, jump if false, constant
 _LOAD = 0x20
@@ -217,6 +218,7 @@ _REFUSE: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.EPERM)]
 _ABSENT: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.ENOSYS)]
 _KILL: _Instruction = (_RETURN, 0, 0, 0x80000000)
 _ITSELF_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, 0), *_ALLOW, *_REFUSE]
+_SIGNAL_OF_PARENT_STAYS = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, _PR_SET_PDEATHSIG), *_REFUSE, *_ALLOW]
 _THREADS_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), *_ALLOW, *_REFUSE]
 
 
@@ -233,11 +235,11 @@ def filter_instructions(machine: str) -> list[_Instruction] | None:
     """The seccomp filter of a processor (`uname -m`) in classic BPF; None if its system calls are not in the table."""
     if machine not in _MACHINES:
         return None
-    architecture, clone, clone3, column = _MACHINES[machine]
+    architecture, clone, clone3, prctl, column = _MACHINES[machine]
     denied = [numbers[column] for numbers in DENIED.values() if numbers[column] is not None]
     own_only = [numbers[column] for numbers in OWN_ONLY.values()]
     actions = dict.fromkeys(denied, _REFUSE) | dict.fromkeys(own_only, _ITSELF_ONLY)
-    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT}
+    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT, prctl: _SIGNAL_OF_PARENT_STAYS}
     starts = {0: _ALLOW}
     for number in sorted(actions):
         starts[number] = actions[number]

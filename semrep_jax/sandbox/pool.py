@@ -45,7 +45,7 @@ from typing import Any, Self
 
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Outcome
-from semrep_jax.sandbox import scratch
+from semrep_jax.sandbox import children, scratch
 from semrep_jax.sandbox.wire import decode
 
 LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
@@ -112,7 +112,7 @@ class _Zygote:
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
         interpreter = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges"]
-        self.process = subprocess.Popen(
+        self.process = children.start(
             [*interpreter, settings["script"], json.dumps(settings | {"scratch": self.scratch})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

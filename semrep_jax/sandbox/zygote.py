@@ -206,6 +206,7 @@ def child(request, containment, report, act):
         limit_to(resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2)
         os.setsid()
         lockdown.drop_privileges(containment.uid)
+        lockdown.die_with_parent()  # who sleeps has no limit but this zygote's clock
         if containment.seccomp_filter is not None:
             lockdown.filter_syscalls(containment.seccomp_filter)
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_seconds"])

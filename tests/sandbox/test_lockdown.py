@@ -18,8 +18,9 @@ ALLOW = 0x7FFF0000
 REFUSE = 0x50000 | errno.EPERM
 ABSENT = 0x50000 | errno.ENOSYS
 KILL = 0x80000000
-# machine: architecture, clone, clone3, read, column of the table
+# machine: architecture, clone, clone3, read, column of the table; and prctl
 MACHINES = {"x86_64": (0xC000003E, 56, 435, 0, 0), "aarch64": (0xC00000B7, 220, 435, 63, 1)}
+PRCTL = {"x86_64": 157, "aarch64": 167}
 
 
 def decision(code, number, architecture, first_argument=0):
@@ -64,6 +65,13 @@ def test_limits_and_processors_are_a_process_s_own_affair(machine):
     for numbers in OWN_ONLY.values():
         assert decision(code, numbers[column], architecture, first_argument=0) == ALLOW
         assert decision(code, numbers[column], architecture, first_argument=1) == REFUSE
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_candidate_takes_back_that_it_ends_with_its_zygote(machine):
+    code = filter_instructions(machine)
+    assert decision(code, PRCTL[machine], MACHINES[machine][0], first_argument=1) == REFUSE
+    assert decision(code, PRCTL[machine], MACHINES[machine][0], first_argument=15) == ALLOW  # its name
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -1,0 +1,66 @@
+"""Processes that end with this one, even where it is killed.
+
+    process = children.start([sys.executable, "-c", children.ENDING_WITH_US, "worker.py"], stdin=subprocess.PIPE)
+
+The kernel sends a process the signal that it has asked for when the *thread* that started it ends. So all are started
+by one thread, which ends with this process. A shell command that starts others is a session of its own, with a watch on
+a pipe that closes when this process ends:
+
+    pipe = children.lifeline()
+    command = ["/bin/sh", "-c", f"{children.WATCH} exec g++ ..."]
+    subprocess.Popen(command, start_new_session=True, pass_fds=[pipe], env={"LIFELINE": str(pipe)})
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+# Runs the script that is its argument, killed when the thread that started it ends.
+ENDING_WITH_US = """
+import ctypes, runpy, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+# The start of a shell command that kills its whole process group when this process has ended.
+WATCH = '(read -r _ <"/proc/self/fd/$LIFELINE"; kill -KILL 0) >/dev/null 2>&1 &'
+
+
+def start(command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+    """A process as `subprocess.Popen` starts it, by the thread that lives as long as this process."""
+    return _starter().submit(lambda: subprocess.Popen(command, **how)).result()
+
+
+def lifeline() -> int:
+    """The descriptor of a pipe that reads as ended when this process has; others get it by `pass_fds`."""
+    return _pipe()[0]
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="children")
+
+
+@cache
+def _pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+os.register_at_fork(after_in_child=_starter.cache_clear)  # a thread is not there after a fork
+os.register_at_fork(after_in_child=_pipe.cache_clear)
+
+
+def end_with(parent: int) -> None:
+    """End this process when the thread that started it does; now, where its `parent` has ended before."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
