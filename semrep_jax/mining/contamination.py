@@ -35,8 +35,8 @@ class Overlap(NamedTuple):
 def suite_functions(seed: int, tasks: int) -> Iterator[tuple[str, Function]]:
     """The programs of every suite that says which its tasks are made of, each with the suite's name.
 
-    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions are
-    texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
+    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions
+    are texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
     """
     for name in SUITES:
         programs = SUITES[name].programs

@@ -371,7 +371,8 @@ def {entry}(*args):
 def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd):
     config = tmp_path / "train.yaml"
     config.write_text(
-        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
+        f"job: train\nmodel: {{source: {tiny_directory}}}\n"
+        f"tasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
         "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\n"
         "train: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
         f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"
