@@ -18,8 +18,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cache
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -37,7 +39,9 @@ WATCH = '(read -r _ <"/proc/self/fd/$LIFELINE"; kill -KILL 0) >/dev/null 2>&1 &'
 
 def start(command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
     """A process as `subprocess.Popen` starts it, by the thread that lives as long as this process."""
-    return _starter().submit(lambda: subprocess.Popen(command, **how)).result()
+    future: Future[subprocess.Popen[Any]] = Future()
+    _requests().put((command, how, future))
+    return future.result()
 
 
 def lifeline() -> int:
@@ -45,9 +49,24 @@ def lifeline() -> int:
     return _pipe()[0]
 
 
+Request = tuple[Sequence[str], dict[str, Any], Future[subprocess.Popen[Any]]]
+
+
 @cache
-def _starter() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="children")
+def _requests() -> SimpleQueue[Request]:
+    """What the thread is to start. It is a daemon, so that it ends last of all."""
+    requests: SimpleQueue[Request] = SimpleQueue()
+    Thread(target=_start_each, args=(requests,), name="children", daemon=True).start()
+    return requests
+
+
+def _start_each(requests: SimpleQueue[Request]) -> None:
+    while True:
+        command, how, future = requests.get()
+        try:
+            future.set_result(subprocess.Popen(command, **how))
+        except BaseException as error:
+            future.set_exception(error)
 
 
 @cache
@@ -55,7 +74,7 @@ def _pipe() -> tuple[int, int]:
     return os.pipe()
 
 
-os.register_at_fork(after_in_child=_starter.cache_clear)  # a thread is not there after a fork
+os.register_at_fork(after_in_child=_requests.cache_clear)  # a thread is not there after a fork
 os.register_at_fork(after_in_child=_pipe.cache_clear)
 
 
