@@ -14,6 +14,8 @@ import argparse
 from pathlib import Path
 from random import Random
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+
 from semrep_jax.core.progress import bar
 from semrep_jax.core.shards import Writer
 from semrep_jax.cuda.rewrites.pairs import pairs

@@ -63,6 +63,11 @@ class Suites:
             return Overlap(self._exact[exact], "exact")
         return Overlap(self._canonical[form], "canonical") if form in self._canonical else None
 
+    def overlap_within(self, source: str) -> Overlap | None:
+        """Where any function at the top of a program, a helper too, is in a suite; None where none is."""
+        names = [node.name for node in syntax.module(source).body if isinstance(node, ast.FunctionDef)]
+        return next((found for name in names if (found := self.overlap(source, name)) is not None), None)
+
 
 def own_text(source: str, entry: str) -> str:
     """The function's own text without docstring and hints."""
