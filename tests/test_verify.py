@@ -83,6 +83,6 @@ def test_text_that_is_no_program_is_refused_with_a_reason(text):
 
 def test_a_repeated_program_is_answered_from_the_cache(verifier):
     first = one(verifier, "def f(x): return x + 2 - 1")
-    hits = verifier.hits
+    known = verifier.saved.known
     assert one(verifier, "def f(x): return x + 2 - 1") == first
-    assert verifier.hits == hits + 1
+    assert verifier.saved.known == known + 1

@@ -43,7 +43,7 @@ def accept_by_verifier(verifier: Verifier, rule: DuplicateRule) -> Accept:
     """Accepts what passes U_sem of its task and is no copy of C_src by the rule: the paper's criterion."""
 
     def accept(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
-        return [accepted(verdict, rule) for verdict in verifier.verify_all(pairs)]
+        return [accepted(verdict, rule) for verdict in verifier.verify_all(pairs, skip=rule)]
 
     return accept
 

@@ -228,9 +228,17 @@ def run_child(request, containment, act):
     os.close(report)
     data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
     os.close(reader)
-    code = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
+    code, usage = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
     clean(containment.scratch)
-    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, data or b""
+    facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
+    return facts | {"starved": timeout and starved(usage, request["limits"])}, data or b""
+
+
+def starved(usage, limits):
+    """Whether a child that ran out of wall time was kept from the processor by others: it had processor time left, and
+    was pushed aside more often than it waited of itself (as one that sleeps does)."""
+    used = usage.ru_utime + usage.ru_stime
+    return used < limits["cpu_seconds"] and usage.ru_nivcsw > usage.ru_nvcsw
 
 
 def collect(reader, deadline):
@@ -250,25 +258,25 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child, by force if `killed`, and everything it started; returns the child's wait status."""
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status and what it used."""
     if killed:
         os.kill(pid, signal.SIGKILL)
-    _, code = os.waitpid(pid, 0)
+    _, code, usage = os.wait4(pid, 0)
     if in_pid_namespace:
         try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
-            return code
+            return code, usage
         while True:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                return code
+                return code, usage
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    return code
+    return code, usage
 
 
 def clean(directory):
