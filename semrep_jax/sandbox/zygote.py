@@ -236,9 +236,9 @@ def run_child(request, containment, act):
 
 def starved(usage, limits):
     """Whether a child that ran out of wall time was kept from the processor by others: it had processor time left, and
-    was pushed aside more often than it waited of itself (as one that sleeps does)."""
+    was pushed aside far more often than it waited of itself (as one that sleeps does)."""
     used = usage.ru_utime + usage.ru_stime
-    return used < limits["cpu_seconds"] and usage.ru_nivcsw > usage.ru_nvcsw
+    return used < limits["cpu_seconds"] and usage.ru_nivcsw > 2 * usage.ru_nvcsw + 8
 
 
 def collect(reader, deadline):
@@ -258,7 +258,7 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child, by force if `killed`, and everything it started; returns the child's wait status and what it used."""
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status and usage."""
     if killed:
         os.kill(pid, signal.SIGKILL)
     _, code, usage = os.wait4(pid, 0)

@@ -179,7 +179,7 @@ def _translation_unit(code: str) -> str:
 
 
 def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
-    if "killed" in answer and answer["killed"]:
+    if answer.get("killed"):
         return Compiled(
             complaints=("the compiler was killed or too slow on a busy machine",), seconds=seconds, fault=True
         )
