@@ -108,11 +108,12 @@ class Verifier:
     def _share(self, pairs: Sequence[Pair], skip: DuplicateRule | None) -> list[Verdict]:
         """Verdicts on different pairs: each process judges its part of them, and all get all."""
         mine = self.peers.partition(pairs)
-        verdicts = list(self.sandbox.map(lambda pair: self._one(*pair, skip), mine))
+        verdicts = list(self.sandbox.map(lambda pair: self._one(pair[0], pair[1], skip), mine))
         for index, verdict in enumerate(verdicts):
             if not verdict.judged:  # now that the others are done, and no sibling takes its processor
                 self.saved.again += 1
-                verdicts[index] = self._one(*mine[index], skip)
+                task, program = mine[index]
+                verdicts[index] = self._one(task, program, skip)
         return self.peers.gather(verdicts)
 
     def _one(self, task: Task, program: Program | str, skip: DuplicateRule | None) -> Verdict:
