@@ -143,7 +143,7 @@ def _measured(
     notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
     return Results(
         arms,
-        _seconds(context, began, measured, trained),
+        _seconds(config, context, began, measured, trained),
         verdict(gaps),
         rows=metric.rows(names, keys),
         differences=gaps,
@@ -159,7 +159,11 @@ def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
 
 
 def _seconds(
-    context: Context, began: float, measured: Mapping[str, list[Measured]], trained: Mapping[str, Trained]
+    config: Config,
+    context: Context,
+    began: float,
+    measured: Mapping[str, list[Measured]],
+    trained: Mapping[str, Trained],
 ) -> float:
     """Wall time of the work, also of what earlier sittings did; of a run that had ended already, as it was."""
     before = context.work.read("results.json")

@@ -78,7 +78,7 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
     keep_B = (correct_BG & judged_BG).any(axis=1) & (_spread(reward_BG, judged_BG) > SMALLEST_SPREAD)
     counts_BG = judged_BG & keep_B[:, None]
     scaled_BG = np.zeros(judged_BG.shape)
-    whole_B: np.ndarray = judged_BG.all(axis=1)
+    whole_B = np.asarray(judged_BG.all(axis=1))
     if whole_B.any():
         scaled_BG[whole_B] = _scaled([group for group, whole in zip(groups, whole_B, strict=True) if whole], kind)
     for b in map(int, np.flatnonzero(keep_B & ~whole_B)):
