@@ -79,8 +79,9 @@ def robustness(base: Measured, perturbed: Measured) -> tuple[np.ndarray, np.ndar
 def differences(ours: Sequence[Measured], theirs: Sequence[Measured], resamples: int) -> dict[str, Estimate]:
     """Ours minus theirs: METRIC/T1, METRIC/T2, and as the paper uses it, our T=2 against their T=1.
 
-    METRIC is the name in `metrics` of what a difference is taken of: the suite's share correct, or of a paired suite the
-    share right on both. ours, theirs: measurements of two policies on the same suites, paired by task. resamples: of the bootstrap.
+    METRIC is the name in `metrics` of what a difference is taken of: the suite's share correct, or of a paired suite
+    the share right on both. ours, theirs: measurements of two policies on the same suites, paired by task. resamples:
+    of the bootstrap.
     """
     mine, others = by_suite(ours), by_suite(theirs)
     found = {}
