@@ -23,7 +23,7 @@ def saved(directory: Path, *steps: int, **identity: object) -> None:
 
 
 def cut(directory: Path) -> None:
-    biggest = max((p for p in directory.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    biggest = max((p for p in (directory / "state" / "d").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
 
 
