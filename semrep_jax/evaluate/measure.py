@@ -34,7 +34,8 @@ class Measured:
     share of samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity:
     settings that decide the draws. facts: what the language's judge said of each sample beside, [tasks][samples] by
     name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
-    None. generalises: correct, and right on the hidden tests too, where the suite has some.
+    None. generalises: correct, and right on the hidden tests too, where the suite has some. unjudged: samples of
+    which nothing is known by a fault of ours; they count as wrong.
     """
 
     suite: str
@@ -52,6 +53,7 @@ class Measured:
     facts: dict[str, list[list[bool]]] = field(default_factory=dict)
     speedups: list[list[float | None]] | None = None
     generalises: list[list[bool]] | None = None
+    unjudged: int = 0
 
     @property
     def per_task(self) -> np.ndarray:
@@ -105,6 +107,7 @@ def measure(
         facts=_facts(judged),
         speedups=_speedups(judged),
         generalises=_generalises(judged),
+        unjudged=sum(not verdict.judged for verdict in verdicts),
     )
 
 

@@ -7,7 +7,7 @@ An arm's training and each of its measurements are kept as they end, so a run th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -148,9 +148,20 @@ def _measured(
         rows=metric.rows(names, keys),
         differences=gaps,
         costs=COSTS,
-        notes=tuple(notes),
+        notes=(*notes, *_shortfalls(measured)),
         about={"suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites}},
     )
+
+
+def _shortfalls(measured: Mapping[str, list[Measured]]) -> Iterator[str]:
+    """A line for each measurement in which samples count as wrong that were not seen to be."""
+    for arm, one in ((arm, one) for arm, ms in measured.items() for one in ms):
+        samples = sum(map(len, one.correct))
+        where = f"{arm}, {one.suite}, T={one.turns}: {{}} of {samples} samples"
+        if one.too_long:
+            yield where.format(one.too_long) + " have a prompt longer than rollout.max_prompt and count as wrong."
+        if one.unjudged:
+            yield where.format(one.unjudged) + " could not be judged, by a fault of ours, and count as wrong."
 
 
 def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
