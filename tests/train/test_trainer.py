@@ -95,9 +95,9 @@ class Blind(Broken):
         return Observation(died="timeout", fault="its process has died")
 
 
-@pytest.mark.parametrize("sandbox", [Broken(), Blind()], ids=["does not start", "dies"])
-def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_ours(made, monkeypatch, sandbox):
+@pytest.mark.parametrize("broken", [Broken(), Blind()], ids=["does not start", "dies"])
+def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_ours(made, monkeypatch, broken):
     monkeypatch.setattr(training, "program_of", lambda completion, language: Program(PYTHON, "def f(x): return x"))
     with pytest.raises(NothingJudged, match="none of 4 programs could be judged") as error:
-        made(judge=Verifier(sandbox)).step()
+        made(judge=Verifier(broken)).step()
     assert error.value.exit_code == 1
