@@ -36,7 +36,8 @@ class Measured:
     settings that decide the draws. facts: what the language's judge said of each sample beside, [tasks][samples] by
     name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
     None. generalises: correct, and right on the hidden tests too, where the suite has some. comparisons: what
-    `reward.accept: behaviour` cost and did.
+    `reward.accept: behaviour` cost and did. unjudged: samples of which nothing is known by a fault of ours; they count
+    as wrong.
     """
 
     suite: str
@@ -55,6 +56,7 @@ class Measured:
     speedups: list[list[float | None]] | None = None
     generalises: list[list[bool]] | None = None
     comparisons: dict[str, float] = field(default_factory=dict)
+    unjudged: int = 0
 
     @property
     def per_task(self) -> np.ndarray:
@@ -117,6 +119,7 @@ def measure(
         speedups=_speedups(judged),
         generalises=_generalises(judged),
         comparisons=judge.metrics(),
+        unjudged=sum(not verdict.judged for verdict in verdicts),
     )
 
 

@@ -45,7 +45,7 @@ def accept_by_verifier(judge: RewriteJudge, rule: DuplicateRule) -> Accept:
     copy of C_src by the rule."""
 
     def accept(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
-        return [accepted(verdict, rule) for verdict in judge.verify_all(pairs)]
+        return [accepted(verdict, rule) for verdict in judge.verify_all(pairs, rule)]
 
     return accept
 

@@ -53,6 +53,8 @@ def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Dupl
         seconds=observation.seconds,
         hidden=None if task.hidden is None else Score(0, len(task.hidden)),
     )
+    if observation.fault is not None:
+        return replace(failed, status=Status.UNJUDGED, feedback=observation.fault)
     if observation.load_error is not None:
         return replace(failed, status=Status.COMPILE, feedback=observation.load_error)
     if observation.died is not None:

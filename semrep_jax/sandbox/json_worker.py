@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,13 @@ class JsonWorker:
         except OSError:
             return None
         return self.receive(seconds)
+
+    def killed(self) -> bool:
+        """Whether one that gave no answer was ended from outside, or has not ended: no fault of what it was asked."""
+        try:
+            return self.process.wait(1.0) in (-signal.SIGKILL, -signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            return True
 
     def close(self) -> None:
         """End the process, whatever it does."""

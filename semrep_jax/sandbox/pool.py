@@ -92,6 +92,7 @@ class Observation:
 
     outcomes, messages (an exception's one line, or None): one for each call, unless the next two say why not.
     load_error: one line, where the program did not load. died: how its process ended early. seconds: wall time (s).
+    fault: what of ours went wrong instead, so that this says nothing about the candidate.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -99,6 +100,7 @@ class Observation:
     load_error: str | None = None
     died: str | None = None
     seconds: float = 0.0
+    fault: str | None = None
 
 
 class _Dead(Exception):
@@ -265,7 +267,8 @@ class Sandbox(Pool):
         token, limits = secrets.token_hex(16), limits or self.limits
         answer = self.ask({"source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits)})
         if answer is None:
-            return Observation(died="timeout", seconds=limits.wall_seconds)
+            why = "the sandbox's own process ended or did not answer in time"
+            return Observation(died="timeout", seconds=limits.wall_seconds, fault=why)
         return _observation(*answer, token, len(calls))
 
 
@@ -279,7 +282,8 @@ def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -
     """
     seconds = float(reply["seconds"])
     if not raw or reply["timeout"]:
-        return Observation(died=_death(reply), seconds=seconds)
+        busy = "the machine was too busy to run it within its wall time" if reply["starved"] else None
+        return Observation(died=_death(reply), seconds=seconds, fault=busy)
     try:
         report = json.loads(raw)
         if report["token"] != token:

@@ -240,13 +240,21 @@ def run_child(request, containment, act):
     os.close(report)
     data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
     os.close(reader)
-    code = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
+    code, usage = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
     facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
+    facts["starved"] = timeout and starved(usage, request["limits"])
     try:
         scratch.empty(containment.scratch)
     except OSError:
         facts["spoilt"] = True  # the next candidate would see what this one left
     return facts, data or b""
+
+
+def starved(usage, limits):
+    """Whether a child that ran out of wall time was kept from the processor by others: it had processor time left, and
+    was pushed aside far more often than it waited of itself (as one that sleeps does)."""
+    used = usage.ru_utime + usage.ru_stime
+    return used < limits["cpu_seconds"] and usage.ru_nivcsw > 2 * usage.ru_nvcsw + 8
 
 
 def collect(reader, deadline):
@@ -266,25 +274,25 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child, by force if `killed`, and everything it started; returns the child's wait status."""
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status and usage."""
     if killed:
         os.kill(pid, signal.SIGKILL)
-    _, code = os.waitpid(pid, 0)
+    _, code, usage = os.wait4(pid, 0)
     if in_pid_namespace:
         try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
-            return code
+            return code, usage
         while True:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                return code
+                return code, usage
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    return code
+    return code, usage
 
 
 def read_exactly(size):

@@ -144,7 +144,7 @@ class Emulator:
         }
         answer = self.pool.ask(request, layout.content)
         if answer is None:
-            hung = Fault(Status.TIMEOUT, "the program did not end", 0)
+            hung = Fault(Status.UNJUDGED, "the contained process ended or did not answer in time", 0)
             return EmulationResult([], hung, self.limits.wall_seconds)
         facts, after = answer
         done = min(max(report.read_runs_done(after), 0), len(executions))
@@ -212,6 +212,8 @@ def _ended_early(facts: Mapping[str, Any], after: bytes, execution: int, spans: 
     facts: what the cage knows of its child's end. after: the shared memory. spans: the execution's buffers.
     """
     reported = report.read_report(after)
+    if facts["starved"]:
+        return Fault(Status.UNJUDGED, "the machine was too busy to run it within its wall time", execution)
     if facts["timeout"] or facts["signal"] in _TIMEOUT_SIGNALS:
         return Fault(Status.TIMEOUT, "it ran longer than its time limit", execution)
     if reported.status == RuntimeStatus.UNSUPPORTED:

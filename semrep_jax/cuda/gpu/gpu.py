@@ -186,7 +186,8 @@ class Gpu:
         """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right."""
         compiled = self.compiler.compile(candidate, full=True)
         if not compiled.ok:
-            return GpuResult(Status.COMPILE, "\n".join(compiled.complaints), 0, 0)
+            status = Status.UNJUDGED if compiled.fault else Status.COMPILE
+            return GpuResult(status, "\n".join(compiled.complaints), 0, 0)
         with self.lock:
             try:
                 result = self._checked(task, candidate, compiled)
