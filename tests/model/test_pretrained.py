@@ -13,10 +13,10 @@ from conftest import python
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from semrep_jax.model import decoder, families, gguf_tokenizer, pretrained, sharding, tensors, tokenizer
+from semrep_jax.model import decoder, families, gguf_tensors, gguf_tokenizer, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.shape import ModelError, Shape, layout
-from semrep_jax.model.tensors import GGUF
+from semrep_jax.model.gguf_tensors import GGUF
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.prompts import encode, transform
 
@@ -52,7 +52,7 @@ def write_gguf(path, model, params, kind, architecture="llama", pre="smollm"):
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
     )
     stored = {}
-    names = {v: k for k, v in tensors.GGUF_PARTS.items()}
+    names = {v: k for k, v in gguf_tensors.GGUF_PARTS.items()}
     table = layout(s)
     for ours, leaf in nnx.to_pure_dict(params).items():
         for index, theirs in enumerate(families.of_shape(s).stored(ours, table[ours])):

@@ -33,7 +33,7 @@ DEFAULT_THETA = 10_000.0
 # Sizes that follow from others where a config does not state them.
 DERIVED = ("rope_theta", "num_key_value_heads", "head_dim")
 # Attributes that say how the weights are quantised.
-QUANTISED = ("quantization_config", "compression_config")
+QUANTISED = ("quantization_config", "compression_config", "quantization")
 # Kinds of layer in `layer_types`.
 FULL, SLIDING = "full_attention", "sliding_attention"
 
