@@ -5,8 +5,8 @@
     python tools/make_golden.py tests/model/golden --smollm2 DIRECTORY   # a minute
 
 The first writes tiny random Llama, Llama 3, Qwen2 and Qwen3 models, some with rotary scaling, attention biases or a
-sliding window, a directory each with weights and `expected.safetensors` (tokens, logits). The second also writes `smollm2.json`: greedy continuations of SmolLM2, which
-DIRECTORY holds as safetensors. Prints nothing.
+sliding window, a directory each with weights and `expected.safetensors` (tokens, logits). The second also writes
+`smollm2.json`: greedy continuations of SmolLM2, which DIRECTORY holds as safetensors. Prints nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -142,7 +141,7 @@ def test_two_sets_of_weights_are_refused_and_an_index_of_nothing_is_passed_over(
     index_of(exported, "model-1.safetensors")
     assert same_weights(load(exported), tiny)
     save_file(load_file(exported / "model.safetensors"), exported / "model-1.safetensors")
-    with pytest.raises(ModelError, match="two sets of weights.*remove one"):
+    with pytest.raises(ModelError, match=r"two sets of weights.*remove one"):
         load(exported)
     pretrained.export(exported, tiny.model, tiny.params, tiny.tokenizer)  # leaves no index of other weights
     assert same_weights(load(exported), tiny)
@@ -177,7 +176,8 @@ def test_quantised_weights_are_called_so_whatever_the_config_says(exported, part
     rewrite(exported, lambda t: t | {name: np.ones((16, 32)).astype(dtype)})
     with pytest.raises(ModelError, match=f"weights are quantised .{says}"):
         load(exported)
-    rewrite(exported, lambda t: t, quantization_config={"quant_method": "awq", "bits": 4})
+    stated = json.loads((exported / "config.json").read_text()) | {"quantization_config": {"quant_method": "awq"}}
+    (exported / "config.json").write_text(json.dumps(stated))
     with pytest.raises(ModelError, match=r"weights are quantised \(awq\), which is not supported"):
         load(exported)
 
@@ -264,7 +264,6 @@ def test_a_gguf_model_in_parts_loads_from_any_part_and_names_the_one_that_is_gon
     for part in parts:
         loaded = load(part)
         assert jnp.array_equal(loaded.params["q_LDNH"][...], params["q_LDNH"][...])
-    assert replace(loaded.model.shape, family=None, context=0) == replace(model.shape, context=0)
     parts[1].rename(tmp_path / "other.gguf")
     with pytest.raises(ModelError, match=r"one of 3 parts and m-00002-of-00003\.gguf is not beside it"):
         load(parts[0])

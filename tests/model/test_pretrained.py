@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from semrep_jax.model import decoder, families, gguf_tensors, gguf_tokenizer, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import ComputeConfig
-from semrep_jax.model.shape import ModelError, Shape, layout
 from semrep_jax.model.gguf_tensors import GGUF
+from semrep_jax.model.shape import ModelError, Shape, layout
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.prompts import encode, transform
 

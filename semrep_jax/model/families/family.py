@@ -118,8 +118,8 @@ class Family:
             if key in QUANTISED:
                 method = value.get("quant_method", "method not stated") if isinstance(value, Mapping) else value
                 raise ModelError(
-                    f"{origin}: config.json has {key} = {value!r:.120}: the weights are quantised ({method}), which is not "
-                    "supported; name the model they were made of, or a GGUF file (if the weights are plain numbers "
+                    f"{origin}: config.json has {key} = {value!r:.120}: the weights are quantised ({method}), which is "
+                    "not supported; name the model they were made of, or a GGUF file (if the weights are plain numbers "
                     f"after all, remove {key})"
                 )
             if key not in computed:
