@@ -143,8 +143,8 @@ def _measure_all(
         for arm, suite, turns in wanted:
             one = _kept(config, context, arm, suite, turns)
             if one is None:
-                rule = config.reward.duplicate
-                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule)
+                rule, accept = config.reward.duplicate, config.reward.accept
+                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept)
                 context.work.write(_file(arm, suite, turns), one.to_json())
             measured[arm].append(one)
             progress.advance(f"{arm} {suite.name} T={turns}: {one.per_task.mean():.2f}")
@@ -167,7 +167,7 @@ def _kept(config: Config, context: Context, arm: str, suite: DrawnSuite, turns: 
         one = Measured(**saved)
     except TypeError as error:
         raise TaskError(f"{context.work.path / name} is of another version; delete it to measure again") from error
-    same = one.identity == measuring.identity(config.evaluate, config.reward.duplicate)
+    same = one.identity == measuring.identity(config.evaluate, config.reward.duplicate, config.reward.accept)
     if one.suite_sha256 == suite.sha256 and same:
         return one
     console.print(f"{name} is of other tasks or settings: measured again", highlight=False)

@@ -22,6 +22,7 @@ from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
+from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, first_accepted, program_of, write_rewrites
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
@@ -31,7 +32,7 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
 from semrep_jax.train.advantages import advantages
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
-from semrep_jax.train.budget import Budget
+from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import Restored
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.optimiser import initial_state
@@ -90,7 +91,8 @@ class Trainer:
         self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
         _, self.frozen = base.model.split(base.params)
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
-        self.accept = accept_by_verifier(verifier, recipe.reward.duplicate)
+        self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
+        self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
         self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
         self.seconds = 0.0
 
@@ -128,7 +130,7 @@ class Trainer:
         clock.lap("rewrite")
         self._sample(groups, stage, jax.random.fold_in(key, ROLLOUT))
         clock.lap("rollout")
-        self._verify(groups)
+        self._verify(groups, stage)
         clock.lap("verify")
         for group in groups:
             group.rewards = stage.reward(group.judged)
@@ -139,12 +141,12 @@ class Trainer:
         clock.lap("update")
 
         self.seconds += clock.total
-        metrics |= self._summary(stage, groups, keep_B, usage) | clock.laps
+        metrics |= self._summary(stage, groups, keep_B, usage) | clock.laps | self.rewrites.metrics()
         note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
         return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
 
     def _write_rewrites(self, groups: list[Group], key: jax.Array) -> None:
-        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none
+        """A C_rep for each task, sampled from the current policy and accepted (`reward.accept`); none where none
         is."""
         sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
         written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
@@ -161,8 +163,9 @@ class Trainer:
             language = group.task.source.language
             group.programs = [program_of(completion, language) for completion in group.completions]
 
-    def _verify(self, groups: list[Group]) -> None:
-        verdicts = iter(self.verifier.verify_all([(g.task, program) for g in groups for program in g.programs]))
+    def _verify(self, groups: list[Group], stage: Stage) -> None:
+        judge = self.rewrites if stage.name == REWRITE else self.verifier
+        verdicts = iter(judge.verify_all([(g.task, program) for g in groups for program in g.programs]))
         for group in groups:
             group.verdicts = [next(verdicts) for _ in group.programs]
 
