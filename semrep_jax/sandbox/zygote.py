@@ -34,6 +34,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 lockdown = importlib.import_module("lockdown")
 wire = importlib.import_module("wire")
+session = importlib.import_module("session")
 del sys.path[0]
 
 CORE = "bisect collections copy functools heapq itertools math operator re string typing".split()  # noqa: SIM905
@@ -45,7 +46,7 @@ ON_DEMAND = """
     numbers opcode optparse os os.path pathlib pickle posixpath pprint queue quopri random reprlib sched secrets
     selectors shlex shutil signal socket sqlite3 stat statistics stringprep struct subprocess symtable sys tempfile
     textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse uuid warnings weakref
-    xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
+    xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo asyncio
 """.split()  # noqa: SIM905
 # Run in the zygote before any candidate: children inherit specialised bytecode and sorted free lists, not the work.
 WARM_UP = """
@@ -179,7 +180,9 @@ def limit_to(what, limit):
 
 
 def observe_python(request):
-    """What a Python candidate does when it is called."""
+    """What a Python candidate does when it is called, or in sequences of steps (see `session`)."""
+    if "sequences" in request:
+        return session.run(request)
     return observe(request["source"], request["entry"], request["calls"])
 
 
@@ -371,7 +374,7 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "wire"):
+    for name in ("lockdown", "wire", "session", "values"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
 
 
