@@ -15,6 +15,7 @@ proof (`python.proof` has one).
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
 SHRINKING_ROUNDS = 8
+_MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "session.TooMuchOutput")
 _UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
@@ -121,13 +123,12 @@ class Behaviour:
     def _record(self, sequences: Sequence[Sequence[Step]]) -> None:
         lost = 0
         for chunk in _chunks(sequences):
-            recorded = self._steady(chunk)
-            if recorded is None:
-                lost += 1
-                self.evidence.unsteady += sum(map(len, chunk))
-                if lost == MOST_LOST_CHUNKS and not self.recordings:
-                    break
-            self.recordings += recorded or []
+            recorded = self._steady_part(chunk)
+            self.evidence.unsteady += sum(map(len, chunk[len(recorded) :]))
+            lost += not recorded
+            self.recordings += recorded
+            if lost == MOST_LOST_CHUNKS or self.load_error:
+                break
         distinct = set()
         for recording in self.recordings:
             for outcome in recording.outcomes:
@@ -155,6 +156,17 @@ class Behaviour:
         total = sum(len(r.steps) for r in self.recordings)
         return self.evidence.returned > 0 and self.evidence.answers >= max(1, min(FEWEST_ANSWERS, total // 2))
 
+    def _steady_part(self, chunk: list[list[Step]]) -> list[Recording]:
+        """What is done twice in the same way in a chunk, or in its beginning where the process was lost."""
+        while chunk:
+            recorded = self._steady(chunk)
+            if recorded is not None:
+                return recorded
+            if self.load_error:
+                break
+            chunk = chunk[: len(chunk) // 4]
+        return []
+
     def _steady(self, chunk: list[list[Step]]) -> list[Recording] | None:
         """What is done twice in the same way; None where a process gave no outcomes at all."""
         later = self.again.threads.submit(
@@ -168,14 +180,18 @@ class Behaviour:
             self.load_error = first.load_error or second.load_error or ""
             return None
         return [
-            Recording(
-                list(steps),
-                self._agreed(x.load, y.load, count=False),
-                [self._agreed(a, b) for a, b in zip(x.steps, y.steps, strict=True)],
-                self._agreed(x.state, y.state, count=False),
-            )
+            self._recording(steps, x, y)
             for steps, x, y in zip(chunk, first.sequences, second.sequences, strict=True)
         ]
+
+    def _recording(self, steps: list[Step], one: Run, other: Run) -> Recording:
+        """What both runs of a sequence agree on, up to a step that had to be broken off."""
+        broken = [i for i, pair in enumerate(zip(one.steps, other.steps, strict=True)) if any(map(_broken_off, pair))]
+        end = broken[0] if broken else len(steps)
+        self.evidence.unsteady += len(steps) - end
+        outcomes = [self._agreed(a, b) for a, b in zip(one.steps[:end], other.steps[:end], strict=True)]
+        state = None if broken else self._agreed(one.state, other.state, count=False)
+        return Recording(list(steps[:end]), self._agreed(one.load, other.load, count=False), outcomes, state)
 
     def _agreed(self, one: Seen, other: Seen, count: bool = True) -> Seen | None:
         """An outcome that is the same both times, and known; the others are counted."""
@@ -183,7 +199,7 @@ class Behaviour:
             self._unread[one.message or "a value"] += 1
             self.evidence.unreadable += count
             return None
-        if one.how in ("slow", *_EXHAUSTED) or one.key() != other.key():
+        if not one.known and one.how != "void" or one.key() != other.key():
             self.evidence.unsteady += count
             return None
         return one
@@ -214,26 +230,35 @@ class Behaviour:
 
     def compare(self, other: str, explain: bool = True) -> Finding:
         """Compare another program; without `explain` the counterexample is not made small."""
-        compared = 0
-        for chunk in _chunks(self.recordings):
+        compared, lost = 0, ""
+        for chunk in _chunks([r for r in self.recordings if r.steps]):
             seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.variables)
-            if seen is None:
-                return self._different(compared, self._explain_loss(other, chunk))
-            if seen.load_error:
+            if seen is not None and seen.load_error:
                 return self._different(compared, f"the second program does not load: {seen.load_error}")
-            for recording, run in zip(chunk, seen.sequences, strict=True):
+            runs = seen.sequences if seen is not None else self._one_by_one(other, chunk)
+            for recording, run in zip(chunk, runs, strict=False):
+                if run is None:
+                    return self._different(compared, self._explain_loss(other, recording))
                 place = self._first_difference(recording, run)
                 if place is not None:
                     text = self._explained(other, recording, place) if explain else self._text(recording, run, place)
                     return self._different(compared, text)
-                compared += sum(o is not None for o in recording.outcomes)
-        return self._verdict(compared)
+                compared += sum(o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True))
+                if any(s.how == "skipped" for s in run.steps):
+                    lost = "the second program takes much longer than the first; not all calls were compared"
+        return self._verdict(compared, lost)
+
+    def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
+        """What the other program does in each sequence, in a process of its own; None where it gives no report."""
+        for recording in chunk:
+            seen = trace(self.sandbox, other, [recording.steps], PATIENCE, self.variables)
+            yield seen.sequences[0] if seen is not None and seen.sequences else None
 
     def _different(self, compared: int, text: str) -> Finding:
         return Finding(Answer.DIFFERENT, compared, text)
 
-    def _verdict(self, compared: int) -> Finding:
-        reason = self._reason()
+    def _verdict(self, compared: int, lost: str) -> Finding:
+        reason = self._reason() or lost
         if reason:
             return Finding(Answer.UNKNOWN, compared, reason=f"{self.entry}: {reason}")
         return Finding(Answer.EQUIVALENT, compared)
@@ -256,7 +281,7 @@ class Behaviour:
 
     def _same(self, expected: Seen | None, seen: Seen) -> bool:
         """Whether the second program does the same, as far as the first one's answer says anything."""
-        if expected is None or expected.how == "void" == seen.how:
+        if expected is None or seen.how == "skipped" or expected.how == "void" == seen.how:
             return True
         if self.lenient and expected.how in REFUSALS:
             return True
@@ -266,23 +291,17 @@ class Behaviour:
         """The number of the first step that differs: -1 is the loading, the number of steps the state after them."""
         if not self._same(recording.load, run.load):
             return -1
-        for i, (expected, seen) in enumerate(zip(recording.outcomes, run.steps, strict=True)):
+        for i, (expected, seen) in enumerate(zip(recording.outcomes, run.steps, strict=False)):
             if not self._same(expected, seen):
                 return i
         return None if self._same(recording.state, run.state) else len(recording.steps)
 
-    def _explain_loss(self, other: str, chunk: list[Recording]) -> str:
-        """One line about the sequence on which the other program hangs or ends its process."""
-        for recording in chunk:
-            for i, step in enumerate(recording.steps):
-                if recording.outcomes[i] is not None:
-                    seen = trace(self.sandbox, other, [[step]], PATIENCE, self.variables)
-                    if seen is None:
-                        expected = recording.outcomes[i]
-                        assert expected is not None
-                        return f"{call_text(step)} {_expected(expected)}, got no end"
-            break
-        return f"{sequence_text(chunk[0].steps)}: the second program hangs or ends its process"
+    def _explain_loss(self, other: str, recording: Recording) -> str:
+        """One line about a sequence on which the other program hangs or ends its process."""
+        for step, expected in zip(recording.steps, recording.outcomes, strict=True):
+            if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.variables) is None:
+                return f"{call_text(step)} {_expected(expected)}, got no end"
+        return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
     def _explained(self, other: str, recording: Recording, place: int) -> str:
         """One line about the smallest failing sequence that is found."""
@@ -331,6 +350,11 @@ class Behaviour:
         return f"{call} {_contrast(expected, run.steps[place])}{after}"[:700]
 
 
+def _broken_off(seen: Seen) -> bool:
+    """Whether the machine's limits ended a step, and not the program."""
+    return seen.how in ("slow", "skipped", *_EXHAUSTED)
+
+
 def plain_call(call: Any) -> Any | None:
     """A positional call with plain values in `wire`'s form; None where it is none."""
     if call[0] != "t":
@@ -357,9 +381,9 @@ def _plain(wire: Any) -> Any:
 def _magnitude(wire: Any) -> int:
     """How large the numbers in a call are, roughly: small ones come first, as large ones may take too long."""
     if type(wire) is int:
-        return next((n for n, bound in enumerate((30, 1000, 10**6)) if abs(wire) <= bound), 3)
+        return bisect(_MAGNITUDES, abs(wire)) + (wire < 0)
     if type(wire) is list and wire and wire[0] == "i":
-        return 3
+        return len(_MAGNITUDES)
     return max(map(_magnitude, wire), default=0) if type(wire) is list else 0
 
 

@@ -8,8 +8,8 @@ A sequence starts with the program loaded afresh and shares its state. A step is
 
 and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
 What comes back for each step: [how, value, after, output, errors, shared, message]. `how` is "returned", an
-exception's name, or one of NO_OUTCOME: "slow", "void" (an argument could not be made), "unreadable". `after` are the
-arguments afterwards where they could change, `shared` where an object stands twice. The first outcome of a sequence
+exception's name, or one of NO_OUTCOME: "slow", "skipped" (after many slow ones), "void" (an argument could not be made),
+"unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands twice. The first outcome of a sequence
 is the loading, the last the program's public variables and the instance.
 """
 
@@ -25,8 +25,10 @@ values = importlib.import_module("values")
 del sys.path[0]
 
 PROGRAM = "candidate"
-NO_OUTCOME = ("slow", "void", "unreadable")
-MOST_SLOW = 3  # steps, after which the rest are slow too
+NO_OUTCOME = ("slow", "skipped", "void", "unreadable")
+SKIPPED = ["skipped", None, None, "", "", [], None]
+PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
+MOST_SLOW = 25  # steps, after which the rest are slow too
 MAX_OUTPUT = 64 << 10  # characters
 _TIMER = signal.ITIMER_VIRTUAL
 
@@ -73,7 +75,7 @@ class Printed:
 
 
 class Clock:
-    """Ends a step that takes too long, and all that come after the third such."""
+    """Ends a step that takes too long; after some of them it is less patient, and then skips the rest."""
 
     def __init__(self, step_seconds, total_seconds):
         self.step_seconds, self.end = step_seconds, time.process_time() + total_seconds
@@ -89,7 +91,8 @@ class Clock:
 
     def start(self):
         self.rang = False
-        signal.setitimer(_TIMER, self.step_seconds, self.step_seconds)
+        seconds = self.step_seconds if self.slow < PATIENT_STEPS else self.step_seconds / 10
+        signal.setitimer(_TIMER, seconds, self.step_seconds)
 
     def stop(self):
         signal.setitimer(_TIMER, 0)
@@ -282,14 +285,14 @@ def run(request):
     found = []
     for sequence in request["sequences"]:
         if clock.over():
-            found.append([["slow", None, None, "", "", [], None]] * (len(sequence) + 2))
+            found.append([SKIPPED] * (len(sequence) + 2))
             continue
         session = Session(code, request, clock)
         outcomes = [session.load()]
         if outcomes[0][0] != "returned":
             return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
         for step in sequence:
-            outcomes.append(["slow", None, None, "", "", [], None] if clock.over() else session.step(step))
-        outcomes.append(session.state())
+            outcomes.append(SKIPPED if clock.over() else session.step(step))
+        outcomes.append(SKIPPED if clock.over() else session.state())
         found.append(outcomes)
     return {"load": None, "sequences": found}
