@@ -40,6 +40,7 @@ LARGEST_CONSTANT = 10**6
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
+RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances
 REFUSALS = ("TypeError", "AttributeError")
@@ -138,7 +139,10 @@ class Drawing:
         if known:
             words = [*self.constants, *_words(function.docstring)]
             for _ in range(count // NEIGHBOURS_OF_EXAMPLES):
-                first.append(rng.choice(known).changed(lambda x: neighbour(x, rng, words), rng).form())
+                near = rng.choice(known)
+                near = related(near, rng) if rng.random() < 2 * RELATED else near
+                first.append(near.changed(lambda x: neighbour(x, rng, words), rng).form())
+                first.append(near.form())
         plans = self.plans(function, target)
         found: dict[str, Any] = {repr(call): call for call in first}
         for n in range(DRAWS_PER_CALL * count):
@@ -147,6 +151,8 @@ class Drawing:
             drawn = self.draw(function, plans[n % len(plans)], rng)
             if n % 2:
                 drawn = drawn.changed(lambda x: neighbour(x, rng, self.constants), rng)
+            if rng.random() < RELATED:
+                drawn = related(drawn, rng)
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(lambda x, c=constant: _with_constant(x, c, rng), rng)
@@ -475,6 +481,25 @@ def _words(docstring: str) -> list[str]:
     return list(dict.fromkeys(a or b for a, b in found))
 
 
+def related(call: Arguments, rng: Random) -> Arguments:
+    """The call with one argument that hangs on the others by place: the same, a part, a sum, or two exchanged."""
+    args = list(call.args)
+    pairs = [(i, j) for i in range(len(args)) for j in range(len(args)) if i != j and type(args[i]) is type(args[j])]
+    if not pairs:
+        return call
+    i, j = rng.choice(pairs)
+    one = args[i]
+    if rng.random() < 0.4:
+        args[i], args[j] = args[j], args[i]
+    elif type(one) in (int, float):
+        others = [x for k, x in enumerate(args) if k != j and type(x) is type(one)]
+        args[j] = rng.choice([one, sum(others), one - sum(others[1:]), -one])
+    elif type(one) in (str, list, tuple) and one:
+        k = rng.randrange(len(one))
+        args[j] = rng.choice([one, one[k:], one[:k], one[k:] + one[:k], one[::-1]])
+    return Arguments(args, call.kwargs)
+
+
 def _with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     """A constant of the program's own, one next to it, or a value that holds one, where the types agree."""
     if type(argument) is float and type(constant) is int:
@@ -528,12 +553,18 @@ def _neighbouring_text(text: str, rng: Random, constants: list[Any]) -> str:
     known = [c for c in constants if type(c) is str] or ["a"]
     numbers = list(re.finditer(r"\d+", text))
     words = list(re.finditer(r"[^\W\d]+", text))
+    parts = rng.choice([numbers, words])
+    if len(parts) > 1 and rng.random() < 0.2:
+        one, other = sorted(rng.sample(parts, 2), key=lambda m: m.start())
+        between = text[one.end() : other.start()]
+        return text[: one.start()] + other.group() + between + one.group() + text[other.end() :]
     if numbers and rng.random() < 0.4:
         found = rng.choice(numbers)
         return text[: found.start()] + _other_number(found.group(), rng) + text[found.end() :]
     if words and rng.random() < 0.3:
         found = rng.choice(words)
-        return text[: found.start()] + rng.choice([*known, found.group().swapcase()]) + text[found.end() :]
+        other = rng.choice([*known, *known, found.group().swapcase()])
+        return text[: found.start()] + other + text[found.end() :]
     i, j = (rng.randrange(len(text) + 1) for _ in range(2))
     letter = text[j : j + 1] if rng.random() < 0.5 else rng.choice("019aAzZ -.\t\né")
     changed = text[:i] + letter + text[i + 1 :]
