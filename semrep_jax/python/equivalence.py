@@ -18,7 +18,8 @@ from __future__ import annotations
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -47,6 +48,7 @@ SHRINKING_ROUNDS = 8
 _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "session.TooMuchOutput")
+NO_END = "got no end"
 _UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
 _NO_INPUTS = "no inputs were found that it takes"
 
@@ -204,7 +206,7 @@ class Behaviour:
             return None
         return one
 
-    @property
+    @cached_property
     def cases(self) -> list[Case]:
         """Plain cases of the function: positional calls with plain values, and what the sandbox sees of them."""
         steady = [
@@ -300,7 +302,7 @@ class Behaviour:
         """One line about a sequence on which the other program hangs or ends its process."""
         for step, expected in zip(recording.steps, recording.outcomes, strict=True):
             if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.variables) is None:
-                return f"{call_text(step)} {_expected(expected)}, got no end"
+                return f"{call_text(step)} {_expected(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
     def _explained(self, other: str, recording: Recording, place: int) -> str:
@@ -411,7 +413,7 @@ def _contrast(expected: Seen | None, seen: Seen) -> str:
     assert expected is not None
     text = _expected(expected)
     if seen.how == "slow":
-        return f"{text}, got no end"
+        return f"{text}, {NO_END}"
     if seen.how != "returned":
         got = seen.message or seen.how
         return f"{text}, got {got}" if seen.how != expected.how else f"{text} with other effects"
