@@ -36,7 +36,7 @@ from semrep_jax.sandbox.values import written
 LIMITS = Limits()  # of one run of the first program
 PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
 PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
-CHUNK = 30  # sequences in one contained process
+CHUNK = 50  # sequences in one contained process
 STEPS = 5  # calls of one function that share a state
 FEWEST_ANSWERS = 10  # for anything to be known
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up

@@ -21,7 +21,7 @@ from typing import Any
 
 from semrep_jax.core import syntax
 from semrep_jax.python import surface as surfaces
-from semrep_jax.python.strategies import GUESSES, Made, form, hinted, iterator, sample_values, values
+from semrep_jax.python.strategies import GUESSES, Made, can_draw, form, hinted, iterator, sample_values, values
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
@@ -252,7 +252,8 @@ class Drawing:
             n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)
         }
         if not own & (set(self.surface.classes) | set(self.surface.variables)):
-            return None if hinted(annotation) is None else _chosen(ast.unparse(annotation))
+            kind = ast.unparse(annotation)
+            return _chosen(kind) if can_draw(kind) else None
         return self._own_drawer(annotation, depth)
 
     def _own_drawer(self, annotation: ast.expr, depth: int) -> Draw | None:

@@ -217,6 +217,12 @@ def values(kind: str) -> list[Any]:
     return sample_values(strategy, VALUES_PER_KIND, 0)
 
 
+@lru_cache(maxsize=2048)
+def can_draw(kind: str) -> bool:
+    """Whether a type hint as it is written says something that we can draw; building a strategy costs a while."""
+    return hinted(syntax.expression(kind).body) is not None
+
+
 @contextmanager
 def _elsewhere() -> Iterator[None]:
     """Hypothesis keeps tables in a folder where the user stands; for the time of our draws, in one of the system's."""

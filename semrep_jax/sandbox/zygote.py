@@ -426,6 +426,7 @@ def warm_up():
     out, err = sys.stdout, sys.stderr
     for _ in range(WARM_UP_ROUNDS):
         json.dumps(observe(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]]))
+    session.warm_up(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]], WARM_UP_ROUNDS)
     sys.stdout, sys.stderr = out, err
 
 
