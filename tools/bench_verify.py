@@ -1,4 +1,5 @@
-"""Does `verify` know its own, and does it tell bugs? HumanEval's solutions with other local names, HumanEvalPack's bugs.
+"""Does `verify` know its own, and does it tell bugs? HumanEval's solutions with other local names, the bugs of
+HumanEvalPack.
 
     python tools/bench_verify.py humanevalpack_python.jsonl                 # about two minutes on 2 cores
     python tools/bench_verify.py humanevalpack_python.jsonl --problems 3 32 92   # a look

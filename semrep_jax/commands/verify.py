@@ -22,10 +22,10 @@ def parser() -> argparse.ArgumentParser:
     options = command.parser(
         "verify",
         "Do two Python programs behave the same? What is public at the top of A is used with generated inputs, from "
-        "doctests, type hints, or by trying what is taken, and B's of the same name with the same: functions are called, "
-        "classes built and their methods called in sequences, functions called by turns. Compared are results by type "
-        "and exactly, exception classes, changes to arguments, state, printed text, shared references. Both run "
-        "contained. What the answer rests on is printed with it.",
+        "doctests, type hints, or by trying what is taken, and B's of the same name with the same: functions are "
+        "called, classes built and their methods called in sequences, functions called by turns. Compared are results "
+        "by type and exactly, exception classes, changes to arguments, state, printed text, shared references. Both "
+        "run contained. What the answer rests on is printed with it.",
         "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake "
         "in the input.",
     )
@@ -65,7 +65,9 @@ def run(options: argparse.Namespace) -> int:
         if finding.answer is not Answer.DIFFERENT and options.prove:
             finding = proof.prove(reference, b, finding)
     sharing = "ignored" if options.ignore_sharing else "compared"
-    print(json.dumps(finding.to_json() | {"shared_references": sharing}) if options.json else _summary(finding, sharing))
+    print(
+        json.dumps(finding.to_json() | {"shared_references": sharing}) if options.json else _summary(finding, sharing)
+    )
     return EXIT_CODES[finding.answer]
 
 

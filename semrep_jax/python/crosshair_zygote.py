@@ -3,8 +3,8 @@
 Started by `proof.prove` as `python -P -s -S crosshair_zygote.py SETTINGS`, never imported by the package. CrossHair
 runs the functions it looks at, so it is locked in with them. A request holds the two programs (`a`, `b`), the
 function's name (`entry`), the parameters that are given (`given`; the others are left out) and the time for its paths
-(`seconds`); the reply says whether all paths were exhausted, or the arguments of a difference. Results and arguments are
-compared by type and value: CrossHair's own comparison is ==, for which True is 1.
+(`seconds`); the reply says whether all paths were exhausted, or the arguments of a difference. Results and
+arguments are compared by type and value: CrossHair's own comparison is ==, for which True is 1.
 """
 
 import importlib

@@ -31,7 +31,8 @@ from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Limits, Run, Seen, Step, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import written
+from semrep_jax.sandbox.values import text_of
+from semrep_jax.sandbox.writing import written
 
 LIMITS = Limits()  # of one run of the first program
 PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
@@ -136,7 +137,7 @@ class Behaviour:
             for outcome in recording.outcomes:
                 if outcome is not None:
                     self._count(outcome)
-                    distinct.add(outcome.key())
+                    distinct.add(text_of([outcome.how, outcome.value, outcome.output]))
         self.evidence.distinct = len(distinct)
 
     def _count(self, outcome: Seen) -> None:
@@ -182,8 +183,7 @@ class Behaviour:
             self.load_error = first.load_error or second.load_error or ""
             return None
         return [
-            self._recording(steps, x, y)
-            for steps, x, y in zip(chunk, first.sequences, second.sequences, strict=True)
+            self._recording(steps, x, y) for steps, x, y in zip(chunk, first.sequences, second.sequences, strict=True)
         ]
 
     def _recording(self, steps: list[Step], one: Run, other: Run) -> Recording:
@@ -201,7 +201,7 @@ class Behaviour:
             self._unread[one.message or "a value"] += 1
             self.evidence.unreadable += count
             return None
-        if not one.known and one.how != "void" or one.key() != other.key():
+        if (not one.known and one.how != "void") or one.key() != other.key():
             self.evidence.unsteady += count
             return None
         return one
@@ -244,8 +244,12 @@ class Behaviour:
                 place = self._first_difference(recording, run)
                 if place is not None:
                     text = self._explained(other, recording, place) if explain else self._text(recording, run, place)
-                    return self._different(compared, text)
-                compared += sum(o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True))
+                    if text is not None:
+                        return self._different(compared, text)
+                    lost = "a difference was seen once, and not again"
+                compared += sum(
+                    o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True)
+                )
                 if any(s.how == "skipped" for s in run.steps):
                     lost = "the second program takes much longer than the first; not all calls were compared"
         return self._verdict(compared, lost)
@@ -305,14 +309,15 @@ class Behaviour:
                 return f"{call_text(step)} {_expected(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
-    def _explained(self, other: str, recording: Recording, place: int) -> str:
-        """One line about the smallest failing sequence that is found."""
+    def _explained(self, other: str, recording: Recording, place: int) -> str | None:
+        """One line about the smallest failing sequence that is found; None where none fails again."""
         steps = recording.steps[: place + 1] if place < len(recording.steps) else recording.steps
         best: tuple[Recording, Run, int] | None = None
 
         def failing(tries: list[list[Step]]) -> list[list[Step]]:
             nonlocal best
-            found, mine = [], self._steady_quietly(tries)
+            found: list[list[Step]] = []
+            mine = self._steady_quietly(tries)
             theirs = trace(self.sandbox, other, tries, PATIENCE, self.variables)
             if mine is None or theirs is None or theirs.load_error:
                 return []
@@ -324,11 +329,10 @@ class Behaviour:
                     found.append(one.steps)
             return found
 
-        if not failing([list(steps)]):
-            runs = trace(self.sandbox, other, [recording.steps], PATIENCE, self.variables)
-            if runs is None or not runs.sequences:
-                return f"{sequence_text(steps)}: the second program hangs or ends its process"
-            return self._text(recording, runs.sequences[0], place)
+        if not failing([list(steps)]) and not failing([list(recording.steps)]):
+            return None
+        assert best is not None
+        steps = best[0].steps
         shrink.smallest_sequence(list(steps), failing, SHRINKING_ROUNDS)
         assert best is not None
         return self._text(*best)
@@ -478,8 +482,8 @@ class Reference:
     def _class(self, one: Class) -> None:
         """Sequences with instances of one class."""
         if one.is_enum:
-            steps = [["call", f"{one.name}.__members__.copy", ["t"]]]
-            self.classes[one.name] = self._sequences(one.name, [steps])
+            members = [["call", f"{one.name}.__members__.copy", ["t"]]]
+            self.classes[one.name] = self._sequences(one.name, [members])
             return
         if one.abstract:
             if not any(one.name in c.bases for c in self.drawing.surface.classes.values()):
@@ -530,7 +534,9 @@ class Reference:
         for step in self._steps:
             by_name.setdefault(step[1], []).append(step)
         names = list(by_name)
-        sequences = [[rng.choice(by_name[rng.choice(names)]) for _ in range(MIXED_STEPS)] for _ in range(MIXED_SEQUENCES)]
+        sequences = [
+            [rng.choice(by_name[rng.choice(names)]) for _ in range(MIXED_STEPS)] for _ in range(MIXED_SEQUENCES)
+        ]
         guessed = any(b.lenient for b in self.behaviours.values())
         return self._sequences("the functions by turns", sequences, guessed)
 

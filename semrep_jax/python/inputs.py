@@ -16,6 +16,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -126,6 +127,8 @@ class Drawing:
         self.source, self.sandbox, self.seed = source, sandbox, seed
         self.surface: Surface = surfaces.read(source)
         self.constants = program_constants(source)
+        # The order of a set that holds a NaN hangs on where it lies in memory.
+        self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
         self._builders: dict[str, Draw | None] = {}
         self._building: list[str] = []
 
@@ -155,8 +158,8 @@ class Drawing:
                 drawn = related(drawn, rng)
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
-                drawn = drawn.changed(lambda x, c=constant: _with_constant(x, c, rng), rng)
-            call = drawn.form()
+                drawn = drawn.changed(partial(_with_constant, constant=constant, rng=rng), rng)
+            call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
 
@@ -337,7 +340,9 @@ class Drawing:
 
         def draw(rng: Random) -> Made:
             given = self.draw(one.constructor, rng.choice(plans), rng)
-            return Made(["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]])
+            return Made(
+                ["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]]
+            )
 
         return draw
 
@@ -476,6 +481,18 @@ def _is_telling(value: object) -> bool:
     return type(value) is int and 1 < value < LARGEST_CONSTANT
 
 
+def _is_set(node: ast.AST) -> bool:
+    named = isinstance(node, ast.Name) and node.id in ("set", "frozenset")
+    return named or isinstance(node, ast.Set | ast.SetComp)
+
+
+def _without_nan(wire: Any) -> Any:
+    """A wire form with another number in the place of NaN."""
+    if type(wire) is not list:
+        return wire
+    return ["f", "2.5"] if wire == ["f", "nan"] else [_without_nan(x) for x in wire]
+
+
 def _words(docstring: str) -> list[str]:
     """Short texts in quotes in a docstring."""
     found = re.findall(r"'([^'\n]{1,20})'|\"([^\"\n]{1,20})\"", docstring)
@@ -556,9 +573,9 @@ def _neighbouring_text(text: str, rng: Random, constants: list[Any]) -> str:
     words = list(re.finditer(r"[^\W\d]+", text))
     parts = rng.choice([numbers, words])
     if len(parts) > 1 and rng.random() < 0.2:
-        one, other = sorted(rng.sample(parts, 2), key=lambda m: m.start())
-        between = text[one.end() : other.start()]
-        return text[: one.start()] + other.group() + between + one.group() + text[other.end() :]
+        one, two = sorted(rng.sample(parts, 2), key=lambda m: m.start())
+        between = text[one.end() : two.start()]
+        return text[: one.start()] + two.group() + between + one.group() + text[two.end() :]
     if numbers and rng.random() < 0.4:
         found = rng.choice(numbers)
         return text[: found.start()] + _other_number(found.group(), rng) + text[found.end() :]

@@ -181,8 +181,14 @@ def _follow(prover: Pool, behaviour: Behaviour, other: str, given: list[str], se
     """
     limits = Limits(seconds + MORE_CPU_SECONDS, seconds + MORE_WALL_SECONDS, MEMORY_MB)
     token = secrets.token_hex(16)
-    request = {"a": behaviour.source, "b": other, "entry": behaviour.entry, "given": given,
-               "seconds": seconds, "token": token}
+    request = {
+        "a": behaviour.source,
+        "b": other,
+        "entry": behaviour.entry,
+        "given": given,
+        "seconds": seconds,
+        "token": token,
+    }
     answer = prover.ask(request | {"limits": asdict(limits)})
     if answer is None:
         return {"stopped": True}
@@ -208,9 +214,7 @@ def _obstacle(report: Mapping[str, Any], entry: str, seconds: float) -> str:
     return f"CrossHair failed on {entry}: {trouble}"
 
 
-def _confirmed(
-    behaviour: Behaviour, other: str, function: Function, difference: Mapping[str, str]
-) -> Finding | None:
+def _confirmed(behaviour: Behaviour, other: str, function: Function, difference: Mapping[str, str]) -> Finding | None:
     """A difference, where the two differ when it is run. Only the sandbox evaluates the values' texts.
 
     behaviour: of the first program's function. other: the second program. function: its surface. difference: each

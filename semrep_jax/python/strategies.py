@@ -3,8 +3,8 @@
     values("dict[str, int]")          # 100 draws, the same every time
     hinted(annotation)                # the strategy of a hint, or None
 
-What has no plain form is drawn as `Made`: its wire form (see `sandbox.values`), from which the sandbox makes it. To draw
-another type, add it to GUESSES (parameters without a hint), to HINTS or to `_subscripted` (hints).
+What has no plain form is drawn as `Made`: its wire form (see `sandbox.values`), from which the sandbox makes it. To
+draw another type, add it to GUESSES (parameters without a hint), to HINTS or to `_subscripted` (hints).
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ HINTS: dict[str, Strategy] = {
     ),
     "Decimal": st.decimals(-1000, 1000, places=2).map(lambda d: _library("decimal.Decimal", str(d)))
     | st.sampled_from(["NaN", "Infinity", "0", "-0", "1E+3", "0.1"]).map(lambda d: _library("decimal.Decimal", d)),
-    "Fraction": st.tuples(st.integers(-9, 9), st.integers(1, 9)).map(lambda f: _library("fractions.Fraction", ["t", *f])),
+    "Fraction": st.tuples(st.integers(-9, 9), st.integers(1, 9)).map(
+        lambda f: _library("fractions.Fraction", ["t", *f])
+    ),
     "UUID": st.uuids().map(lambda u: _library("uuid.UUID", str(u))),
     **dict.fromkeys(
         ("Path", "PurePath", "PathLike"),

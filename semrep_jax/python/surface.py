@@ -3,8 +3,8 @@
     surface = read(source)
     surface.functions["f"].parameters, surface.classes["Account"].methods, surface.variables
 
-Public is what `__all__` lists, else what has no underscore in front; `functions` and `classes` hold all, as private ones
-are needed to build arguments.
+Public is what `__all__` lists, else what has no underscore in front; `functions` and `classes` hold all, as private
+ones are needed to build arguments.
 """
 
 from __future__ import annotations

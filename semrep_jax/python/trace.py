@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from semrep_jax.sandbox import pool
-from semrep_jax.sandbox.session import NO_OUTCOME
-from semrep_jax.sandbox.values import text_of
 from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.sandbox.values import NO_OUTCOME, text_of
 
 Step = list[Any]
 # What returned functions are used with, by kind.
@@ -41,7 +40,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one step did: how it ended ("returned", an exception's name, or one of `session.NO_OUTCOME`), its value,
+    """What one step did: how it ended ("returned", an exception's name, or one of `values.NO_OUTCOME`), its value,
     the arguments after it where they could change, what it printed, where one object stands twice, a message."""
 
     how: str

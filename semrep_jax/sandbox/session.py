@@ -8,9 +8,9 @@ A sequence starts with the program loaded afresh and shares its state. A step is
 
 and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
 What comes back for each step: [how, value, after, output, errors, shared, message]. `how` is "returned", an
-exception's name, or one of NO_OUTCOME: "slow", "skipped" (after many slow ones), "void" (an argument could not be made),
-"unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands twice. The first outcome of a sequence
-is the loading, the last the program's public variables and the instance.
+exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
+be made), "unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands
+twice. The first outcome of a sequence is the loading, the last the program's public variables and the instance.
 """
 
 import importlib
@@ -22,10 +22,10 @@ import types
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 values = importlib.import_module("values")
+makers = importlib.import_module("makers")
 del sys.path[0]
 
 PROGRAM = "candidate"
-NO_OUTCOME = ("slow", "skipped", "void", "unreadable")
 SKIPPED = ["skipped", None, None, "", "", [], None]
 PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
 MOST_SLOW = 25  # steps, after which the rest are slow too
@@ -106,7 +106,7 @@ class Session:
         self.module = types.ModuleType(PROGRAM)
         self.scope = self.module.__dict__
         self.scope["__builtins__"] = __builtins__
-        self.decoder = values.Decoder(self.scope)
+        self.decoder = makers.Decoder(self.scope)
         self.instance = None
 
     def encoder(self):

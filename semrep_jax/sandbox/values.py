@@ -10,20 +10,20 @@ Plain values are written as in `wire`, but a dict keeps its order (["D", [key, v
 - ["it", items, end] an iterator by what it yields, ["fn", [arguments, outcome], ...] a callable by what it gives.
 
 An argument may also be ["new", class, args, kwargs] (built from the program's class), ["member", class, name],
-["iter", kind, items], ["call", result], ["thing", attributes] and ["expr", text]: see `Decoder`.
+["iter", kind, items], ["call", result], ["thing", attributes] and ["expr", text]: see `makers`.
 
 Two values are the same where their wire forms are. What can't be written raises `Unreadable`: nothing is known of it.
-Loaded by the zygote by path, so it imports only the standard library; the parent never decodes these forms, it writes
-them down with `written`.
+Loaded by the zygote by path, so it imports only the standard library. `makers` makes arguments of these forms, in the
+sandbox alone; the parent never does, it writes them down (`writing`).
 """
 
-import io
 import json
 import re
 import sys
 import types
-import zlib
 
+NO_OUTCOME = ("slow", "skipped", "void", "unreadable")  # how a step may end without one (see `session`)
+MAKERS = "makers"  # the module of what stands for objects and functions nobody described
 MAX_NODES = 20_000
 MAX_DEPTH = 40
 MAX_INT_BITS = 1 << 20
@@ -33,7 +33,6 @@ MAX_USES = 12  # calls of a returned function
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_HIDDEN = types.SimpleNamespace  # what `vars` of a class without state stands for
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
 _OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
@@ -235,9 +234,9 @@ class Encoder:
             raise Unreadable(f"a value of type {name}")
         if name == "contextlib._GeneratorContextManager":
             return ["with", self._used(lambda: _entered(v), depth)]
-        if isinstance(v, Thing):
+        if type(v).__name__ == "Thing" and t.__module__ == MAKERS:
             return ["o", "object", None, self.walk(dict(v.__dict__), depth + 1), []]
-        if isinstance(v, Callback):
+        if type(v).__name__ == "Callback" and t.__module__ == MAKERS:
             return ["x", "callback", [self.walk(list(v.__dict__["calls"]), depth + 1)]]
         if hasattr(t, "__next__") and hasattr(t, "__iter__"):
             return self._iterator(v, depth)
@@ -429,248 +428,3 @@ def error_name(error, program):
         return _BUILTIN_ERRORS[t]
     module = type.__getattribute__(t, "__module__")
     return ("candidate" if module == program else str(module)) + "." + type.__getattribute__(t, "__name__")
-
-
-class Thing:
-    """An object with attributes, for parameters of which only attributes are known."""
-
-    def __init__(self, attributes):
-        self.__dict__.update(attributes)
-
-
-class Callback:
-    """A function for parameters that are called: its result hangs on its arguments alone, its calls are noted."""
-
-    def __init__(self, result):
-        self.__dict__.update(result=result, calls=[], __name__="callback")
-
-    def __call__(self, *args):
-        noted = args[0] if len(args) == 1 else args
-        self.__dict__["calls"].append(noted)
-        if self.__dict__["result"] == "same":
-            return args[0] if args else None
-        try:
-            number = zlib.crc32(repr(args).encode())
-        except Exception:
-            number = len(args)
-        small = number % 7
-        results = {"int": small - 2, "bool": small % 2 == 0, "str": "abcdefg"[small], "float": small / 2, "none": None}
-        return results[self.__dict__["result"]]
-
-
-class Decoder:
-    """Makes values of wire forms. scope: the program's names."""
-
-    def __init__(self, scope):
-        self.scope = scope
-
-    def make(self, wire):
-        """A fresh value."""
-        if type(wire) is not list:
-            return wire
-        return getattr(self, "_" + wire[0])(*wire[1:])
-
-    def all(self, wires):
-        return [self.make(x) for x in wires]
-
-    def _f(self, text):
-        return float(text)
-
-    def _i(self, text):
-        return int(text, 16)
-
-    def _u(self, text):
-        return text.encode().decode("unicode_escape")
-
-    def _b(self, text):
-        return bytes.fromhex(text)
-
-    def _c(self, real, imaginary):
-        return complex(float(real), float(imaginary))
-
-    def _l(self, *items):
-        return self.all(items)
-
-    def _t(self, *items):
-        return tuple(self.all(items))
-
-    def _s(self, *items):
-        return set(self.all(items))
-
-    def _z(self, *items):
-        return frozenset(self.all(items))
-
-    def _d(self, *pairs):
-        return {self.make(k): self.make(x) for k, x in pairs}
-
-    _D = _d
-
-    def _x(self, name, content):
-        return MAKERS[name](self, content)
-
-    def _new(self, name, args, kwargs):
-        return self.scope[name](*self.all(args), **{k: self.make(x) for k, x in kwargs})
-
-    def _member(self, name, member):
-        return self.scope[name][member]
-
-    def _iter(self, kind, items):
-        made = self.all(items)
-        if kind == "generator":
-            return (x for x in made)
-        if kind == "map":
-            return map(_same, made)
-        return iter(made)
-
-    def _call(self, result):
-        return Callback(result)
-
-    def _thing(self, attributes):
-        return Thing({k: self.make(x) for k, x in attributes})
-
-    def _expr(self, text):
-        names = {"nan": float("nan"), "inf": float("inf"), **self.scope}
-        return eval(text, names)
-
-
-def _same(x):
-    return x
-
-
-def _module(name):
-    return sys.modules.get(name) or __import__(name)
-
-
-def _made_of(module, name):
-    """A maker that hands the content, made, to a class as its one argument."""
-    return lambda decoder, content: getattr(_module(module), name)(decoder.make(content))
-
-
-def _from_text(module, name, method=None):
-    def make(decoder, content):
-        kind = getattr(_module(module), name)
-        return getattr(kind, method)(content) if method else kind(content)
-
-    return make
-
-
-# How arguments of library types are made of their content.
-MAKERS = {
-    "datetime.date": _from_text("datetime", "date", "fromisoformat"),
-    "datetime.datetime": lambda d, c: _module("datetime").datetime.fromisoformat(c[0]),
-    "datetime.time": lambda d, c: _module("datetime").time.fromisoformat(c[0]),
-    "datetime.timedelta": lambda d, c: _module("datetime").timedelta(*c),
-    "decimal.Decimal": _from_text("decimal", "Decimal"),
-    "fractions.Fraction": lambda d, c: _module("fractions").Fraction(*d.make(c)),
-    "uuid.UUID": _from_text("uuid", "UUID"),
-    "pathlib.PosixPath": _from_text("pathlib", "PosixPath"),
-    "collections.deque": lambda d, c: _module("collections").deque(d.all(c[1:]), c[0]),
-    "collections.Counter": _made_of("collections", "Counter"),
-    "collections.OrderedDict": _made_of("collections", "OrderedDict"),
-    "collections.defaultdict": lambda d, c: _module("collections").defaultdict(int, d.make(c[1])),
-    "builtins.range": lambda d, c: range(*d.make(c)),
-    "builtins.bytearray": lambda d, c: bytearray.fromhex(c),
-    "io.StringIO": lambda d, c: io.StringIO(c),
-    "io.BytesIO": lambda d, c: io.BytesIO(c.encode()),
-    "re.Pattern": lambda d, c: re.compile(c),
-}
-
-
-def written(wire):
-    """A wire form as one would write it in Python; whatever it is, a text."""
-    try:
-        return _written(wire)
-    except Exception:
-        return str(wire)[:80]
-
-
-def _joined(wires):
-    return ", ".join(_written(x) for x in wires)
-
-
-def _call_written(name, args, kwargs):
-    given = [_written(x) for x in args] + [f"{k}={_written(x)}" for k, x in kwargs]
-    return f"{name}({', '.join(given)})"
-
-
-def _written(wire):
-    if type(wire) is not list:
-        return repr(wire)
-    tag, rest = wire[0], wire[1:]
-    match tag:
-        case "f":
-            return rest[0]
-        case "i":
-            return f"{rest[0][:12]}... ({len(rest[0]) * 4} bits)"
-        case "u":
-            return f"'{rest[0]}'"
-        case "b":
-            return repr(bytes.fromhex(rest[0]))
-        case "c":
-            return repr(complex(float(rest[0]), float(rest[1])))
-        case "l":
-            return f"[{_joined(rest)}]"
-        case "t":
-            return f"({_joined(rest)}{',' if len(rest) == 1 else ''})"
-        case "s":
-            return f"{{{_joined(rest)}}}" if rest else "set()"
-        case "z":
-            return f"frozenset({{{_joined(rest)}}})" if rest else "frozenset()"
-        case "d" | "D":
-            return "{" + ", ".join(f"{_written(k)}: {_written(x)}" for k, x in rest) + "}"
-        case "x":
-            return _library_written(*rest)
-        case "o":
-            attributes = ", ".join(f"{k}={_written(x)}" for k, x in rest[2][1:])
-            content = "" if rest[1] is None else _written(rest[1]) + (", " if attributes else "")
-            uses = "".join(f", {use[0]} gives {use[1][0] or _written(use[1][1])}" for use in rest[3][:3])
-            return f"{rest[0]}({content}{attributes})" + (f" (where{uses[1:]})" if uses else "")
-        case "e":
-            return f"{rest[0]}.{rest[1]}"
-        case "class":
-            return rest[0].removeprefix("candidate.")
-        case "it":
-            end = {"end": "", "more": ", ..."}.get(rest[1], f", then {rest[1]}")
-            return f"an iterator over [{_joined(rest[0])}{end}]"
-        case "fn":
-            uses = [f"{_written(given)} -> {error or _written(value)}" for given, error, value in rest[:3]]
-            return f"a function ({'; '.join(uses)})"
-        case "with":
-            return f"a context of {rest[0][0] or _written(rest[0][1])}"
-        case "new":
-            return _call_written(*rest)
-        case "member":
-            return f"{rest[0]}.{rest[1]}"
-        case "iter":
-            inside = f"[{_joined(rest[1])}]"
-            return {"generator": f"(x for x in {inside})", "map": f"map(same, {inside})"}.get(
-                rest[0], f"iter({inside})"
-            )
-        case "call":
-            return f"callback({rest[0]})"
-        case "thing":
-            return f"object({', '.join(f'{k}={_written(x)}' for k, x in rest[0])})"
-        case "expr":
-            return rest[0]
-        case "call*":
-            return ", ".join([_written(x) for x in rest[0]] + [f"{k}={_written(x)}" for k, x in rest[1]])
-    return str(wire)[:80]
-
-
-def _library_written(name, content):
-    short = name.rpartition(".")[2]
-    if isinstance(content, str):
-        return f"{short}({content!r})"
-    if name in ("builtins.range", "fractions.Fraction", "builtins.slice"):
-        return short + _written(content)
-    if name == "function":
-        return content[0]
-    if name == "datetime.timedelta":
-        return f"timedelta(days={content[0]}, seconds={content[1]}, microseconds={content[2]})"
-    if name.startswith(("datetime", "re.", "io.", "_io.", "numpy")):
-        return f"{short}({content[0]!r})"
-    if isinstance(content, list) and content and content[0] in ("D", "d", "l", "t"):
-        return f"{short}({_written(content)})"
-    if name in ("collections.deque", "array.array"):
-        return f"{short}([{_joined(content[1:])}])"
-    return f"{short}({_joined(content)})"

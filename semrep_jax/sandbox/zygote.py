@@ -374,7 +374,7 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "wire", "session", "values"):
+    for name in ("lockdown", "wire", "session", "values", "makers"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
 
 

@@ -37,7 +37,9 @@ def test_verify_ends_with_0_1_or_2_and_says_why(files, capsys):
 
 
 def test_verify_says_what_it_rests_on_and_leaves_nothing_behind(files, capsys, monkeypatch, tmp_path):
-    a, b = files(a="def f(x: float, s: str):\n    return [x, s.upper()]\n", b="def f(x: float, s: str):\n    return [x, s]\n")
+    a, b = files(
+        a="def f(x: float, s: str):\n    return [x, s.upper()]\n", b="def f(x: float, s: str):\n    return [x, s]\n"
+    )
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

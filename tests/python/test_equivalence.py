@@ -139,7 +139,8 @@ DIFFERENT = {
     ),
     "a large integer": ("def f(n: int):\n    return 3 ** 9000 SWAP n % 7\n", "+", "-"),
     "an object with private state": (
-        "class _Box:\n    def __init__(self, n):\n        self._n = n\n    def read(self):\n        return self._n SWAP\n"
+        "class _Box:\n    def __init__(self, n):\n        self._n = n\n"
+        "    def read(self):\n        return self._n SWAP\n"
         "def f(n: int):\n    return _Box(n)\n",
         "",
         "+ 1",
@@ -160,7 +161,11 @@ DIFFERENT = {
     "an argument left out": ("def f(n: int, k: int = SWAP):\n    return n + k\n", "1", "2"),
     "a name that is given": ("def f(SWAP: int):\n    return 1\n", "n", "number"),
     "keyword only": ("def f(*, n: int):\n    return SWAP\n", "n", "-n"),
-    "a default kept": ("def f(n: int, got=SWAP):\n    got = got or []\n    got.append(n)\n    return got[:]\n", "[1]", "None"),
+    "a default kept": (
+        "def f(n: int, got=SWAP):\n    got = got or []\n    got.append(n)\n    return got[:]\n",
+        "[1]",
+        "None",
+    ),
     "tabs": ("def f(s: str):\n    return s.strip(SWAP)\n", "", "' '"),
     "digits beyond ASCII": ("def f(s: str):\n    return any(c SWAP for c in s)\n", ".isdigit()", "in '0123456789'"),
     "NaN": ("def f(x: float):\n    return SWAP\n", "x == x", "True"),
@@ -190,7 +195,8 @@ DIFFERENT = {
     ),
     "a method": (
         "def f(n: int):\n    return n\nclass Pile:\n    def __init__(self):\n        self.items = []\n"
-        "    def push(self, x: int):\n        self.items.append(x)\n    def pop(self):\n        return self.items.pop(SWAP)\n",
+        "    def push(self, x: int):\n        self.items.append(x)\n"
+        "    def pop(self):\n        return self.items.pop(SWAP)\n",
         "",
         "0",
     ),
@@ -213,11 +219,15 @@ def test_programs_that_differ_are_told(name, sandbox):
 
 
 UNKNOWN = {
-    "a value that can't be read": ("import threading\ndef f(n: int):\n    return threading.Lock()\n", "can't be compared"),
+    "a value that can't be read": (
+        "import threading\ndef f(n: int):\n    return threading.Lock()\n",
+        "can't be compared",
+    ),
     "arguments that nobody can guess": ("def f(a, b):\n    return a.x.y.z[b.u.v]\n", "no inputs were found"),
     "only errors": ("def f(s: str):\n    raise ValueError\n", "no call returned"),
     "a class that can't be built": (
-        "import abc\nclass Shape(abc.ABC):\n    @abc.abstractmethod\n    def area(self): ...\ndef f(n: int):\n    return n\n",
+        "import abc\nclass Shape(abc.ABC):\n    @abc.abstractmethod\n    def area(self): ...\n"
+        "def f(n: int):\n    return n\n",
         "Shape is abstract",
     ),
 }
@@ -245,6 +255,9 @@ def test_sharing_can_be_ignored(sandbox):
 
 def test_large_inputs_that_take_too_long_leave_the_small_ones(sandbox):
     source = "def fib(n: int):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
-    loop = "def fib(n: int):\n    a, b = 0, 1\n    for _ in range(n):\n        a, b = b, a + b\n    return a if n > 0 else n\n"
+    loop = (
+        "def fib(n: int):\n    a, b = 0, 1\n    for _ in range(n):\n        a, b = b, a + b\n"
+        "    return a if n > 0 else n\n"
+    )
     finding = Reference(source, sandbox).compare(loop)
     assert finding.answer is Answer.EQUIVALENT and finding.calls > 20
