@@ -31,7 +31,6 @@ from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Limits, Run, Seen, Step, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import text_of
 from semrep_jax.sandbox.writing import written
 
 LIMITS = Limits()  # of one run of the first program
@@ -137,7 +136,7 @@ class Behaviour:
             for outcome in recording.outcomes:
                 if outcome is not None:
                     self._count(outcome)
-                    distinct.add(text_of([outcome.how, outcome.value, outcome.output]))
+                    distinct.add(repr([outcome.how, outcome.value, outcome.output]))
         self.evidence.distinct = len(distinct)
 
     def _count(self, outcome: Seen) -> None:
@@ -486,7 +485,8 @@ class Reference:
             self.classes[one.name] = self._sequences(one.name, [members])
             return
         if one.abstract:
-            if not any(one.name in c.bases for c in self.drawing.surface.classes.values()):
+            below = any(one.name in c.bases for c in self.drawing.surface.classes.values())
+            if not below and not one.protocol:
                 self.missing.append(f"class {one.name} is abstract and not compared")
             return
         rng = Random(self.seed)

@@ -334,7 +334,9 @@ class Drawing:
             members = [Made(["member", one.name, m]) for m in one.members]
             return (lambda rng: rng.choice(members)) if members else None
         if one.abstract:
-            below = [self.builder(c.name) for c in self.surface.classes.values() if one.name in c.bases]
+            every = [c for c in self.surface.classes.values() if not c.abstract]
+            fitting = [c for c in every if one.name in c.bases or (one.protocol and set(one.methods) <= set(c.methods))]
+            below = [self.builder(c.name) for c in fitting]
             return _one_of([draw for draw in below if draw is not None])
         plans = self.plans(one.constructor, Target("new", one.name))
 
@@ -435,7 +437,8 @@ def _kinds(used: Usage | None, constants: list[Any]) -> dict[str, _Guess]:
     if asked - _BUILTIN_ATTRIBUTES:
         return {f"thing of {kind}": _thing(used, kind) for kind in ("int", "str", "float", "list[int]")}
     if used.called and not asked:
-        return {"callback": _Guess(_chosen("Callable"), Made(["call", "int"])), **every}
+        results = ("int", "same", "str", "bool")
+        return {f"callback {r}": _Guess(_chosen("Callable"), Made(["call", r])) for r in results}
     return every
 
 

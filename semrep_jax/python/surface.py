@@ -70,7 +70,7 @@ class Function:
 class Class:
     """A class: how it is built, what its instances can be asked.
 
-    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. external: a base that
+    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. protocol: it only says what others have. external: a base that
     is not in the program.
     """
 
@@ -82,6 +82,7 @@ class Class:
     bases: list[str] = field(default_factory=list)
     is_enum: bool = False
     abstract: bool = False
+    protocol: bool = False
     external: str = ""
     builtin_base: str = ""
     own_constructor: bool = False
@@ -185,7 +186,8 @@ def _class(node: ast.ClassDef) -> Class:
     for inner in node.body:
         if isinstance(inner, Definition):
             _add_method(one, inner)
-    one.abstract = one.abstract or "Protocol" in bases
+    one.protocol = "Protocol" in bases
+    one.abstract = one.abstract or one.protocol
     return one
 
 
@@ -206,7 +208,8 @@ def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
             if isinstance(options.get("init"), ast.Constant) and ast.unparse(options["init"]) == "False":
                 continue
             default = options.get("default") or options.get("default_factory")
-        yield Parameter(s.target.id, Kind.KEYWORD if keyword_only else Kind.EITHER, s.annotation, default)
+        by_name = keyword_only or any(_name(b) == "TypedDict" for b in node.bases)
+        yield Parameter(s.target.id, Kind.KEYWORD if by_name else Kind.EITHER, s.annotation, default)
 
 
 def _add_method(one: Class, node: Definition) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import NO_OUTCOME, text_of
+from semrep_jax.sandbox.values import NO_OUTCOME
 
 Step = list[Any]
 # What returned functions are used with, by kind.
@@ -59,7 +59,7 @@ class Seen:
     def key(self, sharing: bool = True) -> str:
         """A text that is the same for the same behaviour; `sharing`: whether it counts what stands twice."""
         shared = list(self.shared) if sharing else []
-        return text_of([self.how, self.value, self.after, self.output, self.errors, shared])
+        return repr([self.how, self.value, self.after, self.output, self.errors, shared])
 
 
 @dataclass(frozen=True)

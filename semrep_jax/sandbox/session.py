@@ -117,13 +117,14 @@ class Session:
         fewest, most = counts
         if most == 0:
             return [(), (), ()]
-        count = max(1, fewest)
+        counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
         rows = []
         for row in range(8):
             for kind in self.request["probes"]:
                 rows.append((kind, row))
         made = []
-        for kind, row in rows[: values.MAX_USES]:
+        for n, (kind, row) in enumerate(rows[: values.MAX_USES]):
+            count = counts_given[n // len(self.request["probes"]) % len(counts_given)]
             made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
         return ([()] if fewest == 0 else []) + made
 

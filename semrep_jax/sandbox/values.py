@@ -32,6 +32,7 @@ MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
+STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
@@ -277,7 +278,7 @@ class Encoder:
             return ["x", "function", [v.__qualname__, bound]]
         if self.depth_of_uses >= USE_DEPTH:
             raise Unreadable("functions that return functions that return functions")
-        if type(v) is types.FunctionType and v.__module__ not in (self.program, None):
+        if type(v) is types.FunctionType and v.__globals__.get("__name__") != self.program:
             return ["x", "function", [f"{v.__module__}.{v.__qualname__}"]]
         self.depth_of_uses += 1
         try:
@@ -337,7 +338,7 @@ class Encoder:
             if name in _OBSERVERS:
                 found.append([name, self._used(lambda name=name: getattr(t, name)(v), depth)])
                 continue
-            if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & 0x80:
+            if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & COROUTINE:
                 bound = types.MethodType(raw, v)
                 for args in self.probes(parameters_of(bound))[:3]:
                     found.append([name, self._used(lambda bound=bound, args=args: bound(*args), depth)])
@@ -402,7 +403,7 @@ def parameters_of(function):
     while True:
         if isinstance(function, types.MethodType):
             function, bound = function.__func__, bound + 1
-        elif hasattr(function, "__wrapped__"):
+        elif type(function) is not types.FunctionType and hasattr(function, "__wrapped__"):
             function = function.__wrapped__
         else:
             break
@@ -415,7 +416,7 @@ def parameters_of(function):
         return 1, 1
     most = max(0, code.co_argcount - bound)
     fewest = max(0, most - len(function.__defaults__ or ()))
-    return (fewest, most if not code.co_flags & 0x04 else max(most, 2))
+    return fewest, most if not code.co_flags & STARRED else most + 3
 
 
 _BUILTIN_ERRORS = {t: n for n, t in vars(__import__("builtins")).items() if type(t) is type}
