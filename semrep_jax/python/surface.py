@@ -70,8 +70,8 @@ class Function:
 class Class:
     """A class: how it is built, what its instances can be asked.
 
-    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. protocol: it only says what others have. external: a base that
-    is not in the program.
+    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. protocol: it only says
+    what others have. external: a base that is not in the program.
     """
 
     name: str

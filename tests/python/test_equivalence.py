@@ -261,3 +261,33 @@ def test_large_inputs_that_take_too_long_leave_the_small_ones(sandbox):
     )
     finding = Reference(source, sandbox).compare(loop)
     assert finding.answer is Answer.EQUIVALENT and finding.calls > 20
+
+
+ALIKE = {
+    "private state under another name": (
+        "class Pile:\n    def __init__(self):\n        self._a = []\n"
+        "    def push(self, x: int):\n        self._a.append(x)\n"
+        "    def __len__(self):\n        return len(self._a)\n",
+        "class Pile:\n    def __init__(self):\n        self._n = 0\n    def push(self, x: int):\n        self._n += 1\n"
+        "    def __len__(self):\n        return self._n\n",
+    ),
+    "a decorator": (
+        "import functools\ndef twice(g):\n    @functools.wraps(g)\n    def inner(*a):\n        return g(g(*a))\n"
+        "    return inner\n",
+        "def twice(g):\n    def inner(*a):\n        first = g(*a)\n        return g(first)\n    return inner\n",
+    ),
+    "a protocol and what fits it": (
+        "from typing import Protocol\nclass Sized(Protocol):\n    def size(self) -> int: ...\n"
+        "class Box:\n    def __init__(self, n: int):\n        self.n = n\n"
+        "    def size(self) -> int:\n        return self.n\n"
+        "def whole(xs: list[Sized]) -> int:\n    return sum(x.size() for x in xs)\n",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_nobody_can_see_from_outside_is_no_difference(name, sandbox):
+    one, other = ALIKE[name]
+    finding = Reference(one, sandbox, 60).compare(other or one + "\n# the same\n")
+    assert finding.answer is Answer.EQUIVALENT, finding
