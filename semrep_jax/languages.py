@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path
@@ -90,7 +90,8 @@ class Finding:
     """The answer, the calls that were compared, and a call on which the two differ with what each did, or why nothing
     is known.
 
-    `proved` says that every path of both was followed, not only so many calls.
+    `proved` says that every path of both was followed, not only so many calls; `certificate` what that covers.
+    `evidence`: of each thing that was compared, how many calls returned, raised, and so on.
     """
 
     answer: Answer
@@ -98,6 +99,8 @@ class Finding:
     counterexample: str = ""
     reason: str = ""
     proved: bool = False
+    evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    certificate: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -11,13 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis.internal.conjecture import providers
 
 from semrep_jax.core.programs import Program, Tests
 from semrep_jax.cuda.candidate.candidate import from_file
@@ -125,25 +122,10 @@ def packed_batch(directory: Path) -> str:
     return digest(*[[name, getattr(b, name).tolist()] for b in batches for name in sorted(b._fields)])
 
 
-@contextmanager
-def without_our_own_constants() -> Iterator[None]:
-    """Hypothesis mixes constants of loaded local modules into what it draws; a golden must not depend on ours."""
-    before = providers._get_local_constants
-    providers._get_local_constants = providers.Constants
-    yield
-    providers._get_local_constants = before
-
-
 def mined_function(sandbox: Sandbox, other: Sandbox) -> str:
     """A function's rewrites and bugs; not its tests, whose inputs are Hypothesis's."""
-    with without_our_own_constants():
-        found = examine(
-            Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),)),
-            sandbox,
-            other,
-            MineConfig(),
-            RuleCounts(),
-        )
+    candidate = Candidate("pouch.digits", "pouch", "digits", MINED, (("a1b22",),))
+    found = examine(candidate, sandbox, other, MineConfig(), RuleCounts())
     pairs = [(p["id"], p["rewrite"], p["rules"]) for p in found.pairs]
     return digest(pairs, [(f["id"], f["source"], f["instruction"], f["target"]) for f in found.fixes])
 

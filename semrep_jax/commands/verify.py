@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from semrep_jax.commands import command
@@ -19,10 +21,11 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = command.parser(
         "verify",
-        "Do two Python programs behave the same? Every function at the top of A (those without an underscore) is "
-        "called with generated inputs, from its doctests, its type hints, or by trying what it takes, and B's function "
-        "of the same name with the same: results by type and exactly, exception classes, changes to arguments, printed "
-        "text. Both run contained.",
+        "Do two Python programs behave the same? What is public at the top of A is used with generated inputs, from "
+        "doctests, type hints, or by trying what is taken, and B's of the same name with the same: functions are "
+        "called, classes built and their methods called in sequences, functions called by turns. Compared are results "
+        "by type and exactly, exception classes, changes to arguments, state, printed text, shared references. Both "
+        "run contained. What the answer rests on is printed with it.",
         "Exit code 0: equivalent as far as seen; 1: different, with a small counterexample; 2: unknown, or a mistake "
         "in the input.",
     )
@@ -36,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--inputs", type=int, default=250, metavar="N", help="calls of each function (default 250)")
     options.add_argument("--seed", type=int, default=0, help="seed of the inputs (default 0)")
+    options.add_argument(
+        "--ignore-sharing", action="store_true", help="two places that hold one object are no difference to two objects"
+    )
     options.add_argument("--json", action="store_true", help="print one JSON object")
     return options
 
@@ -48,24 +54,45 @@ def run(options: argparse.Namespace) -> int:
     a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
     tests = None if options.tests is None else usertests.read_tests(options.tests)
     with Sandbox(2) as sandbox:
-        reference = Reference(a, sandbox, options.inputs, options.seed)
+        reference = Reference(a, sandbox, options.inputs, options.seed, sharing=not options.ignore_sharing)
         finding = reference.compare(b)
         if finding.answer is not Answer.DIFFERENT and tests is not None:
             first, second = (usertests.run_tests(text, options.a.stem, tests, sandbox) for text in (a, b))
             failed = [y for x, y in zip(first, second, strict=True) if x.passed and not y.passed]
             if failed:
-                finding = Finding(Answer.DIFFERENT, finding.calls, f"{failed[0].name}: {failed[0].message}")
+                text = f"{failed[0].name}: {failed[0].message}"
+                finding = replace(finding, answer=Answer.DIFFERENT, counterexample=text)
         if finding.answer is not Answer.DIFFERENT and options.prove:
             finding = proof.prove(reference, b, finding)
-    print(json.dumps(finding.to_json()) if options.json else _summary(finding))
+    sharing = "ignored" if options.ignore_sharing else "compared"
+    print(
+        json.dumps(finding.to_json() | {"shared_references": sharing}) if options.json else _summary(finding, sharing)
+    )
     return EXIT_CODES[finding.answer]
 
 
-def _summary(finding: Finding) -> str:
+def _summary(finding: Finding, sharing: str) -> str:
+    """The answer; why, or on what it rests."""
     how = "on every path (CrossHair)" if finding.proved else f"on {finding.calls} calls"
     first = f"equivalent {how}" if finding.answer is Answer.EQUIVALENT else str(finding.answer)
-    why = finding.counterexample or finding.reason
-    return f"{first}\n{why}" if why else first
+    lines = [first, finding.counterexample, finding.reason, finding.certificate]
+    if finding.answer is not Answer.DIFFERENT:
+        lines += [_evidence(name, counts) for name, counts in finding.evidence.items()]
+        lines.append(f"shared references: {sharing}")
+    return "\n".join(filter(None, lines))
+
+
+def _evidence(name: str, counts: Mapping[str, int]) -> str:
+    """One line about what was seen of one thing in the first program."""
+    said = {
+        "returned": "returned",
+        "raised": "raised",
+        "refused": "refused their arguments",
+        "unreadable": "gave what can't be compared",
+        "unsteady": "gave no steady answer in time",
+    }
+    calls = [f"{counts[key]} {text}" for key, text in said.items() if counts[key]]
+    return f"{name}: {', '.join(calls) or 'no calls'}; {counts['distinct']} different outcomes"
 
 
 COMMAND = Command(

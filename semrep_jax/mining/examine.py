@@ -14,12 +14,12 @@ from random import Random
 
 from semrep_jax.core.programs import Case, Duplicate, Program
 from semrep_jax.core.shards import Record
-from semrep_jax.languages import Rewritten, canonical, duplicate
+from semrep_jax.languages import Answer, Rewritten, canonical, duplicate
 from semrep_jax.mining.part import RewriteOutcome, RuleCounts
 from semrep_jax.mining.records import fix_record, function_record, number_of, pair_record
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON, inputs
-from semrep_jax.python.equivalence import Behaviour
+from semrep_jax.python.equivalence import NO_END, Behaviour
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import mutants
 from semrep_jax.python.rewrites import RULES
@@ -100,10 +100,11 @@ def _telling_cases(behaviour: Behaviour) -> list[Case]:
             if behaviour.silent
             else "no inputs it takes"
         )
-    if any(c.expected.error in _OUTSIDE_WORLD for c in behaviour.cases):
+    cases = behaviour.cases
+    if any(c.expected.error in _OUTSIDE_WORLD for c in cases):
         raise NotMinable("reaches for files, modules or the network")
-    plain = [c for c in behaviour.cases if c.expected.error != "Unencodable"]
-    if len(plain) < len(behaviour.cases) / 2:
+    plain = [c for c in cases if c.expected.error != "Unencodable"]  # a task's tests hold plain values only
+    if len(plain) < len(cases) / 2:
         raise NotMinable("answers with objects")
     small = [c for c in plain if len(json.dumps([c.args, asdict(c.expected)])) <= MAX_CASE_BYTES]
     answered = [c for c in small if not c.expected.error]
@@ -164,7 +165,7 @@ def _outcome(
         return RewriteOutcome.REPEATED
     if duplicate(source, made) is not Duplicate.NONE or canonical(made) in forms:
         return RewriteOutcome.COPY
-    flags = bugs.passed(made.source, behaviour.entry, behaviour.cases, behaviour.sandbox, LIMITS)
-    if flags is None:
-        return RewriteOutcome.NO_END
-    return RewriteOutcome.VERIFIED if all(flags) else RewriteOutcome.DIFFERENT
+    found = behaviour.compare(made.source, explain=False)
+    if found.answer is Answer.EQUIVALENT:
+        return RewriteOutcome.VERIFIED
+    return RewriteOutcome.NO_END if found.counterexample.endswith(NO_END) else RewriteOutcome.DIFFERENT

@@ -26,7 +26,7 @@ TemplateError = jinja2.TemplateError
 class _Generation(Extension):
     """{% generation %} ... {% endgeneration %}: what the model writes, for those who mask the rest. Renders as is."""
 
-    tags: ClassVar = {"generation"}
+    tags: ClassVar = {"generation"}  # type: ignore[misc]
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno

@@ -2,8 +2,9 @@
 
 Started by `proof.prove` as `python -P -s -S crosshair_zygote.py SETTINGS`, never imported by the package. CrossHair
 runs the functions it looks at, so it is locked in with them. A request holds the two programs (`a`, `b`), the
-function's name (`entry`) and the time for its paths (`seconds`); the reply says whether all paths were exhausted, or
-the arguments of a difference.
+function's name (`entry`), the parameters that are given (`given`; the others are left out) and the time for its paths
+(`seconds`); the reply says whether all paths were exhausted, or the arguments of a difference. Results and
+arguments are compared by type and value: CrossHair's own comparison is ==, for which True is 1.
 """
 
 import importlib
@@ -32,6 +33,41 @@ def load_function(name, source, entry):
     return scope[entry]
 
 
+class NotComparable(Exception):
+    """A value for which == would say too little."""
+
+
+unfit = []  # names of types that were met and can't be compared
+
+
+def exact(value):
+    """A value with its types, so that == on it is exact; raises NotComparable for floats and objects."""
+    if value is None:
+        return None
+    for kind in (bool, int, str, bytes):
+        if isinstance(value, kind):
+            return (kind.__name__, value)
+    for kind in (list, tuple):
+        if isinstance(value, kind):
+            return (kind.__name__, *[exact(item) for item in value])
+    if isinstance(value, dict):
+        return ("dict", *[(exact(key), exact(item)) for key, item in value.items()])
+    if isinstance(value, (set, frozenset)):
+        return ("set" if isinstance(value, set) else "frozenset", value)
+    unfit.append(str(type(value).__name__))
+    raise NotComparable
+
+
+def compared(function):
+    """The function, with its result and its arguments afterwards made exact."""
+
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        return (exact(result), [exact(x) for x in args], [exact(x) for x in kwargs.values()])
+
+    return call
+
+
 def prove(request):
     """{"exhausted": bool, "difference": {parameter: its repr} or None} of `entry` in the two sources."""
     diff, options = sys.modules["crosshair.diff_behavior"], sys.modules["crosshair.options"]
@@ -45,8 +81,12 @@ def prove(request):
     settings.stats = collections.Counter()
     same_type = diff.ExceptionEquivalenceType.SAME_TYPE
     signature = inspect.signature(first, eval_str=True)
-    found = diff.diff_behavior_with_signature(first, second, signature, settings, same_type)
+    given = [p.replace(default=p.empty) for name, p in signature.parameters.items() if name in request["given"]]
+    signature = signature.replace(parameters=given)
+    found = diff.diff_behavior_with_signature(compared(first), compared(second), signature, settings, same_type)
     difference = next((d.args for d in found), None)
+    if unfit:
+        return {"trouble": f"values of type {unfit[0]} are compared by == alone", "difference": difference}
     return {"exhausted": settings.stats["exhaustion"] > 0, "difference": difference}
 
 

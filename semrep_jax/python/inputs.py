@@ -1,153 +1,471 @@
 """Inputs for a function that nobody has described: from its doctests, its type hints, or by trying what it takes.
 
-    calls = generate(source, "f", sandbox, count=200, seed=0)      # argument tuples in wire form
+    calls = generate(source, "f", sandbox, count=200, seed=0)      # calls in wire form
+    Drawing(source, sandbox, seed).calls(function, target, 200)    # the same for methods and constructors
 
-Hypothesis draws the values; the program's own constants, and the neighbours of what its doctests give, are among them.
-Where a parameter has no hint, one call with each combination of likely types is run contained, and those that end in
-TypeError or AttributeError are not drawn from again. The same seed gives the same calls.
-
-To draw another type, add it to GUESSES (parameters without a hint), to HINTS or to `_subscripted` (hints).
+Values come from `strategies`; the program's own constants, and the neighbours of what its doctests give, are among
+them, and instances of its own classes, which only the sandbox builds. Where a parameter has no hint, one call with each
+combination of likely types is run contained, and those that end in TypeError or AttributeError are not drawn from
+again. Optional arguments are given and left out, by place and by name. The same seed gives the same calls.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
-import warnings
-from collections.abc import Sequence
-from functools import lru_cache
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Any, NamedTuple
-
-import hypothesis
-from hypothesis import strategies as st
+from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.core.errors import SemRepError
-from semrep_jax.sandbox.pool import Limits, Sandbox
-from semrep_jax.sandbox.wire import Unencodable, encode
+from semrep_jax.python import surface as surfaces
+from semrep_jax.python.strategies import GUESSES, Made, can_draw, form, hinted, iterator, sample_values, values
+from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
+from semrep_jax.python.trace import Limits, Step, trace
+from semrep_jax.sandbox.pool import Sandbox
 
-LIMITS = Limits(cpu_seconds=2.0, wall_seconds=6.0, memory_mb=512)  # of the trial of combinations of types
+__all__ = ["GUESSES", "Drawing", "InputError", "doctests", "functions", "generate", "hinted", "neighbour",
+           "sample_values"]  # fmt: skip
+
+TRIAL = Limits(cpu_seconds=2.0, wall_seconds=6.0, step_seconds=0.05)  # of combinations of types
 MOST_COMBINATIONS = 150  # of types, tried
 KEPT_COMBINATIONS = 4  # drawn from
 MOST_ENUMERATED = 3  # parameters without a hint up to which every combination may be tried
 DRAWS_PER_CALL = 3  # draws repeat each other
-VALUES_PER_KIND = 100
 NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
+LEFT_OUT = 0.4  # how often an optional argument is
+BY_NAME = 0.05  # how often arguments from one on are given by name
+VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
+RELATED = 0.15  # how often an argument hangs on another one
+MOST_STARRED = 3
+DEEPEST_BUILD = 3  # instances that hold instances
+REFUSALS = ("TypeError", "AttributeError")
 
-Strategy = st.SearchStrategy[Any]
 Call = tuple[Any, ...]
-
-TEXTS = st.text("abcABC xyz019(){}[],.-", max_size=12)
-INTEGERS = st.one_of(st.integers(-10, 30), st.integers(0, 5), st.integers(-1000, 1000))
-FLOATS = st.floats(-100, 100) | st.floats(-4, 4, width=16) | st.sampled_from([0.0, -0.0, 0.1, 0.5, 1e10, 1e-7])
-
-
-class Guess(NamedTuple):
-    """A type that a parameter may have: what draws its values, and the one value that a function is tried with."""
-
-    strategy: Strategy
-    example: Any
+Draw = Callable[[Random], Any]
+_BUILTIN_ATTRIBUTES = {n for t in (str, list, dict, set, tuple, bytes, int, float) for n in dir(t)} | {"close", "throw"}
+_DATE_ATTRIBUTES = {"year", "month", "day", "weekday", "isoformat", "strftime", "toordinal", "isoweekday", "timetuple"}
+_NAMES = ("a", "key", "b", "name", "x")
 
 
-# In the order in which they are preferred.
-GUESSES: dict[str, Guess] = {
-    "int": Guess(INTEGERS, 3),
-    "list[int]": Guess(st.lists(INTEGERS, max_size=8), [3, 1, 2]),
-    "str": Guess(TEXTS, "abc"),
-    "float": Guess(FLOATS, 1.5),
-    "list[str]": Guess(st.lists(TEXTS, max_size=5), ["ab", "c"]),
-    "list[float]": Guess(st.lists(FLOATS, max_size=6), [1.5, 2.0]),
-    "list[list[int]]": Guess(st.lists(st.lists(INTEGERS, max_size=4), max_size=4), [[1, 2], [3, 4]]),
-    "dict[str, int]": Guess(st.dictionaries(TEXTS, INTEGERS, max_size=4), {"a": 1}),
-    "bool": Guess(st.booleans(), True),
-    "tuple[int, int]": Guess(st.tuples(INTEGERS, INTEGERS), (1, 2)),
-    "set[int]": Guess(st.sets(INTEGERS, max_size=5), {1, 2}),
-    "list[tuple[int, int]]": Guess(st.lists(st.tuples(INTEGERS, INTEGERS), max_size=4), [(1, 2), (3, 4)]),
-}
-# What a hint of one name is drawn from; those with [...] are in `_subscripted`.
-HINTS: dict[str, Strategy] = {
-    "int": INTEGERS,
-    "float": FLOATS,
-    "str": TEXTS,
-    "bool": st.booleans(),
-    "bytes": st.binary(max_size=6),
-    **dict.fromkeys(("list", "List", "Sequence", "Iterable"), GUESSES["list[int]"].strategy),
-    **dict.fromkeys(("dict", "Dict"), GUESSES["dict[str, int]"].strategy),
-    **dict.fromkeys(("set", "Set"), GUESSES["set[int]"].strategy),
-    **dict.fromkeys(("tuple", "Tuple"), GUESSES["tuple[int, int]"].strategy),
-}
-
-
-class InputError(SemRepError):
-    """The function to be called is not there, or can't be called with plain values."""
-
-
-def functions(source: str) -> dict[str, ast.FunctionDef]:
+def functions(source: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     """The functions at the top of a program. Raises InputError where it does not parse."""
-    try:
-        tree = syntax.module(source)
-    except SyntaxError as error:
-        raise InputError(f"the program is not valid Python (line {error.lineno}: {error.msg})") from error
-    return {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    body = surfaces.parsed(source).body
+    return {n.name: n for n in surfaces.statements(body) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def generate(
     source: str, entry: str, sandbox: Sandbox, count: int = 200, seed: int = 0, examples: Sequence[Call] = ()
 ) -> list[Any]:
-    """Different argument tuples in wire form: examples, their neighbours, then draws and theirs.
+    """Different calls of a function in wire form: examples, their neighbours, then draws and theirs.
 
     source: the program. entry: the function's name. sandbox: where it is tried what the function takes. count: at
     most so many. seed: decides all draws. examples: calls that come first, before those of the function's doctests.
     The neighbours of examples are a third; the program's own texts and numbers take part in the rest. Raises
     InputError.
     """
-    function = _callable_function(source, entry)
-    parameters = [*function.args.posonlyargs, *function.args.args]
-    if not parameters:
-        return [encode(())]
-    examples = [*examples, *doctests(entry, ast.get_docstring(function) or "")]
-    rng, constants = Random(seed), program_constants(source)
-    first = [encode(call) for call in examples]
-    if examples:
-        near = (neighbour(rng.choice(examples), rng, constants) for _ in range(count // NEIGHBOURS_OF_EXAMPLES))
-        first += [encode(call) for call in near]
-    combinations = _accepted_kinds(source, entry, parameters, sandbox, seed)
-    calls: dict[str, Any] = {repr(call): call for call in first}
-    for n in range(DRAWS_PER_CALL * count):
-        if len(calls) >= count:
-            break
-        drawn = tuple(rng.choice(values(kind)) for kind in combinations[n % len(combinations)])
-        if n % 2:
-            drawn = neighbour(drawn, rng, constants)
-        call = encode(_with_constant(drawn, rng, constants))
-        calls.setdefault(repr(call), call)
-    return list(calls.values())[:count]
+    drawing = Drawing(source, sandbox, seed)
+    if entry not in drawing.surface.functions:
+        known = ", ".join(drawing.surface.functions) or "none"
+        raise InputError(f"there is no function {entry!r} at the top of the program; there are {known}")
+    return drawing.calls(drawing.surface.functions[entry], Target("call", entry), count, examples)
 
 
-def _callable_function(source: str, entry: str) -> ast.FunctionDef:
-    """The function to be called. Raises InputError where it is not there or positional arguments do not suffice."""
-    known = functions(source)
-    if entry not in known:
-        raise InputError(
-            f"there is no function {entry!r} at the top of the program; there are {', '.join(known) or 'none'}"
-        )
-    if any(default is None for default in known[entry].args.kw_defaults):
-        raise InputError(f"{entry} needs keyword arguments; give tests instead")
-    return known[entry]
+@dataclass(frozen=True)
+class Target:
+    """Where a call goes: what a step does with which name, after which steps."""
+
+    what: str
+    name: str
+    before: tuple[Step, ...] = ()
+
+    def step(self, call: Any) -> Step:
+        """The step of a call."""
+        return [self.what, self.name, call]
 
 
-@lru_cache(maxsize=512)
-def values(kind: str) -> list[Any]:
-    """VALUES_PER_KIND draws, once in a process; calls are put together of them.
+@dataclass
+class Arguments:
+    """A call as values: by place and by name."""
 
-    kind: a key of GUESSES, or a type hint as it is written, which `hinted` knows.
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def form(self) -> Any:
+        """Its wire form."""
+        if not self.kwargs:
+            return ["t", *map(form, self.args)]
+        return ["call*", [form(x) for x in self.args], [[name, form(x)] for name, x in self.kwargs.items()]]
+
+    def changed(self, change: Callable[[Any], Any], rng: Random) -> Arguments:
+        """The same with one value changed."""
+        places: list[int | str] = [*range(len(self.args)), *self.kwargs]
+        if not places:
+            return self
+        place = rng.choice(places)
+        args, kwargs = list(self.args), dict(self.kwargs)
+        if isinstance(place, int):
+            args[place] = change(args[place])
+        else:
+            kwargs[place] = change(kwargs[place])
+        return Arguments(args, kwargs)
+
+
+class Drawing:
+    """Draws calls for what is in one program.
+
+    source: the program. sandbox: where it is tried what parameters without a hint take. seed: decides all. Raises
+    InputError where it does not parse.
     """
-    strategy = GUESSES[kind].strategy if kind in GUESSES else hinted(syntax.expression(kind).body)
-    assert strategy is not None
-    return sample_values(strategy, VALUES_PER_KIND, 0)
+
+    def __init__(self, source: str, sandbox: Sandbox, seed: int = 0):
+        self.source, self.sandbox, self.seed = source, sandbox, seed
+        self.surface: Surface = surfaces.read(source)
+        self.constants = program_constants(source)
+        # The order of a set that holds a NaN hangs on where it lies in memory.
+        self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
+        self._builders: dict[str, Draw | None] = {}
+        self._building: list[str] = []
+
+    def calls(self, function: Function, target: Target, count: int, examples: Sequence[Call] = ()) -> list[Any]:
+        """At most so many different calls in wire form; see `generate`."""
+        if not function.parameters:
+            return [["t"]]
+        rng = Random(self.seed)
+        known = [Arguments(list(call)) for call in (*examples, *doctests(function.name, function.docstring))]
+        first = [call.form() for call in known]
+        if known:
+            words = [*self.constants, *_words(function.docstring)]
+            for _ in range(count // NEIGHBOURS_OF_EXAMPLES):
+                near = rng.choice(known)
+                near = related(near, rng) if rng.random() < 2 * RELATED else near
+                first.append(near.changed(lambda x: neighbour(x, rng, words), rng).form())
+                first.append(near.form())
+        plans = self.plans(function, target)
+        found: dict[str, Any] = {repr(call): call for call in first}
+        for n in range(DRAWS_PER_CALL * count):
+            if len(found) >= count:
+                break
+            drawn = self.draw(function, plans[n % len(plans)], rng)
+            if n % 2:
+                drawn = drawn.changed(lambda x: neighbour(x, rng, self.constants), rng)
+            if rng.random() < RELATED:
+                drawn = related(drawn, rng)
+            if self.constants and rng.random() < 1 / 3:
+                constant = rng.choice(self.constants)
+                drawn = drawn.changed(partial(_with_constant, constant=constant, rng=rng), rng)
+            call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
+            found.setdefault(repr(call), call)
+        return list(found.values())[:count]
+
+    def draw(self, function: Function, plan: dict[str, Draw], rng: Random) -> Arguments:
+        """One call: optional arguments given or left out, by place or by name."""
+        drawn, by_name, closed = Arguments(), False, False
+        for p in function.parameters:
+            draw = plan[p.name]
+            if p.kind is Kind.STAR:
+                if not by_name and not closed:
+                    drawn.args += [draw(rng) for _ in range(rng.randint(0, MOST_STARRED))]
+            elif p.kind is Kind.STARS:
+                names = [c for c in self.constants if type(c) is str and c.isidentifier()][:5] + list(_NAMES)
+                taken = {q.name for q in function.parameters}
+                free = [n for n in names if n not in taken]
+                drawn.kwargs |= {n: draw(rng) for n in rng.sample(free, rng.randint(0, MOST_STARRED))}
+            elif p.optional and rng.random() < LEFT_OUT:
+                by_name, closed = True, True
+            elif p.kind is Kind.POSITION:
+                if not closed:
+                    drawn.args.append(draw(rng))
+            else:
+                by_name = by_name or p.kind is Kind.KEYWORD or rng.random() < BY_NAME
+                if by_name:
+                    drawn.kwargs[p.name] = draw(rng)
+                else:
+                    drawn.args.append(draw(rng))
+        return drawn
+
+    def plans(self, function: Function, target: Target) -> list[dict[str, Draw]]:
+        """Combinations of what draws each parameter, which the function takes.
+
+        Parameters with a hint that can be drawn keep it; for the others, combinations of GUESSES are tried, one
+        contained call each. Those that return come before those that raise; where the trial says nothing, every other
+        parameter is an int.
+        """
+        fixed = {p.name: draw for p in function.parameters if (draw := self._known(p)) is not None}
+        unknown = [p for p in function.parameters if p.name not in fixed]
+        if not unknown:
+            return [fixed]
+        used = usages(function.node)
+        kinds = [_kinds(used.get(p.name), self.constants) for p in unknown]
+        guesses = _guesses([list(k) for k in kinds], Random(self.seed))
+        samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
+        steps = []
+        for guess in guesses:
+            tried = {p.name: kind[g].example for p, kind, g in zip(unknown, kinds, guess, strict=True)}
+            given = Arguments()
+            for p in function.parameters:
+                if p.optional:
+                    continue
+                if p.kind is Kind.KEYWORD:
+                    given.kwargs[p.name] = (samples | tried)[p.name]
+                else:
+                    given.args.append((samples | tried)[p.name])
+            steps.append(target.step(given.form()))
+        outcomes = trace(self.sandbox, self.source, [[*target.before, *steps]], TRIAL)
+        default = tuple(next(iter(k)) for k in kinds)
+        chosen = [default]
+        if outcomes is not None and outcomes.sequences:
+            seen = [o.how for o in outcomes.sequences[0].steps[len(target.before) :]]
+            returned = [g for g, how in zip(guesses, seen, strict=True) if how in ("returned", "unreadable")]
+            taken = [g for g, how in zip(guesses, seen, strict=True) if how not in (*REFUSALS, "void")]
+            chosen = (returned or taken or [default])[:KEPT_COMBINATIONS]
+        return [
+            fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, kinds, guess, strict=True)}
+            for guess in chosen
+        ]
+
+    def _known(self, p: Parameter) -> Draw | None:
+        """What draws a parameter by its hint, its default or its kind; None where it must be tried."""
+        draw = self.drawer(p.annotation)
+        if draw is not None:
+            return draw
+        if p.default is not None:
+            kind = _kind_of_default(p.default)
+            mixed = ("int", "str", "list[int]") if kind is None else (kind,)
+            return lambda rng: rng.choice(values(rng.choice(mixed)))
+        if p.kind in (Kind.STAR, Kind.STARS):
+            return _chosen("int")
+        return None
+
+    def drawer(self, annotation: ast.expr | None, depth: int = 0) -> Draw | None:
+        """What draws values of a hint, the program's own classes among them; None where nothing does."""
+        if annotation is None or depth > 8:
+            return None
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                return self.drawer(syntax.expression(annotation.value).body, depth + 1)
+            except SyntaxError:
+                return None
+        own = {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)} | {
+            n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
+        if not own & (set(self.surface.classes) | set(self.surface.variables)):
+            kind = ast.unparse(annotation)
+            return _chosen(kind) if can_draw(kind) else None
+        return self._own_drawer(annotation, depth)
+
+    def _own_drawer(self, annotation: ast.expr, depth: int) -> Draw | None:
+        """What draws values of a hint with classes or other names of the program in it."""
+        match annotation:
+            case ast.Name(id=name) if name in self.surface.classes:
+                return self.builder(name)
+            case ast.Name(id=name) if name in self.surface.variables:
+                return self._alias(name, depth)
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return _one_of([self.drawer(left, depth + 1), self.drawer(right, depth + 1)])
+            case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+                parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                return self._own_subscripted(name, parts, depth)
+        return None
+
+    def _alias(self, name: str, depth: int) -> Draw | None:
+        """A name that stands for a hint: an alias, a TypeVar, a NewType."""
+        value = self.surface.variables[name]
+        if isinstance(value, ast.Call):
+            called = ast.unparse(value.func).rpartition(".")[2]
+            if called == "NewType":
+                return self.drawer(value.args[1], depth + 1)
+            if called == "TypeVar":
+                bound = {k.arg: k.value for k in value.keywords}.get("bound")
+                choices = value.args[1:] or ([bound] if bound is not None else [ast.Name(id="int")])
+                return self.drawer(choices[0], depth + 1)
+        return self.drawer(value, depth + 1)
+
+    def _own_subscripted(self, name: str, parts: list[ast.expr], depth: int) -> Draw | None:
+        variadic = len(parts) == 2 and isinstance(parts[1], ast.Constant) and parts[1].value is Ellipsis
+        inner = [self.drawer(p, depth + 1) for p in (parts[:1] if variadic else parts)]
+        draws = [d for d in inner if d is not None]
+        if len(draws) != len(inner):
+            return None
+        one = draws[0]
+        match name.lower():
+            case "set" | "frozenset":
+                kind = set if name.lower() == "set" else frozenset
+                return lambda rng: kind(one(rng) for _ in range(rng.randint(0, 4)))
+            case "list" | "sequence" | "mutablesequence":
+                return lambda rng: [one(rng) for _ in range(rng.randint(0, 5))]
+            case "iterable" | "collection":
+                return lambda rng: _as_iterable([one(rng) for _ in range(rng.randint(0, 5))], rng)
+            case "iterator" | "generator":
+                return lambda rng: iterator("generator", [one(rng) for _ in range(rng.randint(0, 5))])
+            case "dict" | "mapping" if len(draws) == 2:
+                return lambda rng: {one(rng): draws[1](rng) for _ in range(rng.randint(0, 4))}
+            case "tuple" if variadic:
+                return lambda rng: tuple(one(rng) for _ in range(rng.randint(0, 4)))
+            case "tuple":
+                return lambda rng: tuple(draw(rng) for draw in draws)
+            case "optional":
+                return _one_of([one, lambda rng: None])
+            case "union":
+                return _one_of(inner)
+            case "annotated" | "final" | "classvar":
+                return one
+        return self.builder(name) if name in self.surface.classes else None
+
+    def builder(self, name: str) -> Draw | None:
+        """What draws instances of a class of the program, or members of its Enum; None where it can't be built."""
+        if name not in self._builders:
+            if self._building.count(name) >= 1 or len(self._building) >= DEEPEST_BUILD:
+                return None
+            self._building.append(name)
+            try:
+                self._builders[name] = self._builder(self.surface.classes[name])
+            finally:
+                self._building.pop()
+        return self._builders[name]
+
+    def _builder(self, one: Class) -> Draw | None:
+        if one.is_enum:
+            members = [Made(["member", one.name, m]) for m in one.members]
+            return (lambda rng: rng.choice(members)) if members else None
+        if one.abstract:
+            every = [c for c in self.surface.classes.values() if not c.abstract]
+            fitting = [c for c in every if one.name in c.bases or (one.protocol and set(one.methods) <= set(c.methods))]
+            below = [self.builder(c.name) for c in fitting]
+            return _one_of([draw for draw in below if draw is not None])
+        plans = self.plans(one.constructor, Target("new", one.name))
+
+        def draw(rng: Random) -> Made:
+            given = self.draw(one.constructor, rng.choice(plans), rng)
+            return Made(
+                ["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]]
+            )
+
+        return draw
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """What a parameter without a hint may be: what draws it, and what it is tried with."""
+
+    draw: Draw
+    example: Any
+
+
+def _chosen(kind: str) -> Draw:
+    return lambda rng: rng.choice(values(kind))
+
+
+def _one_of(draws: Sequence[Draw | None]) -> Draw | None:
+    known = [draw for draw in draws if draw is not None]
+    return (lambda rng: rng.choice(known)(rng)) if known else None
+
+
+def _as_iterable(items: list[Any], rng: Random) -> Any:
+    kind = rng.choice(["list", "tuple", "iterator", "generator"])
+    if kind in ("list", "tuple"):
+        return tuple(items) if kind == "tuple" else items
+    return iterator("generator" if kind == "generator" else "list", items)
+
+
+def _ventured(draw: Draw) -> Draw:
+    """Now and then another iterable in the place of a list."""
+
+    def other(rng: Random) -> Any:
+        value = draw(rng)
+        return _as_iterable(value, rng) if type(value) is list and rng.random() < VENTURED else value
+
+    return other
+
+
+def _kind_of_default(default: ast.expr) -> str | None:
+    """The kind of values that a parameter with such a default takes."""
+    match default:
+        case ast.Constant(value=bool()):
+            return "bool"
+        case ast.Constant(value=int() | float() | str() | bytes() as value):
+            return type(value).__name__
+        case ast.UnaryOp(operand=inner):
+            return _kind_of_default(inner)
+        case ast.List(elts=[ast.Constant(value=str()), *_]):
+            return "list[str]"
+        case ast.Dict():
+            return "dict[str, int]"
+        case ast.Tuple() | ast.List():
+            return "list[int]"
+    return None
+
+
+@dataclass
+class Usage:
+    """How a function's text uses a parameter: attributes that it reads, methods that it calls, whether it calls it."""
+
+    attributes: set[str] = field(default_factory=set)
+    methods: set[str] = field(default_factory=set)
+    called: bool = False
+
+
+def usages(node: ast.AST) -> dict[str, Usage]:
+    """How each name is used in a function."""
+    found: dict[str, Usage] = {}
+    methods = set()
+    for n in ast.walk(node):
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name):
+            found.setdefault(n.func.id, Usage()).called = True
+        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name):
+            found.setdefault(n.func.value.id, Usage()).methods.add(n.func.attr)
+            methods.add(id(n.func))
+    for n in ast.walk(node):
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and id(n) not in methods:
+            found.setdefault(n.value.id, Usage()).attributes.add(n.attr)
+    return found
+
+
+def _kinds(used: Usage | None, constants: list[Any]) -> dict[str, _Guess]:
+    """What a parameter may be, by name, in the order in which it is preferred."""
+    every = {name: _Guess(_chosen(name), guess.example) for name, guess in GUESSES.items()}
+    if used is None:
+        return every
+    asked = used.attributes | used.methods
+    if asked & _DATE_ATTRIBUTES and asked <= _DATE_ATTRIBUTES:
+        return {hint: _Guess(_chosen(hint), values(hint)[0]) for hint in ("datetime", "date")}
+    if asked - _BUILTIN_ATTRIBUTES:
+        return {f"thing of {kind}": _thing(used, kind) for kind in ("int", "str", "float", "list[int]")}
+    if used.called and not asked:
+        results = ("int", "same", "str", "bool")
+        return {f"callback {r}": _Guess(_chosen("Callable"), Made(["call", r])) for r in results}
+    return every
+
+
+def _thing(used: Usage, kind: str) -> _Guess:
+    """An object with the attributes and methods that are used."""
+
+    def draw(rng: Random) -> Made:
+        attributes = [[name, form(rng.choice(values(kind)))] for name in sorted(used.attributes)]
+        return Made(["thing", attributes + methods])
+
+    methods = [[name, ["call", kind if kind in ("int", "str", "float") else "int"]] for name in sorted(used.methods)]
+    example = [[name, form(GUESSES[kind].example)] for name in sorted(used.attributes)]
+    return _Guess(draw, Made(["thing", example + methods]))
+
+
+def _guesses(kinds: list[list[str]], rng: Random) -> list[tuple[str, ...]]:
+    """At most MOST_COMBINATIONS of kinds; up to MOST_ENUMERATED parameters, those of one kind first."""
+    combinations = list(itertools.product(*kinds)) if len(kinds) <= MOST_ENUMERATED else []
+    for _ in range(MOST_COMBINATIONS - len(combinations)):
+        if len(kinds) <= MOST_ENUMERATED:
+            break
+        combinations.append(tuple(rng.choice(k) for k in kinds))
+    if len(combinations) <= MOST_COMBINATIONS:
+        return combinations
+    uniform = [c for c in combinations if len(set(c)) == 1]
+    mixed = [c for c in combinations if len(set(c)) > 1]
+    return uniform + rng.sample(mixed, MOST_COMBINATIONS - len(uniform))
 
 
 def program_constants(source: str) -> list[Any]:
@@ -161,21 +479,65 @@ def program_constants(source: str) -> list[Any]:
 def _is_telling(value: object) -> bool:
     if type(value) is str:
         return 0 < len(value) <= LONGEST_CONSTANT
+    if type(value) is float:
+        return True
     return type(value) is int and 1 < value < LARGEST_CONSTANT
 
 
-def _with_constant(call: Call, rng: Random, constants: list[Any]) -> Call:
-    """One argument of every third call is a constant of the program's own, or holds one, where the types agree."""
-    if not constants or rng.random() > 1 / 3:
+def _is_set(node: ast.AST) -> bool:
+    named = isinstance(node, ast.Name) and node.id in ("set", "frozenset")
+    return named or isinstance(node, ast.Set | ast.SetComp)
+
+
+def _without_nan(wire: Any) -> Any:
+    """A wire form with another number in the place of NaN."""
+    if type(wire) is not list:
+        return wire
+    return ["f", "2.5"] if wire == ["f", "nan"] else [_without_nan(x) for x in wire]
+
+
+def _words(docstring: str) -> list[str]:
+    """Short texts in quotes in a docstring."""
+    found = re.findall(r"'([^'\n]{1,20})'|\"([^\"\n]{1,20})\"", docstring)
+    return list(dict.fromkeys(a or b for a, b in found))
+
+
+def related(call: Arguments, rng: Random) -> Arguments:
+    """The call with one argument that hangs on the others by place: the same, a part, a sum, or two exchanged."""
+    args = list(call.args)
+    pairs = [(i, j) for i in range(len(args)) for j in range(len(args)) if i != j and type(args[i]) is type(args[j])]
+    if not pairs:
         return call
-    i, constant = rng.randrange(len(call)), rng.choice(constants)
-    argument = call[i]
+    i, j = rng.choice(pairs)
+    one = args[i]
+    if rng.random() < 0.4:
+        args[i], args[j] = args[j], args[i]
+    elif type(one) in (int, float):
+        others = [x for k, x in enumerate(args) if k != j and type(x) is type(one)]
+        args[j] = rng.choice([one, sum(others), one - sum(others[1:]), -one])
+    elif type(one) in (str, list, tuple) and one:
+        k = rng.randrange(len(one))
+        args[j] = rng.choice([one, one[k:], one[:k], one[k:] + one[:k], one[::-1]])
+    return Arguments(args, call.kwargs)
+
+
+def _with_constant(argument: Any, constant: Any, rng: Random) -> Any:
+    """A constant of the program's own, one next to it, or a value that holds one, where the types agree."""
+    if type(argument) is float and type(constant) is int:
+        constant = float(constant)
     if type(argument) is type(constant):
-        replace = rng.random() < 0.5 or type(constant) is int
-        argument = constant if replace else argument[:4] + constant + argument[4:]
-    elif isinstance(argument, list) and argument and type(argument[0]) is type(constant):
-        argument = [*argument[:-1], constant]
-    return (*call[:i], argument, *call[i + 1 :])
+        if type(constant) is int:
+            return constant + rng.choice([0, 0, 0, 1, -1])
+        if type(constant) is float:
+            return constant * rng.choice([1, 1, 1, -1])
+        return constant if rng.random() < 0.5 else argument[:4] + constant + argument[4:]
+    if isinstance(argument, list) and argument and type(argument[0]) is type(constant):
+        if rng.random() < 0.5:
+            return [*argument[:-1], constant]
+        return [_with_constant(x, constant, rng) if rng.random() < 0.5 else x for x in argument]
+    if isinstance(argument, dict) and argument and type(next(iter(argument))) is type(constant):
+        return {constant: next(iter(argument.values())), **argument}
+    return argument
 
 
 def neighbour(value: Any, rng: Random, constants: list[Any]) -> Any:
@@ -200,150 +562,74 @@ def neighbour(value: Any, rng: Random, constants: list[Any]) -> Any:
         return rng.choice([changed, [*value[:i], *value[i + 1 :]], [*value, value[i]], value[::-1]])
     if type(value) is dict and value:
         key = rng.choice(list(value))
+        if rng.random() < 0.3:
+            return dict(reversed(value.items()))
         return {**value, key: neighbour(value[key], rng, constants)}
     return value
 
 
 def _neighbouring_text(text: str, rng: Random, constants: list[Any]) -> str:
-    """A text with a letter changed or left out, with a constant put in, or without its beginning."""
+    """A text with a letter changed or left out, with a constant put in, without its beginning, or with another number
+    or word in the place of one."""
     known = [c for c in constants if type(c) is str] or ["a"]
+    numbers = list(re.finditer(r"\d+", text))
+    words = list(re.finditer(r"[^\W\d]+", text))
+    parts = rng.choice([numbers, words])
+    if len(parts) > 1 and rng.random() < 0.2:
+        one, two = sorted(rng.sample(parts, 2), key=lambda m: m.start())
+        between = text[one.end() : two.start()]
+        return text[: one.start()] + two.group() + between + one.group() + text[two.end() :]
+    if numbers and rng.random() < 0.4:
+        found = rng.choice(numbers)
+        return text[: found.start()] + _other_number(found.group(), rng) + text[found.end() :]
+    if words and rng.random() < 0.3:
+        found = rng.choice(words)
+        other = rng.choice([*known, *known, found.group().swapcase()])
+        return text[: found.start()] + other + text[found.end() :]
     i, j = (rng.randrange(len(text) + 1) for _ in range(2))
-    letter = text[j : j + 1] if rng.random() < 0.5 else rng.choice("019aAzZ -.")
+    letter = text[j : j + 1] if rng.random() < 0.5 else rng.choice("019aAzZ -.\t\né")
     changed = text[:i] + letter + text[i + 1 :]
     shorter = text[:i] + text[i + 1 :]
     longer = text[:i] + rng.choice(known) + text[i:]
     return rng.choice([changed, shorter, longer, text[i:]])
 
 
-def sample_values(strategy: Strategy, count: int, seed: int) -> list[Any]:
-    """`count` draws of a strategy, the same for the same seed."""
-    found: list[Any] = []
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=count,
-        phases=[hypothesis.Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(strategy)
-    def collect(value: Any) -> None:
-        found.append(value)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        collect()
-    return found
+def _other_number(digits: str, rng: Random) -> str:
+    """Digits that are another number, mostly as many."""
+    value = int(digits) + rng.choice([1, -1, 10, -10, int(digits)])
+    drawn = rng.randrange(10 ** min(len(digits), 9))
+    return rng.choice([str(abs(value)), str(abs(value)).zfill(len(digits)), str(drawn).zfill(len(digits)), "0", "31"])
 
 
 def doctests(name: str, text: str) -> list[Call]:
-    """Arguments of the calls of a function, with plain values, in the doctests of a text."""
+    """Arguments of the calls of a function, with plain values, that a docstring shows."""
     found = []
-    for line in text.splitlines():
-        example = line.strip().removeprefix(">>>").strip()
-        if not line.strip().startswith(">>>") or f"{name}(" not in example:
-            continue
+    for start in re.finditer(rf"\b{re.escape(name)}\(", text):
+        example = _to_closing_bracket(text[start.start() :])
         try:
-            nodes = [n for n in ast.walk(syntax.module(example)) if isinstance(n, ast.Call) and not n.keywords]
-            calls = [n.args for n in nodes if isinstance(n.func, ast.Name) and n.func.id == name]
-            arguments = [tuple(map(ast.literal_eval, args)) for args in calls]
-            found += [call for call in arguments if encode(call)]
-        except (SyntaxError, ValueError, TypeError, Unencodable, RecursionError, MemoryError):
+            node = syntax.expression(example).body
+            if not isinstance(node, ast.Call) or node.keywords:
+                continue
+            call = tuple(map(ast.literal_eval, node.args))
+            form(call)
+            found.append(call)
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
             continue
     return found
 
 
-def hinted(annotation: ast.expr | None) -> Strategy | None:
-    """The strategy of a type hint; None where there is none or it says nothing we can draw."""
-    match annotation:
-        case ast.Constant(value=None):
-            return st.none()
-        case ast.Constant(value=str(text)):
-            try:
-                return hinted(syntax.expression(text).body)
-            except SyntaxError:
-                return None
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            one, other = hinted(left), hinted(right)
-            return None if one is None or other is None else one | other
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return HINTS.get(name)
-        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=ast.Tuple(elts=inner)):
-            return _subscripted(name, inner)
-        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
-            return _subscripted(name, [inner])
-    return None
-
-
-def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
-    """The strategy of a hint `name[inner]`."""
-    variadic = len(inner) == 2 and isinstance(inner[1], ast.Constant) and inner[1].value is Ellipsis
-    parts = [hinted(i) for i in (inner[:1] if variadic else inner)]
-    known = [p for p in parts if p is not None]
-    if len(known) != len(parts):
-        return None
-    match name.lower():
-        case "list" | "sequence" | "iterable" | "collection" | "iterator":
-            return st.lists(known[0], max_size=8)
-        case "set" | "frozenset":
-            return st.sets(known[0], max_size=6)
-        case "dict" | "mapping":
-            return st.dictionaries(known[0], known[1], max_size=5) if len(known) == 2 else None
-        case "optional":
-            return st.none() | known[0]
-        case "union":
-            return st.one_of(*known)
-        case "tuple":
-            return st.lists(known[0], max_size=6).map(tuple) if variadic else st.tuples(*known)
-    return None
-
-
-def _accepted_kinds(source: str, entry: str, parameters: list[ast.arg], sandbox: Sandbox, seed: int) -> list[list[str]]:
-    """Combinations of kinds (see `values`), one for each parameter, that the function takes.
-
-    Parameters with a hint that can be drawn keep it; for the others, combinations of GUESSES are tried, one contained
-    call each. Those that return come before those that raise; where the trial says nothing, every other parameter is
-    an int.
-    """
-    hints = [_drawable_hint(p) for p in parameters]
-    unknown = hints.count(None)
-    if not unknown:
-        return [_filled(hints, ())]
-    guesses = _guesses(unknown, Random(seed))
-    samples = [None if hint is None else values(hint)[0] for hint in hints]
-    calls = []
-    for guess in guesses:
-        examples = (GUESSES[kind].example for kind in guess)
-        calls.append(encode(tuple(next(examples) if h is None else s for h, s in zip(hints, samples, strict=True))))
-    seen = sandbox.run(source, entry, calls, LIMITS).outcomes
-    all_int = ("int",) * unknown
-    if len(seen) != len(calls):
-        return [_filled(hints, all_int)]
-    refused = ("TypeError", "AttributeError")
-    returned = [g for g, outcome in zip(guesses, seen, strict=True) if outcome.error is None]
-    taken = [g for g, outcome in zip(guesses, seen, strict=True) if outcome.error not in refused]
-    return [_filled(hints, guess) for guess in (returned or taken or [all_int])[:KEPT_COMBINATIONS]]
-
-
-def _drawable_hint(parameter: ast.arg) -> str | None:
-    """A parameter's hint as it is written; None where values can't be drawn for it."""
-    annotation = parameter.annotation
-    return None if annotation is None or hinted(annotation) is None else ast.unparse(annotation)
-
-
-def _filled(hints: Sequence[str | None], guess: Sequence[str]) -> list[str]:
-    """The hints, with the kinds of a guess where there is none."""
-    rest = iter(guess)
-    return [next(rest) if hint is None else hint for hint in hints]
-
-
-def _guesses(count: int, rng: Random) -> list[tuple[str, ...]]:
-    """At most MOST_COMBINATIONS of GUESSES for so many parameters; up to MOST_ENUMERATED, those of one kind first."""
-    combinations = list(itertools.product(GUESSES, repeat=count)) if count <= MOST_ENUMERATED else []
-    combinations += [tuple(rng.choices(list(GUESSES), k=count)) for _ in range(MOST_COMBINATIONS - len(combinations))]
-    if len(combinations) <= MOST_COMBINATIONS:
-        return combinations
-    uniform = [c for c in combinations if len(set(c)) == 1]
-    mixed = [c for c in combinations if len(set(c)) > 1]
-    return uniform + rng.sample(mixed, MOST_COMBINATIONS - len(uniform))
+def _to_closing_bracket(text: str, longest: int = 2000) -> str:
+    """A call's text up to the bracket that ends it."""
+    depth, quote = 0, ""
+    for i, c in enumerate(text[:longest]):
+        if quote:
+            quote = "" if c == quote and text[i - 1] != "\\" else quote
+        elif c in "'\"":
+            quote = c
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+            if depth == 0:
+                return " ".join(text[: i + 1].replace(">>>", "").split("\n"))
+    return ""

@@ -1,9 +1,11 @@
 """Do two programs behave the same on every path? CrossHair follows them symbolically, contained.
 
     finding = prove(reference, other, reference.compare(other))      # needs the extra `prove`
-    finding.proved, finding.reason
+    finding.proved, finding.certificate, finding.reason
 
-A difference that it meets counts only if running the two shows it.
+A certificate is given for functions of integers, truth values, texts, bytes and lists, tuples, dicts and sets of them,
+without state, output or floats, and says what it covers: arguments given and left out, of which types. A difference
+that CrossHair names is run: where that shows it the programs are different, where it does not nothing is known.
 """
 
 from __future__ import annotations
@@ -13,18 +15,17 @@ import importlib.util
 import json
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.core import syntax
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import inputs
+from semrep_jax.python import surface
 from semrep_jax.python.equivalence import Behaviour, Reference
+from semrep_jax.python.surface import Function, Kind
 from semrep_jax.sandbox.pool import Limits, Pool
-from semrep_jax.sandbox.wire import encode
 
 SECONDS = 10.0  # a function
 MORE_CPU_SECONDS = 5.0  # for loading CrossHair and ending
@@ -42,21 +43,126 @@ def prove(reference: Reference, other: str, finding: Finding, seconds: float = S
     reference: the first program. other: the second. finding: what running both on generated inputs found. seconds: to
     follow every path of one function of both (s). Raises ProverError where CrossHair is not installed.
     """
-    with Pool(1, Path(__file__).with_name("crosshair_zygote.py"), readable=[_crosshair_folder()]) as prover:
+    folder = _crosshair_folder()
+    theirs = surface.read(other)
+    certificate = []
+    obstacle = _unprovable_programs(reference, other)
+    with Pool(1, Path(__file__).with_name("crosshair_zygote.py"), readable=[folder]) as prover:
         for behaviour in reference.behaviours.values():
-            parameters = _parameters(behaviour)
-            without_hint = [p.arg for p in parameters if p.annotation is None]
-            if without_hint:
-                name = f"{behaviour.entry}'s parameter {without_hint[0]}"
-                return replace(finding, reason=f"not proved: {name} has no type hint to prove it for")
-            report = _follow(prover, behaviour, other, seconds)
-            if difference := report.get("difference"):
-                found = _confirmed(behaviour, other, difference, [p.arg for p in parameters])
-                suspected = f"CrossHair suspects {behaviour.entry}({difference}), running it shows none"
-                return found or replace(finding, reason=f"not proved: {suspected}")
-            if report.get("exhausted") is not True:
-                return replace(finding, reason=f"not proved: {_obstacle(report, behaviour.entry, seconds)}")
-    return replace(finding, proved=True) if finding.answer is Answer.EQUIVALENT else finding
+            function = reference.drawing.surface.functions[behaviour.entry]
+            reason = obstacle or _unprovable(function, theirs.functions.get(function.name))
+            if reason and not _followable(function):
+                return replace(finding, reason=_joined(finding, reason))
+            shapes = list(_shapes(function))
+            for given in shapes:
+                report = _follow(prover, behaviour, other, given, seconds / len(shapes))
+                if difference := report.get("difference"):
+                    return _run_difference(behaviour, other, function, difference, finding)
+                if report.get("exhausted") is not True:
+                    reason = reason or _obstacle(report, behaviour.entry, seconds)
+                    break
+            if reason:
+                return replace(finding, reason=_joined(finding, reason))
+            certificate.append(_covered(function))
+    if finding.answer is not Answer.EQUIVALENT:
+        return finding
+    return replace(finding, proved=True, certificate="; ".join(certificate) + _NOT_COVERED)
+
+
+def _joined(finding: Finding, reason: str) -> str:
+    """The finding's reason, and why nothing is proved."""
+    return "; ".join(filter(None, [finding.reason, f"not proved: {reason}"]))
+
+
+def _unprovable_programs(reference: Reference, other: str) -> str:
+    """What in either program CrossHair would not see; empty where nothing is."""
+    if reference.classes or reference.missing:
+        return "classes are compared by running alone"
+    if reference.variables:
+        return f"the variable {reference.variables[0]} may be a state that outlives a call"
+    for text in (reference.source, other):
+        for node in ast.walk(surface.parsed(text)):
+            if isinstance(node, ast.Global | ast.Nonlocal):
+                return "a state that outlives a call is not followed"
+            if isinstance(node, ast.Name) and node.id in ("print", "open", "input"):
+                return f"{node.id} reaches out of the program, which is not followed"
+    return ""
+
+
+def _unprovable(function: Function, other: Function | None) -> str:
+    """Why no certificate can be given for a function; empty where one can."""
+    if other is None:
+        return f"{function.name} is no function of the second program"
+    if isinstance(function.node, ast.AsyncFunctionDef) or isinstance(other.node, ast.AsyncFunctionDef):
+        return f"{function.name} is asynchronous"
+    if [(p.name, p.kind, p.optional) for p in function.parameters] != [
+        (p.name, p.kind, p.optional) for p in other.parameters
+    ]:
+        return f"{function.name} has other parameters in the second program"
+    for p in function.parameters:
+        if p.annotation is None:
+            return f"{function.name}'s parameter {p.name} has no type hint to prove it for"
+        if not _is_exact(p.annotation):
+            return f"{function.name}'s parameter {p.name} is of a type for which == says too little"
+        if p.kind in (Kind.STAR, Kind.STARS):
+            return f"{function.name} takes any number of arguments"
+    for one in (*function.parameters, *other.parameters):
+        if one.default is not None and not isinstance(one.default, ast.Constant | ast.UnaryOp | ast.Tuple):
+            return f"{function.name}'s default of {one.name} may be a state that outlives a call"
+    return ""
+
+
+def _followable(function: Function) -> bool:
+    """Whether CrossHair can look for a difference at least."""
+    return bool(function.parameters) and all(
+        p.annotation is not None and p.kind not in (Kind.STAR, Kind.STARS) for p in function.parameters
+    )
+
+
+_EXACT = {"int", "bool", "str", "bytes", "list", "tuple", "dict", "set", "frozenset", "List", "Tuple", "Dict", "Set",
+          "FrozenSet", "Optional", "Union", "typing"}  # fmt: skip
+_NOT_COVERED = "; not covered: limits of time, memory and recursion, arguments of other types, shared references"
+
+
+def _is_exact(annotation: ast.expr) -> bool:
+    """Whether all of a hint is of types for whose values the comparison is exact."""
+    names = {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)}
+    attributes = {n.attr for n in ast.walk(annotation) if isinstance(n, ast.Attribute)}
+    texts = [n for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return names | attributes <= _EXACT and not texts
+
+
+def _shapes(function: Function) -> Iterator[list[str]]:
+    """The names of the parameters that are given: all, and fewer and fewer of the optional ones."""
+    placed = [p for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
+    named = [p for p in function.parameters if p.kind is Kind.KEYWORD]
+    required = [p.name for p in named if not p.optional]
+    fewest = sum(not p.optional for p in placed)
+    for count in range(len(placed), fewest - 1, -1):
+        yield [p.name for p in placed[:count]] + [p.name for p in named]
+        if len(required) < len(named):
+            yield [p.name for p in placed[:count]] + required
+
+
+def _covered(function: Function) -> str:
+    """What a certificate covers of a function."""
+    given = ", ".join(
+        f"{p.name}: {ast.unparse(p.annotation) if p.annotation else 'any'}{' (given and left out)' * p.optional}"
+        for p in function.parameters
+    )
+    return f"every path of {function.name}({given})"
+
+
+def _run_difference(
+    behaviour: Behaviour, other: str, function: Function, difference: Mapping[str, str], finding: Finding
+) -> Finding:
+    """What a difference that CrossHair names comes to when it is run: different, or nothing is known."""
+    found = _confirmed(behaviour, other, function, difference)
+    if found is not None:
+        return found
+    call = ", ".join(f"{name}={text}" for name, text in difference.items())[:300]
+    reason = f"CrossHair names {function.name}({call}) as a difference, and running both does not show it"
+    return replace(finding, answer=Answer.UNKNOWN, reason=reason)
 
 
 def _crosshair_folder() -> str:
@@ -67,20 +173,22 @@ def _crosshair_folder() -> str:
     return str(Path(spec.submodule_search_locations[0]).parent)
 
 
-def _parameters(behaviour: Behaviour) -> list[ast.arg]:
-    arguments = inputs.functions(behaviour.source)[behaviour.entry].args
-    return [*arguments.posonlyargs, *arguments.args]
-
-
-def _follow(prover: Pool, behaviour: Behaviour, other: str, seconds: float) -> dict[str, Any]:
+def _follow(prover: Pool, behaviour: Behaviour, other: str, given: list[str], seconds: float) -> dict[str, Any]:
     """The prover's report on one function, with "stopped" where time ran out; empty where its process crashed.
 
     prover: a pool of CrossHair's zygotes. behaviour: of the first program's function. other: the second program.
-    seconds: for its paths (s).
+    given: the names of the parameters that are not left out. seconds: for its paths (s).
     """
     limits = Limits(seconds + MORE_CPU_SECONDS, seconds + MORE_WALL_SECONDS, MEMORY_MB)
     token = secrets.token_hex(16)
-    request = {"a": behaviour.source, "b": other, "entry": behaviour.entry, "seconds": seconds, "token": token}
+    request = {
+        "a": behaviour.source,
+        "b": other,
+        "entry": behaviour.entry,
+        "given": given,
+        "seconds": seconds,
+        "token": token,
+    }
     answer = prover.ask(request | {"limits": asdict(limits)})
     if answer is None:
         return {"stopped": True}
@@ -106,15 +214,15 @@ def _obstacle(report: Mapping[str, Any], entry: str, seconds: float) -> str:
     return f"CrossHair failed on {entry}: {trouble}"
 
 
-def _confirmed(behaviour: Behaviour, other: str, difference: Mapping[str, str], names: list[str]) -> Finding | None:
-    """A difference, where plain values make a call on which the two differ when run.
+def _confirmed(behaviour: Behaviour, other: str, function: Function, difference: Mapping[str, str]) -> Finding | None:
+    """A difference, where the two differ when it is run. Only the sandbox evaluates the values' texts.
 
-    behaviour: of the first program's function. other: the second program. difference: each parameter with the text of
-    its value. names: the parameters in order.
+    behaviour: of the first program's function. other: the second program. function: its surface. difference: each
+    parameter with the text of its value; those left out are not there.
     """
-    try:
-        call = encode(tuple(ast.literal_eval(syntax.expression(difference[name])) for name in names))
-    except Exception:  # a stranger's text in place of a value
-        return None
+    placed = [p.name for p in function.parameters if p.kind is Kind.POSITION and p.name in difference]
+    args = [["expr", str(difference[name])] for name in placed]
+    kwargs = [[name, ["expr", str(text)]] for name, text in difference.items() if name not in placed]
+    call = ["call*", args, kwargs]
     found = Behaviour(behaviour.source, behaviour.entry, [call], behaviour.sandbox).compare(other)
     return found if found.answer is Answer.DIFFERENT else None

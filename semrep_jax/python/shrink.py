@@ -32,6 +32,30 @@ def smallest(call: Any, still_fails: Callable[[list[Any]], list[Any]]) -> Any:
     return call
 
 
+def smallest_sequence(
+    steps: list[Any], still_fails: Callable[[list[list[Any]]], list[list[Any]]], rounds: int = ROUNDS
+) -> list[Any]:
+    """A sequence of steps made shorter and then, call by call, smaller, as long as a smaller one fails too.
+
+    steps: see `sandbox.session`. still_fails: those of several sequences that fail, in the same order. rounds: at most
+    so many.
+    """
+    for _ in range(rounds):
+        shorter = [steps[:i] + steps[i + 1 :] for i in range(len(steps))] if len(steps) > 1 else []
+        shorter += [[step] for step in steps] if len(steps) > 2 else []
+        smaller = [
+            [*steps[:i], [what, name, call], *steps[i + 1 :]]
+            for i, (what, name, *given) in enumerate(steps)
+            for call in (simpler(given[0]) if given else [])
+        ]
+        tries = sorted((t for t in shorter + smaller if size(t) < size(steps)), key=size)[:MOST_TRIES]
+        failing = still_fails(tries) if tries else []
+        if not failing:
+            break
+        steps = failing[0]
+    return steps
+
+
 def simpler(wire: Any) -> list[Any]:
     """Values one step simpler than a value in wire form, of the same type."""
     if isinstance(wire, bool) or wire is None:
@@ -45,8 +69,13 @@ def simpler(wire: Any) -> list[Any]:
             return _one_left_out(tag, items) + _one_simpler(tag, items)
         case ["t", *items]:
             return _one_simpler("t", items)
-        case ["d", *pairs]:
-            return _one_left_out("d", pairs)
+        case ["d" | "D" as tag, *pairs]:
+            return _one_left_out(tag, pairs)
+        case ["call*", args, kwargs]:
+            fewer = [["call*", args, kwargs[:i] + kwargs[i + 1 :]] for i in range(len(kwargs))]
+            return fewer + [["call*", inner[1:], kwargs] for inner in _one_simpler("t", args)]
+        case ["iter", kind, items]:
+            return [["iter", kind, inner[1:]] for inner in simpler(["l", *items])]
         case ["f", *_]:
             return [["f", "0.0"], ["f", "1.0"], ["f", "0.5"]]
     return []

@@ -35,6 +35,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 lockdown = importlib.import_module("lockdown")
 scratch = importlib.import_module("scratch")
 wire = importlib.import_module("wire")
+session = importlib.import_module("session")
 del sys.path[0]
 
 CORE = "bisect collections copy functools heapq itertools math operator re string typing".split()  # noqa: SIM905
@@ -186,10 +187,12 @@ def limit_to(what, limit):
 
 
 def observe_python(request):
-    """What a Python candidate does when it is called."""
+    """What a Python candidate does when it is called, or in sequences of steps (see `session`)."""
     if any(text in request["source"] for text in NEEDS_OPENSSL):
         for name in ("hashlib", "hmac"):
             sys.modules.pop(name, None)  # its import finds OpenSSL
+    if "sequences" in request:
+        return session.run(request)
     return observe(request["source"], request["entry"], request["calls"])
 
 
@@ -391,7 +394,7 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "scratch", "wire"):
+    for name in ("lockdown", "scratch", "wire", "session", "values", "makers"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
 
 
@@ -488,6 +491,7 @@ def warm_up():
     out, err = sys.stdout, sys.stderr
     for _ in range(WARM_UP_ROUNDS):
         json.dumps(observe(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]]))
+    session.warm_up(WARM_UP, "entry", [["t", ["l", 3, 1, 2], "text", ["d"]]], WARM_UP_ROUNDS)
     sys.stdout, sys.stderr = out, err
 
 

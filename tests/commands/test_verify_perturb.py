@@ -31,9 +31,26 @@ def test_verify_ends_with_0_1_or_2_and_says_why(files, capsys):
     assert main.main(["verify", a, b]) == 0 and "equivalent on 2" in capsys.readouterr().out
     assert main.main(["verify", a, c, "--json"]) == 1
     finding = json.loads(capsys.readouterr().out)
-    assert finding["answer"] == "different" and "f(2) is True, got False" in finding["counterexample"]
+    assert finding["answer"] == "different" and "is True, got False" in finding["counterexample"]
     assert main.main(["verify", d, a]) == 2 and "unknown" in capsys.readouterr().out
     assert main.main(["verify", a + "x", b]) == 2 and "can't be read" in capsys.readouterr().err
+
+
+def test_verify_says_what_it_rests_on_and_leaves_nothing_behind(files, capsys, monkeypatch, tmp_path):
+    a, b = files(
+        a="def f(x: float, s: str):\n    return [x, s.upper()]\n", b="def f(x: float, s: str):\n    return [x, s]\n"
+    )
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert main.main(["verify", a, a, "--ignore-sharing"]) == 0
+    printed = capsys.readouterr().out
+    assert "250 returned" in printed and "different outcomes" in printed and "shared references: ignored" in printed
+    assert main.main(["verify", a, b, "--json"]) == 1
+    finding = json.loads(capsys.readouterr().out)
+    assert finding["evidence"]["f"]["returned"] == 250 and finding["shared_references"] == "compared"
+    assert main.main(["perturb", a, "--kinds", "quotes"]) in (0, 1)
+    assert not list(here.iterdir())
 
 
 def test_verify_runs_a_persons_tests_too(files, capsys):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from random import Random
 
 import pytest
@@ -10,15 +13,36 @@ import pytest
 from semrep_jax.python import inputs
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
+from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE
 
 DEDUPE = (
     "def f(xs):\n    out = []\n    for x in xs:\n        if x not in out:\n            out.append(x)\n    return out\n"
 )
 
 
+def arguments(call):
+    """All arguments of a call, by place and by name."""
+    return call[1:] if call[0] == "t" else [*call[1], *[value for _, value in call[2]]]
+
+
 def test_the_same_seed_gives_the_same_inputs_and_another_gives_others(sandbox):
     one, two, three = (inputs.generate(DEDUPE, "f", sandbox, 60, seed) for seed in (1, 1, 2))
     assert one == two != three and len(one) >= 50
+
+
+def test_what_is_imported_does_not_change_what_is_drawn():
+    program = "from semrep_jax.python.strategies import values; print([repr(v) for v in values('list[str]')])"
+    one, two = (
+        subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+        for text in (program, f"import semrep_jax.tasks.generated.generator; {program}")
+    )
+    assert one == two
+
+
+def test_drawing_leaves_nothing_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inputs.sample_values(TEXTS, 50, 7)
+    assert not list(tmp_path.iterdir())
 
 
 def test_inputs_come_from_doctests_hints_and_constants(sandbox):
@@ -27,21 +51,36 @@ def test_inputs_come_from_doctests_hints_and_constants(sandbox):
     )
     calls = inputs.generate(source, "f", sandbox, 600)
     assert calls[0] == ["t", 12345, "seen"]
-    assert (
-        any(c[1] == 777 for c in calls)
-        and any("magic" in c[2] for c in calls)
-        and all(isinstance(c[2], str) for c in calls)
-    )
+    given = [arguments(c) for c in calls]
+    assert any(777 in c for c in given) and any("magic" in str(c[-1]) for c in given)
+
+
+def test_examples_in_any_wording_are_calls():
+    text = 'add(1, 2) => 3, and\n  add([1,\n  2], "a)") ➞ 4 but not add(x)'
+    assert inputs.doctests("add", text) == [(1, 2), ([1, 2], "a)")]
 
 
 def test_what_cannot_be_called_is_an_error_that_says_so(sandbox):
-    for source, message in (
-        ("x = 1\n", "no function at its top"),
-        ("def f(:", "line 1"),
-        ("def f(*, a):\n    return a\n", "keyword arguments"),
-    ):
+    for source, message in (("x = 1\n", "no function at its top"), ("def f(:", "line 1")):
         with pytest.raises(InputError, match=message):
             Reference(source, sandbox)
+
+
+def test_optional_starred_and_keyword_only_arguments_are_given_and_left_out(sandbox):
+    source = "def f(a: int, b: int = 1, *rest: int, c: str, d: str = 'x', **more: int):\n    return a\n"
+    calls = inputs.generate(source, "f", sandbox, 200)
+    names = [{name for name, _ in call[2]} for call in calls]  # c is always given by name
+    assert all("c" in given for given in names)
+    assert {"d" in given for given in names} == {True, False}
+    assert any(given - {"a", "b", "c", "d"} for given in names)
+    assert {len(call[1]) for call in calls} >= {1, 2, 3, 4}
+
+
+def test_texts_and_numbers_are_of_every_kind():
+    texts, integers, floats = (inputs.sample_values(s, 1500, 0) for s in (TEXTS, INTEGERS, FLOATS))
+    assert set("".join(texts)) >= set(WHITE_SPACE) and any(c.isalpha() and c > "\x7f" for c in "".join(texts))
+    assert max(integers) > 2**63 and min(integers) < -(2**63) and {0, 1, -1} <= set(integers)
+    assert {"nan", "inf", "-inf", "-0.0", "0.0"} <= set(map(repr, floats))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +92,7 @@ def test_what_cannot_be_called_is_an_error_that_says_so(sandbox):
         ("typing.List[float]", {list}),
         ("'dict[str, int]'", {dict}),
         ("Mapping[str, bytes]", {dict}),
+        ("Literal['a', 3]", {str, int}),
     ],
 )
 def test_a_hint_is_drawn_as_it_says(hint, types):
@@ -61,9 +101,36 @@ def test_a_hint_is_drawn_as_it_says(hint, types):
     assert {type(v) for v in inputs.sample_values(strategy, 40, 0)} == types
 
 
-@pytest.mark.parametrize("hint", ["Callable", "list[Callable]", "dict[int]", "'not a hint'", "3"])
+@pytest.mark.parametrize(
+    ("hint", "kinds"),
+    [
+        ("Iterable[int]", {"l", "t", "iter"}),
+        ("Iterator[str]", {"iter"}),
+        ("date", {"x"}),
+        ("Decimal", {"x"}),
+        ("list[date]", {"l"}),
+        ("Callable[[int], bool]", {"call"}),
+    ],
+)
+def test_what_has_no_plain_form_is_drawn_in_wire_form(hint, kinds):
+    strategy = inputs.hinted(ast.parse(hint, mode="eval").body)
+    assert {inputs.form(v)[0] for v in inputs.sample_values(strategy, 80, 0)} == kinds
+
+
+@pytest.mark.parametrize("hint", ["Wonder", "list[Wonder]", "dict[int]", "'not a hint'", "3"])
 def test_a_hint_that_says_nothing_we_can_draw_is_none(hint):
     assert inputs.hinted(ast.parse(hint, mode="eval").body) is None
+
+
+def test_instances_and_members_are_of_the_programs_own_classes(sandbox):
+    source = (
+        "from dataclasses import dataclass\nfrom enum import Enum\n"
+        "class Colour(Enum):\n    RED = 1\n    BLUE = 2\n"
+        "@dataclass\nclass Point:\n    x: int\n    colour: Colour = Colour.RED\n"
+        "def f(points: list[Point], one: Point, shade: Colour):\n    return one.x\n"
+    )
+    text = json.dumps(inputs.generate(source, "f", sandbox, 60))
+    assert '["new", "Point"' in text and '["member", "Colour", "BLUE"]' in text
 
 
 @pytest.mark.parametrize("value", [True, 3, 0.5, "abc", "", [1, "a"], [], (1, 2), {"a": 1}, {}, None])

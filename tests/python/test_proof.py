@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from semrep_jax.languages import Answer, Finding
+from semrep_jax.python import proof
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.proof import prove
 
@@ -52,3 +53,56 @@ def test_a_hostile_program_under_proof_harms_nothing(sandbox, tmp_path):
     finding = reference.compare(hostile)
     assert finding.answer is Answer.DIFFERENT
     assert not prove(reference, hostile, Finding(Answer.EQUIVALENT, 20)).proved and not left.exists()
+
+
+ADD = "def f(n: int, more: int = 1) -> int:\n    return n + more\n"
+# Each pair was once proved equivalent, or its difference talked away.
+FALSE = {
+    "a default": (ADD, ADD.replace("= 1", "= 2")),
+    "a truth value and a number": (
+        "def f(n: int):\n    return n == 7\n",
+        "def f(n: int):\n    return 1 if n == 7 else 0\n",
+    ),
+    "a whole float": ("def f(n: int):\n    return n * 2\n", "def f(n: int):\n    return n * 2.0\n"),
+    "infinity": ("def f(x: float):\n    return x - x\n", "def f(x: float):\n    return 0.0\n"),
+    "an instance": (
+        "class P:\n    def __init__(self, n):\n        self.n = n\ndef f(n: int):\n    return P(n)\n",
+        "class P:\n    def __init__(self, n):\n        self.n = n\ndef f(n: int):\n    return P(-n)\n",
+    ),
+    "what is printed": ("def f(n: int):\n    print(n)\n", "def f(n: int):\n    pass\n"),
+    "the order of a dict": (
+        "def f(a: bool):\n    return {1: a, 2: a}\n",
+        "def f(a: bool):\n    return {2: a, 1: a}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FALSE)
+def test_no_certificate_is_false(name, sandbox):
+    a, b = FALSE[name]
+    reference = Reference(a, sandbox, 20)
+    found = prove(reference, b, Finding(Answer.EQUIVALENT, 20), seconds=20)  # as if no input had told them
+    assert not found.proved and (found.answer is not Answer.EQUIVALENT or found.reason)
+
+
+def test_what_crosshair_names_and_running_does_not_show_is_unknown(sandbox, monkeypatch):
+    source = "def f(n: int):\n    return n\n"
+    reference = Reference(source, sandbox, 20)
+    monkeypatch.setattr(proof, "_follow", lambda *given: {"difference": {"n": "nan"}})
+    found = prove(reference, source, reference.compare(source))
+    assert found.answer is Answer.UNKNOWN and "f(n=nan)" in found.reason
+
+
+def test_a_difference_at_infinity_is_run_and_told(sandbox, monkeypatch):
+    reference = Reference("def f(x: float):\n    return x - x\n", sandbox, 20)
+    monkeypatch.setattr(proof, "_follow", lambda *given: {"difference": {"x": "inf"}})
+    found = prove(reference, "def f(x: float):\n    return 0.0\n", Finding(Answer.EQUIVALENT, 20))
+    assert found.answer is Answer.DIFFERENT and "nan" in found.counterexample
+
+
+def test_a_certificate_names_what_it_covers(sandbox):
+    reference = Reference(ADD, sandbox, 20)
+    other = ADD.replace("n + more", "more + n")
+    found = prove(reference, other, reference.compare(other), seconds=60)
+    assert found.proved and "f(n: int, more: int (given and left out))" in found.certificate
+    assert "not covered" in found.certificate

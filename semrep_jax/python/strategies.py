@@ -1,0 +1,356 @@
+"""What values of a type look like: Hypothesis's strategies for type hints, and guesses for parameters without one.
+
+    values("dict[str, int]")          # 100 draws, the same every time
+    hinted(annotation)                # the strategy of a hint, or None
+
+What has no plain form is drawn as `Made`: its wire form (see `sandbox.values`), from which the sandbox makes it. To
+draw another type, add it to GUESSES (parameters without a hint), to HINTS or to `_subscripted` (hints).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hypothesis
+from hypothesis import configuration
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+
+from semrep_jax.core import syntax
+
+VALUES_PER_KIND = 100
+Strategy = st.SearchStrategy[Any]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A value that only the sandbox makes, by its wire form."""
+
+    wire: Any
+
+    def __hash__(self) -> int:
+        return hash(repr(self.wire))
+
+
+def _library(name: str, content: Any) -> Made:
+    return Made(["x", name, content])
+
+
+WHITE_SPACE = "\t\n\r\x0b\x0c\x1c\x85\xa0\u2003\u2028\u3000"
+BEYOND_ASCII = "éßİıſΣςﬁ中ñÅ٣²½Ⅷ😀"
+_PLAIN = "abcABC xyz019(){}[],.-"
+TEXTS = st.one_of(
+    st.text(_PLAIN, max_size=12),
+    st.text(_PLAIN, max_size=12),
+    st.text("abAB  12" + WHITE_SPACE, max_size=8),
+    st.text("abzAZ _09:;/\\'\"+*=<>!?@#%&|~^$`" + BEYOND_ASCII, max_size=8),
+    st.lists(st.text("abcxyzABC019", min_size=1, max_size=4), max_size=5).flatmap(
+        lambda words: st.sampled_from([" ", ", ", "  ", "-", "\n", "\t", "/", ".", "="]).map(lambda s: s.join(words))
+    ),
+)
+_LARGE = [2**31, -(2**31) - 1, 2**53 + 1, 10**17 + 1, 2**63, -(2**64) - 3, 10**25 + 7]
+_SMALL = st.one_of(st.integers(-10, 30), st.integers(0, 5), st.integers(-1000, 1000))
+INTEGERS = st.one_of(*[_SMALL] * 11, st.sampled_from(_LARGE))
+_SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e300, -1e-300]
+FLOATS = st.one_of(
+    st.floats(-100, 100),
+    st.floats(-4, 4, width=16),
+    st.integers(-20, 20).map(float),
+    st.integers(-40, 40).map(lambda n: n / 4),
+    st.sampled_from([0.0, -0.0, 0.1, 0.5, -0.4, 1e10, 1e-7]),
+    st.sampled_from([0.0, -0.0, *_SPECIAL]),
+)
+_INT_LISTS = st.lists(INTEGERS, max_size=8) | st.lists(st.integers(0, 4), max_size=8)
+
+
+def iterators(items: Strategy) -> Strategy:
+    """Iterators over what a strategy of lists draws."""
+    kinds = st.sampled_from(["list", "generator", "map"])
+    return st.tuples(kinds, items).map(lambda drawn: iterator(*drawn))
+
+
+def iterator(kind: str, items: list[Any]) -> Made:
+    """An iterator of a kind (list, generator, map) over items."""
+    return Made(["iter", kind, [form(x) for x in items]])
+
+
+def iterables(items: Strategy) -> Strategy:
+    """What can be gone through: lists, tuples, iterators, generators."""
+    return st.one_of(items, items.map(tuple), iterators(items))
+
+
+def callbacks(*results: str) -> Strategy:
+    """Functions whose results are of these sorts."""
+    return st.sampled_from([Made(["call", result]) for result in results])
+
+
+_DATES = st.one_of(st.dates(), st.sampled_from([*(f"2024-{m:02}-{d}" for m in range(1, 13) for d in ("01", "29"))]))
+_MOMENTS = st.datetimes()
+_COUNTS = st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), st.integers(0, 9), max_size=4)
+
+
+class Guess(NamedTuple):
+    """A type that a parameter may have: what draws its values, and the one value that a function is tried with."""
+
+    strategy: Strategy
+    example: Any
+
+
+# In the order in which they are preferred.
+GUESSES: dict[str, Guess] = {
+    "int": Guess(INTEGERS, 3),
+    "list[int]": Guess(_INT_LISTS, [3, 1, 2]),
+    "str": Guess(TEXTS, "abc"),
+    "float": Guess(FLOATS, 1.5),
+    "list[str]": Guess(st.lists(TEXTS, max_size=5), ["ab", "c"]),
+    "list[float]": Guess(st.lists(FLOATS, max_size=6), [1.5, 2.0]),
+    "list[list[int]]": Guess(st.lists(st.lists(INTEGERS, max_size=4), max_size=4), [[1, 2], [3, 4]]),
+    "dict[str, int]": Guess(st.dictionaries(TEXTS, INTEGERS, max_size=4), {"a": 1}),
+    "bool": Guess(st.booleans(), True),
+    "tuple[int, int]": Guess(st.tuples(INTEGERS, INTEGERS), (1, 2)),
+    "set[int]": Guess(st.sets(INTEGERS, max_size=5), {1, 2}),
+    "list[tuple[int, int]]": Guess(st.lists(st.tuples(INTEGERS, INTEGERS), max_size=4), [(1, 2), (3, 4)]),
+    "list[list[str]]": Guess(st.lists(st.lists(TEXTS, max_size=3), max_size=3), [["a", "b"], ["c"]]),
+    "dict[str, str]": Guess(st.dictionaries(TEXTS, TEXTS, max_size=4), {"a": "b"}),
+    "Iterator[int]": Guess(iterators(_INT_LISTS), Made(["iter", "list", [3, 1, 2]])),
+    "bytes": Guess(st.binary(max_size=6), b"ab"),
+}
+# What a hint of one name is drawn from; those with [...] are in `_subscripted`.
+HINTS: dict[str, Strategy] = {
+    "int": INTEGERS,
+    "float": FLOATS,
+    "str": TEXTS,
+    "bool": st.booleans(),
+    "bytes": st.binary(max_size=6),
+    "complex": st.sampled_from([0j, 1j, 1 + 2j, -1.5 + 0.5j, complex(0.0, -0.0)]),
+    "object": INTEGERS | TEXTS | st.none() | _INT_LISTS,
+    "Any": INTEGERS | TEXTS | st.none() | _INT_LISTS,
+    "Hashable": INTEGERS | TEXTS | st.none(),
+    "Number": INTEGERS | FLOATS,
+    "Real": INTEGERS | FLOATS,
+    "SupportsFloat": INTEGERS | FLOATS,
+    "SupportsInt": INTEGERS | FLOATS,
+    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence"), _INT_LISTS),
+    **dict.fromkeys(("Iterable", "Collection", "Reversible"), iterables(_INT_LISTS)),
+    **dict.fromkeys(("Iterator", "Generator"), iterators(_INT_LISTS)),
+    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping"), GUESSES["dict[str, int]"].strategy),
+    **dict.fromkeys(("set", "Set", "AbstractSet", "MutableSet"), GUESSES["set[int]"].strategy),
+    **dict.fromkeys(("frozenset", "FrozenSet"), st.frozensets(INTEGERS, max_size=5)),
+    **dict.fromkeys(("tuple", "Tuple"), GUESSES["tuple[int, int]"].strategy | st.lists(INTEGERS).map(tuple)),
+    "bytearray": st.binary(max_size=6).map(lambda b: _library("builtins.bytearray", b.hex())),
+    "range": st.tuples(st.integers(-5, 5), st.integers(-5, 9), st.sampled_from([1, 2, -1])).map(
+        lambda r: _library("builtins.range", ["t", *r])
+    ),
+    "date": _DATES.map(lambda d: _library("datetime.date", str(d))),
+    "datetime": _MOMENTS.map(lambda d: _library("datetime.datetime", [d.isoformat()])),
+    "time": st.times().map(lambda t: _library("datetime.time", [t.isoformat()])),
+    "timedelta": st.tuples(st.integers(-400, 400), st.integers(0, 86399), st.sampled_from([0, 1, 500000])).map(
+        lambda t: _library("datetime.timedelta", list(t))
+    ),
+    "Decimal": st.decimals(-1000, 1000, places=2).map(lambda d: _library("decimal.Decimal", str(d)))
+    | st.sampled_from(["NaN", "Infinity", "0", "-0", "1E+3", "0.1"]).map(lambda d: _library("decimal.Decimal", d)),
+    "Fraction": st.tuples(st.integers(-9, 9), st.integers(1, 9)).map(
+        lambda f: _library("fractions.Fraction", ["t", *f])
+    ),
+    "UUID": st.uuids().map(lambda u: _library("uuid.UUID", str(u))),
+    **dict.fromkeys(
+        ("Path", "PurePath", "PathLike"),
+        st.sampled_from(["", ".", "a", "a/b.txt", "/a/b.tar.gz", "../x", "missing.py"]).map(
+            lambda p: _library("pathlib.PosixPath", p)
+        ),
+    ),
+    "Counter": _COUNTS.map(lambda c: _library("collections.Counter", form(c))),
+    "OrderedDict": _COUNTS.map(lambda c: _library("collections.OrderedDict", form(c))),
+    **dict.fromkeys(
+        ("defaultdict", "DefaultDict"), _COUNTS.map(lambda c: _library("collections.defaultdict", ["int", form(c)]))
+    ),
+    **dict.fromkeys(("deque", "Deque"), _INT_LISTS.map(lambda xs: _library("collections.deque", [None, *xs]))),
+    **dict.fromkeys(("TextIO", "StringIO"), TEXTS.map(lambda t: _library("io.StringIO", t))),
+    **dict.fromkeys(("Callable", "function"), callbacks("int", "same", "bool", "str")),
+    "Pattern": st.sampled_from(["a", "[a-c]+", r"\d+", r"\s", "(a)(b)?"]).map(lambda p: _library("re.Pattern", p)),
+}  # fmt: skip
+
+
+def form(value: Any) -> Any:
+    """The wire form of a drawn value; a dict keeps its order. Raises ValueError for what is none."""
+    match value:
+        case Made(wire):
+            return wire
+        case list():
+            return ["l", *map(form, value)]
+        case tuple():
+            return ["t", *map(form, value)]
+        case dict():
+            return ["D", *[[form(k), form(x)] for k, x in value.items()]]
+        case set() | frozenset():
+            return ["s" if isinstance(value, set) else "z", *sorted(map(form, value), key=repr)]
+        case bool() | None:
+            return value
+        case int():
+            return value if value.bit_length() < 1000 else ["i", hex(value)]
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case float():
+            return ["f", repr(value)]
+        case bytes():
+            return ["b", value.hex()]
+        case complex():
+            return ["c", repr(value.real), repr(value.imag)]
+    raise ValueError(f"{value!r:.60} can't be an argument")
+
+
+@lru_cache(maxsize=512)
+def values(kind: str) -> list[Any]:
+    """VALUES_PER_KIND draws, once in a process; calls are put together of them.
+
+    kind: a key of GUESSES, or a type hint as it is written, which `hinted` knows.
+    """
+    strategy = GUESSES[kind].strategy if kind in GUESSES else hinted(syntax.expression(kind).body)
+    assert strategy is not None
+    return sample_values(strategy, VALUES_PER_KIND, 0)
+
+
+@lru_cache(maxsize=2048)
+def can_draw(kind: str) -> bool:
+    """Whether a type hint as it is written says something that we can draw; building a strategy costs a while."""
+    return hinted(syntax.expression(kind).body) is not None
+
+
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Hypothesis keeps tables in a folder where the user stands; for the time of our draws, in one of the system's."""
+    folder = Path(tempfile.gettempdir()) / f"semrep-hypothesis-{os.getuid()}"
+    before = configuration.__dict__.get("__hypothesis_home_directory")
+    configuration.set_hypothesis_home_dir(folder)
+    try:
+        yield
+    finally:
+        configuration.set_hypothesis_home_dir(before)
+
+
+@contextmanager
+def _without_constants_of_ours() -> Iterator[None]:
+    """Hypothesis mixes constants of the local modules that happen to be loaded into its draws; ours are no such thing.
+
+    A version that does it in another way is left as it is.
+    """
+    before = getattr(providers, "_get_local_constants", None)
+    empty = getattr(providers, "Constants", None)
+    if before is None or empty is None:
+        yield
+        return
+    providers._get_local_constants = empty
+    try:
+        yield
+    finally:
+        providers._get_local_constants = before
+
+
+def sample_values(strategy: Strategy, count: int, seed: int) -> list[Any]:
+    """`count` draws of a strategy, the same for the same seed. Nothing is written to disk."""
+    found: list[Any] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        phases=[hypothesis.Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def collect(value: Any) -> None:
+        found.append(value)
+
+    with warnings.catch_warnings(), _elsewhere(), _without_constants_of_ours():
+        warnings.simplefilter("ignore")
+        collect()
+    return found
+
+
+def hinted(annotation: ast.expr | None) -> Strategy | None:
+    """The strategy of a type hint; None where there is none or it says nothing we can draw."""
+    match annotation:
+        case ast.Constant(value=None):
+            return st.none()
+        case ast.Constant(value=str(text)):
+            try:
+                return hinted(syntax.expression(text).body)
+            except SyntaxError:
+                return None
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            one, other = hinted(left), hinted(right)
+            return None if one is None or other is None else one | other
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return HINTS.get(name)
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=ast.Tuple(elts=inner)):
+            return _subscripted(name, inner)
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+            return _subscripted(name, [inner])
+    return None
+
+
+def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
+    """The strategy of a hint `name[inner]`."""
+    match name:
+        case "Literal":
+            return st.sampled_from([e.value for e in inner if isinstance(e, ast.Constant)] or [None])
+        case "Annotated" | "Final" | "Required" | "NotRequired":
+            return hinted(inner[0])
+        case "Callable":
+            return _callable(inner[-1])
+        case "Counter":
+            return HINTS[name]
+    variadic = len(inner) == 2 and isinstance(inner[1], ast.Constant) and inner[1].value is Ellipsis
+    parts = [hinted(i) for i in (inner[:1] if variadic else inner)]
+    known = [p for p in parts if p is not None]
+    if len(known) != len(parts):
+        return None
+    lists = st.lists(known[0], max_size=8)
+    match name.lower():
+        case "list" | "sequence" | "mutablesequence":
+            return lists
+        case "iterable" | "collection":
+            return iterables(lists)
+        case "iterator" | "generator":
+            return iterators(lists)
+        case "deque":
+            return lists.map(lambda xs: _library("collections.deque", [None, *map(form, xs)]))
+        case "set" | "abstractset" | "mutableset":
+            return st.sets(known[0], max_size=6)
+        case "frozenset":
+            return st.frozensets(known[0], max_size=6)
+        case "dict" | "mapping" | "mutablemapping":
+            return st.dictionaries(known[0], known[1], max_size=5) if len(known) == 2 else None
+        case "defaultdict" | "ordereddict":
+            if len(known) != 2:
+                return None
+            made = name[0].lower() == "d"
+            pairs = st.dictionaries(known[0], known[1], max_size=5)
+            if made:
+                return pairs.map(lambda d: _library("collections.defaultdict", ["int", form(d)]))
+            return pairs.map(lambda d: _library("collections.OrderedDict", form(d)))
+        case "optional":
+            return st.none() | known[0]
+        case "union":
+            return st.one_of(*known)
+        case "tuple":
+            return st.lists(known[0], max_size=6).map(tuple) if variadic else st.tuples(*known)
+    return None
+
+
+def _callable(result: ast.expr) -> Strategy:
+    """Functions with a result of a hint, as far as we have one."""
+    name = ast.unparse(result)
+    return callbacks({"None": "none"}.get(name, name)) if name in ("int", "bool", "str", "float", "None") else (
+        callbacks("same", "int")
+    )  # fmt: skip

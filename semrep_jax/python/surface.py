@@ -1,0 +1,257 @@
+"""What of a program can be used from outside: functions, classes with their methods, variables. Read, never run.
+
+    surface = read(source)
+    surface.functions["f"].parameters, surface.classes["Account"].methods, surface.variables
+
+Public is what `__all__` lists, else what has no underscore in front; `functions` and `classes` hold all, as private
+ones are needed to build arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from semrep_jax.core import syntax
+from semrep_jax.core.errors import SemRepError
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef
+_ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
+_BUILTIN_BASES = {"int", "str", "float", "list", "dict", "set", "tuple", "frozenset", "bytes"}
+_NO_BASES = {"object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict"}
+_BINARY = "eq ne lt le gt ge add sub mul truediv floordiv mod pow and or xor matmul radd rsub rmul iadd isub".split()  # noqa: SIM905
+_UNARY = "len iter str repr bool call getitem setitem delitem contains neg pos abs int float next enter format".split()  # noqa: SIM905
+SPECIAL = {f"__{name}__" for name in (*_BINARY, *_UNARY)}
+_BINARY_SPECIAL = {f"__{name}__" for name in _BINARY}
+
+
+class InputError(SemRepError):
+    """The program does not parse, or has nothing that can be called with what we can draw."""
+
+
+class Kind(Enum):
+    """How a parameter is given."""
+
+    POSITION = auto()
+    EITHER = auto()
+    STAR = auto()  # *args
+    KEYWORD = auto()
+    STARS = auto()  # **kwargs
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; `default` is None where it must be given."""
+
+    name: str
+    kind: Kind
+    annotation: ast.expr | None = None
+    default: ast.expr | None = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether it can be left out."""
+        return self.default is not None or self.kind in (Kind.STAR, Kind.STARS)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function, method or lambda: its parameters (without self), and the node that its body is read from."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    node: ast.AST
+    docstring: str = ""
+
+
+@dataclass
+class Class:
+    """A class: how it is built, what its instances can be asked.
+
+    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. protocol: it only says
+    what others have. external: a base that is not in the program.
+    """
+
+    name: str
+    constructor: Function
+    methods: dict[str, Function] = field(default_factory=dict)
+    attributes: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    bases: list[str] = field(default_factory=list)
+    is_enum: bool = False
+    abstract: bool = False
+    protocol: bool = False
+    external: str = ""
+    builtin_base: str = ""
+    own_constructor: bool = False
+
+
+@dataclass
+class Surface:
+    """What stands at the top of a program. `public` names what others may use, in order."""
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    classes: dict[str, Class] = field(default_factory=dict)
+    variables: dict[str, ast.expr] = field(default_factory=dict)
+    public: list[str] = field(default_factory=list)
+
+
+def parsed(source: str) -> ast.Module:
+    """The program's tree. Raises InputError where it does not parse."""
+    try:
+        return syntax.module(source)
+    except SyntaxError as error:
+        raise InputError(f"the program is not valid Python (line {error.lineno}: {error.msg})") from error
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements at the top, those under if, try and with too; not what runs only as a script."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If) and "__main__" not in ast.unparse(node.test):
+            yield from statements(node.body + node.orelse)
+        elif isinstance(node, ast.Try):
+            inner = [s for handler in node.handlers for s in handler.body]
+            yield from statements(node.body + inner + node.orelse + node.finalbody)
+        elif isinstance(node, ast.With):
+            yield from statements(node.body)
+
+
+def read(source: str) -> Surface:
+    """The surface of a program. Raises InputError where it does not parse."""
+    surface, listed = Surface(), None
+    for node in statements(parsed(source).body):
+        if isinstance(node, Definition):
+            surface.functions[node.name] = _function(node)
+        elif isinstance(node, ast.ClassDef):
+            surface.classes[node.name] = _class(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for name in _assigned(node):
+                if name == "__all__" and isinstance(node.value, ast.List | ast.Tuple):
+                    listed = [e.value for e in node.value.elts if isinstance(e, ast.Constant)]
+                elif isinstance(node.value, ast.Lambda):
+                    surface.functions[name] = Function(name, _parameters(node.value.args), node.value)
+                else:
+                    surface.variables[name] = node.value
+    for one in surface.classes.values():
+        _inherit(one, surface)
+    every = [*surface.functions, *surface.classes, *surface.variables]
+    surface.public = [n for n in every if (n in listed if listed is not None else not n.startswith("_"))]
+    return surface
+
+
+def _assigned(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = [n for t in targets for n in (t.elts if isinstance(t, ast.Tuple | ast.List) else [t])]
+    return [n.id for n in names if isinstance(n, ast.Name)]
+
+
+def _function(node: Definition, skip: int = 0) -> Function:
+    return Function(node.name, _parameters(node.args)[skip:], node, ast.get_docstring(node) or "")
+
+
+def _parameters(arguments: ast.arguments) -> tuple[Parameter, ...]:
+    """The parameters in the order in which they are written."""
+    plain = [(a, Kind.POSITION) for a in arguments.posonlyargs] + [(a, Kind.EITHER) for a in arguments.args]
+    missing: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults))
+    defaults = missing + list(arguments.defaults)
+    found = [Parameter(a.arg, kind, a.annotation, d) for (a, kind), d in zip(plain, defaults, strict=True)]
+    if arguments.vararg is not None:
+        found.append(Parameter(arguments.vararg.arg, Kind.STAR, arguments.vararg.annotation))
+    for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found.append(Parameter(a.arg, Kind.KEYWORD, a.annotation, d))
+    if arguments.kwarg is not None:
+        found.append(Parameter(arguments.kwarg.arg, Kind.STARS, arguments.kwarg.annotation))
+    return tuple(found)
+
+
+def _name(node: ast.expr) -> str:
+    """The last name of a dotted one, called or subscripted."""
+    if isinstance(node, ast.Call):
+        return _name(node.func)
+    if isinstance(node, ast.Subscript):
+        return _name(node.value)
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _class(node: ast.ClassDef) -> Class:
+    bases, decorators = [_name(b) for b in node.bases], {_name(d) for d in node.decorator_list}
+    one = Class(node.name, Function(node.name, (), node), bases=bases, is_enum=bool(_ENUMS & set(bases)))
+    if one.is_enum:
+        one.members = [n for s in node.body if isinstance(s, ast.Assign) for n in _assigned(s) if n[0] != "_"]
+    elif "dataclass" in decorators or {"NamedTuple", "TypedDict"} & set(bases):
+        one.constructor, one.own_constructor = Function(node.name, tuple(_fields(node)), node), True
+    for inner in node.body:
+        if isinstance(inner, Definition):
+            _add_method(one, inner)
+    one.protocol = "Protocol" in bases
+    one.abstract = one.abstract or one.protocol
+    return one
+
+
+def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
+    """The fields of a dataclass or of a named tuple, as parameters."""
+    keyword_only = any("kw_only=True" in ast.unparse(d) for d in node.decorator_list)
+    for s in node.body:
+        if not isinstance(s, ast.AnnAssign) or not isinstance(s.target, ast.Name):
+            continue
+        if "ClassVar" in ast.unparse(s.annotation):
+            continue
+        if ast.unparse(s.annotation) in ("KW_ONLY", "dataclasses.KW_ONLY"):
+            keyword_only = True
+            continue
+        default = s.value
+        if isinstance(default, ast.Call) and _name(default) == "field":
+            options = {k.arg: k.value for k in default.keywords}
+            if isinstance(options.get("init"), ast.Constant) and ast.unparse(options["init"]) == "False":
+                continue
+            default = options.get("default") or options.get("default_factory")
+        by_name = keyword_only or any(_name(b) == "TypedDict" for b in node.bases)
+        yield Parameter(s.target.id, Kind.KEYWORD if by_name else Kind.EITHER, s.annotation, default)
+
+
+def _add_method(one: Class, node: Definition) -> None:
+    decorators = {_name(d) for d in node.decorator_list}
+    if any(isinstance(d, ast.Attribute) and d.attr in ("setter", "deleter") for d in node.decorator_list):
+        return
+    if "abstractmethod" in decorators:
+        one.abstract = True
+    if node.name == "__init__":
+        one.constructor, one.own_constructor = _function(node, 1), True
+    elif decorators & {"property", "cached_property"}:
+        if not node.name.startswith("_"):
+            one.attributes.append(node.name)
+    elif not node.name.startswith("_") or node.name in SPECIAL:
+        method = _function(node, 0 if "staticmethod" in decorators else 1)
+        if node.name in _BINARY_SPECIAL:
+            itself = ast.Name(id=one.name)
+            given = tuple(Parameter(p.name, p.kind, p.annotation or itself, p.default) for p in method.parameters)
+            method = Function(method.name, given, method.node, method.docstring)
+        one.methods[node.name] = method
+
+
+def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
+    """Give a class what its bases in the program have, and note a base that is elsewhere."""
+    for name in one.bases:
+        if name in surface.classes and depth < 10 and name != one.name:
+            base = surface.classes[name]
+            _inherit(base, surface, depth + 1)
+            one.methods = {**base.methods, **one.methods}
+            one.attributes = list(dict.fromkeys([*base.attributes, *one.attributes]))
+            if not one.own_constructor:
+                one.constructor, one.own_constructor = base.constructor, base.own_constructor
+            one.builtin_base, one.external = one.builtin_base or base.builtin_base, one.external or base.external
+            one.is_enum = one.is_enum or base.is_enum
+        elif name in _BUILTIN_BASES and not one.own_constructor:
+            one.builtin_base = name
+            content = Parameter("content", Kind.POSITION, ast.Name(id=name), ast.Constant(None))
+            one.constructor, one.own_constructor = Function(one.name, (content,), one.constructor.node), True
+        elif name.endswith(("Error", "Exception", "Warning")):
+            one.builtin_base = "BaseException"
+            if not one.own_constructor:
+                text = Parameter("args", Kind.STAR, ast.Name(id="str"))
+                one.constructor, one.own_constructor = Function(one.name, (text,), one.constructor.node), True
+        elif name not in _NO_BASES | _ENUMS | _BUILTIN_BASES and name not in surface.classes:
+            one.external = name

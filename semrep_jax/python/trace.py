@@ -1,0 +1,133 @@
+"""Sequences of steps with a program, run in the sandbox, and what was seen of each (see `sandbox.session`).
+
+    seen = trace(sandbox, source, [[["call", "f", ["t", 1]]]])
+    seen.sequences[0].steps[0].how, seen.sequences[0].steps[0].value
+
+What comes back is judged in wire form and never made into objects here, as a candidate may have written it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from semrep_jax.sandbox import pool
+from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.sandbox.values import NO_OUTCOME
+
+Step = list[Any]
+# What returned functions are used with, by kind.
+PROBES: list[list[Any]] = [
+    [3, 0, -2, 7, 1, 12, 100, -45],
+    ["ab", "", "Zoé x", "7", "b,a", "ab c\n", "abcabc", "A"],
+    [["l", 3, 1, 2], ["l"], ["l", 5, 5, -1, 0], ["l", 1]],
+    [["f", "1.5"], ["f", "-0.0"], ["f", "0.1"], ["f", "nan"]],
+]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use: processor and wall time (s) of all its steps, processor time of one (s), memory (MiB)."""
+
+    cpu_seconds: float = 1.0
+    wall_seconds: float = 6.0
+    memory_mb: int = 512
+    step_seconds: float = 0.05
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one step did: how it ended ("returned", an exception's name, or one of `values.NO_OUTCOME`), its value,
+    the arguments after it where they could change, what it printed, where one object stands twice, a message."""
+
+    how: str
+    value: Any = None
+    after: Any = None
+    output: str = ""
+    errors: str = ""
+    shared: Any = ()
+    message: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is anything that can be compared."""
+        return self.how not in NO_OUTCOME
+
+    def key(self, sharing: bool = True) -> str:
+        """A text that is the same for the same behaviour; `sharing`: whether it counts what stands twice."""
+        shared = list(self.shared) if sharing else []
+        return repr([self.how, self.value, self.after, self.output, self.errors, shared])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sequence: the loading, its steps, and the state after them."""
+
+    load: Seen
+    steps: tuple[Seen, ...]
+    state: Seen
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What was seen of a program; `load_error` where it does not load."""
+
+    sequences: tuple[Run, ...] = ()
+    load_error: str | None = None
+
+
+def trace(
+    sandbox: Sandbox,
+    source: str,
+    sequences: Sequence[Sequence[Step]],
+    limits: Limits | None = None,
+    variables: Sequence[str] = (),
+    seed: int = 0,
+) -> Trace | None:
+    """Run sequences of steps; None where the process gave no report (it hung or ended itself).
+
+    sandbox: where. source: the program. sequences: each starts with the program loaded afresh. variables: names whose
+    values are looked at after each sequence. seed: of the program's own `random`.
+    """
+    limits, token = limits or Limits(), secrets.token_hex(16)
+    request = {
+        "source": source,
+        "sequences": [list(sequence) for sequence in sequences],
+        "probes": PROBES,
+        "globals": list(variables),
+        "seed": seed,
+        "step_seconds": limits.step_seconds,
+        "total_seconds": 0.75 * limits.cpu_seconds,
+        "token": token,
+        "limits": asdict(pool.Limits(limits.cpu_seconds, limits.wall_seconds, limits.memory_mb)),
+    }
+    answer = sandbox.ask(request)
+    if answer is None or not answer[1] or answer[0]["timeout"]:
+        return None
+    try:
+        report = json.loads(answer[1])
+        if report["token"] != token:
+            return None
+        if report["load"] is not None:
+            return Trace(load_error=str(report["load"]))
+        found = tuple(_run(outcomes) for outcomes in report["sequences"])
+        fits = [len(run.steps) == len(sequence) for run, sequence in zip(found, sequences, strict=True)]
+        return Trace(found) if all(fits) else None
+    except Exception:  # not our report: the candidate has written it
+        return None
+
+
+def _run(outcomes: list[Any]) -> Run:
+    load, *steps, state = [_seen(outcome) for outcome in outcomes]
+    return Run(load, tuple(steps), state)
+
+
+def _seen(outcome: Any) -> Seen:
+    """An outcome as it is reported. Raises TypeError where it is none."""
+    seen = Seen(*outcome)
+    if type(seen.how) is not str or type(seen.output) is not str or type(seen.errors) is not str:
+        raise TypeError("not a report")
+    return seen

@@ -1,0 +1,309 @@
+"""In the child: make sequences of steps with a program, and write down what each does.
+
+A sequence starts with the program loaded afresh and shares its state. A step is one of
+
+    ["call", function, call]               a function at the program's top
+    ["new", class, call]                   an instance; later steps of the sequence are made with it
+    ["ask", method, call], ["get", name]   a method of that instance (special ones too), an attribute or property
+
+and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+What comes back for each step: [how, value, after, output, errors, shared, message]. `how` is "returned", an
+exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
+be made), "unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands
+twice. The first outcome of a sequence is the loading, the last the program's public variables and the instance.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import time
+import types
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+values = importlib.import_module("values")
+makers = importlib.import_module("makers")
+del sys.path[0]
+
+PROGRAM = "candidate"
+SKIPPED = ["skipped", None, None, "", "", [], None]
+PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
+MOST_SLOW = 25  # steps, after which the rest are slow too
+MAX_OUTPUT = 64 << 10  # characters
+_TIMER = signal.ITIMER_VIRTUAL
+
+
+class TooSlow(BaseException):
+    """A step took more than its share of processor time."""
+
+
+class TooMuchOutput(BaseException):
+    """More was printed than is looked at."""
+
+
+class Printed:
+    """A bounded stand-in for sys.stdout or sys.stderr."""
+
+    def __init__(self):
+        self.parts, self.size = [], 0
+        self.encoding, self.errors, self.closed = "utf-8", "strict", False
+
+    def write(self, text):
+        if type(text) is not str:
+            raise TypeError("write() argument must be str")
+        self.size += len(text)
+        if self.size > MAX_OUTPUT:
+            raise TooMuchOutput
+        self.parts.append(text)
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+    def writable(self):
+        return True
+
+    def text(self):
+        return "".join(self.parts).encode("utf-8", "backslashreplace").decode()
+
+
+class Clock:
+    """Ends a step that takes too long; after some of them it is less patient, and then skips the rest."""
+
+    def __init__(self, step_seconds, total_seconds):
+        self.step_seconds, self.end = step_seconds, time.process_time() + total_seconds
+        self.slow, self.rang = 0, False
+        signal.signal(signal.SIGVTALRM, self._ring)
+
+    def _ring(self, number, frame):
+        self.rang = True
+        raise TooSlow
+
+    def over(self):
+        return self.slow >= MOST_SLOW or time.process_time() > self.end
+
+    def start(self):
+        self.rang = False
+        seconds = self.step_seconds if self.slow < PATIENT_STEPS else self.step_seconds / 10
+        signal.setitimer(_TIMER, seconds, self.step_seconds)
+
+    def stop(self):
+        signal.setitimer(_TIMER, 0)
+
+
+class Session:
+    """One sequence with one program."""
+
+    def __init__(self, code, request, clock):
+        self.code, self.request, self.clock = code, request, clock
+        self.module = types.ModuleType(PROGRAM)
+        self.scope = self.module.__dict__
+        self.scope["__builtins__"] = __builtins__
+        self.decoder = makers.Decoder(self.scope)
+        self.instance = None
+
+    def encoder(self):
+        return values.Encoder(PROGRAM, self.probes)
+
+    def probes(self, counts):
+        """Argument tuples for a function that takes from so many to so many, made of the request's probes."""
+        fewest, most = counts
+        if most == 0:
+            return [(), (), ()]
+        counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
+        rows = []
+        for row in range(8):
+            for kind in self.request["probes"]:
+                rows.append((kind, row))
+        made = []
+        for n, (kind, row) in enumerate(rows[: values.MAX_USES]):
+            count = counts_given[n // len(self.request["probes"]) % len(counts_given)]
+            made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
+        return ([()] if fewest == 0 else []) + made
+
+    def load(self):
+        """Execute the program; returns the outcome."""
+        sys.modules[PROGRAM] = self.module
+        if "random" in sys.modules:
+            sys.modules["random"].seed(self.request["seed"])
+        return self.outcome(lambda: exec(self.code, self.scope), [])
+
+    def step(self, step):
+        """Make one step; returns the outcome."""
+        what, name, *call = step
+        try:
+            args, kwargs = self.arguments(call[0]) if call else ([], {})
+        except Exception as error:
+            return ["void", None, None, "", "", [], values.error_name(error, PROGRAM)]
+        return self.outcome(lambda: self.do(what, name, args, kwargs), [args, kwargs])
+
+    def arguments(self, call):
+        if call[0] == "t":
+            return self.decoder.all(call[1:]), {}
+        return self.decoder.all(call[1]), {k: self.decoder.make(x) for k, x in call[2]}
+
+    def do(self, what, name, args, kwargs):
+        if what == "call":
+            target = self.scope
+            for part in name.split("."):
+                target = target[part] if target is self.scope else getattr(target, part)
+            return _awaited(target(*args, **kwargs))
+        if what == "new":
+            self.instance = self.scope[name](*args, **kwargs)
+            return None
+        if self.instance is None:
+            raise Skipped
+        if what == "get":
+            return getattr(self.instance, name)
+        return _awaited(getattr(self.instance, name)(*args, **kwargs))
+
+    def outcome(self, action, arguments):
+        """Run an action and write down what it gives."""
+        out, err = sys.stdout, sys.stderr = Printed(), Printed()
+        encoder = self.encoder()
+        how, value, after, message = "returned", None, None, None
+        self.clock.start()
+        try:
+            try:
+                result = action()
+            except Skipped:
+                how = "void"
+            except Exception as error:
+                how, message = values.error_name(error, PROGRAM), _described(error)
+            else:
+                value = encoder.encode(result)
+            if any(map(_can_change, arguments)):
+                after = encoder.encode(arguments)
+        except values.Unreadable as error:
+            how, value, after, message = "unreadable", None, None, str(error)
+        except BaseException as error:
+            how, value, after, message = values.error_name(error, PROGRAM), None, None, _described(error)
+        finally:
+            self.clock.stop()
+        if self.clock.rang:
+            self.clock.slow += 1
+            return ["slow", None, None, "", "", [], None]
+        return [how, value, after, out.text(), err.text(), encoder.shared, message]
+
+    def state(self):
+        """The program's public variables, and the instance."""
+        found = {n: self.scope.get(n) for n in self.request["globals"]}
+        return self.outcome(lambda: [found, self.instance], [])
+
+
+class Skipped(Exception):
+    """A step with an instance that was not made."""
+
+
+def _awaited(result):
+    """What a coroutine gives, or an asynchronous generator yields; anything else is itself."""
+    if isinstance(result, types.AsyncGeneratorType):
+        return ("async", _awaited(_collected(result)))
+    if not isinstance(result, types.CoroutineType):
+        return result
+    if "asyncio" in sys.modules:
+        return _timeless_loop().run_until_complete(result)
+    try:
+        while True:
+            result.send(None)
+    except StopIteration as end:
+        return end.value
+
+
+async def _collected(generator):
+    found = []
+    async for item in generator:
+        found.append(item)
+        if len(found) == values.MAX_ITEMS:
+            break
+    return found
+
+
+def _timeless_loop():
+    """An event loop without sockets, whose clock jumps to the next timer: nobody waits for a sleep."""
+    base = sys.modules["asyncio"].BaseEventLoop
+
+    class Loop(base):
+        now = 0.0
+
+        def __init__(self):
+            super().__init__()
+            self._selector = self
+
+        def select(self, timeout):
+            if timeout is None:
+                raise RuntimeError("the coroutine waits for something that never comes")
+            self.now += timeout
+            return []
+
+        def time(self):
+            return self.now
+
+        def _process_events(self, events):
+            pass
+
+        def _write_to_self(self):
+            pass
+
+    return Loop()
+
+
+def _can_change(argument):
+    if type(argument) in (list, tuple, dict):
+        inner = argument.values() if type(argument) is dict else argument
+        return any(type(x) not in _FIXED and (type(x) is not tuple or _can_change(x)) for x in inner)
+    return False
+
+
+_FIXED = (bool, int, float, str, bytes, complex, type(None))
+
+
+def _described(error):
+    try:
+        return f"{values.error_name(error, PROGRAM)}: {error}"[:400].encode("utf-8", "backslashreplace").decode()
+    except BaseException:
+        return None
+
+
+def run(request):
+    """{"load": error or None, "sequences": [[outcome, ...], ...]} of a request.
+
+    source, sequences, probes (lists of values by kind, to use returned functions with), globals (names of public
+    variables), seed (of `random`), step_seconds and total_seconds (of processor time).
+    """
+    try:
+        code = compile(request["source"], "<candidate>", "exec", dont_inherit=True)
+    except Exception as error:
+        return {"load": _described(error), "sequences": []}
+    clock = Clock(request["step_seconds"], request["total_seconds"])
+    found = []
+    for sequence in request["sequences"]:
+        if clock.over():
+            found.append([SKIPPED] * (len(sequence) + 2))
+            continue
+        session = Session(code, request, clock)
+        outcomes = [session.load()]
+        if outcomes[0][0] != "returned":
+            return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
+        for step in sequence:
+            outcomes.append(SKIPPED if clock.over() else session.step(step))
+        outcomes.append(SKIPPED if clock.over() else session.state())
+        found.append(outcomes)
+    return {"load": None, "sequences": found}
+
+
+def warm_up(source, entry, calls, rounds):
+    """Run a program of ours in the zygote, so that children inherit what a run warms."""
+    request = {"source": source, "sequences": [[["call", entry, call] for call in calls]], "probes": [], "globals": [],
+               "seed": 0, "step_seconds": 9.0, "total_seconds": 99.0}  # fmt: skip
+    for _ in range(rounds):
+        run(request)
+    sys.modules.pop(PROGRAM, None)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)

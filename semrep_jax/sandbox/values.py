@@ -1,0 +1,431 @@
+"""What Python programs take and return, as JSON: a wider form than `wire`'s, for comparing two programs.
+
+Plain values are written as in `wire`, but a dict keeps its order (["D", [key, value], ...]). Beside them:
+
+- ["i", hex] a large integer, ["u", text] a text with surrogates;
+- ["x", type, content] a value of the standard library (date, Decimal, Counter, Path, range ...) or of numpy;
+- ["o", class, content, attributes, uses] an instance of a class of the program: what it holds as a builtin, its
+  attributes, what its methods give;
+- ["e", class, member, value] a member of an Enum, ["class", name] a class;
+- ["it", items, end] an iterator by what it yields, ["fn", [arguments, outcome], ...] a callable by what it gives.
+
+An argument may also be ["new", class, args, kwargs] (built from the program's class), ["member", class, name],
+["iter", kind, items], ["call", result], ["thing", attributes] and ["expr", text]: see `makers`.
+
+Two values are the same where their wire forms are. What can't be written raises `Unreadable`: nothing is known of it.
+Loaded by the zygote by path, so it imports only the standard library. `makers` makes arguments of these forms, in the
+sandbox alone; the parent never does, it writes them down (`writing`).
+"""
+
+import json
+import re
+import sys
+import types
+
+NO_OUTCOME = ("slow", "skipped", "void", "unreadable")  # how a step may end without one (see `session`)
+MAKERS = "makers"  # the module of what stands for objects and functions nobody described
+MAX_NODES = 20_000
+MAX_DEPTH = 40
+MAX_INT_BITS = 1 << 20
+PLAIN_INT_BITS = 13_000  # beyond it JSON's decimal digits would be refused
+MAX_ITEMS = 60  # read of an iterator
+MAX_USES = 12  # calls of a returned function
+MAX_OBJECTS = 6  # whose methods are called, in one outcome
+USE_DEPTH = 2  # functions that return functions
+STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
+_BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
+_OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
+_REFUSALS = (TypeError, AttributeError)
+
+
+class Unreadable(Exception):
+    """The value is of a type, a size or a depth that can't be written down."""
+
+
+def text_of(wire):
+    """One text for a wire form; equal where the forms are, types included."""
+    return json.dumps(wire)
+
+
+def _in_order(wires):
+    return sorted(wires, key=text_of)
+
+
+def _raw(function):
+    """Content that is written as it is, a text or a list of texts and numbers."""
+    return lambda encoder, value, depth: function(value)
+
+
+def _inner(function):
+    """Content that is written as the value that `function` gives."""
+    return lambda encoder, value, depth: encoder.walk(function(value), depth + 1)
+
+
+def _items(encoder, value, depth):
+    return [encoder.walk(x, depth + 1) for x in value]
+
+
+def _time_content(value):
+    return [value.isoformat(), value.fold, str(value.tzinfo)]
+
+
+def _stream(value):
+    return ["closed"] if value.closed else [repr(value.getvalue()), value.tell()]
+
+
+def _match(value):
+    return [value.re.pattern if type(value.re.pattern) is str else repr(value.re.pattern), list(value.span())] + [
+        repr(value.groups()),
+        repr(value.groupdict()),
+    ]
+
+
+# Types of the standard library by module and name: how their content is written.
+LIBRARY = {
+    "datetime.date": _raw(lambda v: v.isoformat()),
+    "datetime.datetime": _raw(_time_content),
+    "datetime.time": _raw(_time_content),
+    "datetime.timedelta": _raw(lambda v: [v.days, v.seconds, v.microseconds]),
+    "datetime.timezone": _raw(repr),
+    "zoneinfo.ZoneInfo": _raw(str),
+    "decimal.Decimal": _raw(str),
+    "fractions.Fraction": _inner(lambda v: (v.numerator, v.denominator)),
+    "uuid.UUID": _raw(str),
+    "pathlib.PosixPath": _raw(str),
+    "pathlib.PurePosixPath": _raw(str),
+    "pathlib.PureWindowsPath": _raw(str),
+    "ipaddress.IPv4Address": _raw(str),
+    "ipaddress.IPv6Address": _raw(str),
+    "ipaddress.IPv4Network": _raw(str),
+    "ipaddress.IPv6Network": _raw(str),
+    "collections.deque": lambda e, v, d: [v.maxlen, *_items(e, v, d)],
+    "collections.Counter": _inner(lambda v: dict(dict.items(v))),
+    "collections.OrderedDict": _inner(lambda v: dict(v.items())),
+    "collections.defaultdict": lambda e, v, d: [str(getattr(v.default_factory, "__name__", v.default_factory)),
+                                                e.walk(dict(dict.items(v)), d + 1)],
+    "collections.ChainMap": _inner(lambda v: list(v.maps)),
+    "collections.UserDict": _inner(lambda v: v.data),
+    "collections.UserList": _inner(lambda v: v.data),
+    "builtins.range": _inner(lambda v: (v.start, v.stop, v.step)),
+    "builtins.slice": _inner(lambda v: (v.start, v.stop, v.step)),
+    "builtins.bytearray": _raw(lambda v: v.hex()),
+    "builtins.memoryview": _raw(lambda v: v.tobytes().hex()),
+    "builtins.dict_keys": _items,
+    "builtins.dict_values": _items,
+    "builtins.dict_items": _items,
+    "builtins.mappingproxy": _inner(dict),
+    "builtins.NotImplementedType": _raw(str),
+    "builtins.ellipsis": _raw(str),
+    "builtins.module": _raw(lambda v: v.__name__),
+    "array.array": lambda e, v, d: [v.typecode, *_items(e, v, d)],
+    "re.Pattern": _raw(lambda v: [repr(v.pattern), int(v.flags)]),
+    "re.Match": _raw(_match),
+    "io.StringIO": _raw(_stream),
+    "io.BytesIO": _raw(_stream),
+    "_io.StringIO": _raw(_stream),
+    "_io.BytesIO": _raw(_stream),
+    "types.SimpleNamespace": _inner(lambda v: dict(v.__dict__)),
+    "types.GenericAlias": _raw(repr),
+    "types.UnionType": _raw(repr),
+    "time.struct_time": _inner(tuple),
+    "argparse.Namespace": _inner(lambda v: dict(v.__dict__)),
+    "logging.Logger": _raw(lambda v: v.name),
+    "typing.TypeVar": _raw(str),
+}  # fmt: skip
+
+
+class Encoder:
+    """Writes values down. One for each outcome.
+
+    program: the name that the program's module has. probes: argument tuples (Python values, fresh for each use) by
+    number of arguments, to call returned functions with. budget: nodes.
+    """
+
+    def __init__(self, program, probes, budget=MAX_NODES):
+        self.program, self.probes, self.budget = program, probes, budget
+        self.numbers = {}  # of mutable objects, by identity, in the order in which they are met
+        self.kept = []  # so that no identity is used twice
+        self.count, self.shared = 0, []
+        self.stack = []
+        self.objects = 0
+        self.depth_of_uses = 0
+
+    def encode(self, value):
+        """The wire form; raises Unreadable. `shared` tells afterwards which objects were met again."""
+        return self.walk(value, 0)
+
+    def walk(self, v, depth):
+        self.budget -= 1
+        if self.budget < 0 or depth > MAX_DEPTH:
+            raise Unreadable("a value too large or nested too deeply")
+        t = type(v)
+        if v is None or t is bool:
+            return v
+        if t is int:
+            return self._int(v)
+        if t is str:
+            return self._text(v)
+        if t is float:
+            return ["f", repr(v)]
+        if t is bytes:
+            return ["b", v.hex()]
+        if t is complex:
+            return ["c", repr(v.real), repr(v.imag)]
+        if t is tuple:
+            return ["t", *[self.walk(x, depth + 1) for x in v]]
+        if t is frozenset:
+            return ["z", *_in_order([self.walk(x, depth + 1) for x in v])]
+        if id(v) in self.stack:
+            return ["cycle", len(self.stack) - self.stack.index(id(v))]
+        self._meet(v)
+        self.stack.append(id(v))
+        try:
+            return self._mutable(v, t, depth)
+        finally:
+            self.stack.pop()
+
+    def _meet(self, v):
+        """Number the object; note where one of those before it is met again."""
+        known = self.numbers.get(id(v))
+        if known is None:
+            self.numbers[id(v)] = self.count
+            self.kept.append(v)
+        elif type(v) not in _FUNCTIONS and not isinstance(v, type):
+            self.shared.append([known, self.count])
+        self.count += 1
+
+    def _int(self, v):
+        bits = v.bit_length()
+        if bits > MAX_INT_BITS:
+            raise Unreadable("an integer too large")
+        return v if bits <= PLAIN_INT_BITS else ["i", hex(v)]
+
+    def _text(self, v):
+        self.budget -= len(v) // 16
+        if " at 0x" in v:
+            v = _ADDRESS.sub(" at 0x", v)
+        try:
+            v.encode()
+        except UnicodeEncodeError:
+            return ["u", v.encode("utf-8", "backslashreplace").decode()]
+        return v
+
+    def _mutable(self, v, t, depth):
+        if t is list:
+            return ["l", *[self.walk(x, depth + 1) for x in v]]
+        if t is dict:
+            return ["D", *[[self.walk(k, depth + 1), self.walk(x, depth + 1)] for k, x in v.items()]]
+        if t is set:
+            return ["s", *_in_order([self.walk(x, depth + 1) for x in v])]
+        if isinstance(v, type):
+            return ["class", f"{v.__module__}.{v.__qualname__}"]
+        name = f"{t.__module__}.{t.__qualname__}"
+        if name in LIBRARY and t.__module__ != self.program:
+            return ["x", name, LIBRARY[name](self, v, depth)]
+        if name.startswith("numpy."):
+            return self._numpy(v, name)
+        enum = sys.modules.get("enum")
+        if enum is not None and isinstance(v, enum.Enum):
+            return ["e", t.__qualname__, str(v._name_), self.walk(v._value_, depth + 1)]
+        if isinstance(v, _FUNCTIONS) or name in ("functools.partial", "functools._lru_cache_wrapper"):
+            return self._function(v)
+        if isinstance(v, (types.CoroutineType, types.AsyncGeneratorType)):
+            raise Unreadable(f"a value of type {name}")
+        if name == "contextlib._GeneratorContextManager":
+            return ["with", self._used(lambda: _entered(v), depth)]
+        if type(v).__name__ == "Thing" and t.__module__ == MAKERS:
+            return ["o", "object", None, self.walk(dict(v.__dict__), depth + 1), []]
+        if type(v).__name__ == "Callback" and t.__module__ == MAKERS:
+            return ["x", "callback", [self.walk(list(v.__dict__["calls"]), depth + 1)]]
+        if hasattr(t, "__next__") and hasattr(t, "__iter__"):
+            return self._iterator(v, depth)
+        return self._instance(v, t, depth)
+
+    def _numpy(self, v, name):
+        if name == "numpy.ndarray" and v.dtype.kind in "biufcSUmM":
+            return ["x", name, [str(v.dtype), list(v.shape), v.tobytes().hex()]]
+        if hasattr(v, "dtype") and hasattr(v, "item"):
+            return ["x", name, [str(v.dtype), repr(v)]]
+        raise Unreadable(f"a value of type {name}")
+
+    def _iterator(self, v, depth):
+        items: list = []
+        for _ in range(MAX_ITEMS):
+            try:
+                item = next(v)
+            except StopIteration as end:
+                return ["it", items, "end", self.walk(end.value, depth + 1)]
+            except Exception as error:
+                return ["it", items, error_name(error, self.program), None]
+            items.append(self.walk(item, depth + 1))
+        return ["it", items, "more", None]
+
+    def _used(self, use, depth):
+        """What a use of a value gives: [error, value]."""
+        try:
+            value = use()
+        except Exception as error:
+            return [error_name(error, self.program), None]
+        return [None, self.walk(value, depth + 1)]
+
+    def _function(self, v):
+        """A callable by what it gives to the probes."""
+        own = getattr(v, "__self__", None)
+        if isinstance(v, (types.BuiltinFunctionType, types.MethodWrapperType)):
+            bound = None if own is None or isinstance(own, types.ModuleType) else self.walk(own, 1)
+            return ["x", "function", [v.__qualname__, bound]]
+        if self.depth_of_uses >= USE_DEPTH:
+            raise Unreadable("functions that return functions that return functions")
+        if type(v) is types.FunctionType and v.__globals__.get("__name__") != self.program:
+            return ["x", "function", [f"{v.__module__}.{v.__qualname__}"]]
+        self.depth_of_uses += 1
+        try:
+            return self._function_uses(v)
+        finally:
+            self.depth_of_uses -= 1
+
+    def _function_uses(self, v):
+        uses, known = [], False
+        for args in self.probes(parameters_of(v))[:MAX_USES]:
+            given = Encoder(self.program, self.probes).encode(args)
+            try:
+                result = v(*args)
+            except Exception as error:
+                known = known or not isinstance(error, _REFUSALS)
+                uses.append([given, error_name(error, self.program), None])
+            else:
+                known = True
+                uses.append([given, None, self.walk(result, 1)])
+        if not known:
+            raise Unreadable("a function that takes nothing it was tried with")
+        return ["fn", *uses]
+
+    def _instance(self, v, t, depth):
+        """An instance of a class of the program, or of one that derives from it; anything else is unreadable."""
+        if t is object:
+            return ["o", "object", None, ["D"], []]
+        own = [c for c in t.__mro__ if c.__module__ == self.program]
+        if not own and not isinstance(v, BaseException):
+            raise Unreadable(f"a value of type {t.__module__}.{t.__qualname__}")
+        base = next((c for c in _BUILTIN_BASES if issubclass(t, c)), None)
+        content = None if base is None else self.walk(_as_builtin(v, base), depth + 1)
+        name = error_name(v, self.program) if base is BaseException else t.__qualname__
+        state = _state(v, t)
+        public = {k: x for k, x in state.items() if not k.startswith("_")}
+        methods = _methods(own)
+        shown = public if methods or len(public) == len(state) else state
+        attributes = ["D", *[[k, self.walk(x, depth + 1)] for k, x in sorted(shown.items())]]
+        uses = []
+        if base is not BaseException and self.objects < MAX_OBJECTS and self.depth_of_uses < USE_DEPTH:
+            self.objects += 1
+            self.depth_of_uses += 1
+            try:
+                uses = self._uses(v, t, own, methods, depth)
+            finally:
+                self.depth_of_uses -= 1
+        return ["o", name, content, attributes, uses]
+
+    def _uses(self, v, t, own, methods, depth):
+        """What an object's properties and methods give, each called a little; state goes from one to the next."""
+        found = []
+        for name in methods:
+            raw = next(vars(c)[name] for c in own if name in vars(c))
+            if isinstance(raw, property) or type(raw).__name__ == "cached_property":
+                found.append([name, self._used(lambda name=name: getattr(v, name), depth)])
+                continue
+            if name in _OBSERVERS:
+                found.append([name, self._used(lambda name=name: getattr(t, name)(v), depth)])
+                continue
+            if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & COROUTINE:
+                bound = types.MethodType(raw, v)
+                for args in self.probes(parameters_of(bound))[:3]:
+                    found.append([name, self._used(lambda bound=bound, args=args: bound(*args), depth)])
+        return found
+
+
+def _methods(own):
+    """Names of what can be asked of an object: public methods and properties, and the common special ones."""
+    names = {n for c in own for n, raw in vars(c).items() if not n.startswith("_") and _askable(raw)}
+    written = {n for n in _OBSERVERS for c in own if isinstance(vars(c).get(n), types.FunctionType)
+               and getattr(vars(c)[n], "__module__", None) == c.__module__}  # fmt: skip
+    return sorted(names | written)
+
+
+def _askable(raw):
+    return isinstance(raw, (types.FunctionType, property)) or type(raw).__name__ == "cached_property"
+
+
+def _state(v, t):
+    """An object's attributes, whatever its class makes of access to them."""
+    try:
+        state = dict(object.__getattribute__(v, "__dict__"))
+    except AttributeError:
+        state = {}
+    for c in t.__mro__:
+        slots = vars(c).get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            try:
+                state[name] = object.__getattribute__(v, name)
+            except AttributeError:
+                pass
+    return {k: x for k, x in state.items() if k not in ("__dict__", "__weakref__")}
+
+
+def _as_builtin(v, base):
+    """What an instance of a subclass of a builtin holds, as the builtin; none of its own methods is called."""
+    if base is int:
+        return int.__index__(v)
+    if base is float:
+        return float.__float__(v)
+    if base is str:
+        return str.__str__(v)
+    if base is BaseException:
+        return BaseException.__dict__["args"].__get__(v)
+    if base is dict:
+        return dict(dict.items(v))
+    if base is complex:
+        return complex.__complex__(v)
+    if base is bytes or base is bytearray:
+        return bytes(base.__getitem__(v, slice(None)))
+    return base(base.__iter__(v))
+
+
+def _entered(manager):
+    with manager as value:
+        return value
+
+
+def parameters_of(function):
+    """How many positional arguments a function must be given, and may be: (fewest, most)."""
+    bound = 0
+    while True:
+        if isinstance(function, types.MethodType):
+            function, bound = function.__func__, bound + 1
+        elif type(function) is not types.FunctionType and hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            break
+    if type(function).__name__ == "partial":
+        fewest, most = parameters_of(function.func)
+        given = len(function.args)
+        return max(0, fewest - given - len(function.keywords)), max(0, most - given - len(function.keywords))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return 1, 1
+    most = max(0, code.co_argcount - bound)
+    fewest = max(0, most - len(function.__defaults__ or ()))
+    return fewest, most if not code.co_flags & STARRED else most + 3
+
+
+_BUILTIN_ERRORS = {t: n for n, t in vars(__import__("builtins")).items() if type(t) is type}
+
+
+def error_name(error, program):
+    """Name of a built-in exception class; another is marked by its module."""
+    t = type(error)
+    if t in _BUILTIN_ERRORS:
+        return _BUILTIN_ERRORS[t]
+    module = type.__getattribute__(t, "__module__")
+    return ("candidate" if module == program else str(module)) + "." + type.__getattribute__(t, "__name__")

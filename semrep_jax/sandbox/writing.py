@@ -1,0 +1,113 @@
+"""Wire forms of values (see `values`) as one would write them in Python.
+
+    written(["new", "Account", [3], []])       # "Account(3)"
+
+The forms come from strangers' processes: they are only read, never made into objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def written(wire: Any) -> str:
+    """A wire form as one would write it in Python; whatever it is, a text."""
+    try:
+        return _written(wire)
+    except Exception:
+        return str(wire)[:80]
+
+
+def _joined(wires: Sequence[Any]) -> str:
+    return ", ".join(_written(x) for x in wires)
+
+
+def _call_written(name: str, args: Sequence[Any], kwargs: Sequence[Any]) -> str:
+    given = [_written(x) for x in args] + [f"{k}={_written(x)}" for k, x in kwargs]
+    return f"{name}({', '.join(given)})"
+
+
+def _written(wire: Any) -> str:
+    if type(wire) is not list:
+        return repr(wire)
+    tag, rest = wire[0], wire[1:]
+    match tag:
+        case "f":
+            return rest[0]
+        case "i":
+            return f"{rest[0][:12]}... ({len(rest[0]) * 4} bits)"
+        case "u":
+            return f"'{rest[0]}'"
+        case "b":
+            return repr(bytes.fromhex(rest[0]))
+        case "c":
+            return repr(complex(float(rest[0]), float(rest[1])))
+        case "l":
+            return f"[{_joined(rest)}]"
+        case "t":
+            return f"({_joined(rest)}{',' if len(rest) == 1 else ''})"
+        case "s":
+            return f"{{{_joined(rest)}}}" if rest else "set()"
+        case "z":
+            return f"frozenset({{{_joined(rest)}}})" if rest else "frozenset()"
+        case "d" | "D":
+            return "{" + ", ".join(f"{_written(k)}: {_written(x)}" for k, x in rest) + "}"
+        case "x":
+            return _library_written(*rest)
+        case "o":
+            state = ", ".join(f"{k}={_written(x)}" for k, x in rest[2][1:])
+            content = "" if rest[1] is None else _written(rest[1]) + (", " if state else "")
+            given = (
+                "" if state else "".join(f", {use[0]} gives {use[1][0] or _written(use[1][1])}" for use in rest[3][:3])
+            )
+            return f"{rest[0]}({content}{state})" + (f" (where{given[1:]})" if given else "")
+        case "e":
+            return f"{rest[0]}.{rest[1]}"
+        case "class":
+            return rest[0].removeprefix("candidate.")
+        case "it":
+            end = {"end": "", "more": ", ..."}.get(rest[1], f", then {rest[1]}")
+            return f"an iterator over [{_joined(rest[0])}{end}]"
+        case "fn":
+            results = [f"{_written(given)} -> {error or _written(value)}" for given, error, value in rest[:3]]
+            return f"a function ({'; '.join(results)})"
+        case "with":
+            return f"a context of {rest[0][0] or _written(rest[0][1])}"
+        case "new":
+            return _call_written(*rest)
+        case "member":
+            return f"{rest[0]}.{rest[1]}"
+        case "iter":
+            inside = f"[{_joined(rest[1])}]"
+            return {"generator": f"(x for x in {inside})", "map": f"map(same, {inside})"}.get(
+                rest[0], f"iter({inside})"
+            )
+        case "call":
+            return f"callback({rest[0]})"
+        case "thing":
+            return f"object({', '.join(f'{k}={_written(x)}' for k, x in rest[0])})"
+        case "expr":
+            return rest[0]
+        case "call*":
+            return ", ".join([_written(x) for x in rest[0]] + [f"{k}={_written(x)}" for k, x in rest[1]])
+    return str(wire)[:80]
+
+
+def _library_written(name: str, content: Any) -> str:
+    short = name.rpartition(".")[2]
+    if isinstance(content, str):
+        return f"{short}({content!r})"
+    if name in ("builtins.range", "fractions.Fraction", "builtins.slice"):
+        return short + _written(content)
+    if name == "function":
+        return content[0]
+    if name == "datetime.timedelta":
+        return f"timedelta(days={content[0]}, seconds={content[1]}, microseconds={content[2]})"
+    if name.startswith(("datetime", "re.", "io.", "_io.", "numpy")):
+        return f"{short}({content[0]!r})"
+    if isinstance(content, list) and content and content[0] in ("D", "d", "l", "t"):
+        return f"{short}({_written(content)})"
+    if name in ("collections.deque", "array.array"):
+        return f"{short}([{_joined(content[1:])}])"
+    return f"{short}({_joined(content)})"
