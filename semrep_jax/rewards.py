@@ -4,9 +4,9 @@ R_sem  = a1 [C_rep compiles] + b1 [C_rep ≡ C_src on U_sem], 0 for a duplicate 
 R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit]              (stage 2)
        + d2 log2(speed-up) / 4, between 0 and d2, for a correct program of a speed task whose time was measured
 
-Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and
-a correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its
-group.
+Ours: with `accept: behaviour` a rewrite has to do all that C_src does, not only what U_sem asks; a duplicate is an
+exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes); and a correct rewrite earns
+up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
 
 A reward is a function of a group, found by its name in `REWARDS`; a plugin adds others:
 
@@ -39,6 +39,16 @@ class DuplicateRule(StrEnum):
     CANONICAL = "canonical"
 
 
+class AcceptBy(StrEnum):
+    """What makes a program a rewrite of C_src."""
+
+    U_SEM = "u_sem"
+    BEHAVIOUR = "behaviour"
+
+
+BEHAVES = "behaves_as_source"  # a verdict's fact, where somebody has looked
+
+
 class RewardConfig(Section):
     """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
 
@@ -58,6 +68,10 @@ class RewardConfig(Section):
     )
     duplicate: DuplicateRule = Field(
         DuplicateRule.CANONICAL, description="Repetitions of C_src that earn nothing in stage 1."
+    )
+    accept: AcceptBy = Field(
+        AcceptBy.U_SEM,
+        description="What makes a rewrite: passing U_sem (the paper), or behaving as C_src on other calls too.",
     )
     novelty: float = Field(
         0.0, ge=0, description="Weight of the tree-edit distance to C_src and to the group's other correct members."
@@ -99,9 +113,14 @@ def repeats(duplicate: Duplicate, rule: DuplicateRule) -> bool:
     return duplicate is Duplicate.EXACT or (rule is DuplicateRule.CANONICAL and duplicate is Duplicate.CANONICAL)
 
 
+def equivalent(verdict: Verdict) -> bool:
+    """Whether a program passes U_sem and, where that was looked at, behaves as C_src beyond it."""
+    return verdict.equivalent and verdict.facts.get(BEHAVES, True)
+
+
 def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
     """Raw correctness of stage 1: an equivalent of C_src that is no copy of it."""
-    return verdict.equivalent and not repeats(verdict.duplicate, rule)
+    return equivalent(verdict) and not repeats(verdict.duplicate, rule)
 
 
 def r_sem(verdict: Verdict, weights: RewardConfig) -> float:
@@ -118,7 +137,7 @@ def r_sem_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
     """What R_sem is the sum of."""
     new = not repeats(verdict.duplicate, weights.duplicate)
     compiled = Term("compiled", weights.a1, float(new and verdict.compiled))
-    return compiled, Term("preserve", weights.b1, float(new and verdict.equivalent))
+    return compiled, Term("preserve", weights.b1, float(new and equivalent(verdict)))
 
 
 def r_inst_terms(verdict: Verdict, weights: RewardConfig) -> Terms:

@@ -15,6 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config, Qwen3Config

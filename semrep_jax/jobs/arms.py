@@ -196,12 +196,12 @@ def _measure_all(
     measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
     with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
-            identity = measuring.identity(config.evaluate, config.reward.duplicate)
+            identity = measuring.identity(config.evaluate, config.reward.duplicate, config.reward.accept)
             identity |= {"steps": steps[arm]} if arm in steps else {}
             one = _kept(context, _file(arm, suite, turns), suite, identity)
             if one is None:
-                rule = config.reward.duplicate
-                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule)
+                rule, accept = config.reward.duplicate, config.reward.accept
+                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept)
                 one = replace(one, identity=identity)
                 context.work.write(_file(arm, suite, turns), one.to_json())
             measured[arm].append(one)

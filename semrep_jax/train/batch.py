@@ -66,9 +66,9 @@ class RolloutBatch:
     prompt: Any
     length: Any
     completion: Any
-    mask: Any
-    sampled: Any
-    advantage: Any
+    mask: Any = None
+    sampled: Any = None
+    advantage: Any = None
     old: Any = None
     reference: Any = None
 

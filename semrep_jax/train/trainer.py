@@ -23,6 +23,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
+from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, first_accepted, program_of, write_rewrites
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
@@ -32,7 +33,7 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
 from semrep_jax.train.advantages import Advantages, advantages
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
-from semrep_jax.train.budget import Budget
+from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.draws import Draws
 from semrep_jax.train.finite import NonFiniteError, Watch
@@ -113,7 +114,8 @@ class Trainer:
         self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
         _, self.frozen = base.model.split(base.params)
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
-        self.accept = accept_by_verifier(verifier, recipe.reward.duplicate)
+        self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
+        self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
         self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
         self.watch = Watch(base.model, recipe.train.non_finite)
         self.seconds = 0.0
@@ -166,7 +168,7 @@ class Trainer:
         clock.lap("update")
 
         self.seconds += clock.total
-        metrics |= self._summary(stage, batches, before) | clock.laps
+        metrics |= self._summary(stage, batches, before) | clock.laps | self.rewrites.metrics()
         note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
         groups = [group for batch in batches for group in batch.groups]
         return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
@@ -196,7 +198,7 @@ class Trainer:
         return {"loss": 0.0, "grad_norm": 0.0, "update_norm": 0.0}
 
     def _write_rewrites(self, groups: list[Group], key: jax.Array) -> None:
-        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none
+        """A C_rep for each task, sampled from the current policy and accepted (`reward.accept`); none where none
         is."""
         sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
         written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
@@ -220,7 +222,8 @@ class Trainer:
 
     def _verify(self, groups: list[Group], stage: Stage) -> None:
         pairs = [(group.task, program) for group in groups for program in group.programs]
-        verdicts = self.verifier.verify_all(pairs, stage.skip)
+        judge = self.rewrites if stage.name == REWRITE else self.verifier
+        verdicts = judge.verify_all(pairs, stage.skip)
         if not any(verdict.judged for verdict in verdicts):
             raise NothingJudged(
                 f"step {self.budget.used}: none of {len(verdicts)} programs could be judged, twice each "

@@ -22,6 +22,7 @@ from semrep_jax.model.shape import ModelError, Shape
 from semrep_jax.model.sharding import ShardingError
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.train import grpo
+from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.settings import Layout
 
 SHAPES = {
@@ -77,11 +78,11 @@ def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone():
 def test_the_plain_layout_of_the_config_is_the_shared_one_computed_the_long_way():
     model = decoder.build(SHAPES["qwen3"], sharding.build())
     params = model.init(seed=1)
-    batch = {
-        "prompt": jnp.array(RNG.integers(1, 64, (2, 12))),
-        "length": jnp.array([5, 9]),
-        "completion": jnp.array(RNG.integers(1, 64, (2, 3, 6))),
-    }
+    batch = RolloutBatch(
+        prompt=jnp.array(RNG.integers(1, 64, (2, 12))),
+        length=jnp.array([5, 9]),
+        completion=jnp.array(RNG.integers(1, 64, (2, 3, 6))),
+    )
     scores = {}
     for layout in Layout:
         total = jax.jit(jax.value_and_grad(lambda p, one=layout: grpo.score(model, p, batch, 1.0, one)[0].sum()))
@@ -223,17 +224,18 @@ from semrep_jax.train.settings import Layout, TrainConfig
 from semrep_jax.model import decoder, sharding
 from semrep_jax.rollout.local import decode
 from semrep_jax.train import grpo
+from semrep_jax.train.batch import RolloutBatch
 shape = decoder.Shape(vocab=64, dim=16, layers=1, heads=4, kv_heads=2, head_dim=8, ffn=24)
 rng = np.random.default_rng(0)
 size = (8, 2, 4)
-host = {
-    "prompt": rng.integers(1, 64, (8, 6)),
-    "length": rng.integers(2, 7, 8),
-    "completion": rng.integers(1, 64, size),
-    "sampled": np.full(size, -4.0, np.float32),
-    "mask": rng.random(size) < 0.8,
-    "advantage": rng.normal(size=(8, 2)).astype(np.float32),
-}
+host = RolloutBatch(
+    prompt=rng.integers(1, 64, (8, 6)),
+    length=rng.integers(2, 7, 8),
+    completion=rng.integers(1, 64, size),
+    sampled=np.full(size, -4.0, np.float32),
+    mask=rng.random(size) < 0.8,
+    advantage=rng.normal(size=(8, 2)).astype(np.float32),
+)
 seen = {}
 for data in (1, 2, 4, 8):
     for fsdp in (1, 2, 4, 8):
@@ -247,7 +249,7 @@ for data in (1, 2, 4, 8):
             loss = lambda p, b: grpo.loss(model, p, b, TrainConfig(), 1.0)[0]
             value, grads = jax.jit(jax.value_and_grad(loss))(params, batch)
             live, how = sharded.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
-            given = (params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0))
+            given = (params, batch.prompt, batch.length, live, jnp.float32(1.0), jax.random.key(0))
             tokens, logp = decode(*given, model=model, **how)
             seen[data, fsdp, tensor] = jax.device_get((value, jax.tree.leaves(grads), tokens, logp))
             whole = sum(x.size for x in jax.tree.leaves(params))

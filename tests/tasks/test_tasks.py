@@ -17,7 +17,7 @@ from semrep_jax.tasks import humaneval
 from semrep_jax.tasks.generated import families, grammar, reference
 from semrep_jax.tasks.generated import generator as generated
 from semrep_jax.tasks.generated.generator import EDIT_KINDS, HELD_OUT_KINDS, Generator
-from semrep_jax.tasks.suite import Suite
+from semrep_jax.tasks.suite import DrawnSuite
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
@@ -128,12 +128,12 @@ def test_unknown_families_and_splits_are_refused_with_the_known_ones():
 
 def test_an_empty_suite_is_refused():
     with pytest.raises(TaskError, match="empty"):
-        Suite("none", ())
+        DrawnSuite("none", ())
 
 
 def test_the_content_hash_of_a_suite_follows_its_tests():
     tasks = tuple(islice(Generator().tasks(), 3))
-    assert Suite("a", tasks).sha256 == Suite("b", tasks).sha256 != Suite("a", tasks[:2]).sha256
+    assert DrawnSuite("a", tasks).sha256 == DrawnSuite("b", tasks).sha256 != DrawnSuite("a", tasks[:2]).sha256
 
 
 def test_each_kind_of_mutation_changes_the_text_and_says_how_to_mend_it():

@@ -31,6 +31,7 @@ from semrep_jax.cuda.emulator import memory, report
 from semrep_jax.cuda.emulator.memory import BufferSpan, Execution
 from semrep_jax.cuda.emulator.report import FAILED, Fault, RuntimeStatus, Unsupported
 from semrep_jax.cuda.status import KernelStatus
+from semrep_jax.sandbox import children
 from semrep_jax.sandbox.pool import Limits, Pool
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ COMMON_FLAGS = (
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
 CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread", *COMMON_FLAGS)  # the runtime has the sanitizer's hooks
 LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")
-COMPILER_LIMITS = 'ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
+COMPILER_LIMITS = children.WATCH + ' ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 COMPILER_SECONDS = 30
 LIMITS = Limits(cpu_seconds=3.0, wall_seconds=15.0, memory_mb=2048)
 _TIMEOUT_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
@@ -164,7 +165,9 @@ def _translation_unit(candidate: Candidate) -> str:
 
 def _run_bounded(command: Sequence[str], text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     """A command whose process group ends with it: the driver's cc1plus, as and ld outlive a kill of the driver."""
+    lifeline = children.lifeline()
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TMPDIR": str(directory), "LC_ALL": "C"}
+    environment["LIFELINE"] = str(lifeline)
     with subprocess.Popen(
         command,
         cwd=directory,
@@ -174,6 +177,7 @@ def _run_bounded(command: Sequence[str], text: str, directory: Path) -> subproce
         text=True,
         errors="replace",
         start_new_session=True,
+        pass_fds=[lifeline],
         env=environment,
     ) as process:
         try:
