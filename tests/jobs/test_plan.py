@@ -50,7 +50,7 @@ def test_a_topology_that_is_none_is_refused_with_the_form():
             topology(name, 1, 1, 1)
 
 
-SMALL = {"layers": 1, "dim": 16, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16, "vocab": 64}
+SMALL = {"layers": 1, "dim": 16, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16, "vocab": 320}
 
 
 def small(**train: object) -> Config:
