@@ -55,8 +55,8 @@ class Measured:
     facts: dict[str, list[list[bool]]] = field(default_factory=dict)
     speedups: list[list[float | None]] | None = None
     generalises: list[list[bool]] | None = None
-    unjudged: int = 0
     comparisons: dict[str, float] = field(default_factory=dict)
+    unjudged: int = 0
 
     @property
     def per_task(self) -> np.ndarray:
@@ -118,8 +118,8 @@ def measure(
         facts=_facts(judged),
         speedups=_speedups(judged),
         generalises=_generalises(judged),
-        unjudged=sum(not verdict.judged for verdict in verdicts),
         comparisons=judge.metrics(),
+        unjudged=sum(not verdict.judged for verdict in verdicts),
     )
 
 

@@ -25,9 +25,11 @@ class PythonJudge:
         verdict = verdict_of(
             task, self._run(program, task.preserve.entry, task.preserve.cases + task.edit.cases), duplicate
         )
-        if task.hidden is None or not verdict.compiled:
+        if task.hidden is None or not verdict.compiled or not verdict.judged:
             return verdict
         unseen = self._run(program, task.hidden.entry, task.hidden.cases)
+        if unseen.fault is not None:
+            return verdict_of(task, unseen, duplicate)
         passed = _passed(task.hidden, unseen.outcomes) if unseen.outcomes else []
         return replace(verdict, hidden=Score(sum(passed), len(task.hidden)))
 

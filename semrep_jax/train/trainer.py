@@ -221,8 +221,8 @@ class Trainer:
             group.programs = [program_of(completion, language) for completion in group.completions]
 
     def _verify(self, groups: list[Group], stage: Stage) -> None:
-        pairs = [(group.task, program) for group in groups for program in group.programs]
         judge = self.rewrites if stage.name == REWRITE else self.verifier
+        pairs = [(group.task, program) for group in groups for program in group.programs]
         verdicts = judge.verify_all(pairs, stage.skip)
         if not any(verdict.judged for verdict in verdicts):
             raise NothingJudged(
