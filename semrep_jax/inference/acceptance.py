@@ -23,7 +23,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Duplicate, Program, Task, Verdict
 from semrep_jax.languages import LANGUAGES, Answer, Resources
 from semrep_jax.rewards import BEHAVES, AcceptBy
-from semrep_jax.verify import Verifier
+from semrep_jax.verify import EXECUTED, Verifier
 
 THREADS = 2  # sources compared side by side
 KEPT_ANSWERS = 50_000
@@ -119,7 +119,8 @@ class RewriteJudge:
 
 def _is_open(task: Task, verdict: Verdict) -> bool:
     """Whether a rewrite may still turn out to behave otherwise."""
-    return verdict.equivalent and verdict.duplicate is not Duplicate.EXACT and task.details is None
+    run = verdict.facts.get(EXECUTED, True)
+    return run and verdict.equivalent and verdict.duplicate is not Duplicate.EXACT and task.details is None
 
 
 def _key(task: Task, program: Program) -> tuple[str, str]:

@@ -50,7 +50,7 @@ def test_a_topology_that_is_none_is_refused_with_the_form():
             topology(name, 1, 1, 1)
 
 
-SMALL = {"layers": 1, "dim": 16, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16, "vocab": 64}
+SMALL = {"layers": 1, "dim": 16, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16, "vocab": 320}
 
 
 def small(**train: object) -> Config:
@@ -81,10 +81,10 @@ def test_a_plan_counts_what_lives_beside_a_program():
 
 def test_a_batch_that_does_not_divide_the_mesh_is_named(capsys):
     config = small()
-    base = SimpleNamespace(model=SimpleNamespace(sharding=SimpleNamespace(size=lambda axis: 3)))
+    base = SimpleNamespace(model=SimpleNamespace(sharding=SimpleNamespace(size=lambda axis: 5)))
     arms._warn_of_replicas(config, base)
     err = capsys.readouterr().err
-    assert "rollout.prompts: 2 rows do not divide" in err and "multiple of 3" in err and "evaluate.batch" in err
+    assert "rollout.prompts: 2 rows do not divide" in err and "multiple of 5" in err and "evaluate.batch" in err
 
 
 def test_a_plan_that_does_not_fit_names_the_knob():
