@@ -51,10 +51,9 @@ def run(options: argparse.Namespace) -> int:
         reference = Reference(a, sandbox, options.inputs, options.seed)
         finding = reference.compare(b)
         if finding.answer is not Answer.DIFFERENT and tests is not None:
-            first, second = (usertests.run_tests(text, options.a.stem, tests, sandbox) for text in (a, b))
-            failed = [y for x, y in zip(first, second, strict=True) if x.passed and not y.passed]
-            if failed:
-                finding = Finding(Answer.DIFFERENT, finding.calls, f"{failed[0].name}: {failed[0].message}")
+            told_apart = usertests.told_apart(a, b, options.a.stem, tests)
+            if told_apart is not None:
+                finding = Finding(Answer.DIFFERENT, finding.calls, told_apart)
         if finding.answer is not Answer.DIFFERENT and options.prove:
             finding = proof.prove(reference, b, finding)
     print(json.dumps(finding.to_json()) if options.json else _summary(finding))

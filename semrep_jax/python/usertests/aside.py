@@ -1,0 +1,133 @@
+"""What a process shares beside objects: printed text, the working directory, the environment, `random`'s state, the
+time limit. Each goes along with the next message where it has changed. Loaded by path by `contained.py`.
+"""
+
+import os
+import random
+import signal
+import sys
+
+MAX_PRINTED = 8 << 20  # characters that a program may print in all
+MANY_PARTS = 1000
+
+
+class TooMuchOutput(BaseException):
+    """The program has printed more than MAX_PRINTED characters."""
+
+
+class Aside:
+    """One side's half. `printed` are texts for the other side: [["out" or "err", text], ...]."""
+
+    def __init__(self):
+        self.printed, self.size = [], 0
+        self.deadline, self.told = None, None  # of the running test, on the clock of time.monotonic
+        self.folder, self.environment, self.random = os.getcwd(), dict(os.environ), random.getstate()
+
+    def collect(self):
+        """Facts for the other side."""
+        facts = {}
+        if self.printed:
+            facts["printed"], self.printed = self.printed, []
+        if self.deadline != self.told:
+            facts["deadline"] = self.told = self.deadline
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = self.folder
+        if folder != self.folder:
+            facts["folder"] = self.folder = folder
+        environment = dict(os.environ)
+        if environment != self.environment:
+            facts["environment"] = self.environment = environment
+        state = random.getstate()
+        if state != self.random:
+            self.random = state
+            facts["random"] = [state[0], list(state[1]), state[2]]
+        return facts
+
+    def apply(self, facts):
+        """Take over the other side's facts."""
+        for stream, text in facts.get("printed", ()):
+            self.size += len(text)
+            if self.size > 2 * MAX_PRINTED:
+                raise ValueError("too much output")
+            target = sys.stdout if stream == "out" else sys.stderr
+            if target is not None:
+                target.write(text)
+        if "deadline" in facts:
+            self.deadline = self.told = facts["deadline"]
+        if "folder" in facts:
+            self.folder = facts["folder"]
+            os.chdir(self.folder)
+        if "environment" in facts:
+            self.environment = facts["environment"]
+            os.environ.clear()
+            os.environ.update(self.environment)
+        if "random" in facts:
+            version, numbers, gauss = facts["random"]
+            random.setstate((version, tuple(numbers), gauss))
+            self.random = random.getstate()
+
+
+class Printer:
+    """The program's sys.stdout or sys.stderr: text goes to the tests' with the next message."""
+
+    encoding, errors, newlines, mode = "utf-8", "strict", None, "w"
+
+    def __init__(self, aside, stream, flush):
+        self.aside, self.stream, self.flush_all = aside, stream, flush
+        self.buffer = _Bytes(self)
+
+    def write(self, text):
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        aside = self.aside
+        aside.size += len(text)
+        if aside.size > MAX_PRINTED:
+            raise TooMuchOutput(f"more than {MAX_PRINTED} characters printed")
+        aside.printed.append([self.stream, str(text)])
+        if len(aside.printed) > MANY_PARTS:
+            self.flush_all()
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+    def writable(self):
+        return True
+
+    def readable(self):
+        return False
+
+    closed = False
+
+
+class _Bytes:
+    """`sys.stdout.buffer` of the program."""
+
+    def __init__(self, printer):
+        self.printer = printer
+
+    def write(self, data):
+        self.printer.write(bytes(data).decode("utf-8", "backslashreplace"))
+        return len(data)
+
+    def flush(self):
+        pass
+
+
+def set_alarm(seconds, again=0.2):
+    """Have SIGALRM come after so many seconds (at once where there are none left), and again and again after that."""
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), again)
+
+
+def stop_alarm():
+    """Have no SIGALRM come."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
