@@ -2,6 +2,7 @@
 time limit. Each goes along with the next message where it has changed. Loaded by path by `contained.py`.
 """
 
+import logging
 import os
 import random
 import signal
@@ -21,6 +22,7 @@ class Aside:
     def __init__(self):
         self.printed, self.size = [], 0
         self.deadline, self.told = None, None  # of the running test, on the clock of time.monotonic
+        self.levels = None  # of the tests' loggers, which decide what the program logs; None in the program's process
         self.folder, self.environment, self.random = os.getcwd(), dict(os.environ), random.getstate()
 
     def collect(self):
@@ -30,6 +32,10 @@ class Aside:
             facts["printed"], self.printed = self.printed, []
         if self.deadline != self.told:
             facts["deadline"] = self.told = self.deadline
+        if self.levels is not None:
+            levels = logger_levels()
+            if levels != self.levels:
+                facts["levels"] = self.levels = levels
         try:
             folder = os.getcwd()
         except OSError:
@@ -56,6 +62,8 @@ class Aside:
                 target.write(text)
         if "deadline" in facts:
             self.deadline = self.told = facts["deadline"]
+        for name, level in facts.get("levels", {}).items():
+            logging.getLogger(name).setLevel(level)
         if "folder" in facts:
             self.folder = facts["folder"]
             os.chdir(self.folder)
@@ -67,6 +75,35 @@ class Aside:
             version, numbers, gauss = facts["random"]
             random.setstate((version, tuple(numbers), gauss))
             self.random = random.getstate()
+
+
+def logger_levels():
+    """The level of each logger that has been given one."""
+    loggers = logging.root.manager.loggerDict
+    named = {n: x.level for n, x in loggers.items() if isinstance(x, logging.Logger)}
+    return {"root": logging.root.level, **named}
+
+
+class LogHandler(logging.Handler):
+    """The program's only log handler at first: hands records to the tests' loggers."""
+
+    def __init__(self, bridge):
+        super().__init__()
+        self.bridge = bridge
+
+    def emit(self, record):
+        try:
+            text = record.getMessage()
+        except Exception as error:
+            text = f"{record.msg} ({error})"
+        self.bridge.request("log", record.name, record.levelno, str(text), record.funcName, record.lineno)
+
+
+def log(bridge, name, level, text, function, line):
+    """Log what the program has logged."""
+    logger = logging.getLogger(name)
+    if logger.isEnabledFor(level):
+        logger.handle(logger.makeRecord(name, level, "program", line, text, (), None, function))
 
 
 class Printer:

@@ -44,7 +44,6 @@ OWN_MEMBERS = frozenset(
     "__init_subclass__ __subclasshook__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __module__ __qualname__ "
     "__doc__ __mro_entries__ __set_name__ __prepare__ __await__".split()
 )
-DECOYS = 4
 
 
 def permitted(bridge, thing, name):
@@ -92,12 +91,12 @@ def description(bridge, number, v, t):
     if t in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
         return ["function", number, function_facts(bridge, v)]
     for base, row in values.CONTAINERS.items():
-        if isinstance(v, base):
+        if issubclass(t, base):
             bridge.watch(number, row)
             bridge.unfilled.append(number)
             return ["object", number, bridge.encode(t), row[0], row[1](v)]
     for base in values.IMMUTABLE_BASES:
-        if isinstance(v, base):
+        if issubclass(t, base):
             return ["object", number, bridge.encode(t), base.__name__, [bridge.encode(x) for x in underlying(base, v)]]
     return ["object", number, bridge.encode(t), None, None]
 
@@ -208,6 +207,8 @@ def error_facts(bridge, error):
     attributes = dict(state) if type(state) is dict else {}
     if isinstance(error, OSError) and len(arguments) == 2 and error.filename is not None:
         arguments = (*arguments, error.filename, None, error.filename2)
+    if isinstance(error, BaseExceptionGroup) and len(arguments) == 2:
+        arguments = (arguments[0], error.exceptions)
     for kind, names in ((ImportError, ("name", "path")), (NameError, ("name",)), (AttributeError, ("name",))):
         if type(error) is kind or type(error).__base__ is kind:
             attributes |= {name: getattr(error, name) for name in names}
@@ -464,20 +465,19 @@ class Untruthful(AssertionError):
 
 def compared(bridge, name, self, other):
     """What a special method of comparison gives; on the tests' side, with decoys among the values."""
-    candidates = [other]
-    if bridge.guarded and bridge.number(other) is None:
-        candidates += decoys(other, name)
-    if len(candidates) == 1:
+    if not bridge.guarded or isinstance(type(other), Mirror) or isinstance(other, Mirror):
         return bridge.call("special", self, name, args=(other,))
+    if not plain(other):
+        return NotImplemented if name != "__contains__" else bridge.call("special", self, name, args=(other,))
+    candidates = [other, *decoys(other, name)]
     order = list(range(len(candidates)))
     _shuffler.shuffle(order)
     answers = bridge.call("compare", self, name, args=[candidates[i] for i in order])
     if type(answers) is not list or len(answers) != len(order):
         raise Malformed("comparisons")
     said = dict(zip(order, answers, strict=True))
-    told_apart = any(said[i] is not said[0] and said[i] != said[0] for i in order[:] if i)
-    claims = said[0] is not NotImplemented and bool(said[0]) is (name != "__ne__")
-    if claims and not told_apart:
+    claims = [a is not NotImplemented and bool(a) is (name != "__ne__") for _, a in sorted(said.items())]
+    if claims[0] and any(claims[1:]):
         raise Untruthful(f"the program's {type(self).__name__} answers {said[0]!r} to {name} with any value")
     return said[0]
 
@@ -485,9 +485,18 @@ def compared(bridge, name, self, other):
 _shuffler = random.Random()
 
 
+def plain(value):
+    """Whether a value of the tests is one that crosses as it is."""
+    t = type(value)
+    return value is None or t in PLAIN or t in values.BY_VALUE or t in values.CONTAINERS
+
+
+PLAIN = (bool, int, float, str, tuple, frozenset)
+
+
 def decoys(value, name):
     """Values like this one that nothing which equals it equals."""
-    rng = _shuffler
+    rng, letters = _shuffler, string.ascii_lowercase
     if name in ("__lt__", "__le__"):
         return [-(10.0**30), -(10**25)] if isinstance(value, (int, float)) else [""] if type(value) is str else []
     if name in ("__gt__", "__ge__"):
@@ -495,22 +504,19 @@ def decoys(value, name):
     if type(value) is bool:
         return [not value]
     if type(value) is int:
-        return [value + rng.choice((-1, 1)) * rng.randint(1, 9 + abs(value)) for _ in range(DECOYS)]
+        return [value + n for n in (-2, -1, 1, 2, rng.randint(3, 9), -rng.randint(3, 9 + abs(value)))]
     if type(value) is float:
-        return [value + rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 1.0) * (1 + abs(value)) for _ in range(DECOYS)]
+        return [value + n * (1 + abs(value)) for n in (-0.02, 0.02, rng.uniform(0.1, 1.0), -rng.uniform(0.1, 1.0))]
     if type(value) is str:
-        letters = string.ascii_lowercase
-        return ["".join(rng.choice(letters) for _ in range(max(len(value), 8))) for _ in range(DECOYS)]
+        return [value + rng.choice(letters), value + value + "?", "".join(rng.choice(letters) for _ in range(9))]
     if type(value) in (list, tuple):
-        rest = list(value)
-        return [type(value)([*rest, rng.randint(0, 99)]), type(value)([rng.randint(100, 999), *rest[1:], "x"])]
+        rest, make = list(value), type(value)
+        return [make([*rest, rng.randint(0, 99)]), make([rng.randint(100, 999), *rest[1:]]), make([*rest, *rest, "x"])]
     if type(value) is dict:
-        return [{**value, "".join(rng.choice(string.ascii_lowercase) for _ in range(9)): 1}]
+        return [{**value, "".join(rng.choice(letters) for _ in range(9)): 1}]
     if type(value) in (set, frozenset):
         return [type(value)([*value, rng.randint(10**6, 10**7)])]
-    if value is None:
-        return [rng.randint(0, 99), "none"]
-    return []
+    return [rng.randint(1000, 9999), "".join(rng.choice(letters) for _ in range(9))]
 
 
 def instance_stand_in(bridge, number, cls, base, plain):

@@ -2,6 +2,7 @@
 
 import builtins
 import linecache
+import logging
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ import time
 import types
 
 import mirrors
-from aside import Aside, Printer, set_alarm, stop_alarm
+from aside import Aside, LogHandler, Printer, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
 
 HIDDEN = ("zygote", "lockdown", "wire", "values", "bridge", "mirrors", "aside", "suite", "program")
@@ -78,6 +79,7 @@ def run(request, reader, writer):
     sys.path[:0] = [os.path.dirname(path)]
     flush = lambda: bridge.request("printed")  # noqa: E731
     sys.stdout, sys.stderr, sys.stdin = Printer(bridge.aside, "out", flush), Printer(bridge.aside, "err", flush), Input(bridge)
+    logging.root.addHandler(LogHandler(bridge))
     builtins.input = lambda prompt="": bridge.request("input", str(prompt))
 
     def raise_late(signum, frame):

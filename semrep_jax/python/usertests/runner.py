@@ -140,7 +140,6 @@ def run_tests(program: str, module: str, tests: str, bench: Bench, name: str = "
         if answer is None:
             return Report(tuple(results), "the tests' process did not answer", programs_fault=False)
         facts, events = answer[0], list(_events(answer[1]))
-        import os; os.environ.get("DBG") and [print(e["text"]) for e in events if e["event"] == "debug"] + [print(answer)]  # DEBUG
         results += _results(events)
         problem = next((e for e in events if e["event"] == "problem"), None)
         if problem is not None:

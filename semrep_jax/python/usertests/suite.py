@@ -20,7 +20,7 @@ import types
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 
-from aside import Aside, set_alarm, stop_alarm
+from aside import Aside, log, logger_levels, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
 
 HIDDEN = ("zygote", "values", "bridge", "mirrors", "aside", "suite", "program")
@@ -87,7 +87,7 @@ class Shared(types.ModuleType):
     def __setattr__(self, name, value):
         before = vars(self).get(name)
         super().__setattr__(name, value)
-        if before is not value and not name.startswith("__") and (self.__name__, name) not in NOT_SHARED:
+        if not _bridge.broken and before is not value and not name.startswith("__") and (self.__name__, name) not in NOT_SHARED:
             key = (self.__name__, name)
             original = _originals.setdefault(key, before)
             _bridge.request("patch", self.__name__, name, ("original",) if value is original else value)
@@ -123,6 +123,7 @@ class Plugin:
         self.log = f"{os.path.dirname(self.file)}/log"  # pytest opens one, and may not open /dev/null
         self.placeholder = f"{os.path.dirname(self.file)}/suite"  # pytest collects files that are there
         self.running, self.outcome, self.message = None, None, ""
+        self.found = 0
         self.late = False
         self.problem = None
         self.session = None
@@ -152,6 +153,7 @@ class Plugin:
             self.outcome, self.message = "failed", "it ended early"
         if _bridge.broken and _bridge.broken not in self.message:
             self.message = _bridge.broken
+        self.found += 1
         self.report({"event": "result", "name": self.running, "outcome": self.outcome, "message": self.message})
         self.running = None
         if _bridge.broken and self.session is not None:
@@ -358,9 +360,11 @@ def run(request, text, reader, writer, report):
         "input": lambda bridge, prompt: str(builtins.input(prompt)),
         "stdin": lambda bridge, name, args: stdin(name, args),
         "printed": lambda bridge: None,
+        "log": log,
     }
     for name in (*HIDDEN, request["module"]):
         sys.modules.pop(name, None)
+    _bridge.aside.levels = logger_levels()
     plugin = Plugin(request, text, report)
     sys.meta_path.insert(0, plugin.finder)
     signal.signal(signal.SIGALRM, plugin.alarm)
@@ -368,11 +372,12 @@ def run(request, text, reader, writer, report):
         pass
     share_patches()
     folder = os.path.dirname(plugin.file)
-    import io; out = io.StringIO(); sys.stdout = sys.stderr = out  # DEBUG
-    pytest.main([*OPTIONS, f"--rootdir={folder}", f"--confcutdir={folder}", f"--log-file={plugin.log}", f"--basetemp={folder}/pytest", plugin.placeholder], plugins=[plugin])
-    if plugin.problem:
+    try:
+        pytest.main([*OPTIONS, f"--rootdir={folder}", f"--confcutdir={folder}", f"--log-file={plugin.log}", f"--basetemp={folder}/pytest", plugin.placeholder], plugins=[plugin])
+    except BaseException as error:
+        plugin.problem = plugin.problem or plugin.explain(error)
+    if plugin.problem and not (_bridge.broken and plugin.found):
         report({"event": "problem", "message": plugin.problem, "program": _bridge.broken is not None})
-    report({"event": "debug", "text": out.getvalue()})  # DEBUG
     report({"event": "end", "broken": _bridge.broken})
 
 
