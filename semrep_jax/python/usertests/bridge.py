@@ -15,6 +15,7 @@ The tests' side is guarded: a request of the program's may not use a name that l
 """
 
 import asyncio
+import enum
 import json
 import operator
 import os
@@ -76,6 +77,7 @@ class Bridge:
         self.broken = None  # why no more can be asked
         self.lock = threading.RLock()
         self.busy = False  # whether a message is on its way: cut off there, the two sides would no longer understand
+        self.receiving, self.released = 0, []  # what the other side released meanwhile goes after all is entered
         self.depth = 0  # of the other side's requests that wait for this one's answers
         self.tasks, self.loop = {}, None
         self.operations = {}  # beside those of mirrors.OPERATIONS
@@ -152,6 +154,10 @@ class Bridge:
             number = self.new_number(v, shared=True)
             self.news.append([t.__name__, number, items])
             return ["@", number]
+        if issubclass(t, enum.Enum):
+            named = values.standard_name(t)
+            if named is not None and named[0] not in self.foreign and getattr(t, str(v.name), None) is v:
+                return ["standard", named[0], f"{named[1]}.{v.name}"]
         if isinstance(v, types.ModuleType):
             name = v.__name__
             return ["module", name] if sys.modules.get(name) is v else self.describe(v, t)
@@ -179,7 +185,7 @@ class Bridge:
             return int(w[1], 16)
         if tag == "standard":
             found = values.standard(w[1], w[2])
-            if found is None or (self.guarded and not values.may_share(found, w[1], w[2])):
+            if found is None or (self.guarded and not values.may_share(found, w[1])):
                 return mirrors.unshared(self, w[1], w[2])
             return found
         if tag == "module":
@@ -195,7 +201,7 @@ class Bridge:
         return sys.modules[name]
 
     def learn(self, news):
-        """Enter objects of the other side's."""
+        """Enter objects of the other side's; containers first, as making others may ask the other side something."""
         for kind, number, *rest in news:
             if self.mine(number) or number in self.entries:
                 raise Malformed("a number that is not theirs to give")
@@ -203,7 +209,10 @@ class Bridge:
                 row = values.CONTAINER_TAGS[rest[0]]
                 self.keep(number, row[2](*rest[1:]), shared=True)
                 self.watch(number, row)
-            elif kind == "tuple":
+        for kind, number, *rest in news:
+            if kind == "container":
+                continue
+            if kind == "tuple":
                 self.keep(number, tuple([self.decode(x) for x in rest[0]]))
             elif kind == "frozenset":
                 self.keep(number, frozenset([self.decode(x) for x in rest[0]]))
@@ -235,14 +244,21 @@ class Bridge:
                 entry.agreed = parts, plain
                 continue
             entry.agreed = parts, plain
-            found.append([number, [self.encode(x) for x in parts] if plain else parts])
+            found.append([number, self.encode_plain(parts) if plain else parts])
         return found
+
+    def encode_plain(self, parts):
+        """Wire forms of scalars."""
+        small = all(-values.LARGEST_PLAIN < x < values.LARGEST_PLAIN for x in parts if type(x) is int)
+        return parts if small else [self.encode(x) for x in parts]
 
     def fill(self, changes):
         """Give containers the contents that they have on the other side."""
         for number, parts in changes:
             entry = self.containers[number]
-            entry.container[4](entry[0], [self.decode(x) for x in parts])
+            if list in set(map(type, parts)):
+                parts = [self.decode(x) for x in parts]
+            entry.container[4](entry[0], parts)
         for number, _ in changes:
             entry = self.containers[number]
             entry.agreed = self.contents(entry)
@@ -327,13 +343,18 @@ class Bridge:
         data = self.read(size)
         try:
             kind, payload, news, changes, released, aside = json.loads(data)
-            self.learn(news)
-            self.fill(changes)
+            self.released += released
+            self.receiving += 1
+            try:
+                self.learn(news)
+                self.fill(changes)
+            finally:
+                self.receiving -= 1
             self.aside.apply(aside)
-            for number in released:
-                if not isinstance(number, int):
-                    raise Malformed("no number")
-                self.drop(number)
+            if not self.receiving:
+                released, self.released = self.released, []
+                for number in released:
+                    self.drop(number)
             return kind, payload
         except (ProgramEnded, TookTooLong):
             raise

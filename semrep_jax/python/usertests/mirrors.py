@@ -71,6 +71,10 @@ def _set_attributes(function, parts):
 FUNCTION = ("function", None, None, _attributes, _set_attributes)
 
 
+# What `inspect` reads off a function's code: that calling it makes a generator or a coroutine.
+FLAGS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
 # What the other side is told
 
 
@@ -118,7 +122,7 @@ def function_facts(bridge, f):
         "qualname": str(getattr(f, "__qualname__", "function")),
         "module": str(getattr(f, "__module__", "")),
         "doc": getattr(f, "__doc__", None) if type(getattr(f, "__doc__", None)) is str else None,
-        "async": inspect.iscoroutinefunction(f),
+        "flags": code.co_flags & FLAGS if code is not None else 0,
         "line": code.co_firstlineno if code is not None else None,
         "parameters": None,
     }
@@ -167,7 +171,9 @@ def class_facts(bridge, number, cls):
         if base is not object and base not in told:
             for name, member in vars(base).items():
                 if name not in OWN_MEMBERS and name not in members:
-                    members[name] = member_kind(name, member)
+                    kind = member_kind(name, member)
+                    known = function_facts(bridge, member) if isinstance(member, types.FunctionType) else None
+                    members[name] = kind and [kind, known]
                     if number is not None:
                         bridge.originals[number, name] = member
     facts = {
@@ -225,22 +231,28 @@ def error_facts(bridge, error):
 
 def function_stand_in(bridge, number, facts):
     """A function that asks the owner of the real one."""
-    if facts["async"]:
 
-        async def stand_in(*args, **kwargs):
-            return await bridge.call("call", stand_in, args=args, kwargs=kwargs)
+    def stand_in(*args, **kwargs):
+        return bridge.call("call", stand_in, args=args, kwargs=kwargs)
 
-    else:
+    dress(bridge, stand_in, facts)
+    bridge.keep(number, stand_in)
+    bridge.watch(number, FUNCTION)
+    return stand_in
 
-        def stand_in(*args, **kwargs):
-            return bridge.call("call", stand_in, args=args, kwargs=kwargs)
 
+def dress(bridge, stand_in, facts):
+    """The same function, looking like the one that it stands in for."""
+    if facts is None:
+        return stand_in
     stand_in.__name__, stand_in.__qualname__, stand_in.__module__ = facts["name"], facts["qualname"], facts["module"]
     stand_in.__doc__ = facts["doc"]
+    code = stand_in.__code__
+    flags = {"co_flags": code.co_flags | (facts["flags"] & FLAGS)}
     text = bridge.texts.get(facts["module"])
     if text is not None and type(facts["line"]) is int:
-        code = stand_in.__code__
-        stand_in.__code__ = code.replace(co_filename=text, co_firstlineno=max(1, facts["line"]), co_name=facts["name"])
+        flags |= {"co_filename": text, "co_firstlineno": max(1, facts["line"]), "co_name": facts["name"]}
+    stand_in.__code__ = code.replace(**flags)
     if facts["parameters"] is not None:
         signature = signature_from(bridge, facts)
         if signature is not None:
@@ -249,8 +261,6 @@ def function_stand_in(bridge, number, facts):
             if signature.return_annotation is not signature.empty:
                 notes["return"] = signature.return_annotation
             stand_in.__annotations__ = notes
-    bridge.keep(number, stand_in)
-    bridge.watch(number, FUNCTION)
     return stand_in
 
 
@@ -342,16 +352,16 @@ def class_stand_in(bridge, number, facts):
         "__dict__": property(lambda self: bridge.request("getattr", self, "__dict__")),
         "__init_subclass__": _derived,
     }
-    for name, kind in facts["members"].items():
+    for name, (kind, known) in facts["members"].items():
         if name in OWN_MEMBERS or (name in namespace and name not in ("__copy__", "__deepcopy__")):
             continue
         if kind == "none":
             namespace[name] = None
             continue
         if kind == "special" and name in SPECIAL:
-            namespace[name] = special(bridge, name)
+            namespace[name] = dress(bridge, special(bridge, name), known)
         elif kind == "method":
-            namespace[name] = method(bridge, name, facts)
+            namespace[name] = dress(bridge, method(bridge, name, facts), known)
         elif kind == "property":
             namespace[name] = forwarded_property(name)
         if name in namespace:

@@ -97,7 +97,7 @@ _originals = {}
 NOT_SHARED = {("sys", n) for n in ("stdout", "stderr", "stdin", "modules", "last_value", "last_type", "last_traceback")}
 NOT_SHARED |= {("sys", n) for n in ("last_exc", "path", "meta_path", "displayhook", "excepthook", "unraisablehook")}
 NOT_SHARED |= {("builtins", n) for n in ("input", "_", "print")} | {("os", "environ")}
-NEVER_SHARED = ("_pytest", "pytest", "pluggy", "importlib", "asyncio", "unittest", "threading", "signal", "iniconfig")
+NEVER_SHARED = ("_pytest", "warnings", "linecache", "gc", "tempfile", "enum", "functools", "types", "typing", "pytest", "pluggy", "importlib", "asyncio", "unittest", "threading", "signal", "iniconfig")
 
 
 def share_patches():

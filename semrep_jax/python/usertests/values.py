@@ -7,6 +7,7 @@ None, bool, str, float and small integers are themselves; all else is a list tha
 import collections
 import datetime
 import decimal
+import enum
 import fractions
 import pathlib
 import re
@@ -53,8 +54,11 @@ def standard_name(thing):
     return None
 
 
-def may_share(thing, module, name):
-    """Whether a program may hand over this class or function of the standard library as the tests' own."""
+def may_share(thing, module):
+    """Whether a program may hand over this class, function or enum's member of the standard library as the tests'."""
+    name = getattr(thing, "__qualname__", "")
+    if isinstance(thing, enum.Enum):
+        return True
     if isinstance(thing, type):
         if issubclass(thing, BaseException):
             return not module.startswith(VERDICTS)
@@ -81,7 +85,7 @@ def _moment(*parts):
 
 def _pattern(value):
     implied = re.UNICODE if type(value.pattern) is str else 0
-    return [value.pattern, value.flags & ~implied]
+    return [value.pattern, int(value.flags & ~implied)]
 
 
 # type: (tag, its parts, the value of those parts). Parts are encoded in turn.
