@@ -359,7 +359,9 @@ class Bridge:
         except (ProgramEnded, TookTooLong):
             raise
         except Exception as error:
-            raise self.end(f"the program's process sent something malformed ({type(error).__name__}: {error})") from error
+            raise self.end(
+                f"the program's process sent something malformed ({type(error).__name__}: {error})"
+            ) from error
 
     def request(self, operation, *parts):
         """What the other side gives for an operation on objects. Raises what it raises."""

@@ -19,18 +19,27 @@ _here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(_here)), "sandbox"), _here]
 zygote = importlib.import_module("zygote")
 
-# All that pytest and the bridge ask for, beside pytest's own modules: a child may not be able to read them.
-PRELOADED = (
-    "asyncio argparse concurrent.futures difflib doctest faulthandler getpass pdb pty queue readline resource "
-    "sched unittest unittest.mock unittest.async_case importlib.metadata importlib.resources importlib.util "
-    "encodings.idna encodings.cp1252 encodings.utf_16 encodings.utf_32 encodings.latin_1 encodings.ascii encodings.punycode "
-    "encodings.raw_unicode_escape encodings.unicode_escape _strptime unicodedata stringprep ctypes"
+# Of the standard library, what nobody's tests want, or what does something when it is imported.
+LEFT_OUT = frozenset("antigravity this idlelib lib2to3 test tkinter turtle turtledemo ensurepip".split())
+WHOLE_PACKAGES = (
+    "asyncio collections concurrent email encodings html http importlib json logging multiprocessing sqlite3 unittest "
+    "urllib wsgiref xml xmlrpc zoneinfo"
 ).split()
+
+
+def standard_modules():
+    """Names of all modules of the standard library that tests or a program may import: a child's user may not be able
+    to read them."""
+    names = [n for n in sys.stdlib_module_names if n not in LEFT_OUT and n != "_hashlib"]
+    for package in WHOLE_PACKAGES:
+        folders = importlib.import_module(package).__path__
+        names += [m.name for m in pkgutil.walk_packages(folders, package + ".") if "__main__" not in m.name]
+    return sorted(names)
 
 
 def load_all(settings):
     """Import what tests and programs may use, before anything is locked."""
-    zygote.load([*zygote.CORE, *zygote.ON_DEMAND, *PRELOADED])
+    zygote.load(standard_modules())
     sys.path += settings["packages"]
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     zygote.load(["pytest", *settings["modules"]])

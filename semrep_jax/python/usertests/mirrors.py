@@ -187,7 +187,13 @@ def class_facts(bridge, number, cls):
     }
     if type(vars(cls).get("__dataclass_fields__")) is dict:
         facts["fields"] = [
-            [f.name, f.type if type(f.type) is str else getattr(f.type, "__name__", ""), f.init, f.repr, bool(f.compare)]
+            [
+                f.name,
+                f.type if type(f.type) is str else getattr(f.type, "__name__", ""),
+                f.init,
+                f.repr,
+                bool(f.compare),
+            ]
             for f in dataclasses.fields(cls)
         ]
     return facts
@@ -270,7 +276,9 @@ def signature_from(bridge, facts):
     for name, kind, default, annotation in facts["parameters"]:
         default = bridge.decode(default[0]) if default else empty
         annotation = bridge.decode(annotation[0]) if annotation else empty
-        parameters.append(inspect.Parameter(name, list(inspect._ParameterKind)[kind], default=default, annotation=annotation))
+        parameters.append(
+            inspect.Parameter(name, list(inspect._ParameterKind)[kind], default=default, annotation=annotation)
+        )
     returns = facts.get("returns")
     try:
         return inspect.Signature(parameters, return_annotation=bridge.decode(returns[0]) if returns else empty)
@@ -396,7 +404,7 @@ def _get_attribute(self, name):
 
 def _set_attribute(self, name, value):
     bridge = type(self)._bridge_
-    if name.startswith("__") and name not in ("__dict__",) or bridge.number(self) is None:
+    if (name.startswith("__") and name != "__dict__") or bridge.number(self) is None:
         return object.__setattr__(self, name, value)
     return bridge.request("setattr", self, name, value)
 
@@ -441,6 +449,7 @@ def is_foreign(bridge, cls):
 
 def method(bridge, name, class_facts_):
     """A method of a stand-in class."""
+
     def invoke(args, kwargs):
         self, *rest = args
         if is_foreign(bridge, type(self)) and name != "__init__":

@@ -78,7 +78,11 @@ def run(request, reader, writer):
         file.write(source)
     sys.path[:0] = [os.path.dirname(path)]
     flush = lambda: bridge.request("printed")  # noqa: E731
-    sys.stdout, sys.stderr, sys.stdin = Printer(bridge.aside, "out", flush), Printer(bridge.aside, "err", flush), Input(bridge)
+    sys.stdout, sys.stderr, sys.stdin = (
+        Printer(bridge.aside, "out", flush),
+        Printer(bridge.aside, "err", flush),
+        Input(bridge),
+    )
     logging.root.addHandler(LogHandler(bridge))
     builtins.input = lambda prompt="": bridge.request("input", str(prompt))
 

@@ -178,7 +178,9 @@ def told_apart(a: str, b: str, module: str, tests: str) -> str | None:
 
 def _whole(results: list[TestResult]) -> Report:
     if not results:
-        return Report((), "the test file holds no test: no function whose name starts with 'test', no TestCase, no assert")
+        return Report(
+            (), "the test file holds no test: no function whose name starts with 'test', no TestCase, no assert"
+        )
     return Report(tuple(results))
 
 

@@ -19,7 +19,6 @@ import types
 
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
-
 from aside import Aside, log, logger_levels, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
 
@@ -87,7 +86,12 @@ class Shared(types.ModuleType):
     def __setattr__(self, name, value):
         before = vars(self).get(name)
         super().__setattr__(name, value)
-        if not _bridge.broken and before is not value and not name.startswith("__") and (self.__name__, name) not in NOT_SHARED:
+        if (
+            not _bridge.broken
+            and before is not value
+            and not name.startswith("__")
+            and (self.__name__, name) not in NOT_SHARED
+        ):
             key = (self.__name__, name)
             original = _originals.setdefault(key, before)
             _bridge.request("patch", self.__name__, name, ("original",) if value is original else value)
@@ -97,7 +101,25 @@ _originals = {}
 NOT_SHARED = {("sys", n) for n in ("stdout", "stderr", "stdin", "modules", "last_value", "last_type", "last_traceback")}
 NOT_SHARED |= {("sys", n) for n in ("last_exc", "path", "meta_path", "displayhook", "excepthook", "unraisablehook")}
 NOT_SHARED |= {("builtins", n) for n in ("input", "_", "print")} | {("os", "environ")}
-NEVER_SHARED = ("_pytest", "warnings", "linecache", "gc", "tempfile", "enum", "functools", "types", "typing", "pytest", "pluggy", "importlib", "asyncio", "unittest", "threading", "signal", "iniconfig")
+NEVER_SHARED = (
+    "_pytest",
+    "warnings",
+    "linecache",
+    "gc",
+    "tempfile",
+    "enum",
+    "functools",
+    "types",
+    "typing",
+    "pytest",
+    "pluggy",
+    "importlib",
+    "asyncio",
+    "unittest",
+    "threading",
+    "signal",
+    "iniconfig",
+)
 
 
 def share_patches():
@@ -355,7 +377,12 @@ def run(request, text, reader, writer, report):
     foreign = {request["module"], request["tests_module"], "__main__"}
     _bridge = Bridge(reader, writer, 0, True, Aside(), foreign)
     _bridge.texts[request["module"]] = request["path"]
-    linecache.cache[request["path"]] = (len(request["source"]), None, request["source"].splitlines(True), request["path"])
+    linecache.cache[request["path"]] = (
+        len(request["source"]),
+        None,
+        request["source"].splitlines(True),
+        request["path"],
+    )
     _bridge.operations |= {
         "input": lambda bridge, prompt: str(builtins.input(prompt)),
         "stdin": lambda bridge, name, args: stdin(name, args),
@@ -373,7 +400,17 @@ def run(request, text, reader, writer, report):
     share_patches()
     folder = os.path.dirname(plugin.file)
     try:
-        pytest.main([*OPTIONS, f"--rootdir={folder}", f"--confcutdir={folder}", f"--log-file={plugin.log}", f"--basetemp={folder}/pytest", plugin.placeholder], plugins=[plugin])
+        pytest.main(
+            [
+                *OPTIONS,
+                f"--rootdir={folder}",
+                f"--confcutdir={folder}",
+                f"--log-file={plugin.log}",
+                f"--basetemp={folder}/pytest",
+                plugin.placeholder,
+            ],
+            plugins=[plugin],
+        )
     except BaseException as error:
         plugin.problem = plugin.problem or plugin.explain(error)
     if plugin.problem and not (_bridge.broken and plugin.found):
