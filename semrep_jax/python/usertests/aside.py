@@ -23,7 +23,7 @@ class Aside:
         self.printed, self.size = [], 0
         self.deadline, self.told = None, None  # of the running test, on the clock of time.monotonic
         self.levels = None  # of the tests' loggers, which decide what the program logs; None in the program's process
-        self.folder, self.environment, self.random = os.getcwd(), dict(os.environ), random.getstate()
+        self.folder, self.environment, self.random = os.getcwd(), dict(os.environ._data), random.getstate()
 
     def collect(self):
         """Facts for the other side."""
@@ -42,9 +42,9 @@ class Aside:
             folder = self.folder
         if folder != self.folder:
             facts["folder"] = self.folder = folder
-        environment = dict(os.environ)
-        if environment != self.environment:
-            facts["environment"] = self.environment = environment
+        if os.environ._data != self.environment:  # the texts as bytes, which need no decoding to be compared
+            self.environment = dict(os.environ._data)
+            facts["environment"] = dict(os.environ)
         state = random.getstate()
         if state != self.random:
             self.random = state
@@ -68,9 +68,9 @@ class Aside:
             self.folder = facts["folder"]
             os.chdir(self.folder)
         if "environment" in facts:
-            self.environment = facts["environment"]
             os.environ.clear()
-            os.environ.update(self.environment)
+            os.environ.update(facts["environment"])
+            self.environment = dict(os.environ._data)
         if "random" in facts:
             version, numbers, gauss = facts["random"]
             random.setstate((version, tuple(numbers), gauss))

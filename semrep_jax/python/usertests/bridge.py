@@ -68,6 +68,7 @@ class Bridge:
 
     def __init__(self, reader, writer, first, guarded, aside, foreign):
         self.reader, self.writer = reader, writer
+        self.unread = bytearray()
         self.first, self.guarded, self.aside, self.foreign = first, guarded, aside, foreign
         self.next = first + 2
         self.entries, self.numbers = {}, {}
@@ -319,14 +320,14 @@ class Bridge:
 
     def read(self, size):
         """So many bytes from the other side."""
-        parts = []
-        while size:
-            part = os.read(self.reader, min(size, 1 << 20))
+        while len(self.unread) < size:
+            part = os.read(self.reader, 1 << 20)
             if not part:
                 raise self.end("the program's process ended")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            self.unread += part
+        data = bytes(self.unread[:size])
+        del self.unread[:size]
+        return data
 
     def receive(self):
         """The next message's kind and payload, after its changes are made here."""

@@ -231,6 +231,11 @@ class Plugin:
     def pytest_internalerror(self, excrepr):
         self.problem = "pytest: " + str(excrepr).strip().splitlines()[-1][:LONGEST_MESSAGE]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, obj):
+        number = _bridge.number(obj)
+        return None if number is None or _bridge.mine(number) else []  # the program's own tests decide nothing
+
     @pytest.hookimpl
     def pytest_collection_modifyitems(self, items):
         items[:] = [item for item in items if name_of(item.nodeid) not in self.decided]

@@ -124,6 +124,10 @@ def _set_pairs(v, parts):
         dict.__setitem__(v, key, value)
 
 
+def _ordered_pairs(v):
+    return [x for pair in collections.OrderedDict.items(v) for x in pair]
+
+
 def _set_ordered(v, parts):
     collections.OrderedDict.clear(v)
     for key, value in zip(parts[::2], parts[1::2], strict=True):
@@ -175,7 +179,7 @@ CONTAINERS = {
         lambda v: list(collections.deque.__iter__(v)),
         _set_deque,
     ),
-    collections.OrderedDict: ("ordered", _nothing, collections.OrderedDict, _pairs, _set_ordered),
+    collections.OrderedDict: ("ordered", _nothing, collections.OrderedDict, _ordered_pairs, _set_ordered),
     collections.defaultdict: (
         "default",
         _nothing,
