@@ -11,7 +11,7 @@ released when one side has no other use for its object. A message is [kind, payl
 news describes objects sent for the first time.
 
 The tests' side is guarded: a request of the program's may not use a name that leads out of the object it was given
-(`mirrors.permitted`), and a message that is not well-formed ends the program. Loaded by path by `contained.py`.
+(`operations.permitted`), and a message that is not well-formed ends the program. Loaded by path by `contained.py`.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ import sys
 import threading
 import types
 
+import described
 import mirrors
+import operations
 import values
 from values import Malformed
 
@@ -81,12 +83,12 @@ class Bridge:
         self.receiving, self.released = 0, []  # what the other side released meanwhile goes after all is entered
         self.depth = 0  # of the other side's requests that wait for this one's answers
         self.tasks, self.loop = {}, None
-        self.operations = {}  # beside those of mirrors.OPERATIONS
+        self.operations = {}  # beside those of operations.OPERATIONS
         self.texts = {}  # module: the file name under which linecache has its text
         self.opaque, self.unshared, self.aliases = {}, {}, {}  # see mirrors.opaque_class and mirrors.unshared
         self.spare = -2 if first else -1
         self.members, self.originals = {}, {}  # of stand-in classes, and of the classes themselves
-        self.twins = {}  # see mirrors.derive
+        self.twins = {}  # see operations.derive
 
     # Values
 
@@ -171,7 +173,7 @@ class Bridge:
     def describe(self, v, t):
         """Wire form of an object that stays here."""
         number = self.new_number(v)
-        news = mirrors.description(self, number, v, t)
+        news = described.description(self, number, v, t)
         self.news.append(news)
         return ["@", number]
 
@@ -450,10 +452,10 @@ class Bridge:
             arguments = [self.decode(a) for a in given]
             named = {str(k): self.decode(v) for k, v in given_names}
         parts = [self.decode(p) for p in parts]
-        handler = self.operations.get(operation) or mirrors.OPERATIONS.get(operation)
+        handler = self.operations.get(operation) or operations.OPERATIONS.get(operation)
         if handler is None:
             raise Malformed(f"no operation {operation!r}")
-        return handler(self, *parts, *([arguments, named] if operation in mirrors.TAKE_ARGUMENTS else []))
+        return handler(self, *parts, *([arguments, named] if operation in operations.TAKE_ARGUMENTS else []))
 
     # Coroutines
 

@@ -9,11 +9,8 @@ import sys
 import time
 import types
 
-import mirrors
-from aside import Aside, LogHandler, Printer, set_alarm, stop_alarm
+from aside import OURS, Aside, LogHandler, Printer, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
-
-HIDDEN = ("zygote", "lockdown", "wire", "values", "bridge", "mirrors", "aside", "suite", "program")
 
 
 class Input:
@@ -72,7 +69,7 @@ def run(request, reader, writer):
         "module delete": lambda bridge, key: delattr(sys.modules[name], key),
         "patch": patch,
     }
-    for hidden in HIDDEN:
+    for hidden in OURS:
         sys.modules.pop(hidden, None)
     with open(path, "w") as file:
         file.write(source)
@@ -123,6 +120,3 @@ def patch(bridge, module, name, value):
     if isinstance(value, tuple) and value == ("original",):
         value = _originals[module, name]
     setattr(target, name, value)
-
-
-assert mirrors

@@ -19,10 +19,9 @@ import types
 
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
-from aside import Aside, log, logger_levels, set_alarm, stop_alarm
+from aside import OURS, Aside, log, logger_levels, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
 
-HIDDEN = ("zygote", "values", "bridge", "mirrors", "aside", "suite", "program")
 LONGEST_MESSAGE = 300
 LATE_SECONDS = 1.0  # how much later than the program's own alarm the tests' comes
 CHECK = "@semrep"  # no name of Python's, so no test can hold it
@@ -146,6 +145,7 @@ class Plugin:
         self.placeholder = f"{os.path.dirname(self.file)}/suite"  # pytest collects files that are there
         self.running, self.outcome, self.message = None, None, ""
         self.found = 0
+        self.importing = False
         self.late = False
         self.problem = None
         self.session = None
@@ -169,6 +169,8 @@ class Plugin:
     def finish(self):
         """A test has ended."""
         stop_alarm()
+        if self.importing:
+            set_alarm(self.seconds + LATE_SECONDS)
         if self.outcome == "passed" and (self.late or _bridge.broken):
             self.outcome, self.message = "failed", str(_bridge.broken or f"took longer than {self.seconds:g} s")
         if self.outcome is None:
@@ -302,6 +304,7 @@ class TextModule(pytest.Module):
         vars(module)[CHECK] = plugin
         sys.modules[plugin.module_name] = module
         linecache.cache[plugin.file] = (len(plugin.text), None, plugin.text.splitlines(True), plugin.file)
+        plugin.importing = True
         set_alarm(plugin.seconds + LATE_SECONDS)
         _bridge.aside.deadline = time.monotonic() + plugin.seconds
         try:
@@ -311,6 +314,7 @@ class TextModule(pytest.Module):
             plugin.problem = ""
             raise self.CollectError(str(error)) from None
         finally:
+            plugin.importing = False
             stop_alarm()
         return module
 
@@ -394,7 +398,7 @@ def run(request, text, reader, writer, report):
         "printed": lambda bridge: None,
         "log": log,
     }
-    for name in (*HIDDEN, request["module"]):
+    for name in (*OURS, request["module"]):
         sys.modules.pop(name, None)
     _bridge.aside.levels = logger_levels()
     plugin = Plugin(request, text, report)
