@@ -540,3 +540,10 @@ def test_why_tests_do_not_run_is_told_and_whose_fault_it_is(bench, tmp_path):
     (tmp_path / "t.py").write_text("def (")
     with pytest.raises(TaskError, match="line 1"):
         usertests.read_tests(tmp_path / "t.py")
+
+
+@pytest.mark.parametrize("layers", [{"become": 65534}, {"landlock": False}])
+def test_tests_run_with_another_users_lockdown_and_with_fewer_layers(layers):
+    tests = "import cProfile\nfrom it import f\ndef test_f(tmp_path): assert f(1) == 2 and '\u00fc'.encode('idna')"
+    with Bench(**layers) as bench:
+        assert outcomes("def f(x): return x + 1", tests, bench) == {"test_f": "passed"}

@@ -17,7 +17,7 @@ from semrep_jax.core import syntax
 from semrep_jax.core.errors import TaskError
 from semrep_jax.sandbox.pool import Limits, Pool
 
-TEST_SECONDS = 5.0
+TEST_SECONDS = 10.0
 SUITE_SECONDS = 120.0  # for all tests, and for one try when one of them ended the process
 MEMORY_MB = 1024
 SCRATCH_MB = 64

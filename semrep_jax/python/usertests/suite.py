@@ -10,6 +10,7 @@ import builtins
 import importlib.abc
 import importlib.machinery
 import inspect
+import io
 import linecache
 import os
 import signal
@@ -407,9 +408,11 @@ def run(request, text, reader, writer, report):
     with open(plugin.placeholder, "w"):
         pass
     share_patches()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no plugins that happen to be installed
     folder = os.path.dirname(plugin.file)
     try:
-        pytest.main(
+        said = sys.stderr = io.StringIO()
+        code = pytest.main(
             [
                 *OPTIONS,
                 f"--rootdir={folder}",
@@ -420,6 +423,8 @@ def run(request, text, reader, writer, report):
             ],
             plugins=[plugin],
         )
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+            plugin.problem = plugin.problem if plugin.problem is not None else f"pytest: {said.getvalue().strip()}"
     except BaseException as error:
         plugin.problem = plugin.problem or plugin.explain(error)
     if plugin.problem and not (_bridge.broken and plugin.found):
