@@ -136,6 +136,9 @@ class Language(Protocol):
         """The text with comments, layout, local names and spelling of constants removed; None where it does not
         parse."""
 
+    def repeats(self, a: str, b: str) -> bool:
+        """Whether two canonical texts are one program, or so near to it that writing the other is no work."""
+
     def distance(self, a: str, b: str) -> float:
         """How far two canonical texts are from each other, in [0, 1]."""
 
@@ -170,6 +173,10 @@ class PlainLanguage:
 
     settings: type[Section] | None = None
     rule_groups: Mapping[str, Sequence[str]] = {}
+
+    def repeats(self, a: str, b: str) -> bool:
+        """Whether the two are equal."""
+        return a == b
 
     def distance(self, a: str, b: str) -> float:
         """Share of white-space separated tokens by which two canonical texts differ."""
@@ -213,8 +220,9 @@ def duplicate(source: Program, program: Program) -> Duplicate:
     """How far `program` merely repeats `source`."""
     if program.source.strip() == source.source.strip():
         return Duplicate.EXACT
-    form = canonical(program)
-    return Duplicate.CANONICAL if form is not None and form == canonical(source) else Duplicate.NONE
+    form, other = canonical(program), canonical(source)
+    copied = form is not None and other is not None and LANGUAGES[program.language].repeats(form, other)
+    return Duplicate.CANONICAL if copied else Duplicate.NONE
 
 
 def read_program(path: Path, language: str) -> Program:

@@ -4,13 +4,17 @@ R_sem  = a1 [C_rep compiles] + b1 [C_rep ≡ C_src on U_sem], 0 for a duplicate 
 R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit]              (stage 2)
        + d2 log2(speed-up) / 4, between 0 and d2, for a correct program of a speed task whose time was measured
 
-Ours: a duplicate is an exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes), and
-a correct rewrite earns up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its
-group.
+Ours: with `accept: behaviour` a rewrite has to do all that C_src does, not only what U_sem asks; a duplicate is an
+exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes); and a correct rewrite earns
+up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
 
 A reward is a function of a group, found by its name in `REWARDS`; a plugin adds others:
 
     REWARDS.add("shortest", lambda group, weights: [...])          # then: reward.transform: shortest
+
+It gives each program a number, or the terms that the number is the sum of. Speed and novelty are *shaping*: terms that
+tell right programs apart. They are kept apart from correctness, so that an advantage can be scaled by the spread of
+the one and not by that of the other (`train.advantages`).
 """
 
 from __future__ import annotations
@@ -35,6 +39,16 @@ class DuplicateRule(StrEnum):
     CANONICAL = "canonical"
 
 
+class AcceptBy(StrEnum):
+    """What makes a program a rewrite of C_src."""
+
+    U_SEM = "u_sem"
+    BEHAVIOUR = "behaviour"
+
+
+BEHAVES = "behaves_as_source"  # a verdict's fact, where somebody has looked
+
+
 class RewardConfig(Section):
     """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
 
@@ -55,6 +69,10 @@ class RewardConfig(Section):
     duplicate: DuplicateRule = Field(
         DuplicateRule.CANONICAL, description="Repetitions of C_src that earn nothing in stage 1."
     )
+    accept: AcceptBy = Field(
+        AcceptBy.U_SEM,
+        description="What makes a rewrite: passing U_sem (the paper), or behaving as C_src on other calls too.",
+    )
     novelty: float = Field(
         0.0, ge=0, description="Weight of the tree-edit distance to C_src and to the group's other correct members."
     )
@@ -69,31 +87,70 @@ class Judged:
     verdicts: Sequence[Verdict]
 
 
+@dataclass(frozen=True)
+class Term:
+    """A part of a program's reward: `weight` times `value`, which lies in [0, 1] for all of ours.
+
+    shaping: tells right programs apart, and says nothing of right and wrong.
+    """
+
+    name: str
+    weight: float
+    value: float
+    shaping: bool = False
+
+
+Terms = tuple[Term, ...]
+
+
+def total(terms: Terms) -> float:
+    """The reward that the terms make."""
+    return float(sum(term.weight * term.value for term in terms))
+
+
 def repeats(duplicate: Duplicate, rule: DuplicateRule) -> bool:
     """Whether a program that repeats C_src so far counts as a copy of it under the rule."""
     return duplicate is Duplicate.EXACT or (rule is DuplicateRule.CANONICAL and duplicate is Duplicate.CANONICAL)
 
 
+def equivalent(verdict: Verdict) -> bool:
+    """Whether a program passes U_sem and, where that was looked at, behaves as C_src beyond it."""
+    return verdict.equivalent and verdict.facts.get(BEHAVES, True)
+
+
 def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
     """Raw correctness of stage 1: an equivalent of C_src that is no copy of it."""
-    return verdict.equivalent and not repeats(verdict.duplicate, rule)
+    return equivalent(verdict) and not repeats(verdict.duplicate, rule)
 
 
 def r_sem(verdict: Verdict, weights: RewardConfig) -> float:
     """R_sem of the paper with our duplicate rule, of one program."""
-    if repeats(verdict.duplicate, weights.duplicate):
-        return 0.0
-    return weights.a1 * verdict.compiled + weights.b1 * verdict.equivalent
+    return total(r_sem_terms(verdict, weights))
 
 
 def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
     """R_inst of the paper, of one program. One that does not compile passes nothing."""
-    if not verdict.compiled:
-        return 0.0
-    reward = weights.a2 + weights.b2 * verdict.preserve.all + weights.c2 * verdict.edit.all
-    if verdict.correct and verdict.speedup is not None:
-        reward += weights.d2 * min(max(math.log2(verdict.speedup) / 4, 0.0), 1.0)
-    return reward
+    return total(r_inst_terms(verdict, weights))
+
+
+def r_sem_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
+    """What R_sem is the sum of."""
+    new = not repeats(verdict.duplicate, weights.duplicate)
+    compiled = Term("compiled", weights.a1, float(new and verdict.compiled))
+    return compiled, Term("preserve", weights.b1, float(new and equivalent(verdict)))
+
+
+def r_inst_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
+    """What R_inst is the sum of; speed is a term where a right program's time was measured."""
+    correctness = (
+        Term("compiled", weights.a2, float(verdict.compiled)),
+        Term("preserve", weights.b2, float(verdict.compiled and verdict.preserve.all)),
+        Term("edit", weights.c2, float(verdict.compiled and verdict.edit.all)),
+    )
+    if not verdict.correct or verdict.speedup is None:
+        return correctness
+    speed = min(max(math.log2(verdict.speedup) / 4, 0.0), 1.0)
+    return *correctness, Term("speed", weights.d2, speed, shaping=True)
 
 
 def novelty(source: Program, programs: Sequence[Program | str], correct: Sequence[bool]) -> list[float]:
@@ -117,22 +174,30 @@ def novelty(source: Program, programs: Sequence[Program | str], correct: Sequenc
     return values
 
 
-def rewriting(group: Judged, weights: RewardConfig) -> list[float]:
+def rewriting(group: Judged, weights: RewardConfig) -> list[Terms]:
     """Stage 1: R_sem of each member, and the novelty term where it has weight."""
-    base = [r_sem(verdict, weights) for verdict in group.verdicts]
+    base = [r_sem_terms(verdict, weights) for verdict in group.verdicts]
     if not weights.novelty:
         return base
     correct = [accepted(verdict, weights.duplicate) for verdict in group.verdicts]
     extra = novelty(group.task.source, group.programs, correct)
-    return [b + weights.novelty * e for b, e in zip(base, extra, strict=True)]
+    return [
+        (*terms, Term("novelty", weights.novelty, value, shaping=True))
+        for terms, value in zip(base, extra, strict=True)
+    ]
 
 
-def transforming(group: Judged, weights: RewardConfig) -> list[float]:
+def transforming(group: Judged, weights: RewardConfig) -> list[Terms]:
     """Stage 2 and the direct transformation: R_inst of each member."""
-    return [r_inst(verdict, weights) for verdict in group.verdicts]
+    return [r_inst_terms(verdict, weights) for verdict in group.verdicts]
 
 
-Reward = Callable[[Judged, RewardConfig], list[float]]
+def terms_of(reward: float | Terms) -> Terms:
+    """What a reward function gave for a program, as terms; a bare number is one term."""
+    return reward if isinstance(reward, tuple) else (Term("reward", 1.0, float(reward)),)
+
+
+Reward = Callable[[Judged, RewardConfig], Sequence[float | Terms]]
 REWARDS: Registry[Reward] = Registry(
     "reward",
     "reward",

@@ -127,7 +127,7 @@ def packed_batch(directory: Path) -> str:
 
 @contextmanager
 def without_our_own_constants() -> Iterator[None]:
-    """Hypothesis mixes the constants of loaded local modules into what it draws; a golden must not depend on those of ours."""
+    """Hypothesis mixes constants of loaded local modules into what it draws; a golden must not depend on ours."""
     before = providers._get_local_constants
     providers._get_local_constants = providers.Constants
     yield

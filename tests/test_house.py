@@ -87,10 +87,10 @@ def test_a_file_imports_only_from_rooms_below_its_own(path):
 
 @pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in WITHOUT_JAX], ids=lambda path: path.stem)
 def test_rooms_that_run_without_jax_do_not_import_it(path):
-    # builtin operators compute with the array module they are given; peers asks JAX for the processes of a run, once
+    # fragments compute with the array module they are given; peers asks JAX for the processes of a run, once
     # there are some
     named = [m for _, m, _ in imports_of(path) if m.split(".")[0] in ("jax", "flax", "optax")]
-    assert not named or path.name in ("builtin.py", "peers.py")
+    assert not named or path.name in ("fragments.py", "peers.py")
 
 
 def test_settings_load_without_jax_numpy_or_matplotlib():

@@ -20,7 +20,7 @@ CALL = "python -m semrep_jax.main"
 
 def commands_of(page: Path) -> list[str]:
     """What follows the call, of every command in code blocks and in backticks; lines that go on are joined."""
-    text = page.read_text().replace("\\\n", " ")
+    text = re.sub(r"\\\n\s+", " ", page.read_text())
     shown = [line.strip() for line in text.splitlines() if line.startswith("    ")]
     shown += re.findall(r"`([^`\n]+)`", text)
     found = []
@@ -47,7 +47,7 @@ def test_a_command_of_a_readme_parses(page, command):
         COMMANDS[words[0]].parser().parse_args(words[1:])
         return
     options = main.parser().parse_args(words)
-    if options.config not in (None, "FILE", "C", "X"):
+    if options.config and options.config not in ("FILE", "C") and "NAME" not in options.config:
         config.load(ROOT / options.config, [s.replace("$s", "1") for s in options.set])
 
 

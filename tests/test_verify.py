@@ -5,7 +5,10 @@ import pytest
 from semrep_jax import prompts
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, Task, Tests
 from semrep_jax.python import PYTHON
+from semrep_jax.rewards import DuplicateRule
+from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
 from semrep_jax.sandbox.wire import encode
+from semrep_jax.verify import Verifier
 
 
 def case(args: tuple, value: object = None, **outcome: object) -> Case:
@@ -83,6 +86,57 @@ def test_text_that_is_no_program_is_refused_with_a_reason(text):
 
 def test_a_repeated_program_is_answered_from_the_cache(verifier):
     first = one(verifier, "def f(x): return x + 2 - 1")
-    hits = verifier.hits
+    known = verifier.saved.known
     assert one(verifier, "def f(x): return x + 2 - 1") == first
-    assert verifier.hits == hits + 1
+    assert verifier.saved.known == known + 1
+
+
+class Flaky(Sandbox):
+    """Observes nothing the first `faults` times, as where its own process has died."""
+
+    def __init__(self, faults: int):
+        super().__init__(1, Limits())
+        self.faults, self.runs = faults, []
+
+    def run(self, source, entry, calls, limits=None):
+        self.runs.append(source)
+        self.faults -= 1
+        if self.faults >= 0:
+            return Observation(died="timeout", fault="its process has died")
+        return super().run(source, entry, calls, limits)
+
+
+@pytest.mark.parametrize(("faults", "status", "again"), [(0, Status.OK, 0), (1, Status.OK, 1), (2, Status.UNJUDGED, 1)])
+def test_a_fault_of_ours_is_judged_once_more_and_is_then_no_verdict(faults, status, again):
+    good = program("def f(y):\n    return y + 1 if y else 0")
+    with Verifier(Flaky(faults)) as flaky:
+        (verdict,) = flaky.verify(TASK, [good])
+        assert verdict.status is status and verdict.judged is (status is Status.OK)
+        assert flaky.saved.again == again
+        (later,) = flaky.verify(TASK, [good])
+        assert later.status is Status.OK  # what nobody saw is not remembered
+
+
+def test_a_zygote_that_died_is_no_verdict_on_the_program():
+    with Verifier(Sandbox(1, Limits())) as one:
+        _, zygote = one.sandbox.free.get()
+        one.sandbox.free.put((0, zygote))
+        zygote.process.kill()
+        (verdict,) = one.verify(TASK, [program("def f(y):\n    return y + 1 if y else 0")])
+        assert verdict.correct and one.saved.again == 1
+
+
+def test_nothing_is_run_that_is_known_before():
+    renamed, good = program("def f(z):\n    return z + 1"), program("def f(y):\n    return y + 1 if y else 0")
+    with Verifier(Flaky(0)) as counting:
+        pairs = [(TASK, p) for p in (SOURCE, renamed, good, good, good)] + [(TASK, "no program")]
+        first = counting.verify_all(pairs, skip=DuplicateRule.CANONICAL)
+        assert counting.sandbox.runs == [good.source]
+        assert (counting.saved.copies, counting.saved.repeats, counting.saved.known) == (2, 2, 0)
+        assert counting.verify_all(pairs, skip=DuplicateRule.CANONICAL) == first and len(counting.sandbox.runs) == 1
+        assert counting.saved.known == 1
+        copy = first[1]
+        assert copy.equivalent and not copy.correct and copy.facts == {"executed": False} and "not run" in copy.feedback
+        counting.verify_all(pairs[:2], skip=DuplicateRule.EXACT)
+        assert counting.sandbox.runs[1:] == [renamed.source]
+        assert "executed" not in counting.verify(TASK, [SOURCE])[0].facts

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from itertools import islice
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 import jax
 from figures import report
 

@@ -30,9 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # first: the package beside this file is the one that runs
 import grain
 import numpy as np
 from figures import Bar, report
+from get_smollm2 import FILE, required
 from grain.experimental import FirstFitPackIterDataset
 
 from semrep_jax.core.shards import Shards, Writer
@@ -52,7 +54,6 @@ PARAMETERS = 134.5e6
 TRAIN_STEP_TOKENS_PER_S = PEAK_FLOPS * UTILISATION / (6 * PARAMETERS)
 ASSUMPTION = f"{PEAK_FLOPS:g} FLOP/s x {UTILISATION} / (6 x {PARAMETERS:g} parameters)"
 BARS = {"packing_waste": Bar(0.05, at_most=True), "ratio_to_train_step": Bar(10)}
-SMOLLM2 = Path("~/.cache/semrep_jax/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
 
 
 class Counts(NamedTuple):
@@ -231,8 +232,8 @@ class Bench:
                 "torch_plain": read_and_encode(self.stored, self.tokenizer),
                 "torch_tokenised": already_encoded(self.stored),
             }
-        except ImportError:
-            print('torch: not measured; it comes with pip install -e ".[bench]"', file=sys.stderr)
+        except ImportError as error:
+            print(f"torch: not measured: {checkout.reason(error)}", file=sys.stderr)
             return {}
         size = max(1, round(ROWS * self.row_length / self.stored.tokens.lengths.mean()))
         figures: dict[str, float] = {}
@@ -284,7 +285,7 @@ def measure(tokenizer: Tokenizer, directory: Path, options: argparse.Namespace) 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default=str(SMOLLM2), help="whose tokenizer (model.source)")
+    parser.add_argument("--source", default=str(FILE), help="whose tokenizer (model.source)")
     parser.add_argument("--row-length", type=int, default=2048, help="tokens in a row")
     parser.add_argument("--block", type=int, default=1024, help="pairs packed together")
     parser.add_argument("--examples", type=int, default=1500, help="different examples; each gives four pairs")
@@ -292,8 +293,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the median counts")
     options = parser.parse_args()
+    tokenizer = resolve(required(options.source)).tokenizer()
     with tempfile.TemporaryDirectory() as directory:
-        figures = measure(resolve(options.source).tokenizer(), Path(directory), options)
+        figures = measure(tokenizer, Path(directory), options)
     report(
         "data",
         f"cpu, 1 of {os.cpu_count()} cores",

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 from figures import Bar, report
 
 from semrep_jax.core.programs import Status

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 from figures import Bar, report
 
 from semrep_jax.cuda.candidate.candidate import parse

@@ -16,16 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # first: the package beside this file is the one that runs
 from figures import Bar, report
+from get_smollm2 import FILE, required
 
 PROMPTS = 4
 PROMPT_TOKENS = 128
@@ -43,7 +45,6 @@ BARS = {
     "decode_mbu": Bar(0.6),
     "train_mfu": Bar(0.3),
 }
-SMOLLM2 = Path("~/.cache/semrep_jax/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
 EXPORT = """
 import pathlib, sys
 from semrep_jax.model import pretrained, sharding
@@ -138,7 +139,8 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
 
 def utilisation(device: str, parameters: int, decode: float, update: float) -> dict[str, float]:
     """MBU of a decode and MFU of an update that took so many seconds; {} for a device whose peaks are not known."""
-    peaks = next((peaks for name, peaks in PEAKS.items() if name in device), None)
+    words = re.findall(r"\w+", device)
+    peaks = next((peaks for name, peaks in PEAKS.items() if name in words), None)
     if peaks is None:
         return {}
     positions = PROMPTS * PROMPT_TOKENS + DECODED_TOKENS  # of an update that sees each prompt once
@@ -255,11 +257,23 @@ def in_process(part: str, source: str, rounds: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--part", part, "--source", source, "--rounds", str(rounds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        packages = 'its packages come with pip install -e ".[bench]"'
-        print(f"{part}: not measured (exit code {done.returncode}); {packages}", file=sys.stderr)
+    found = json.loads(lines[-1]) if lines else {}
+    if done.returncode or "error" in found or not found:
+        ended = "it was killed; is there memory enough?" if done.returncode < 0 else f"exit code {done.returncode}"
+        print(f"{part}: not measured: {found.get('error', ended)}", file=sys.stderr)
         return {}
-    return json.loads(lines[-1])
+    return found
+
+
+def part_or_reason(part: str, source: str, rounds: int) -> dict[str, Any]:
+    """What a part measures; {"error": one line} where it can't run for a reason that a person can mend."""
+    try:
+        return PARTS[part](source, rounds)
+    except Exception as error:
+        line = checkout.reason(error)
+        if line is None:
+            raise
+        return {"error": line}
 
 
 def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]]:
@@ -295,20 +309,25 @@ def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]
 def export(source: str, directory: str) -> None:
     """The model as a directory that the peers load."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", EXPORT, source, directory], check=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", EXPORT, source, directory], env=environment)
+    if done.returncode:
+        raise SystemExit(
+            f"error: {source} can't be exported for the peers (see above); --peers none measures ours alone"
+        )
 
 
 def main() -> None:
     """Run every part and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default=str(SMOLLM2), help="the model (model.source)")
+    parser.add_argument("--source", default=str(FILE), help="the model (model.source)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each part; TRL takes one less")
     parser.add_argument("--peers", choices=["all", "torch", "none"], default="all", help="what to measure beside ours")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
-        print(json.dumps(PARTS[options.part](options.source, options.rounds)))
+        print(json.dumps(part_or_reason(options.part, options.source, options.rounds)))
         return
+    required(options.source)
     device, figures = measure(options.source, options.rounds, options.peers)
     report("model", f"{device}, {os.cpu_count()} cores", figures, BARS, ["jax", "flax", "torch", "transformers", "trl"])
 

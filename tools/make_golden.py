@@ -4,9 +4,9 @@
     python tools/make_golden.py tests/model/golden                       # seconds
     python tools/make_golden.py tests/model/golden --smollm2 DIRECTORY   # a minute
 
-The first writes tiny random Llama, Llama 3, Qwen2 and Qwen3 models, a directory each with weights and
-`expected.safetensors` (tokens, logits). The second also writes `smollm2.json`: greedy continuations of SmolLM2, which
-DIRECTORY holds as safetensors. Prints nothing.
+The first writes tiny random Llama, Llama 3, Qwen2 and Qwen3 models, some with rotary scaling, attention biases or a
+sliding window, a directory each with weights and `expected.safetensors` (tokens, logits). The second also writes
+`smollm2.json`: greedy continuations of SmolLM2, which DIRECTORY holds as safetensors. Prints nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config, Qwen3Config
@@ -36,11 +37,26 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "mscale": 0.7,
+    "mscale_all_dim": 1.0,
+}
+LINEAR = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
+WINDOW = {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1}
 CONFIGS = {
     "llama": LlamaConfig(**SIZES, tie_word_embeddings=True),
     "llama3": LlamaConfig(**SIZES, rope_parameters=LLAMA3),
     "qwen2": Qwen2Config(**SIZES, tie_word_embeddings=True),
     "qwen3": Qwen3Config(**SIZES, head_dim=16),
+    "llama_yarn_biases": LlamaConfig(**SIZES, rope_parameters=YARN, attention_bias=True, tie_word_embeddings=True),
+    "qwen3_linear_biases": Qwen3Config(
+        **SIZES, head_dim=8, rope_parameters=LINEAR, attention_bias=True, tie_word_embeddings=True
+    ),
+    "qwen2_window": Qwen2Config(**SIZES, **WINDOW, tie_word_embeddings=True),
 }
 NEW_TOKENS = 16
 PROMPTS = [

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 import numpy as np
 
 from semrep_jax.evaluate.intervals import mean
@@ -37,11 +38,23 @@ def read(directories: list[Path]) -> list[Results]:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise RunsError(f"{', '.join(missing)} do not exist; finish those runs first")
-    runs = [json.loads(path.read_text()) for path in paths]
+    runs = [_results(path) for path in paths]
     seeds = [run["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
         raise RunsError(f"the runs share a seed ({seeds}); give runs that differ in seed")
     return runs
+
+
+def _results(path: Path) -> Results:
+    """A run's results.json. Raises RunsError."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunsError(f"{path} is no JSON ({error}); finish that run again") from error
+    missing = [key for key in ("seed", "arms", "rows") if not isinstance(found, dict) or key not in found]
+    if missing:
+        raise RunsError(f"{path} has no {', '.join(missing)}; it has to be of a job: compare or train")
+    return found
 
 
 def table(runs: list[Results]) -> list[str]:

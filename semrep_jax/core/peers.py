@@ -50,8 +50,8 @@ class Peers:
     def gather(self, mine: Sequence[T]) -> list[T]:
         """The lists of all processes, one after the other in the order of their ranks.
 
-        **All processes must call it, at the same point.** The trap: `if peers.leader: peers.gather(mine)` waits for ever,
-        for the others never come. The same holds for everything below that is made of it.
+        **All processes must call it, at the same point.** The trap: `if peers.leader: peers.gather(mine)` waits for
+        ever, for the others never come. The same holds for everything below that is made of it.
         """
         if self.count == 1:
             return list(mine)

@@ -137,8 +137,11 @@ class Completion:
 
 
 class Status(StrEnum):
-    """The one-word outcome of verifying a program, of any language; a language may have words of its own beside
-    these."""
+    """The one-word outcome of verifying a program, of any language; a language may have words of its own beside these.
+
+    UNJUDGED: nobody has seen what the program does, by a fault that is not its own (a process of ours ended, the
+    machine was too busy). It says nothing about the program, right or wrong.
+    """
 
     FORMAT = "format"
     COMPILE = "compile"
@@ -147,6 +150,7 @@ class Status(StrEnum):
     CRASH = "crash"
     WRONG = "wrong"
     OK = "ok"
+    UNJUDGED = "unjudged"
 
 
 class Duplicate(StrEnum):
@@ -182,7 +186,8 @@ class Verdict:
     status: a `Status`, or a word of the language's own. preserve, edit: tests of U_sem and U_edit passed. speedup: time
     of C_src over its own, where it was measured. feedback: one line for a person or a policy. seconds: wall time of the
     judgement (s). hidden: hidden tests passed, where the task has some. facts: what else the language's judge has seen,
-    by name (of CUDA: `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there.
+    by name (of CUDA: `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there. `executed` is false
+    of a copy of C_src that was not run: its scores hold by definition, and nobody has seen them.
     """
 
     status: str
@@ -195,6 +200,11 @@ class Verdict:
     seconds: float = 0.0
     hidden: Score | None = None
     facts: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything is known of the program; where not, it counts neither as right nor as wrong."""
+        return self.status != Status.UNJUDGED
 
     @property
     def equivalent(self) -> bool:

@@ -20,8 +20,8 @@ class Stop:
         """Whether any process was asked to stop.
 
         **Read it once a step, on every process, and act on that value.** The trap: `while not stop.wanted: ...; if
-        stop.wanted: ...` reads twice; a signal between the two makes one process leave the loop while the others wait for
-        it in the next step.
+        stop.wanted: ...` reads twice; a signal between the two makes one process leave the loop while the others wait
+        for it in the next step.
         """
         return self.peers.any_process(self.asked)
 

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,14 @@ class WorkDir:
     """A directory claimed for a run.
 
     path: where. identity: flat settings that a run which goes on here must share. leader: whether this process holds
-    and writes it; a run's other processes only read. Raises WorkDirError.
+    and writes it; a run's other processes only read. may_change: keys of the identity that may differ here; whether
+    the run can go on with them is decided by its checkpoints. Raises WorkDirError.
     """
 
-    def __init__(self, path: str | Path, identity: dict[str, Any], leader: bool = True):
-        self.path, self.leader = Path(path), leader
+    def __init__(
+        self, path: str | Path, identity: dict[str, Any], leader: bool = True, may_change: Collection[str] = ()
+    ):
+        self.path, self.leader, self.may_change = Path(path), leader, may_change
         if leader:
             self._claim(identity)
 
@@ -90,7 +94,8 @@ class WorkDir:
                     f"use another work_dir or delete {self.path}"
                 )
             return
-        changes = describe_changes(theirs, identity)
+        theirs, ours = ({k: v for k, v in i.items() if k not in self.may_change} for i in (theirs, identity))
+        changes = describe_changes(theirs, ours)
         if changes:
             raise WorkDirError(
                 f"work_dir {self.path} holds a run of another config: {changes}; "

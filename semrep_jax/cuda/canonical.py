@@ -21,8 +21,6 @@ from tree_sitter import Node
 
 from semrep_jax.cuda.candidate.blocks import is_launch_list
 from semrep_jax.cuda.syntax import node_text, parse
-from semrep_jax.cuda.syntax import parser as parser
-from semrep_jax.languages import FENCE as FENCE
 from semrep_jax.languages import fenced_blocks
 
 _NAMES = ("identifier", "type_identifier")

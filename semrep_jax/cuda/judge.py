@@ -45,7 +45,8 @@ from semrep_jax.cuda.gpu.nvrtc import Compiler
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
 
-_NEVER_COMPILED = (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE)
+_NEVER_COMPILED = (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE, Status.UNJUDGED)
+_NOT_EMULATED = (KernelStatus.UNSUPPORTED, Status.UNJUDGED)
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ class Judge:
         except RecursionError:
             return None, Outcome(Status.FORMAT, "the program nests too deeply to be read", published=never)
         compiled = self.compiler.compile(candidate)
+        if compiled.fault:
+            return candidate, Outcome(Status.UNJUDGED, "\n".join(compiled.complaints))
         if not compiled.ok:
             return candidate, Outcome(Status.COMPILE, "\n".join(compiled.complaints), published=never)
         try:
@@ -177,7 +180,7 @@ def _execution(task: KernelTask, candidate: Candidate, check: Check, inputs: dic
 
 def _verdict(outcome: Outcome, checks: int) -> Verdict:
     """The verdict that emulation alone gives."""
-    facts = {} if outcome.status == KernelStatus.UNSUPPORTED else {"emulated": outcome.status == Status.OK}
+    facts = {} if outcome.status in _NOT_EMULATED else {"emulated": outcome.status == Status.OK}
     facts |= {} if outcome.published is None else {"published": outcome.published}
     compiled = outcome.status not in _NEVER_COMPILED
     score = Score(outcome.passed, checks)
@@ -186,6 +189,8 @@ def _verdict(outcome: Outcome, checks: int) -> Verdict:
 
 def _confirmed(verdict: Verdict, found: GpuResult) -> Verdict:
     """The verdict with what a GPU has found, which has the last word."""
+    if found.status == Status.UNJUDGED:
+        return replace(verdict, status=found.status, feedback=found.feedback)
     right, score = found.status is Status.OK, Score(found.passed, found.total)
     speedup = found.timing.speedup if right and found.timing is not None else None
     facts = verdict.facts | {"on_gpu": right}
@@ -232,6 +237,6 @@ def _published(
     if task.published is None:
         return None
     if result.fault is not None:
-        return False
+        return None if result.fault.status == Status.UNJUDGED else False
     runs = zip(checks, inputs, result.buffers, strict=True)
     return all(task.published(check.axes, given, after) for check, given, after in runs)

@@ -44,8 +44,7 @@ class Encoded(NamedTuple):
 
 def encode(tokenizer: Tokenizer, texts: Sequence[tuple[str, str]]) -> Encoded:
     """Pairs of prompt and completion as token ids."""
-    encoded = tokenizer.backend.encode_batch([text for pair in texts for text in pair], add_special_tokens=False)
-    ids = [one.ids for one in encoded]
+    ids = tokenizer.encode_all([text for pair in texts for text in pair])
     prompts, completions = (np.fromiter(map(len, ids[i::2]), np.int64, len(texts)) for i in (0, 1))
     total = int(prompts.sum() + completions.sum())
     return Encoded(np.fromiter((i for one in ids for i in one), np.int32, total), prompts + completions, prompts)

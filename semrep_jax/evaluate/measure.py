@@ -16,9 +16,10 @@ import numpy as np
 
 from semrep_jax.core.programs import Finish, Program, Verdict
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
 from semrep_jax.inference.turns import Attempt, infer
-from semrep_jax.rewards import DuplicateRule
+from semrep_jax.rewards import AcceptBy, DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import DrawnSuite
 from semrep_jax.verify import Verifier
@@ -34,7 +35,9 @@ class Measured:
     share of samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity:
     settings that decide the draws. facts: what the language's judge said of each sample beside, [tasks][samples] by
     name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
-    None. generalises: correct, and right on the hidden tests too, where the suite has some.
+    None. generalises: correct, and right on the hidden tests too, where the suite has some. comparisons: what
+    `reward.accept: behaviour` cost and did. unjudged: samples of which nothing is known by a fault of ours; they count
+    as wrong.
     """
 
     suite: str
@@ -52,6 +55,8 @@ class Measured:
     facts: dict[str, list[list[bool]]] = field(default_factory=dict)
     speedups: list[list[float | None]] | None = None
     generalises: list[list[bool]] | None = None
+    comparisons: dict[str, float] = field(default_factory=dict)
+    unjudged: int = 0
 
     @property
     def per_task(self) -> np.ndarray:
@@ -68,24 +73,32 @@ class Measured:
         return asdict(self)
 
 
-def identity(setting: EvaluateConfig, rule: DuplicateRule) -> dict[str, Any]:
+def identity(setting: EvaluateConfig, rule: DuplicateRule, accept: AcceptBy = AcceptBy.U_SEM) -> dict[str, Any]:
     """The settings that decide what a measurement draws and how it is judged, beside suite and policy."""
     chosen = {"samples", "temperature", "batch", "seed"}
-    return setting.model_dump(mode="json", include=chosen) | {"duplicate": rule.value}
+    ours = {} if accept is AcceptBy.U_SEM else {"accept": accept.value}
+    return setting.model_dump(mode="json", include=chosen) | {"duplicate": rule.value} | ours
 
 
 def measure(
-    policy: Policy, suite: DrawnSuite, turns: int, verifier: Verifier, setting: EvaluateConfig, rule: DuplicateRule
+    policy: Policy,
+    suite: DrawnSuite,
+    turns: int,
+    verifier: Verifier,
+    setting: EvaluateConfig,
+    rule: DuplicateRule,
+    accept: AcceptBy = AcceptBy.U_SEM,
 ) -> Measured:
     """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws.
 
-    turns: 1 or 2. rule: which repetitions of C_src are no rewrite.
+    turns: 1 or 2. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns.
     """
     began = time.perf_counter()
     key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + turns)
     policy.usage = Usage()
     sampling = Sampling(setting.samples, setting.temperature, setting.batch)
-    groups = infer(policy, accept_by_verifier(verifier, rule), suite.tasks, turns, sampling, key)
+    judge = RewriteJudge(verifier, accept)
+    groups = infer(policy, accept_by_verifier(judge, rule), suite.tasks, turns, sampling, key)
     flat = [attempt for group in groups for attempt in group]
     verdicts = verifier.verify_all([(attempt.task, attempt.program) for attempt in flat])
     judged = [verdicts[i : i + sampling.n] for i in range(0, len(verdicts), sampling.n)]
@@ -101,10 +114,12 @@ def measure(
         rewrites_accepted=float(np.mean([attempt.rewrite is not None for attempt in flat])),
         too_long=sum(attempt.completion.finish is Finish.PROMPT_TOO_LONG for attempt in flat),
         examples=[_example(*pair) for pair in list(zip(groups, judged, strict=True))[:EXAMPLES_KEPT]],
-        identity=identity(setting, rule),
+        identity=identity(setting, rule, accept),
         facts=_facts(judged),
         speedups=_speedups(judged),
         generalises=_generalises(judged),
+        comparisons=judge.metrics(),
+        unjudged=sum(not verdict.judged for verdict in verdicts),
     )
 
 

@@ -6,7 +6,7 @@ Keys are SUITE/T1, SUITE_best@K/T1, SUITE_FACT/T1 ...; what a suite's own rows a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 
@@ -77,16 +77,25 @@ def robustness(base: Measured, perturbed: Measured) -> tuple[np.ndarray, np.ndar
 
 
 def differences(ours: Sequence[Measured], theirs: Sequence[Measured], resamples: int) -> dict[str, Estimate]:
-    """Ours minus theirs: SUITE/T1, SUITE/T2, and as the paper uses it, our T=2 against their T=1.
+    """Ours minus theirs: METRIC/T1, METRIC/T2, and as the paper uses it, our T=2 against their T=1.
 
-    ours, theirs: measurements of two policies on the same suites, paired by task. resamples: of the bootstrap.
+    METRIC is the name in `metrics` of what a difference is taken of: the suite's share correct, or of a paired suite
+    the share right on both. ours, theirs: measurements of two policies on the same suites, paired by task. resamples:
+    of the bootstrap.
     """
     mine, others = by_suite(ours), by_suite(theirs)
     found = {}
     for suite in dict.fromkeys(m.suite for m in ours):
+        metric = _compared(suite, {name for name, _ in mine})
         for name, a, b in (("T1", 1, 1), ("T2", 2, 2), ("T2 against T1", 2, 1)):
-            found[f"{suite}/{name}"] = difference(_values(mine, suite, a), _values(others, suite, b), resamples)
+            found[f"{metric}/{name}"] = difference(_values(mine, suite, a), _values(others, suite, b), resamples)
     return found
+
+
+def _compared(suite: str, measured: Container[str]) -> str:
+    """The metric of a suite that two policies are compared by."""
+    pairing = SUITES[suite].paired_with
+    return suite if pairing is None or pairing.suite not in measured else pairing.both
 
 
 def _values(known: Measurements, suite: str, turns: int) -> np.ndarray:
@@ -116,5 +125,5 @@ def rows(names: Iterable[str], found: dict[str, Estimate]) -> tuple[Row, ...]:
                 key = f"{metric}/T{turns}"
                 how = "direct (T=1)" if turns == 1 else "rewrite first (T=2)"
                 if key in found:
-                    kept.append(Row(key, f"{title}, {how}", f"{name}/T{turns}" if compared else None))
+                    kept.append(Row(key, f"{title}, {how}", key if compared else None))
     return tuple(kept)

@@ -1,6 +1,7 @@
 """Turn 1: the policy writes equivalents of C_src, and what accepts them decides which may stand in a prompt as C_rep.
 
-rewrites = write_rewrites(policy, accept_by_verifier(verifier, rule), tasks, Sampling(4, 1.0), key)
+judge = RewriteJudge(verifier, AcceptBy.U_SEM)
+rewrites = write_rewrites(policy, accept_by_verifier(judge, rule), tasks, Sampling(4, 1.0), key)
 chosen = [first_accepted(group) for group in rewrites]          # a C_rep for each task, or None: C_src stands in
 """
 
@@ -13,10 +14,10 @@ import jax
 
 from semrep_jax import prompts
 from semrep_jax.core.programs import Completion, Finish, Program, Task
+from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.languages import Answer, Comparer, duplicate
 from semrep_jax.rewards import DuplicateRule, accepted, repeats
 from semrep_jax.rollout.policy import Policy
-from semrep_jax.verify import Verifier
 
 Written = Program | str  # a program, or the reason why a completion holds none
 Accept = Callable[[Sequence[tuple[Task, Written]]], list[bool]]
@@ -39,11 +40,12 @@ def program_of(completion: Completion, language: str) -> Written:
     return program or why
 
 
-def accept_by_verifier(verifier: Verifier, rule: DuplicateRule) -> Accept:
-    """Accepts what passes U_sem of its task and is no copy of C_src by the rule: the paper's criterion."""
+def accept_by_verifier(judge: RewriteJudge, rule: DuplicateRule) -> Accept:
+    """Accepts what passes U_sem of its task (the paper's criterion), or what the judge looks at beside it, and is no
+    copy of C_src by the rule."""
 
     def accept(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
-        return [accepted(verdict, rule) for verdict in verifier.verify_all(pairs)]
+        return [accepted(verdict, rule) for verdict in judge.verify_all(pairs, rule)]
 
     return accept
 

@@ -7,9 +7,12 @@ An arm's training and each of its measurements are kept as they end, so a run th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from semrep_jax import prompts
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.results import Estimate, Results, exact
@@ -30,6 +33,8 @@ from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
 from semrep_jax.train.budget import Budget
+from semrep_jax.train.finite import require_finite
+from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
 
 BASE, SEMREP, FINETUNE = "base", "semrep", "finetune"
@@ -44,7 +49,9 @@ COSTS = (
 def load_model(config: Config) -> PretrainedModel:
     """The base that a config names, on its mesh."""
     mesh = sharding.build(**config.mesh.model_dump())
-    return pretrained.load(config.model.source, mesh, ComputeConfig.of(config.model), config.seed)
+    base = pretrained.load(config.model.source, mesh, ComputeConfig.of(config.model), config.seed)
+    require_finite(base.model, base.params, f"model.source {config.model.source}")
+    return base
 
 
 def policy(config: Config) -> Policy:
@@ -64,12 +71,31 @@ def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> R
     began = time.perf_counter()
     if config.remote.url:
         remote = RemotePolicy(config.remote, config.rollout)
-        return _measured(config, context, began, {BASE: lambda: remote}, {})
+        return _measured(config, context, began, _suites(config, context), {BASE: lambda: remote}, {})
     base = load_model(config)
+    _warn_of_replicas(config, base)
+    suites = _suites(config, context)
+    for suite in suites:
+        asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
+        require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
     trained = {name: train_arm(config, context, name, alpha, base) for name, alpha in alphas.items()}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
     local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
-    return _measured(config, context, began, local, trained)
+    return _measured(config, context, began, suites, local, trained)
+
+
+def _warn_of_replicas(config: Config, base: PretrainedModel) -> None:
+    """Say which batches do not divide over the mesh: each of its devices computes the whole of them."""
+    pieces = base.model.sharding.size("batch")
+    sizes = {"rollout.prompts": config.rollout.prompts, "evaluate.batch": config.evaluate.batch}
+    for key, size in sizes.items():
+        if size % pieces:
+            console.print(
+                f"warning: {key}: {size} rows do not divide over mesh.data x mesh.fsdp = {pieces} devices, so each "
+                f"computes all of them; choose a multiple of {pieces}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def train_arm(config: Config, context: Context, name: str, alpha: float, base: PretrainedModel) -> Trained:
@@ -84,23 +110,32 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     directory = context.work.path / "arms" / name
     budget = Budget(config.train.budget, alpha)
     arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
-    if not (directory / "model" / "config.json").exists():
+    exported = f"arms/{name}/exported.json"  # an arm may have been trained further since
+    if context.work.read(exported) != {"steps": budget.used}:
         pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)
+        context.work.write(exported, {"steps": budget.used})
     return arm
+
+
+def _suites(config: Config, context: Context) -> list[DrawnSuite]:
+    """The suites to measure on, the same on every process."""
+    suites = [_drawn(config, context, name) for name in metric.ordered(config.evaluate.suites)]
+    context.stop.peers.require_equal(" ".join(s.sha256 for s in suites), "the evaluation suites")
+    return suites
 
 
 def _measured(
     config: Config,
     context: Context,
     began: float,
+    suites: list[DrawnSuite],
     policies: Mapping[str, Callable[[], Policy]],
     trained: Mapping[str, Trained],
 ) -> Results:
     """Measure every policy on every suite; what was found."""
     setting = config.evaluate
-    suites = [_drawn(config, context, name) for name in metric.ordered(setting.suites)]
-    context.stop.peers.require_equal(" ".join(s.sha256 for s in suites), "the evaluation suites")
-    measured = _measure_all(config, context, policies, suites)
+    steps = {name: arm.budget.used for name, arm in trained.items()}
+    measured = _measure_all(config, context, policies, suites, steps)
     arms = {arm: metric.metrics(ms, setting.resamples) | costs(trained.get(arm)) for arm, ms in measured.items()}
     compared = {SEMREP, FINETUNE} <= measured.keys()
     gaps = metric.differences(measured[SEMREP], measured[FINETUNE], setting.resamples) if compared else {}
@@ -108,14 +143,25 @@ def _measured(
     notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
     return Results(
         arms,
-        _seconds(context, began, measured, trained),
+        _seconds(config, context, began, measured, trained),
         verdict(gaps),
         rows=metric.rows(names, keys),
         differences=gaps,
         costs=COSTS,
-        notes=tuple(notes),
+        notes=(*notes, *_shortfalls(measured)),
         about={"suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites}},
     )
+
+
+def _shortfalls(measured: Mapping[str, list[Measured]]) -> Iterator[str]:
+    """A line for each measurement in which samples count as wrong that were not seen to be."""
+    for arm, one in ((arm, one) for arm, ms in measured.items() for one in ms):
+        samples = sum(map(len, one.correct))
+        where = f"{arm}, {one.suite}, T={one.turns}: {{}} of {samples} samples"
+        if one.too_long:
+            yield where.format(one.too_long) + " have a prompt longer than rollout.max_prompt and count as wrong."
+        if one.unjudged:
+            yield where.format(one.unjudged) + " could not be judged, by a fault of ours, and count as wrong."
 
 
 def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
@@ -124,27 +170,39 @@ def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
 
 
 def _seconds(
-    context: Context, began: float, measured: Mapping[str, list[Measured]], trained: Mapping[str, Trained]
+    config: Config,
+    context: Context,
+    began: float,
+    measured: Mapping[str, list[Measured]],
+    trained: Mapping[str, Trained],
 ) -> float:
     """Wall time of the work, also of what earlier sittings did; of a run that had ended already, as it was."""
     before = context.work.read("results.json")
-    if before:
+    if before and before["config_sha256"] == config.sha256:
         return float(before["seconds"])
     spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for ms in measured.values() for m in ms)
     return max(spent, time.perf_counter() - began)
 
 
 def _measure_all(
-    config: Config, context: Context, policies: Mapping[str, Callable[[], Policy]], suites: list[DrawnSuite]
+    config: Config,
+    context: Context,
+    policies: Mapping[str, Callable[[], Policy]],
+    suites: list[DrawnSuite],
+    steps: Mapping[str, int],
 ) -> dict[str, list[Measured]]:
+    """The measurements of each policy; those that are kept are not made again. steps: that each arm was trained for."""
     wanted = [(arm, suite, turns) for arm in policies for suite in suites for turns in TURNS]
     measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
     with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
-            one = _kept(config, context, arm, suite, turns)
+            identity = measuring.identity(config.evaluate, config.reward.duplicate, config.reward.accept)
+            identity |= {"steps": steps[arm]} if arm in steps else {}
+            one = _kept(context, _file(arm, suite, turns), suite, identity)
             if one is None:
-                rule = config.reward.duplicate
-                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule)
+                rule, accept = config.reward.duplicate, config.reward.accept
+                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept)
+                one = replace(one, identity=identity)
                 context.work.write(_file(arm, suite, turns), one.to_json())
             measured[arm].append(one)
             progress.advance(f"{arm} {suite.name} T={turns}: {one.per_task.mean():.2f}")
@@ -157,9 +215,11 @@ def _file(arm: str, suite: DrawnSuite, turns: int) -> str:
     return f"evaluation/{arm}-{suite.name}-T{turns}.json"
 
 
-def _kept(config: Config, context: Context, arm: str, suite: DrawnSuite, turns: int) -> Measured | None:
-    """An earlier measurement of the same tasks under the same settings; None where there is none. Raises TaskError."""
-    name = _file(arm, suite, turns)
+def _kept(context: Context, name: str, suite: DrawnSuite, identity: Mapping[str, Any]) -> Measured | None:
+    """An earlier measurement of the same tasks and the same policy under the same settings; None where there is none.
+
+    name: its file. identity: what it must share. Raises TaskError where it is of another version.
+    """
     saved = context.work.read(name)
     if saved is None:
         return None
@@ -167,8 +227,7 @@ def _kept(config: Config, context: Context, arm: str, suite: DrawnSuite, turns: 
         one = Measured(**saved)
     except TypeError as error:
         raise TaskError(f"{context.work.path / name} is of another version; delete it to measure again") from error
-    same = one.identity == measuring.identity(config.evaluate, config.reward.duplicate)
-    if one.suite_sha256 == suite.sha256 and same:
+    if one.suite_sha256 == suite.sha256 and one.identity == identity:
         return one
     console.print(f"{name} is of other tasks or settings: measured again", highlight=False)
     return None

@@ -30,6 +30,8 @@ TRAINING = (
     "sandbox",
     "cuda",
 )  # what it depends on
+# Settings that a run which goes on in the same directory need not share; its checkpoints say what that means.
+MAY_CHANGE = ("train.budget", "supervised.steps", "mesh.data", "mesh.fsdp", "mesh.tensor")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from semrep_jax.model.sharding import Sharding
 from semrep_jax.rollout.local import decode
 from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.optimiser import state_shardings
+from semrep_jax.train.settings import KL, Correction
 from semrep_jax.train.update import compiled_update, optimiser_of
 
 Figures = dict[str, float]
@@ -38,8 +39,11 @@ def compile_programs(config: Config) -> dict[str, Figures]:
         for name in config.plan.programs:
             function, arguments, keywords, positions = made[name](config, model)
             compiled = compile_for(function, arguments, keywords, chip)
-            found[name] = figures(compiled, chip, model, positions, sharding, train=name == "update")
-            progress.advance(f"{name}: {compiled.needed / GIB:.2f} GiB a chip, compiled in {compiled.seconds:.0f} s")
+            beside = _bytes_beside(config, model, name)
+            found[name] = figures(compiled, chip, model, positions, sharding, train=name == "update", beside=beside)
+            progress.advance(
+                f"{name}: {(compiled.needed + beside) / GIB:.2f} GiB a chip, compiled in {compiled.seconds:.0f} s"
+            )
     return found
 
 
@@ -67,6 +71,7 @@ def _update(config: Config, model: Model) -> tuple[Any, tuple[Any, ...], dict[st
     moments = jax.eval_shape(optimiser.init, trained)
     state = _abstract({"params": trained, "optimiser": moments}, state_shardings(model, optimiser))
     b, g, p, t = setting.prompts, setting.group, setting.max_prompt, setting.max_new
+    compared = _rows(sharding, (b, g, t), jnp.float32)  # log-probs that the objective compares with
     batch = RolloutBatch(
         prompt=_rows(sharding, (b, p), jnp.int32),
         length=_rows(sharding, (b,), jnp.int32),
@@ -74,6 +79,8 @@ def _update(config: Config, model: Model) -> tuple[Any, tuple[Any, ...], dict[st
         mask=_rows(sharding, (b, g, t), jnp.bool_),
         sampled=_rows(sharding, (b, g, t), jnp.float32),
         advantage=_rows(sharding, (b, g), jnp.float32),
+        old=compared if config.train.correction is Correction.TIS else None,
+        reference=compared if config.train.kl is not KL.NONE else None,
     )
     function = compiled_update(model, config.train, setting.temperature)
     return function, (state, _abstract(frozen, of_frozen), batch), {}, b * (p + g * t)
@@ -91,11 +98,38 @@ def _rollout(config: Config, model: Model) -> tuple[Any, tuple[Any, ...], dict[s
     return decode, arguments, keywords, b * (p + setting.group * setting.max_new)
 
 
-def figures(compiled: Compiled, chip: Chip, model: Model, positions: int, sharding: Sharding, train: bool) -> Figures:
+def _bytes_beside(config: Config, model: Model, name: str) -> float:
+    """Bytes a chip that live while a program runs and are none of its arguments: the base's own copy of what is
+    trained, which the arms start from, and while the policy samples the moments of its optimiser."""
+    trained, _ = model.split(model.abstract())
+    of_trained, _ = model.split(model.shardings())
+    beside = _bytes_a_chip(trained, of_trained)
+    if name == "rollout":
+        optimiser = optimiser_of(config.train)
+        moments = jax.eval_shape(optimiser.init, trained)
+        beside += _bytes_a_chip(moments, state_shardings(model, optimiser)["optimiser"])
+    return beside
+
+
+def _bytes_a_chip(tree: Any, shardings: Any) -> float:
+    leaves = zip(jax.tree.leaves(tree), jax.tree.leaves(shardings), strict=True)
+    return float(sum(math.prod(s.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf, s in leaves))
+
+
+def figures(
+    compiled: Compiled,
+    chip: Chip,
+    model: Model,
+    positions: int,
+    sharding: Sharding,
+    train: bool,
+    beside: float = 0.0,
+) -> Figures:
     """Per chip: GiB by kind, FLOPs, collective bytes, and the times (s) that each of them takes at least.
 
     `mfu_bound` is the model's FLOPs (6 N a position for training, 2 N for decoding) over what the chips could do in the
-    longest of the times, as if all of them overlapped perfectly.
+    longest of the times, as if all of them overlapped perfectly. `beside`: bytes that live beside the
+    program, and count towards whether it fits.
     """
     chips = sharding.mesh.devices.size
     size = sum(math.prod(p.size) for p in decoder.layout(model.shape).values())
@@ -103,8 +137,9 @@ def figures(compiled: Compiled, chip: Chip, model: Model, positions: int, shardi
     touched = compiled.arguments + compiled.outputs + 2 * compiled.temporaries
     times = compiled.work.flops / chip.flops, touched / chip.bandwidth, compiled.work.wire / chip.interconnect
     found = {
-        "fits": float(compiled.fits),
-        "needed_gib": compiled.needed / GIB,
+        "fits": float(compiled.needed + beside <= chip.memory),
+        "needed_gib": (compiled.needed + beside) / GIB,
+        "beside_gib": beside / GIB,
         "available_gib": chip.memory / GIB,
         "arguments_gib": compiled.arguments / GIB,
         "outputs_gib": compiled.outputs / GIB,

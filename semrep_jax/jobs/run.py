@@ -15,7 +15,7 @@ from semrep_jax.core.results import Results
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.jobs.config import Config
-from semrep_jax.jobs.job import JOBS, Context
+from semrep_jax.jobs.job import JOBS, MAY_CHANGE, Context
 from semrep_jax.report import html, terminal
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.settings import SandboxConfig
@@ -33,7 +33,9 @@ def run(config: Config) -> int:
         peers = stack.enter_context(joined(config.distributed))
         stop = stack.enter_context(Stop(peers))
         progress.console.quiet = not peers.leader
-        work = peers.run_on_all(lambda: WorkDir(config.work_dir, config.comparable(job.settings), peers.leader))
+        work = peers.run_on_all(
+            lambda: WorkDir(config.work_dir, config.comparable(job.settings), peers.leader, MAY_CHANGE)
+        )
         work.write("config.yaml", config.to_yaml())
         verifier = None
         if sandbox is not None:

@@ -3,13 +3,15 @@
     mined = assemble(units, packages, missing, suites, config.mine, directory)
     mined.figures         # {"candidates": 7863, "functions": 2199, "pairs": 27509, ...}
 
-What is there twice or is in an evaluation suite is dropped, counted and, of a suite, listed.
+What is there twice or is in an evaluation suite is dropped, counted and, of a suite, listed. Splits are decided when
+all functions are known (`splits`).
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from semrep_jax.mining.contamination import Suites, own_canonical
 from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
 from semrep_jax.mining.records import RECORD_KINDS
 from semrep_jax.mining.settings import MineConfig
+from semrep_jax.mining.splits import Splits
 from semrep_jax.python.extract import Package
 
 RECORDS_PER_SHARD = 4096
@@ -58,7 +61,7 @@ class Deduplicator:
         found = Selection()
         for function in part.functions:
             source, entry = function["source"], function["entry"]
-            overlap, form = self.suites.overlap(source, entry), own_canonical(source, entry)
+            overlap, form = self.suites.overlap_within(source), own_canonical(source, entry)
             if overlap is not None:
                 found.overlaps.append({"function": function["id"], "suite": overlap.suite, "how": overlap.how})
                 found.dropped["overlaps with an evaluation suite"] += 1
@@ -106,15 +109,16 @@ class KindWriters:
         self.writers = {kind: Writer(directory / kind, f"mined {kind}", RECORDS_PER_SHARD) for kind in RECORD_KINDS}
         self.passed = dict.fromkeys(RECORD_KINDS, 0)
 
-    def write(self, part: Part, kept: set[str]) -> Counter[str]:
-        """Write the records of the functions with these ids; how many of each kind there are."""
+    def write(self, part: Part, kept: set[str], splits: Mapping[str, str]) -> Counter[str]:
+        """Write the records of the functions with these ids, each with its split; how many of each kind there are."""
         counts = Counter[str]()
         for kind, writer in self.writers.items():
             for record in part.records(kind):
-                if record.get("origin", record["id"]) in kept:
+                origin = record.get("origin", record["id"])
+                if origin in kept:
                     self.passed[kind] += 1
                     if self.passed[kind] > writer.done:
-                        writer.write(record)
+                        writer.write(record | {"split": splits[origin]})
                     counts[kind] += 1
         return counts
 
@@ -133,23 +137,37 @@ def assemble(
     are not installed. suites: whose functions are dropped. setting: goes into the manifests. directory: where
     everything is written.
     """
-    deduplicator, totals = Deduplicator(suites), Totals({package.name: Counter() for package in packages})
-    with progress.bar("shards", len(units)) as bar:
+    parts = [directory / "parts" / unit.file for unit in units]
+    totals, splits = Totals({package.name: Counter() for package in packages}), Splits()
+    with progress.bar("shards", 2 * len(units)) as bar:
+        selections = []
+        deduplicator = Deduplicator(suites)
+        for path in parts:
+            part = _read(path)
+            selections.append(deduplicator.select(part))
+            for function in part.functions:
+                if function["id"] in selections[-1].kept:
+                    splits.add(function["id"], function["source"])
+            bar.advance()
+        decided = splits.decide()
         writers = KindWriters(directory)
-        for unit in units:
-            part = Part.from_json(json.loads((directory / "parts" / unit.file).read_text()))
-            selection = deduplicator.select(part)
-            totals.add(part, selection, writers.write(part, selection.kept))
+        for path, selection in zip(parts, selections, strict=True):
+            part = _read(path)
+            totals.add(part, selection, writers.write(part, selection.kept, decided))
             bar.advance()
         settings = setting.model_dump(mode="json")
         names = [package.name for package in packages]
         writers.finish({"packages": names, "settings": settings, "overlaps_dropped": len(totals.overlaps)})
-    manifest = _manifest(packages, missing, totals, suites.sizes, settings)
+    manifest = _manifest(packages, missing, totals, suites.sizes, settings) | {"splits": splits.figures(decided)}
     write_atomically(directory / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     figures = {name: totals.all_packages[name] for name in COUNTED}
     figures |= {"not_installed": len(missing), "overlaps": len(totals.overlaps)}
     tables = (_package_table(packages, totals), _dropped_table(totals), _rule_table(totals.rules))
     return Mined(figures, totals.seconds, tables)
+
+
+def _read(path: Path) -> Part:
+    return Part.from_json(json.loads(path.read_text()))
 
 
 def _manifest(

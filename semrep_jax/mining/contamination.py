@@ -35,8 +35,8 @@ class Overlap(NamedTuple):
 def suite_functions(seed: int, tasks: int) -> Iterator[tuple[str, Function]]:
     """The programs of every suite that says which its tasks are made of, each with the suite's name.
 
-    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions are
-    texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
+    seed, tasks: the evaluation's. Generated suites give several times as many as an evaluation takes; their functions
+    are texts of grammars, whose spec decides their split, so that none of them is mined but by chance.
     """
     for name in SUITES:
         programs = SUITES[name].programs
@@ -63,6 +63,11 @@ class Suites:
             return Overlap(self._exact[exact], "exact")
         return Overlap(self._canonical[form], "canonical") if form in self._canonical else None
 
+    def overlap_within(self, source: str) -> Overlap | None:
+        """Where any function at the top of a program, a helper too, is in a suite; None where none is."""
+        names = [node.name for node in syntax.module(source).body if isinstance(node, ast.FunctionDef)]
+        return next((found for name in names if (found := self.overlap(source, name)) is not None), None)
+
 
 def own_text(source: str, entry: str) -> str:
     """The function's own text without docstring and hints."""
@@ -71,7 +76,7 @@ def own_text(source: str, entry: str) -> str:
 
 def own_canonical(source: str, entry: str) -> str:
     """The function's canonical form under one name for all, without docstring and hints."""
-    text = ast.unparse(_alone(source, entry, "f"))
+    text = ast.unparse(_alone(source, entry, "_f"))
     return canonical(text) or text
 
 

@@ -31,6 +31,7 @@ from semrep_jax.mining.part import Part, Unit
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python.extract import Candidate, NotMinable, candidates
 from semrep_jax.python.packages import Package, PackageError
+from semrep_jax.sandbox import children
 from semrep_jax.sandbox.pool import Sandbox
 
 
@@ -68,7 +69,7 @@ def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop
     kept = 0
     with (
         progress.bar("modules", len(units), len(units) - len(to_do)) as bar,
-        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
+        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), children.end_with, (os.getpid(),)) as pool,
     ):
         waiting = iter(to_do)
         running: set[Future[Part]] = set()

@@ -10,6 +10,7 @@ from semrep_jax.core import syntax
 from semrep_jax.core.programs import Case
 from semrep_jax.core.shards import Record, wire_of
 from semrep_jax.languages import Rewritten
+from semrep_jax.mining.splits import split_of
 from semrep_jax.python.extract import Candidate
 from semrep_jax.python.mutations import Mutant
 from semrep_jax.tasks import bugs
@@ -18,12 +19,12 @@ RECORD_KINDS = ("functions", "pairs", "fixes")
 
 
 def number_of(candidate: Candidate) -> int:
-    """A number that depends on the function's text: it seeds all that is drawn for it, and decides its split."""
+    """A number that depends on the function's text: it seeds all that is drawn for it."""
     return int(hashlib.sha256(candidate.source.encode()).hexdigest()[:8], 16)
 
 
 def function_record(candidate: Candidate, cases: Sequence[Case], mutants: int, killed: int) -> Record:
-    """The function with its tests, every second of them hidden; a tenth of all functions is the test split.
+    """The function with its tests, every second of them hidden; its split is decided when all functions are known.
 
     mutants: how many its tests were tried on. killed: how many of these they tell from the function.
     """
@@ -36,7 +37,7 @@ def function_record(candidate: Candidate, cases: Sequence[Case], mutants: int, k
         "sha256": candidate.sha256,
         "entry": candidate.entry,
         "source": candidate.source,
-        "split": "test" if number % 10 == 0 else "train",
+        "split": split_of(number),
         "tests": wire_of(cases[::2]),
         "hidden": wire_of(cases[1::2]),
         "mutants": mutants,

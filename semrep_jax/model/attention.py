@@ -19,6 +19,7 @@ from semrep_jax.model.settings import AttentionKind
 MASKED = -1e30  # a score that softmax makes 0
 LANES = 128  # of a TPU
 SPLASH_BLOCKS = (512, 256, LANES)
+Window = jax.Array | int | None
 
 
 class AttentionError(SemRepError):
@@ -61,37 +62,48 @@ def attend(
     segments_BT: jax.Array | None,
     kind: AttentionKind,
     mesh: Mesh,
+    window: Window = None,
 ) -> jax.Array:
     """Causal self-attention, [B, T, N, H].
 
     segments_BT: a query sees keys of its own segment only, 0 is padding; None for one segment. kind: who computes it.
-    mesh: where the arrays lie. Raises AttentionError where `kind` can't compute these shapes.
+    mesh: where the arrays lie. window: how many tokens back a query sees, itself included; None for all. Raises
+    AttentionError where `kind` can't compute these shapes.
     """
-    kind = chosen(kind, q_BTNH, mesh)
+    kind = chosen(kind, q_BTNH, mesh, window is not None)
     if kind is AttentionKind.PALLAS:
         return _splash(q_BTNH, k_BTKH, v_BTKH, segments_BT, mesh)
     length = q_BTNH.shape[1]
-    same_segment = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None, :]
+    visible = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None, :]
+    if window is not None:
+        near = (jnp.arange(length)[:, None] - jnp.arange(length) < window)[None]
+        visible = near if visible is None else visible & near
     if kind is AttentionKind.CUDNN:
-        mask = None if same_segment is None else same_segment[:, None]
+        mask = None if visible is None else visible[:, None]
         return jax.nn.dot_product_attention(q_BTNH, k_BTKH, v_BTKH, mask=mask, is_causal=True, implementation="cudnn")
     heads, kv_heads = q_BTNH.shape[2], k_BTKH.shape[2]
     scores = _scores(_heads_first(q_BTNH, kv_heads), by_head(k_BTKH))
     mask = jnp.tril(jnp.ones((length, length), bool))
-    mask = mask[None] if same_segment is None else mask & same_segment
+    mask = mask[None] if visible is None else mask & visible
     mask = jnp.tile(mask[:, None], (1, 1, heads // kv_heads, 1))
     weights = jax.nn.softmax(jnp.where(mask, scores, MASKED), axis=-1)
     return _heads_last(_mix(weights, by_head(v_BTKH)), length)
 
 
-def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh) -> AttentionKind:
-    """`kind`, or what AUTO means: cuDNN for half precision on NVIDIA, Pallas on TPU where it tiles, XLA elsewhere."""
+def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh, windowed: bool = False) -> AttentionKind:
+    """`kind`, or what AUTO means: cuDNN for half precision on NVIDIA, Pallas on TPU where it tiles, XLA elsewhere.
+
+    q_BTNH: the queries. mesh: where they lie. windowed: whether they see a sliding window only. Raises AttentionError
+    for a window and Pallas.
+    """
+    if windowed and kind is AttentionKind.PALLAS:
+        raise AttentionError("attention: pallas does not compute the model's sliding window; take auto or xla")
     if kind is not AttentionKind.AUTO:
         return kind
     platform = mesh.devices.flat[0].platform
     if platform == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16):
         return AttentionKind.CUDNN
-    if platform == "tpu" and q_BTNH.shape[1] % LANES == 0:
+    if platform == "tpu" and q_BTNH.shape[1] % LANES == 0 and not windowed:
         return AttentionKind.PALLAS
     return AttentionKind.XLA
 
@@ -140,15 +152,15 @@ def attend_shared(
     q_BGTNH: jax.Array,
     prompt_k_BKPH: jax.Array,
     prompt_v_BKPH: jax.Array,
-    prompt_mask_BP: jax.Array,
+    prompt_mask: jax.Array,
     k_BGKSH: jax.Array,
     v_BGKSH: jax.Array,
     mask_TS: jax.Array,
 ) -> jax.Array:
     """One softmax over the shared prompt's keys and each completion's own, [B, G, T, N, H].
 
-    Keys and values lie `by_head`. prompt_mask_BP: true where a prompt has a token. mask_TS: the own keys a query may
-    see.
+    Keys and values lie `by_head`. prompt_mask: the prompt's keys that all queries may see [B, P], or each [B, T, P].
+    mask_TS: the own keys a query may see.
     """
     batch, group, length, heads, size = q_BGTNH.shape
     kv_heads, prompt_length = prompt_k_BKPH.shape[1:3]
@@ -156,7 +168,11 @@ def attend_shared(
     rows = q_BGKMH.shape[3]
     by_prompt = jnp.moveaxis(q_BGKMH, 1, 2).reshape(batch, kv_heads, group * rows, size)
     past = jnp.moveaxis(_scores(by_prompt, prompt_k_BKPH).reshape(batch, kv_heads, group, rows, prompt_length), 1, 2)
-    past = jnp.where(prompt_mask_BP[:, None, None, None], past, MASKED)
+    if prompt_mask.ndim == 3:
+        of_rows = jnp.tile(prompt_mask, (1, heads // kv_heads, 1))[:, None, None]
+    else:
+        of_rows = prompt_mask[:, None, None, None]
+    past = jnp.where(of_rows, past, MASKED)
     own = jnp.where(jnp.tile(mask_TS, (heads // kv_heads, 1)), _scores(q_BGKMH, k_BGKSH), MASKED)
     weights = jax.nn.softmax(jnp.concatenate([past, own], axis=-1), axis=-1)
     past = jnp.moveaxis(weights[..., :prompt_length], 1, 2).reshape(batch, kv_heads, group * rows, prompt_length)

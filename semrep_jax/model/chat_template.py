@@ -1,19 +1,40 @@
 """A model's chat template (Jinja2): messages -> the text its model was trained on, as `transformers` renders it.
 
-A template comes with a stranger's model, so it renders without access to Python.
+A template comes with a stranger's model, so it renders without access to Python. It may use what transformers offers:
+the tag {% generation %} around what the model writes, strftime_now, raise_exception, and `tools` and `documents`, of
+which there are none. One that refuses a system message, as Gemma's does, gets it at the head of the user's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
+from typing import Any, ClassVar
 
 import jinja2
 import jinja2.sandbox
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 
 Message = dict[str, str]
 TemplateError = jinja2.TemplateError
+
+
+class _Generation(Extension):
+    """{% generation %} ... {% endgeneration %}: what the model writes, for those who mask the rest. Renders as is."""
+
+    tags: ClassVar = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
+
+    def _body(self, caller: Any) -> str:
+        return caller()
 
 
 def render(template: str, messages: list[Message], specials: Mapping[str, str]) -> str:
@@ -22,18 +43,48 @@ def render(template: str, messages: list[Message], specials: Mapping[str, str]) 
     template: Jinja2 source. messages: dicts of role and content. specials: what the template may name, such as
     bos_token. Raises TemplateError.
     """
-    return _compiled(template).render(messages=messages, add_generation_prompt=True, **specials)
+    given = {"add_generation_prompt": True, "tools": None, "documents": None, **specials}
+    compiled = _compiled(template)
+    try:
+        return _rendered(compiled, messages, given)
+    except TemplateError:
+        if [m["role"] for m in messages[:2]] != ["system", "user"]:
+            raise
+        asked = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+        return _rendered(compiled, [asked, *messages[2:]], given)
+
+
+def _rendered(template: jinja2.Template, messages: list[Message], given: Mapping[str, Any]) -> str:
+    try:
+        return template.render(messages=messages, **given)
+    except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
+        raise TemplateError(f"{type(error).__name__}: {error}") from error
 
 
 @cache
 def _compiled(template: str) -> jinja2.Template:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
     )
-    environment.globals["raise_exception"] = _refuse
-    environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+    environment.filters["tojson"] = _json
     return environment.from_string(template)
 
 
 def _refuse(message: str) -> None:
-    raise jinja2.TemplateError(message)
+    raise TemplateError(message)
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Jinja's own would escape for HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

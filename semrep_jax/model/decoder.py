@@ -22,9 +22,9 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from semrep_jax.model import adapters, families
+from semrep_jax.model import adapters, families, rope
 from semrep_jax.model.adapters import Adapter
-from semrep_jax.model.attention import attend, attend_shared, by_head
+from semrep_jax.model.attention import Window, attend, attend_shared, by_head
 from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
 from semrep_jax.model.shape import PARAMETERS, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
@@ -36,6 +36,7 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 # Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update), many elsewhere.
 CPU_CHUNK = 128
 CHUNK = 1024
+UNBOUNDED = np.iinfo(np.int32).max  # the window of a layer that sees everything, beside layers that don't
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,31 @@ class Decoder(nnx.Module):
         if self.shape.qk_norm:
             q, k = _rms_norm(q, w["q_norm_LH"], eps), _rms_norm(k, w["k_norm_LH"], eps)
         mixed = attention(_rope(q, position, self.shape), _rope(k, position, self.shape), v)
-        h = h + adapters.project(mixed, w, adapters.OUT, adapter)[0]
+        out = adapters.project(mixed, w, adapters.OUT, adapter)[0]
+        h = h + (out + w["o_bias_LD"] if self.shape.out_bias else out)
         x = _rms_norm(h, w["ffn_norm_LD"], eps)
         gate, up = adapters.project(x, w, adapters.GATE_UP, adapter)
         return h + adapters.project(jax.nn.silu(gate) * up, w, adapters.DOWN, adapter)[0]
 
-    def _scan(self, body: Callable[[Any, Weights], tuple[Any, Any]], carry: Any) -> tuple[Any, Any]:
-        def ready(carry: Any, kept: Weights) -> tuple[Any, Any]:
-            return body(carry, self._ready(kept))
+    def _scan(self, body: Callable[[Any, Weights, Window], tuple[Any, Any]], carry: Any) -> tuple[Any, Any]:
+        """`body(carry, weights, window)` over the layers."""
 
-        return jax.lax.scan(checkpointed(ready, self.compute_config.remat), carry, self._stacked())
+        def ready(carry: Any, layer: tuple[Weights, Window]) -> tuple[Any, Any]:
+            kept, window = layer
+            return body(carry, self._ready(kept), window)
+
+        windows = self.shape.windows
+        bounds_L = jnp.array([UNBOUNDED if w is None else w for w in windows], jnp.int32) if windows else None
+        return jax.lax.scan(checkpointed(ready, self.compute_config.remat), carry, (self._stacked(), bounds_L))
+
+    def _window(self, layer: int) -> int | None:
+        """How many tokens back a layer sees; None for all."""
+        return self.shape.windows[layer] if self.shape.windows else None
+
+    def _check_length(self, length: int) -> None:
+        """Raise ModelError where the rotary scaling can't compute texts of `length` tokens, padding included."""
+        if self.shape.rope_scaling is not None:
+            self.shape.rope_scaling.check(length, self.shape.context)
 
     def hidden(self, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array) -> jax.Array:
         """Final hidden states [B, T, D] of packed or padded sequences.
@@ -166,15 +182,19 @@ class Decoder(nnx.Module):
         tokens_BT: ids. positions_BT: each token's place in its own text. segments_BT: a token sees the earlier ones
         of its own segment; segment 0 is padding.
         """
+        self._check_length(tokens_BT.shape[1])
         kind, mesh = self.compute_config.attention, self.mesh
 
-        def body(h: jax.Array, w: Weights) -> tuple[jax.Array, None]:
-            return self._layer(w, h, positions_BT, lambda q, k, v: attend(q, k, v, segments_BT, kind, mesh)), None
+        def body(h: jax.Array, w: Weights, window: Window) -> tuple[jax.Array, None]:
+            def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+                return attend(q, k, v, segments_BT, kind, mesh, window)
+
+            return self._layer(w, h, positions_BT, attention), None
 
         h, _ = self._scan(body, self._embed(tokens_BT))
         return self.final(h)
 
-    def _prompt_layer(self, w: Weights, h: jax.Array) -> tuple[jax.Array, Cache]:
+    def _prompt_layer(self, w: Weights, h: jax.Array, window: Window) -> tuple[jax.Array, Cache]:
         """One block on the prompts' h [B, P, D], and the keys and values [B, K, P, H] that completions look at."""
         size = h.shape[1]
         position = jnp.broadcast_to(jnp.arange(size), h.shape[:2])
@@ -182,7 +202,7 @@ class Decoder(nnx.Module):
 
         def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
             kept.extend((by_head(k), by_head(v)))
-            return attend(q, k, v, None, self.compute_config.attention, self.mesh)
+            return attend(q, k, v, None, self.compute_config.attention, self.mesh, window)
 
         h = self._layer(w, h, position, attention)
         return h, (kept[0], kept[1])
@@ -192,10 +212,11 @@ class Decoder(nnx.Module):
 
         Returns the hidden state of each prompt's last token [B, D] and each layer's keys and values [B, K, P, H].
         """
+        self._check_length(prompt_BP.shape[1])
         h = self._embed(prompt_BP)
         caches = []
-        for w in self.layers():
-            h, cache = self._prompt_layer(w, h)
+        for layer, w in enumerate(self.layers()):
+            h, cache = self._prompt_layer(w, h, self._window(layer))
             caches.append(cache)
         last = jnp.take_along_axis(h, (length_B - 1)[:, None, None], axis=1)[:, 0]
         return self.final(last), caches
@@ -215,13 +236,19 @@ class Decoder(nnx.Module):
         lengths of the prompts, and what `prefill` gave. caches: keys and values [B, G, K, T, H] of the tokens before
         t. Returns the tokens' hidden states [B, G, D] and the caches with their keys and values written in.
         """
+        places_P, places_S = jnp.arange(prompts[0][0].shape[2]), jnp.arange(caches[0][0].shape[3])
+        self._check_length(places_P.size + places_S.size)
         h = self._embed(token_BG)[:, :, None]
         position = jnp.broadcast_to((length_B + t)[:, None, None], (*token_BG.shape, 1))
-        mask_BP = jnp.arange(prompts[0][0].shape[2]) < length_B[:, None]
-        mask_TS = (jnp.arange(caches[0][0].shape[3]) <= t)[None]
+        whole_BP, whole_TS = places_P < length_B[:, None], (places_S <= t)[None]
         written: list[Cache] = []
 
-        def looking_at(prompt: Cache, own: Cache) -> Attend:
+        def looking_at(prompt: Cache, own: Cache, window: int | None) -> Attend:
+            mask_BP, mask_TS = whole_BP, whole_TS
+            if window is not None:
+                mask_BP &= (length_B + t)[:, None] - places_P < window
+                mask_TS &= t - places_S < window
+
             def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
                 keys = jax.lax.dynamic_update_slice_in_dim(own[0], by_head(k), t, axis=3)
                 values = jax.lax.dynamic_update_slice_in_dim(own[1], by_head(v), t, axis=3)
@@ -230,8 +257,8 @@ class Decoder(nnx.Module):
 
             return attention
 
-        for w, prompt, own in zip(weights, prompts, caches, strict=True):
-            h = self._layer(w, h, position, looking_at(prompt, own))
+        for layer, (w, prompt, own) in enumerate(zip(weights, prompts, caches, strict=True)):
+            h = self._layer(w, h, position, looking_at(prompt, own, self._window(layer)))
         return self.final(h[:, :, 0]), written
 
     def shared(self, prompt_BP: jax.Array, length_B: jax.Array, completion_BGT: jax.Array) -> jax.Array:
@@ -242,17 +269,24 @@ class Decoder(nnx.Module):
         completion on its own, for about (P + G T) / (G (P + T)) of the work.
         """
         batch, group, size = completion_BGT.shape
+        self._check_length(prompt_BP.shape[1] + size)
         position = jnp.broadcast_to(length_B[:, None, None] + jnp.arange(size), completion_BGT.shape)
-        mask_BP = jnp.arange(prompt_BP.shape[1]) < length_B[:, None]
-        mask_TS = jnp.tril(jnp.ones((size, size), bool))
+        places_P, places_T = jnp.arange(prompt_BP.shape[1]), jnp.arange(size)
+        whole_BP = places_P < length_B[:, None]
+        whole_TT = jnp.tril(jnp.ones((size, size), bool))
 
-        def body(carry: tuple[jax.Array, jax.Array], w: Weights) -> tuple[tuple[jax.Array, jax.Array], None]:
+        def body(carry: Any, w: Weights, window: Window) -> tuple[tuple[jax.Array, jax.Array], None]:
             prompt, own = carry
-            prompt, (pk, pv) = self._prompt_layer(w, prompt)
-            own = self._layer(
-                w, own, position, lambda q, k, v: attend_shared(q, pk, pv, mask_BP, by_head(k), by_head(v), mask_TS)
-            )
-            return (prompt, own), None
+            prompt, (pk, pv) = self._prompt_layer(w, prompt, window)
+            prompt_mask, mask_TT = whole_BP, whole_TT
+            if window is not None:
+                prompt_mask = whole_BP[:, None] & (position[:, 0, :, None] - places_P < window)
+                mask_TT &= places_T[:, None] - places_T < window
+
+            def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+                return attend_shared(q, pk, pv, prompt_mask, by_head(k), by_head(v), mask_TT)
+
+            return (prompt, self._layer(w, own, position, attention)), None
 
         (prompt, own), _ = self._scan(body, (self._embed(prompt_BP), self._embed(completion_BGT)))
         last = jnp.take_along_axis(prompt, (length_B - 1)[:, None, None], axis=1)
@@ -276,22 +310,13 @@ def _rms_norm(x: jax.Array, scale: jax.Array, eps: float) -> jax.Array:
 
 def _rope(x: jax.Array, position: jax.Array, shape: Shape) -> jax.Array:
     """Rotate the halves of x [..., T, heads, H] by its positions [..., T] (the convention of Hugging Face's Llama)."""
-    angle = position[..., None, None].astype(jnp.float32) * _frequencies(shape)
+    frequencies = rope.frequencies(shape.rope_theta, shape.head_dim, shape.rope_scaling)
+    angle = position[..., None, None].astype(jnp.float32) * frequencies
     cos, sin = jnp.cos(angle), jnp.sin(angle)
+    if shape.rope_scaling is not None and shape.rope_scaling.attention_factor != 1.0:
+        cos, sin = cos * shape.rope_scaling.attention_factor, sin * shape.rope_scaling.attention_factor
     a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
-
-
-def _frequencies(shape: Shape) -> np.ndarray:
-    """Radians a position for each pair of dimensions [H/2]; Llama 3 stretches the long wavelengths."""
-    half = shape.head_dim // 2
-    frequency = shape.rope_theta ** (-np.arange(half) / half)
-    if shape.rope_scaling is not None:
-        factor, low, high, original = shape.rope_scaling
-        rotations = original * frequency / (2 * np.pi)  # over the original context
-        blend = np.clip((rotations - low) / (high - low), 0.0, 1.0)
-        frequency = frequency * (blend + (1 - blend) / factor)
-    return frequency.astype(np.float32)
 
 
 @dataclass(frozen=True)

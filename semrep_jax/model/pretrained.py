@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from semrep_jax.model import adapters, decoder, families
 from semrep_jax.model import tokenizer as tokenizers
 from semrep_jax.model.decoder import ComputeConfig, Model
 from semrep_jax.model.families import Family
+from semrep_jax.model.gguf_tensors import GGUF
 from semrep_jax.model.shape import ModelError, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
-from semrep_jax.model.tensors import GGUF, Directory, Source
+from semrep_jax.model.tensors import INDEX, WEIGHTS, Directory, Renamed, Source
 from semrep_jax.model.tokenizer import Tokenizer
 
 NANO = Path(__file__).parent / "nano"
@@ -42,6 +43,8 @@ DOWNLOADED = [
     "config.json",
     "generation_config.json",
     "tokenizer*.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
     "chat_template.jinja",
 ]
 
@@ -99,12 +102,9 @@ def load(
     source = resolve(source) if isinstance(source, str) else source
     family = families.of_config(source.settings, source.origin)
     shape = family.shape(source.settings, source.origin)
-    tokenizer = source.tokenizer()
-    if tokenizer.vocab_size > shape.vocab:
-        raise ModelError(
-            f"{source.origin}: the tokenizer has {tokenizer.vocab_size} ids and the embedding {shape.vocab} rows; "
-            "they are not of one model"
-        )
+    tokenizer = source.tokenizer().within(shape.vocab, source.origin)
+    source = _by_family_names(source, shape, family)
+    shape = _with_own_head(source, shape, family)
     model = decoder.build(shape, sharding, compute_config)
     _check_tensors(source, shape, family)
     shardings = nnx.to_pure_dict(model.shardings())
@@ -117,6 +117,32 @@ def load(
     return PretrainedModel(model, params, tokenizer)
 
 
+def _by_family_names(source: Source, shape: Shape, family: Family) -> Source:
+    """The source with the names that the family has for its tensors, where it has them by others, as transformers does.
+
+    A checkpoint of the model under the head lacks the first part of each name (`model.`). One of a tied model may hold
+    the matrix as the head's only.
+    """
+    embedding, head = family.tensors["embed_VD"], family.tensors["head_VD"]
+    base, _, bare = embedding.partition(".")
+    if embedding in source.shapes:
+        return source
+    if bare in source.shapes:
+        return Renamed(source, {name if name == head else f"{base}.{name}": name for name in source.shapes})
+    if shape.tied and head in source.shapes:
+        return Renamed(source, {embedding if name == head else name: name for name in source.shapes})
+    return source
+
+
+def _with_own_head(source: Source, shape: Shape, family: Family) -> Shape:
+    """The shape, untied where the source holds a head that isn't the embedding, whatever its config says."""
+    embedding, head = family.tensors["embed_VD"], family.tensors["head_VD"]
+    both = shape.tied and {embedding, head} <= source.shapes.keys()
+    if both and not np.array_equal(source.read(embedding), source.read(head)):
+        return replace(shape, tied=False)
+    return shape
+
+
 def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
     """Refuse missing, unexpected and mis-shaped tensors before anything is read."""
     wanted = {t.name: t.size for name, parameter in layout(shape).items() for t in family.stored(name, parameter)}
@@ -127,16 +153,28 @@ def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
         if not name.endswith("rotary_emb.inv_freq") and name not in ignored
     }
     missing, extra = sorted(wanted.keys() - here.keys()), sorted(here.keys() - wanted.keys())
+    head, embedding = family.tensors["head_VD"], family.tensors["embed_VD"]
+    if missing == [head] and not extra:
+        raise ModelError(
+            f"{source.origin}: the weights lack {head} and tie_word_embeddings is false in {source.described_by}; set "
+            "it to true if the embedding is the output projection too, otherwise download the model again"
+        )
+    prefix = next((name.removesuffix(embedding) for name in extra if name.endswith("." + embedding)), None)
+    if prefix is not None:
+        raise ModelError(
+            f"{source.origin}: the tensors' names begin with {prefix!r} ({prefix}{embedding}): a wrapper was saved; "
+            "save the model in it, or rename the tensors"
+        )
     if missing or extra:
         raise ModelError(
             f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; "
-            "its config.json is another model's"
+            f"{source.described_by} describes another model than the weights are of"
         )
     for name, size in wanted.items():
         if here[name] != size:
             raise ModelError(
-                f"{source.origin}: {name} has shape {here[name]}, config.json says {size}; "
-                "download or export the model again"
+                f"{source.origin}: {name} has shape {here[name]}, by {source.described_by} it should be {size}: they "
+                "are not of one model; download or export it again"
             )
 
 
@@ -263,8 +301,10 @@ class _ShardWriter:
         self._flush()
         if not self.writes:
             return
+        single, index = self.directory / WEIGHTS, self.directory / INDEX
         if len(self.files) == 1:
-            (self.directory / self.files[0]).replace(self.directory / "model.safetensors")
+            (self.directory / self.files[0]).replace(single)
+            index.unlink(missing_ok=True)  # of an earlier export
             return
-        index = json.dumps({"metadata": {}, "weight_map": self.file_of}, indent=1)
-        (self.directory / "model.safetensors.index.json").write_text(index)
+        single.unlink(missing_ok=True)
+        index.write_text(json.dumps({"metadata": {}, "weight_map": self.file_of}, indent=1))

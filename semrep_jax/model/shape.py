@@ -13,9 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from semrep_jax.core.errors import SemRepError
+
+if TYPE_CHECKING:
+    from semrep_jax.model.rope import RopeScaling
 
 EMBEDDING_STD = 0.02
 
@@ -24,23 +27,16 @@ class ModelError(SemRepError):
     """A model's shape, files or inputs do not fit."""
 
 
-class RopeScaling(NamedTuple):
-    """Llama 3's stretching of the rotary wavelengths (transformers' `rope_type: llama3`)."""
-
-    factor: float
-    low: float
-    high: float
-    original: int
-
-
 @dataclass(frozen=True)
 class Shape:
     """Sizes and switches of a decoder, under the field's names (Hugging Face's are in `families`).
 
     rope_theta: base of the rotary wavelengths. tied: the embedding is the output projection. qk_norm: queries and
-    keys are normalised. qkv_bias: queries, keys and values have biases. context: the longest text it was made for, in
-    tokens. family: its name in `families.FAMILIES`; None for sizes alone, which are then written as the first family
-    with these switches. Raises ModelError for sizes that do not fit together.
+    keys are normalised. qkv_bias: queries, keys and values have biases; out_bias: what attention gives has one.
+    rope_scaling: what stretches the wavelengths. context: the longest text it was made for, in tokens. family: its
+    name in `families.FAMILIES`; None for sizes alone, which are then written as the first family with these switches.
+    windows: of each layer, how many tokens back a query sees, itself included; None where it sees all; () where all
+    layers do. Raises ModelError for sizes that do not fit together.
     """
 
     vocab: int
@@ -58,12 +54,16 @@ class Shape:
     rope_scaling: RopeScaling | None = None
     context: int = 4096
     family: str | None = None
+    out_bias: bool = False
+    windows: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ModelError(f"heads {self.heads} is no multiple of kv_heads {self.kv_heads}: change one of them")
         if self.head_dim % 2:
             raise ModelError(f"head_dim {self.head_dim} must be even for rotary embeddings")
+        if self.windows and len(self.windows) != self.layers:
+            raise ModelError(f"{len(self.windows)} layers have a stated window and there are {self.layers} layers")
 
     @property
     def untied(self) -> bool:
@@ -145,6 +145,7 @@ PARAMETERS = {
     "q_bias_LNH": Declaration(Kind.BIAS, ("layers", "heads", "head_dim"), switch="qkv_bias"),
     "k_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), switch="qkv_bias"),
     "v_bias_LKH": Declaration(Kind.BIAS, ("layers", "kv_heads", "head_dim"), switch="qkv_bias"),
+    "o_bias_LD": Declaration(Kind.BIAS, ("layers", "embed"), switch="out_bias"),
 }
 
 

@@ -1,57 +1,62 @@
-"""Where a pretrained model's tensors come from: safetensors (one file or shards with an index) or a GGUF file.
+"""Where a pretrained model's tensors come from: a directory with safetensors (one file, or shards with an index).
 
-Both give one tensor at a time under its Hugging Face name and in its Hugging Face layout, so that a model never lies
-whole in host memory. GGUF weights come dequantised (F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 through the
-`gguf` package).
+    source = Directory(path)
+    source.settings, source.shapes, source.read("model.norm.weight"), source.tokenizer()
+
+`gguf_tensors.GGUF` is the other source. Both give one tensor at a time under its Hugging Face name and in its Hugging
+Face layout, so that a model never lies whole in host memory. What can't be read as the user means it is refused with
+its name: quantised weights, two sets of weights side by side, shards that are missing.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import gguf
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from semrep_jax.model import families, gguf_tokenizer
 from semrep_jax.model import tokenizer as tokenizers
 from semrep_jax.model.shape import ModelError
 from semrep_jax.model.tokenizer import Tokenizer
 
-# GGUF's names of tensors, and of the parts of a block, as Hugging Face's.
-GGUF_NAMES = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIG = "config.json"
+READ_TYPES = ("F64", "F32", "F16", "BF16")
+# Parts of tensors' names that only quantised weights have.
+QUANTISED_PARTS = {
+    "qweight": "GPTQ or AWQ",
+    "qzeros": "GPTQ or AWQ",
+    "g_idx": "GPTQ",
+    "weight_packed": "compressed-tensors",
+    "weight_scale": "FP8 or int8",
+    "weight_scale_inv": "FP8",
+    "input_scale": "FP8",
+    "scales": "MLX",
+    "absmax": "bitsandbytes",
+    "quant_map": "bitsandbytes",
+    "SCB": "bitsandbytes",
 }
-GGUF_PARTS = {
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
+# What a directory that is no model may hold instead, or one without weights that we read, and what to do then.
+INSTEAD_OF_MODEL = {
+    "adapter_config.json": "it is an adapter: merge it into its base model and name the merged one",
+    "consolidated*": "it is in its maker's own layout: download the Hugging Face files of the model",
+    "*.gguf": "name the .gguf file itself",
 }
-ROPE_FACTORS = "rope_freqs.weight"
-# Of every Llama 3, and not in its GGUF files.
-LLAMA3_LOW_FACTOR = 1.0
-LLAMA3_HIGH_FACTOR = 4.0
-LLAMA3_ORIGINAL_CONTEXT = 8192
+INSTEAD_OF_WEIGHTS = INSTEAD_OF_MODEL | {
+    "model-*.safetensors": f"it holds shards without their index: download {INDEX}",
+    "pytorch_model*.bin": "only safetensors are read: convert the weights",
+}
 
 
 class Source(Protocol):
-    """A pretrained model on disk."""
+    """A pretrained model on disk. origin: where it lies; described_by: what `settings` were read from."""
 
     origin: str
+    described_by: str
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,8 +73,27 @@ class Source(Protocol):
         """The model's tokenizer."""
 
 
+class Renamed:
+    """A source whose tensors go by other names. stored_name: the new name -> the one in the source."""
+
+    def __init__(self, source: Source, stored_name: Mapping[str, str]):
+        self._source, self._stored_name = source, stored_name
+        self.origin, self.described_by, self.settings = source.origin, source.described_by, source.settings
+        self.shapes = {name: source.shapes[stored] for name, stored in stored_name.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor by its new name."""
+        return self._source.read(self._stored_name[name])
+
+    def tokenizer(self) -> Tokenizer:
+        """The source's own."""
+        return self._source.tokenizer()
+
+
 class Directory:
     """A directory in Hugging Face layout."""
+
+    described_by = CONFIG
 
     def __init__(self, path: Path):
         self.path, self.origin = path, str(path)
@@ -78,28 +102,62 @@ class Directory:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """config.json, parsed."""
-        path = self.path / "config.json"
+        path = self.path / CONFIG
         try:
-            return json.loads(path.read_text())
+            found = json.loads(path.read_text())
         except FileNotFoundError as error:
-            raise ModelError(f"{self.path} is no model directory: it holds no config.json") from error
+            raise ModelError(
+                f"{self.path} is no model directory: it holds no {CONFIG}{self._advice(INSTEAD_OF_MODEL)}"
+            ) from error
         except ValueError as error:
             raise ModelError(f"{path} is not JSON ({error}); download or export the model again") from error
+        if not isinstance(found, dict):
+            raise ModelError(f"{path} holds no dict of settings; download or export the model again")
+        return found
+
+    def _advice(self, instead: Mapping[str, str]) -> str:
+        """What to do about the first of `instead` that the directory holds, as the end of a message."""
+        return next((f"; {advice}" for pattern, advice in instead.items() if any(self.path.glob(pattern))), "")
 
     @cached_property
     def _files(self) -> dict[str, str]:
         """Tensor name -> file name."""
-        index, single = self.path / "model.safetensors.index.json", "model.safetensors"
-        if index.is_file():
-            try:
-                return dict(json.loads(index.read_text())["weight_map"])
-            except (ValueError, KeyError) as error:
-                raise ModelError(f"{index} is not an index of shards ({error}); download the model again") from error
-        if not (self.path / single).is_file():
+        file_of = self._index()
+        shards = sorted(set(file_of.values()))
+        here = [file for file in shards if (self.path / file).is_file()]
+        if (self.path / WEIGHTS).is_file():
+            if here and here != [WEIGHTS]:
+                raise ModelError(
+                    f"{self.path} holds two sets of weights, {WEIGHTS} and the {len(here)} shards of {INDEX}, and "
+                    "either may be the old one: remove one of them"
+                )
+            return dict.fromkeys(self._file(WEIGHTS).keys(), WEIGHTS)  # an index of shards that are gone is nothing
+        if not shards:
+            advice = self._advice(INSTEAD_OF_WEIGHTS) or "; download the model again"
+            raise ModelError(f"{self.path} holds no {WEIGHTS} and no {INDEX}{advice}")
+        gone = [file for file in shards if file not in here]
+        if gone:
             raise ModelError(
-                f"{self.path} holds no {single} and no {index.name}; only safetensors are read, convert the weights"
+                f"{self.path}: {len(gone)} of the {len(shards)} shards that {INDEX} names are not there, {gone[0]} "
+                "first; finish the download"
             )
-        return dict.fromkeys(self._file(single).keys(), single)
+        held = {name: file for file in shards for name in self._file(file).keys()}  # noqa: SIM118
+        lacking = next((name for name in file_of if name not in held), None)
+        if lacking is not None:
+            raise ModelError(
+                f"{self.path / file_of[lacking]} lacks {lacking}, which the index names; download it again"
+            )
+        return held | file_of
+
+    def _index(self) -> dict[str, str]:
+        """The index of shards, tensor name -> file name; nothing where there is none."""
+        path = self.path / INDEX
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text())["weight_map"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path} is not an index of shards ({error}); download the model again") from error
 
     def _file(self, name: str) -> Any:
         if name not in self._open:
@@ -114,15 +172,22 @@ class Directory:
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every tensor's shape by name, from the files' headers."""
+        """Every tensor's shape by name, from the files' headers. Raises ModelError for quantised weights."""
         found = {}
         for name, file in self._files.items():
             try:
-                found[name] = tuple(self._file(file).get_slice(name).get_shape())
+                header = self._file(file).get_slice(name)
             except SafetensorError as error:
                 raise ModelError(
                     f"{self.path / file} lacks {name}, which the index names; download it again"
                 ) from error
+            kind, method = header.get_dtype(), next(filter(None, map(QUANTISED_PARTS.get, name.split("."))), None)
+            if kind not in READ_TYPES or method is not None:
+                raise ModelError(
+                    f"{self.path / file} holds {name} of type {kind}: the weights are quantised "
+                    f"({method or kind}), which is not supported; name the model they were made of, or a GGUF file"
+                )
+            found[name] = tuple(header.get_shape())
         return found
 
     def read(self, name: str) -> np.ndarray:
@@ -132,112 +197,3 @@ class Directory:
     def tokenizer(self) -> Tokenizer:
         """tokenizer.json and what lies beside it."""
         return tokenizers.load(self.path)
-
-
-class GGUF:
-    """A GGUF file of an architecture that one of `families` has."""
-
-    def __init__(self, path: Path):
-        self.path, self.origin = path, str(path)
-        try:
-            reader = gguf.GGUFReader(path)
-            self.metadata = {name: field.contents() for name, field in reader.fields.items()}
-            self._tensors = {self._name(t.name): t for t in reader.tensors}
-        except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
-            raise ModelError(f"{path} is no whole GGUF file ({error}); download it again") from error
-        self.architecture = str(self.metadata.get("general.architecture"))
-        self.family = families.of_gguf(self.architecture, self.origin)
-
-    @staticmethod
-    def _name(theirs: str) -> str:
-        match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", theirs)
-        if match and match[2] in GGUF_PARTS:
-            return f"model.layers.{match[1]}.{GGUF_PARTS[match[2]]}.{match[3]}"
-        return GGUF_NAMES.get(theirs, theirs)
-
-    def _get(self, key: str, default: Any = None) -> Any:
-        value = self.metadata.get(f"{self.architecture}.{key}", default)
-        if value is None:
-            raise ModelError(f"{self.path} lacks {self.architecture}.{key}; convert the model again")
-        return value
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The metadata as a Hugging Face config.json."""
-        heads, width = self._get("attention.head_count"), self._get("embedding_length")
-        settings = {
-            "model_type": self.family.name,
-            "vocab_size": self._shape("model.embed_tokens.weight")[0],
-            "hidden_size": width,
-            "num_hidden_layers": self._get("block_count"),
-            "num_attention_heads": heads,
-            "num_key_value_heads": self._get("attention.head_count_kv", heads),
-            "head_dim": self._get("attention.key_length", width // heads),
-            "intermediate_size": self._get("feed_forward_length"),
-            "rope_theta": self._get("rope.freq_base", 10_000.0),
-            "rms_norm_eps": self._get("attention.layer_norm_rms_epsilon"),
-            "max_position_embeddings": self._get("context_length", 4096),
-            "tie_word_embeddings": "lm_head.weight" not in self._tensors,
-        }
-        if ROPE_FACTORS in self._tensors:
-            settings["rope_scaling"] = self._rope_scaling(self._dequantised(ROPE_FACTORS))
-        kind = self._get("rope.scaling.type", "none")
-        if kind not in ("none", "linear") or self._get("rope.scaling.factor", 1.0) != 1.0:
-            raise ModelError(f"{self.path}: rope scaling {kind!r} is not supported; use a file without it")
-        return settings
-
-    def _rope_scaling(self, factors: np.ndarray) -> dict[str, Any]:
-        """Llama 3's scaling from its table of factors, the largest of which is the factor."""
-        return {
-            "rope_type": "llama3",
-            "factor": float(factors.max()),
-            "low_freq_factor": LLAMA3_LOW_FACTOR,
-            "high_freq_factor": LLAMA3_HIGH_FACTOR,
-            "original_max_position_embeddings": LLAMA3_ORIGINAL_CONTEXT,
-        }
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        if name not in self._tensors:
-            raise ModelError(f"{self.path} lacks the tensor {name}; download it again")
-        return tuple(int(n) for n in reversed(self._tensors[name].shape))
-
-    @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every tensor's shape by its Hugging Face name."""
-        return {name: self._shape(name) for name in self._tensors if name != ROPE_FACTORS}
-
-    def read(self, name: str) -> np.ndarray:
-        """One tensor, dequantised to float32, in Hugging Face's order of rows."""
-        value = self._dequantised(name)
-        if self.family.gguf_interleaves_rotary and name in self._rotary_heads:
-            return _halves_apart(value, self._rotary_heads[name])
-        return value
-
-    def _dequantised(self, name: str) -> np.ndarray:
-        tensor = self._tensors[name]
-        try:
-            return gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(self._shape(name))
-        except (NotImplementedError, ValueError) as error:
-            raise ModelError(
-                f"{self.path}: {name} of type {tensor.tensor_type.name} can't be read ({error})"
-            ) from error
-
-    @cached_property
-    def _rotary_heads(self) -> dict[str, int]:
-        """The number of heads in every tensor of queries or keys."""
-        heads = {"q_LDNH": "num_attention_heads", "k_LDKH": "num_key_value_heads"}
-        layers = range(self.settings["num_hidden_layers"])
-        return {
-            self.family.tensors[ours].format(layer=layer): self.settings[key]
-            for ours, key in heads.items()
-            for layer in layers
-        }
-
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer in the metadata."""
-        return gguf_tokenizer.read_tokenizer(self.metadata, self.origin)
-
-
-def _halves_apart(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows [heads * H, D] with rotary pairs side by side, as Hugging Face has them: first halves, then second."""
-    return rows.reshape(heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)

@@ -11,8 +11,8 @@ identifiers, single digits. Its markers, one token each, are what `prompts` word
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
-from semrep_jax.core.errors import SemRepError
 from semrep_jax.model import chat_template
+from semrep_jax.model.added_tokens import TokenizerError, add_tokens, named_tokens, read_json, read_settings
 from semrep_jax.model.chat_template import Message
 
 PAD = "<|pad|>"
@@ -39,16 +39,13 @@ CODE_PATTERN = (
 )
 
 
-class TokenizerError(SemRepError):
-    """A tokenizer is missing, malformed or lacks what we need."""
-
-
 @dataclass(frozen=True)
 class Tokenizer:
     """A model's tokenizer.
 
     end_ids: ids that end a completion; the first is the one we write. pad_id: fills what is empty. template: words
-    chats (Jinja2), or None. specials: what the template may name, such as ("eos_token", "</s>").
+    chats (Jinja2), or None. specials: what the template may name, such as ("eos_token", "</s>"). rows: of the
+    embedding, where some ids have none; None where all do.
     """
 
     backend: tokenizers.Tokenizer
@@ -56,6 +53,7 @@ class Tokenizer:
     pad_id: int
     template: str | None = None
     specials: tuple[tuple[str, str], ...] = ()
+    rows: int | None = None
 
     @property
     def end_id(self) -> int:
@@ -72,9 +70,39 @@ class Tokenizer:
         """Whether prompts are worded with our markers (else as chats)."""
         return all(self.backend.token_to_id(name) is not None for name in MARKERS)
 
+    def within(self, rows: int, origin: str) -> Tokenizer:
+        """This tokenizer for an embedding of so many rows, which ids past it may not use.
+
+        origin: where the model lies, for messages. Raises TokenizerError where no end token has a row.
+        """
+        highest = max(self.backend.get_vocab().values(), default=0)
+        if max(highest, self.pad_id, *self.end_ids) < rows:
+            return self
+        end_ids = tuple(one for one in self.end_ids if one < rows)
+        if not end_ids:
+            raise TokenizerError(
+                f"{origin}: the end tokens {list(self.end_ids)} have no row in the embedding, which has {rows}: the "
+                "tokenizer and the weights are not of one model"
+            )
+        pad_id = self.pad_id if self.pad_id < rows else end_ids[0]
+        return replace(self, end_ids=end_ids, pad_id=pad_id, rows=rows)
+
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`; special tokens written in the text become their single ids."""
-        return self.backend.encode(text, add_special_tokens=False).ids
+        """Ids of `text`; special tokens written in the text become their single ids. Raises TokenizerError."""
+        return self._checked(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as `encode` gives them, made side by side."""
+        return [self._checked(one.ids) for one in self.backend.encode_batch(texts, add_special_tokens=False)]
+
+    def _checked(self, ids: list[int]) -> list[int]:
+        if self.rows is not None and max(ids, default=0) >= self.rows:
+            worst = max(ids)
+            raise TokenizerError(
+                f"the token {self.backend.id_to_token(worst)!r} has the id {worst} and the model's embedding "
+                f"{self.rows} rows: resize the embedding and train it, or use the tokenizer that the model came with"
+            )
+        return ids
 
     def chat(self, messages: list[Message]) -> str:
         """`messages` through the model's chat template, ready for the answer. Raises TokenizerError."""
@@ -86,7 +114,10 @@ class Tokenizer:
         try:
             return chat_template.render(self.template, messages, dict(self.specials))
         except chat_template.TemplateError as error:
-            raise TokenizerError(f"the model's chat template fails ({error}); mend its chat_template") from error
+            raise TokenizerError(
+                f"the model's chat template fails on {[m['role'] for m in messages]} messages ({error}); put one that "
+                "renders them into a chat_template.jinja in its directory"
+            ) from error
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`, markers included."""
@@ -106,20 +137,19 @@ def load(directory: Path) -> Tokenizer:
     backend.no_truncation()
     if backend.token_to_id(END) is not None and backend.token_to_id(PAD) is not None:
         return _marked(backend, str(path))
-    settings = _json(directory / "tokenizer_config.json")
-    generation = _json(directory / "generation_config.json")
-    model = _json(directory / "config.json")
-    end_ids = _ids(generation.get("eos_token_id")) or _ids(model.get("eos_token_id"))
-    if not end_ids and (named := _id_of(settings.get("eos_token"), backend)) is not None:
-        end_ids = [named]
+    settings = read_settings(directory)
+    generation, model = read_json(directory / "generation_config.json"), read_json(directory / "config.json")
+    add_tokens(backend, settings, directory)
+    specials = named_tokens(settings)
+    own = {key: backend.token_to_id(text) for key, text in specials.items()}
+    # All that any file names end a completion; the tokenizer's own is the one we write.
+    named = [own.get("eos_token"), *_ids(generation.get("eos_token_id")), *_ids(model.get("eos_token_id"))]
+    end_ids = tuple(dict.fromkeys(one for one in named if one is not None))
     if not end_ids:
         raise TokenizerError(f"{directory} names no end-of-text token; add eos_token_id to config.json")
-    pad_id = _id_of(settings.get("pad_token"), backend)
-    if pad_id is None:
-        pad_id = (_ids(model.get("pad_token_id")) or end_ids)[0]
-    specials = {key: text for key, token in settings.items() if key.endswith("_token") and (text := _text(token))}
-    template = _chat_template(directory, settings)
-    return Tokenizer(backend, tuple(end_ids), pad_id, template, tuple(sorted(specials.items())))
+    pads = [own.get("pad_token"), *_ids(model.get("pad_token_id")), *_ids(generation.get("pad_token_id")), *end_ids]
+    pad_id = next(one for one in pads if one is not None)
+    return Tokenizer(backend, end_ids, pad_id, _chat_template(directory, settings), tuple(sorted(specials.items())))
 
 
 def _marked(backend: tokenizers.Tokenizer, origin: str) -> Tokenizer:
@@ -133,31 +163,9 @@ def _marked(backend: tokenizers.Tokenizer, origin: str) -> Tokenizer:
     return Tokenizer(backend, (found[END],), found[PAD])
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise TokenizerError(f"{path} is not JSON ({error}): download the model again") from error
-
-
 def _ids(value: Any) -> list[int]:
-    """The ids that a setting names: none, one or a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list) else [value]
-
-
-def _text(token: Any) -> str | None:
-    """A special token's text; older files describe it in a dict."""
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else None
-
-
-def _id_of(token: Any, backend: tokenizers.Tokenizer) -> int | None:
-    return backend.token_to_id(_text(token) or "")
+    """The ids that a setting names: none, one or a list; -1 is none."""
+    return [one for one in (value if isinstance(value, list) else [value]) if one is not None and one >= 0]
 
 
 def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:

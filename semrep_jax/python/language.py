@@ -40,6 +40,10 @@ class Python:
         """See `python.canonical`."""
         return canonical.canonical(source)
 
+    def repeats(self, a: str, b: str) -> bool:
+        """See `python.canonical.repeats`."""
+        return canonical.repeats(a, b)
+
     def distance(self, a: str, b: str) -> float:
         """Tree-edit distance of two canonical texts over the size of the larger tree."""
         return canonical.distance(a, b)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from semrep_jax.core.programs import Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.sandbox.outcomes import explain, matches
 from semrep_jax.sandbox.pool import Observation, Sandbox
 
@@ -20,10 +20,19 @@ class PythonJudge:
         self.sandbox = sandbox
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
-        """The verdict on a program: U_sem, U_edit and hidden tests in one contained run."""
-        cases = task.preserve.cases + task.edit.cases + (task.hidden.cases if task.hidden else ())
-        observation = self.sandbox.run(program.source, task.preserve.entry, [case.args for case in cases])
-        return verdict_of(task, observation, duplicate)
+        """The verdict on a program: U_sem and U_edit in one contained run, hidden tests in another one, so that they
+        decide nothing about the others."""
+        verdict = verdict_of(
+            task, self._run(program, task.preserve.entry, task.preserve.cases + task.edit.cases), duplicate
+        )
+        if task.hidden is None or not verdict.compiled:
+            return verdict
+        unseen = self._run(program, task.hidden.entry, task.hidden.cases)
+        passed = _passed(task.hidden, unseen.outcomes) if unseen.outcomes else []
+        return replace(verdict, hidden=Score(sum(passed), len(task.hidden)))
+
+    def _run(self, program: Program, entry: str, cases: Sequence[Case]) -> Observation:
+        return self.sandbox.run(program.source, entry, [case.args for case in cases])
 
     def close(self) -> None:
         """Nothing was started."""
@@ -32,8 +41,8 @@ class PythonJudge:
 def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:
     """What an observation amounts to.
 
-    task: holds the expected outcomes. observation: of its preserve cases, then its edit cases, then the hidden ones.
-    duplicate: how far the program merely repeats C_src.
+    task: holds the expected outcomes. observation: of its preserve cases, then its edit cases. duplicate: how far
+    the program merely repeats C_src.
     """
     failed = Verdict(
         Status.OK,
@@ -44,16 +53,16 @@ def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Dupl
         seconds=observation.seconds,
         hidden=None if task.hidden is None else Score(0, len(task.hidden)),
     )
+    if observation.fault is not None:
+        return replace(failed, status=Status.UNJUDGED, feedback=observation.fault)
     if observation.load_error is not None:
         return replace(failed, status=Status.COMPILE, feedback=observation.load_error)
     if observation.died is not None:
         status = Status.TIMEOUT if observation.died == "timeout" else Status.CRASH
         return replace(failed, status=status, compiled=True, feedback=f"the process ended early: {observation.died}")
     edit_begins = len(task.preserve)
-    hidden_begins = edit_begins + len(task.edit)
     preserve = _passed(task.preserve, observation.outcomes[:edit_begins])
-    edit = _passed(task.edit, observation.outcomes[edit_begins:hidden_begins])
-    hidden = _passed(task.hidden, observation.outcomes[hidden_begins:]) if task.hidden else []
+    edit = _passed(task.edit, observation.outcomes[edit_begins:])
     status, feedback = _first_failure(task, preserve + edit, observation)
     return replace(
         failed,
@@ -62,7 +71,6 @@ def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Dupl
         feedback=feedback,
         preserve=Score(sum(preserve), len(preserve)),
         edit=Score(sum(edit), len(edit)),
-        hidden=None if task.hidden is None else Score(sum(hidden), len(hidden)),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,18 +16,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.sandbox import children
+
 START_SECONDS = 60.0
 
 
 class JsonWorker:
-    """`script` in a process of its own, with `environment` in the place of ours.
+    """`script` in a process of its own, with `environment` in the place of ours; it ends with this process, however
+    that ends.
 
     `ready` is its first line, None where it ended or hung instead; `tail` is the last line of its errors then.
     """
 
     def __init__(self, script: Path, environment: Mapping[str, str] | None = None):
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(script)],
+        self.process = children.start(
+            [sys.executable, "-P", "-c", children.ENDING_WITH_US, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -67,6 +71,13 @@ class JsonWorker:
         except OSError:
             return None
         return self.receive(seconds)
+
+    def killed(self) -> bool:
+        """Whether one that gave no answer was ended from outside, or has not ended: no fault of what it was asked."""
+        try:
+            return self.process.wait(1.0) in (-signal.SIGKILL, -signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            return True
 
     def close(self) -> None:
         """End the process, whatever it does."""

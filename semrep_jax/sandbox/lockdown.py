@@ -94,17 +94,22 @@ def _unshare_as_user(flags: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends. A fork or a change of ids clears this."""
+    """Ask the kernel to kill this process when the thread that started it ends. A fork or a change of ids clears
+    this; a candidate can't."""
     _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
-def readable_paths() -> list[str]:
-    """What a candidate may read: the standard library without site-packages, shared libraries, a few devices."""
+def readable_paths(doors: dict[str, str]) -> list[str]:
+    """What a candidate may read: the standard library without site-packages, shared libraries, a few devices.
+
+    doors: paths to be taken in the place of folders that an ordinary user can't walk to.
+    """
     paths = ["/dev/null", "/dev/zero", "/dev/urandom", "/usr/share/zoneinfo", "/etc/localtime", "/lib64", "/usr/lib64"]
     multiarch = f"{os.uname().machine}-linux-gnu"
     paths += [f"/lib/{multiarch}", f"/usr/lib/{multiarch}"]
     for name in ("stdlib", "platstdlib"):
-        base = sysconfig.get_path(name)
+        folder = sysconfig.get_path(name)
+        base = doors.get(folder, folder)
         hidden = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip")
         paths += [os.path.join(base, entry) for entry in os.listdir(base) if entry not in hidden]
     return sorted({p for p in paths if os.path.exists(p)})
@@ -171,6 +176,8 @@ DENIED = {
     "pidfd_getfd": (438, 438),
     # tracing, and the memory of others
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
+    # how others run
+    "setpriority": (141, 140), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     # sockets
     "socket": (41, 198), "connect": (42, 203), "socketpair": (53, 199),
     # mounts, roots, namespaces
@@ -186,8 +193,14 @@ DENIED = {
     # IPC that outlives a run
     "mq_open": (240, 180), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186),
 }  # fmt: skip
-# machine: (its audit architecture, the numbers of clone and clone3, its column in DENIED)
-_MACHINES = {"x86_64": (0xC000003E, 56, 435, 0), "aarch64": (0xC00000B7, 220, 435, 1)}
+# Calls that a process may make about itself (a first argument of 0): a candidate that is the zygote's own user could
+# else take limits and processors from it, and so from all candidates after it.
+OWN_ONLY = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
+}  # fmt: skip
+# machine: (its audit architecture, the numbers of clone, clone3 and prctl, its column in DENIED)
+_MACHINES = {"x86_64": (0xC000003E, 56, 435, 157, 0), "aarch64": (0xC00000B7, 220, 435, 167, 1)}
 
 _Instruction = tuple[int, int, int, int]  # of classic BPF: code, jump if true, jump if false, constant
 _LOAD = 0x20
@@ -204,6 +217,8 @@ _ALLOW: list[_Instruction] = [(_RETURN, 0, 0, 0x7FFF0000)]
 _REFUSE: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.EPERM)]
 _ABSENT: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.ENOSYS)]
 _KILL: _Instruction = (_RETURN, 0, 0, 0x80000000)
+_ITSELF_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, 0), *_ALLOW, *_REFUSE]
+_SIGNAL_OF_PARENT_STAYS = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, _PR_SET_PDEATHSIG), *_REFUSE, *_ALLOW]
 _THREADS_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), *_ALLOW, *_REFUSE]
 
 
@@ -220,9 +235,11 @@ def filter_instructions(machine: str) -> list[_Instruction] | None:
     """The seccomp filter of a processor (`uname -m`) in classic BPF; None if its system calls are not in the table."""
     if machine not in _MACHINES:
         return None
-    architecture, clone, clone3, column = _MACHINES[machine]
+    architecture, clone, clone3, prctl, column = _MACHINES[machine]
     denied = [numbers[column] for numbers in DENIED.values() if numbers[column] is not None]
-    actions = dict.fromkeys(denied, _REFUSE) | {clone: _THREADS_ONLY, clone3: _ABSENT}
+    own_only = [numbers[column] for numbers in OWN_ONLY.values()]
+    actions = dict.fromkeys(denied, _REFUSE) | dict.fromkeys(own_only, _ITSELF_ONLY)
+    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT, prctl: _SIGNAL_OF_PARENT_STAYS}
     starts = {0: _ALLOW}
     for number in sorted(actions):
         starts[number] = actions[number]

@@ -30,7 +30,6 @@ import os
 import queue
 import secrets
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -39,12 +38,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Outcome
+from semrep_jax.sandbox import children, scratch
 from semrep_jax.sandbox.wire import decode
 
 LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
@@ -91,6 +92,7 @@ class Observation:
 
     outcomes, messages (an exception's one line, or None): one for each call, unless the next two say why not.
     load_error: one line, where the program did not load. died: how its process ended early. seconds: wall time (s).
+    fault: what of ours went wrong instead, so that this says nothing about the candidate.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -98,6 +100,7 @@ class Observation:
     load_error: str | None = None
     died: str | None = None
     seconds: float = 0.0
+    fault: str | None = None
 
 
 class _Dead(Exception):
@@ -111,7 +114,7 @@ class _Zygote:
         self.scratch = tempfile.mkdtemp(prefix="semrep-")
         os.chmod(self.scratch, 0o777)
         interpreter = [sys.executable, "-P", "-s", "-S", "-X", "no_debug_ranges"]
-        self.process = subprocess.Popen(
+        self.process = children.start(
             [*interpreter, settings["script"], json.dumps(settings | {"scratch": self.scratch})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -168,7 +171,9 @@ class _Zygote:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with suppress(OSError):  # whatever a candidate built where there are no namespaces, it costs no run
+            scratch.empty(self.scratch)
+            os.rmdir(self.scratch)
 
 
 class Pool:
@@ -213,15 +218,23 @@ class Pool:
         index, zygote = self.free.get()
         try:
             zygote = zygote or _Zygote(self.settings[index])
-            return zygote.ask(request, raw)
+            facts, data = zygote.ask(request, raw)
+            if facts.pop("spoilt", False):
+                self._retire(zygote)
+                zygote = None
+            return facts, data
         except _Dead:
             assert zygote is not None
-            zygote.close()
-            zygote = None  # the next candidate starts a new one
-            self.restarts += 1
+            self._retire(zygote)
+            zygote = None
             return None
         finally:
             self.free.put((index, zygote))
+
+    def _retire(self, zygote: _Zygote) -> None:
+        """End a zygote; the next candidate starts a new one in its place."""
+        zygote.close()
+        self.restarts += 1
 
 
 class Sandbox(Pool):
@@ -254,7 +267,8 @@ class Sandbox(Pool):
         token, limits = secrets.token_hex(16), limits or self.limits
         answer = self.ask({"source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits)})
         if answer is None:
-            return Observation(died="timeout", seconds=limits.wall_seconds)
+            why = "the sandbox's own process ended or did not answer in time"
+            return Observation(died="timeout", seconds=limits.wall_seconds, fault=why)
         return _observation(*answer, token, len(calls))
 
 
@@ -268,7 +282,8 @@ def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -
     """
     seconds = float(reply["seconds"])
     if not raw or reply["timeout"]:
-        return Observation(died=_death(reply), seconds=seconds)
+        busy = "the machine was too busy to run it within its wall time" if reply["starved"] else None
+        return Observation(died=_death(reply), seconds=seconds, fault=busy)
     try:
         report = json.loads(raw)
         if report["token"] != token:

@@ -33,6 +33,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 lockdown = importlib.import_module("lockdown")
+scratch = importlib.import_module("scratch")
 wire = importlib.import_module("wire")
 del sys.path[0]
 
@@ -46,7 +47,13 @@ ON_DEMAND = """
     selectors shlex shutil signal socket sqlite3 stat statistics stringprep struct subprocess symtable sys tempfile
     textwrap threading time token tokenize tomllib traceback types unicodedata urllib.parse uuid warnings weakref
     xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo
+    asyncio cmd concurrent.futures copyreg doctest email marshal plistlib shelve timeit unittest urllib.request
 """.split()  # noqa: SIM905
+# What the standard library and the compiler import late, by the text that calls for it.
+LATE = {"strptime": "_strptime", "\\N{": "unicodedata", "unicode_escape": "unicodedata", "idna": "encodings.idna"}
+# OpenSSL's tables are 5 MB that each child would have to map. What is loaded here does without; these texts need it.
+OPENSSL = ("_hashlib", "_ssl")
+NEEDS_OPENSSL = ("pbkdf2_hmac", "scrypt", "algorithms_available", "ripemd160", "sm3", "sha512_2", "md5-sha1", "md4")
 # Run in the zygote before any candidate: children inherit specialised bytecode and sorted free lists, not the work.
 WARM_UP = """
 from typing import Dict, List
@@ -180,6 +187,9 @@ def limit_to(what, limit):
 
 def observe_python(request):
     """What a Python candidate does when it is called."""
+    if any(text in request["source"] for text in NEEDS_OPENSSL):
+        for name in ("hashlib", "hmac"):
+            sys.modules.pop(name, None)  # its import finds OpenSSL
     return observe(request["source"], request["entry"], request["calls"])
 
 
@@ -196,6 +206,7 @@ def child(request, containment, report, act):
         limit_to(resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 2)
         os.setsid()
         lockdown.drop_privileges(containment.uid)
+        lockdown.die_with_parent()  # who sleeps has no limit but this zygote's clock
         if containment.seccomp_filter is not None:
             lockdown.filter_syscalls(containment.seccomp_filter)
         signal.setitimer(signal.ITIMER_PROF, limits["cpu_seconds"])
@@ -214,7 +225,8 @@ def run_child(request, containment, act):
 
     request: its JSON, with `limits` and `token`. containment: as `serve` gave it. act: what the child does once it is
     locked in; what it returns is reported as JSON. Returns facts about the child's end ("timeout", "signal",
-    "seconds") and its bytes as they came, none where there were more than MAX_REPLY.
+    "seconds"; "spoilt" where scratch can't be emptied, and so this one must end) and its bytes as they came, none where
+    there were more than MAX_REPLY.
     """
     began = time.monotonic()
     reader, report = os.pipe()
@@ -228,9 +240,21 @@ def run_child(request, containment, act):
     os.close(report)
     data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
     os.close(reader)
-    code = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
-    clean(containment.scratch)
-    return {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}, data or b""
+    code, usage = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
+    facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
+    facts["starved"] = timeout and starved(usage, request["limits"])
+    try:
+        scratch.empty(containment.scratch)
+    except OSError:
+        facts["spoilt"] = True  # the next candidate would see what this one left
+    return facts, data or b""
+
+
+def starved(usage, limits):
+    """Whether a child that ran out of wall time was kept from the processor by others: it had processor time left, and
+    was pushed aside far more often than it waited of itself (as one that sleeps does)."""
+    used = usage.ru_utime + usage.ru_stime
+    return used < limits["cpu_seconds"] and usage.ru_nivcsw > 2 * usage.ru_nvcsw + 8
 
 
 def collect(reader, deadline):
@@ -250,39 +274,25 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child, by force if `killed`, and everything it started; returns the child's wait status."""
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status and usage."""
     if killed:
         os.kill(pid, signal.SIGKILL)
-    _, code = os.waitpid(pid, 0)
+    _, code, usage = os.wait4(pid, 0)
     if in_pid_namespace:
         try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
-            return code
+            return code, usage
         while True:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                return code
+                return code, usage
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    return code
-
-
-def clean(directory):
-    """Remove everything a candidate left in its scratch directory."""
-    for entry in os.scandir(directory):
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, 0o700)
-                clean(entry.path)
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)
-        except OSError:
-            pass
+    return code, usage
 
 
 def read_exactly(size):
@@ -308,23 +318,30 @@ def load(names):
     """Import standard modules into this process, for every child to come.
 
     Hooks after a fork are left out: they touch 160 pages, and one reseeds `random`, where a verdict must not hang on
-    chance. So is OpenSSL, whose 5 MB of tables each child would have to map; the built-in hashes do.
+    chance. So is OpenSSL.
     """
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
-    sys.modules["_hashlib"] = None
+    unseeded = "random" not in sys.modules
+    hidden = [name for name in OPENSSL if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
     for name in names:
         try:
             importlib.import_module(name)
         except ImportError:
             pass  # not in this Python: the program will say so
-    if "random" in names:
+    for name in hidden:
+        del sys.modules[name]
+    if unseeded and "random" in sys.modules:
         sys.modules["random"].seed(0)
     os.register_at_fork = register
 
 
 def load_named(source, containment):
-    """Load what a program's text names, once for all programs."""
-    new = [name for name in ON_DEMAND if name in source and name not in sys.modules]
+    """Load what a program's text names, and what the standard library imports late for it, once for all programs."""
+    names = [name for name in ON_DEMAND if name in source] + [late for text, late in LATE.items() if text in source]
+    if not source.isascii():
+        names.append("unicodedata")  # for the compiler, which brings identifiers into one form
+    new = [name for name in names if name not in sys.modules]
     if new:
         load(new)
         freeze(containment)
@@ -345,7 +362,8 @@ def serve(handle, settings):
     """
     containment = Containment(settings)
     load_while_readable(settings)
-    readable = lockdown.readable_paths() + settings.get("readable", [])
+    doors = open_doors()
+    readable = lockdown.readable_paths(doors) + [doors.get(path, path) for path in settings.get("readable", [])]
     become_ordinary_user(settings)
     lockdown.die_with_parent()
     containment.null = os.open("/dev/null", os.O_RDWR)  # Landlock lets it be read only
@@ -353,6 +371,8 @@ def serve(handle, settings):
     open_own_directory(containment)
     give_up_privileges(containment)
     landlock = lockdown.enter_landlock(readable, [containment.scratch]) if settings["landlock"] else []
+    if landlock:
+        import_through(doors)
     containment.seccomp_filter = lockdown.filter_program()
     warm_up()
     for what, limit in STATIC_LIMITS.items():
@@ -371,8 +391,53 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "wire"):
+    for name in ("lockdown", "scratch", "wire"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
+
+
+def open_doors():
+    """Descriptors of the folders that modules lie in and that a child's user can't walk to, as a path for each.
+
+    Root's own Python (pyenv's or uv's in a container) lies in /root. A descriptor leads past the folders above; the
+    files themselves everybody may read. While this process is the user that it was started as, and may list folders:
+    each is listed once, for all imports.
+    """
+    finder = importlib.import_module("importlib.machinery").PathFinder
+    doors = {}
+    for folder in sys.path:
+        if os.path.isdir(folder) and not open_to_all(folder):
+            doors[folder] = f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_DIRECTORY)}"
+            finder.find_spec("", [doors[folder]])
+    return doors
+
+
+def open_to_all(folder):
+    """Whether every user may walk down to a folder."""
+    while os.stat(folder).st_mode & 0o001:
+        if folder == "/":
+            return True
+        folder = os.path.dirname(folder)
+    return False
+
+
+def import_through(doors):
+    """Let all imports from here on, a candidate's too, come through `doors`.
+
+    Only where Landlock says what may be read: a descriptor leads up as well as down.
+    """
+    sys.path[:] = [doors.get(folder, folder) for folder in sys.path]
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__path__", None)
+        if isinstance(path, list):
+            path[:] = [through(doors, folder) for folder in path]
+
+
+def through(doors, path):
+    """A path, by the door that leads to it where there is one."""
+    for folder, door in doors.items():
+        if path == folder or path.startswith(folder + "/"):
+            return door + path[len(folder) :]
+    return path
 
 
 def become_ordinary_user(settings):

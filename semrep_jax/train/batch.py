@@ -17,6 +17,7 @@ import numpy as np
 from semrep_jax.core.programs import Completion, Finish, Program, Task, Verdict
 from semrep_jax.rewards import Judged
 from semrep_jax.rollout.local import pad_prompts
+from semrep_jax.train.advantages import Advantages, Scored
 
 
 @dataclass
@@ -33,13 +34,17 @@ class Group:
     completions: list[Completion] = field(default_factory=list)
     programs: list[Program | str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    correct: list[bool] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
 
     @property
     def judged(self) -> Judged:
         """What a reward is a function of."""
         return Judged(self.task, self.programs, self.verdicts)
+
+    @property
+    def failed(self) -> bool:
+        """Whether all of its members were judged and none is right."""
+        return all(member.judged and not member.correct for member in self.scored)
 
 
 @partial(
@@ -61,17 +66,16 @@ class RolloutBatch:
     prompt: Any
     length: Any
     completion: Any
-    mask: Any
-    sampled: Any
-    advantage: Any
+    mask: Any = None
+    sampled: Any = None
+    advantage: Any = None
     old: Any = None
     reference: Any = None
 
 
 def make_batch(
     groups: Sequence[Group],
-    advantage_BG: np.ndarray,
-    keep_B: np.ndarray,
+    advantage: Advantages,
     *,
     max_new: int,
     bucket: int,
@@ -80,10 +84,10 @@ def make_batch(
 ) -> RolloutBatch:
     """The host arrays of a step's groups.
 
-    advantage_BG, keep_B: of each completion, and which groups count. max_new: T. bucket: P is a multiple of it. pad_id:
-    fills. mask_truncated: whether completions that ran into the limit count for nothing.
+    advantage: of each completion, and which of them count. max_new: T. bucket: P is a multiple of it. pad_id: fills.
+    mask_truncated: whether completions that ran into the limit count for nothing.
     """
-    shape = (*advantage_BG.shape, max_new)
+    shape = (*advantage.values.shape, max_new)
     ids = np.full(shape, pad_id, np.int32)
     sampled, mask = np.zeros(shape, np.float32), np.zeros(shape, bool)
     prompts = []
@@ -92,8 +96,8 @@ def make_batch(
             size = len(completion.token_ids)
             ids[b, g, :size], sampled[b, g, :size] = completion.token_ids, completion.logprobs
             dropped = mask_truncated and completion.finish is Finish.LENGTH
-            mask[b, g, :size] = keep_B[b] and not dropped
+            mask[b, g, :size] = advantage.counts[b, g] and not dropped
         too_long = group.completions[0].finish is Finish.PROMPT_TOO_LONG
         prompts.append(group.prompt_ids[:1] if too_long else group.prompt_ids)
     prompt, length = pad_prompts(prompts, pad_id, len(prompts), bucket)
-    return RolloutBatch(prompt, length, ids, mask, sampled, advantage_BG)
+    return RolloutBatch(prompt, length, ids, mask, sampled, advantage.values)

@@ -2,15 +2,18 @@
 
 A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (step, loader state, budget, counters). Its
 *identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
-its final name only when it is whole, so `kill -9` during a save leaves the previous one. The processes of a run save
-together into one directory that all share; another number of processes restores it onto the same mesh.
+its final name only when it is whole, so `kill -9` during a save leaves the previous one. One that is damaged all the
+same is put aside, and the one before is gone on from. The processes of a run save together into one directory that all
+share; another number of processes, or of devices, restores it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,34 +21,57 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.experimental.multihost_utils import sync_global_devices
 
 from semrep_jax.core.errors import SemRepError
-from semrep_jax.core.workdir import write_atomically
+from semrep_jax.core.workdir import describe_changes, write_atomically
 
 logging.getLogger("absl").setLevel(logging.ERROR)
+
+# By a key of the identity: what its change from one value to another means, or None where it is not allowed.
+MayChange = Mapping[str, Callable[[Any, Any], str | None]]
+OTHER_MESH: MayChange = dict.fromkeys(
+    ("mesh.data", "mesh.fsdp", "mesh.tensor"), lambda was, now: "sums are rounded in another order from here on"
+)
 
 
 class CheckpointError(SemRepError):
     """A checkpoint is damaged, or belongs to another run."""
 
 
+class Damaged(CheckpointError):
+    """One checkpoint can't be read."""
+
+
 @dataclass(frozen=True)
 class Restored:
-    """What a checkpoint gave back."""
+    """What a checkpoint gave back. notes: what a person should know of it, a line each."""
 
     step: int
     state: Any
     record: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class Checkpoints:
-    """The checkpoints of one run in `directory`; `identity` is a flat dict of what a resumed run must share."""
+    """The checkpoints of one run in `directory`.
 
-    def __init__(self, directory: Path, identity: dict[str, Any], keep: int):
-        self.directory, self.identity = directory, identity
-        directory.mkdir(parents=True, exist_ok=True)
+    identity: a flat dict of what a resumed run must share. keep: how many stay. may_change: keys of the identity that
+    may differ all the same.
+    """
+
+    def __init__(self, directory: Path, identity: dict[str, Any], keep: int, may_change: MayChange | None = None):
+        self.directory, self.identity, self.may_change = directory, identity, may_change or {}
+        with self._writing():
+            directory.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self.manager = ocp.CheckpointManager(directory.resolve(), options=options)
+
+    @property
+    def newest(self) -> str:
+        """The newest checkpoint in words."""
+        step = self.manager.latest_step()
+        return "there is no checkpoint yet" if step is None else f"the last good checkpoint is {self._path(step)}"
 
     def save(self, step: int, state: Any, record: dict[str, Any]) -> None:
         """Start saving a checkpoint; it is whole after the next `wait`.
@@ -61,41 +87,71 @@ class Checkpoints:
             )
 
     def restore(self, like: Any) -> Restored | None:
-        """The newest checkpoint laid out like the tree `like`; None where there is none. Raises CheckpointError."""
-        step = self.manager.latest_step()
-        if step is None:
-            return None
-        path = self.directory / str(step)
+        """The newest intact checkpoint laid out like the tree `like`; None where there is none at all.
+
+        Newer ones that are damaged are put aside, with a note. Raises CheckpointError where every one is damaged, or
+        the newest intact one belongs to another run.
+        """
+        steps = sorted(self.manager.all_steps(), reverse=True)
+        damaged: dict[int, Damaged] = {}
+        for step in steps:
+            try:
+                restored = self._read(step, like)
+            except Damaged as error:
+                damaged[step] = error
+                continue
+            notes = [self._put_aside(bad, step, error) for bad, error in damaged.items()]
+            return Restored(step, restored.state, restored.record, (*notes, *restored.notes))
+        if damaged:
+            first = next(iter(damaged.values()))
+            raise CheckpointError(f"{first}; no other one is intact: delete {self.directory} to begin again")
+        return None
+
+    def _read(self, step: int, like: Any) -> Restored:
+        path = self._path(step)
         self._check_sizes(path)
-        try:
+        with _reading(path):
             whole = self.manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
-        except Exception as error:
-            raise self._damaged(path, _first_line(error)) from error
-        self._same_run(whole["identity"], path)
-        try:
+            theirs, record = whole["identity"], whole["record"]
+        notes = self._same_run(theirs, path)
+        with _reading(path):
             state = self.manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))["state"]
-        except Exception as error:
-            raise self._damaged(path, _first_line(error)) from error
-        return Restored(step, state, whole["record"])
+        return Restored(step, state, record, notes)
+
+    def _put_aside(self, step: int, instead: int, error: Damaged) -> str:
+        """Move a damaged checkpoint out of the way of those to come; what is lost by it, in words."""
+        aside = self.directory.with_name(f"{self.directory.name}-damaged") / str(step)
+        if jax.process_index() == 0:
+            aside.parent.mkdir(exist_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(self._path(step), aside)
+        if jax.process_count() > 1:
+            sync_global_devices("a damaged checkpoint is put aside")
+        self.manager.reload()
+        lost = step - instead
+        return (
+            f"{error}; it is now {aside}, and steps {instead + 1} to {step} ({lost}) are taken again from "
+            f"{self._path(instead)}"
+        )
 
     def wait(self) -> None:
         """Block until every started save is on disk. Raises CheckpointError where it could not be written."""
         with self._writing():
             self.manager.wait_until_finished()
             if jax.process_index() == 0:
-                sizes = {str(s): _sizes(self.directory / str(s)) for s in self.manager.all_steps()}
+                sizes = {str(s): _sizes(self._path(s)) for s in self.manager.all_steps()}
                 write_atomically(self.directory / "sizes.json", json.dumps(sizes))
 
     def _check_sizes(self, path: Path) -> None:
         """Refuse a checkpoint with a file cut short, before Orbax's threads trip over it."""
         try:
             known = json.loads((self.directory / "sizes.json").read_text()).get(path.name, {})
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, AttributeError):
             return  # killed during the first save: what is there under a final name is whole
         now = _sizes(path)
         for name, size in known.items():
             if now.get(name) != size:
-                raise self._damaged(path, f"{name} has {now.get(name, 0)} bytes and was written with {size}")
+                raise _damaged(path, f"{name} has {now.get(name, 0)} bytes and was written with {size}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -111,18 +167,35 @@ class Checkpoints:
         self.wait()
         self.manager.close()
 
-    def _same_run(self, theirs: dict[str, Any], path: Path) -> None:
-        keys = sorted(set(theirs) | set(self.identity))
-        differ = [k for k in keys if theirs.get(k) != self.identity.get(k)]
-        if differ:
-            shown = ", ".join(f"{k} was {theirs.get(k)!r} and is {self.identity.get(k)!r}" for k in differ[:5])
-            more = f" and {len(differ) - 5} more" if len(differ) > 5 else ""
-            raise CheckpointError(
-                f"checkpoint {path} belongs to another run: {shown}{more}; use another work_dir or restore the setting"
-            )
+    def _path(self, step: int) -> Path:
+        return self.directory / str(step)
 
-    def _damaged(self, path: Path, why: str) -> CheckpointError:
-        return CheckpointError(f"checkpoint {path} is damaged ({why}); delete it to go on from the one before")
+    def _same_run(self, theirs: dict[str, Any], path: Path) -> tuple[str, ...]:
+        """What has changed and may, in words. Raises CheckpointError for what may not."""
+        notes, ours = [], dict(self.identity)
+        for key, meaning in self.may_change.items():
+            was, now = theirs.get(key), ours.get(key)
+            if was != now and (note := meaning(was, now)) is not None:
+                notes.append(f"{key} was {was!r} and is {now!r}: {note}")
+                ours[key] = was
+        changes = describe_changes(theirs, ours)
+        if changes:
+            raise CheckpointError(
+                f"checkpoint {path} belongs to another run: {changes}; use another work_dir or restore the setting"
+            )
+        return tuple(notes)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _damaged(path, _first_line(error)) from error
+
+
+def _damaged(path: Path, why: str) -> Damaged:
+    return Damaged(f"checkpoint {path} is damaged ({why})")
 
 
 def _sizes(directory: Path) -> dict[str, int]:

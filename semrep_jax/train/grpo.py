@@ -109,7 +109,7 @@ def loss(
         value += config.kl_weight * kl / jnp.maximum(count, 1)
         metrics["kl"] = kl / jnp.maximum(count, 1)
     metrics |= _mismatch(logp, batch)
-    return value, {k: jnp.nan_to_num(v) for k, v in metrics.items()}
+    return value, metrics
 
 
 def _mismatch(logp: jax.Array, batch: RolloutBatch) -> dict[str, jax.Array]:
@@ -118,7 +118,7 @@ def _mismatch(logp: jax.Array, batch: RolloutBatch) -> dict[str, jax.Array]:
     return {
         "mismatch_mean": _mean(gap, batch.mask),
         "mismatch_max": jnp.max(gap),
-        "mismatch_p95": jnp.nanpercentile(jnp.where(batch.mask, gap, jnp.nan), 95),
+        "mismatch_p95": jnp.where(jnp.any(batch.mask), jnp.nanpercentile(jnp.where(batch.mask, gap, jnp.nan), 95), 0.0),
     }
 
 

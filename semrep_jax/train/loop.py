@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from semrep_jax.core.progress import bar
+from semrep_jax.core.progress import bar, console
 from semrep_jax.core.stop import Stop, Stopped
-from semrep_jax.train.checkpoint import Checkpoints, Restored
+from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
+from semrep_jax.train.finite import NonFiniteError
 from semrep_jax.train.metrics import Recorder
 
 
@@ -53,31 +54,39 @@ class LoopSettings:
     """Where and how a loop saves.
 
     directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every:
-    steps between checkpoints. keep: how many stay.
+    steps between checkpoints. keep: how many stay. may_change: keys of the identity that may differ all the same; what
+    differs is said.
     """
 
     directory: Path
     identity: dict[str, Any]
     every: int
     keep: int
+    may_change: MayChange = field(default_factory=dict)
 
 
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
     """Take all steps that are left.
 
     training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar. Raises
-    Stopped after a SIGTERM, with everything saved, and CheckpointError for a checkpoint that is damaged or of another
-    run.
+    Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
+    intact, and NonFiniteError, with the last good checkpoint, for a step that is NaN.
     """
-    saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep)
+    saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep, settings.may_change)
     restored = saved.restore(training.arrays)
     if restored is not None:
         training.resume(restored)
+        for note in restored.notes:
+            console.print(f"{name}: {note}", highlight=False, soft_wrap=True)
     recorder = Recorder(settings.directory, training.done, stop.peers.leader)
     with bar(name, training.total, training.done) as progress:
         while training.done < training.total:
             before = training.done
-            result = training.step()
+            try:
+                result = training.step()
+            except NonFiniteError as error:
+                saved.close()
+                raise NonFiniteError(f"{name}, {error}; {saved.newest}") from error
             recorder.write(before, result.metrics, result.samples)
             progress.advance(result.note, training.done - before)
             ending, finished = stop.wanted, training.done == training.total

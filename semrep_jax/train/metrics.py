@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.summary import scalar
 
 
 class JsonLines:
@@ -36,12 +39,43 @@ class JsonLines:
 
     def write(self, step: int, row: dict[str, Any]) -> None:
         """Append one object."""
-        self.file.write(json.dumps({"step": step} | row) + "\n")
+        self.file.write(json.dumps({"step": step} | row, allow_nan=False) + "\n")
         self.file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+class _Board:
+    """TensorBoard events, written by this thread, so that a full disk is this thread's error and nobody's traceback.
+
+    directory: of the event files. before: the first step that will be written; later ones are purged.
+    """
+
+    def __init__(self, directory: Path, before: int):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.events = EventsWriter(str(directory / "events"))
+        if before:
+            self.events.write_event(Event(wall_time=time.time(), step=before, session_log={"status": "START"}))
+
+    def write(self, step: int, metrics: dict[str, Any]) -> None:
+        """The finite numbers among a step's metrics."""
+        for name, value in metrics.items():
+            if isinstance(value, (int, float)) and math.isfinite(value):
+                self.events.write_event(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
+        self.events.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.events.close()
+
+
+def _plain(value: Any) -> Any:
+    """A metric as JSON has it: rounded, and null for what is no number there."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if math.isfinite(value) else None
 
 
 class Recorder:
@@ -58,7 +92,7 @@ class Recorder:
         directory.mkdir(parents=True, exist_ok=True)
         self.lines = JsonLines(directory / "metrics.jsonl", before)
         self.samples = JsonLines(directory / "samples.jsonl", before)
-        self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=before or None)
+        self.board = _Board(directory / "tensorboard", before)
 
     def write(self, step: int, metrics: dict[str, Any], samples: Iterable[dict[str, Any]] = ()) -> None:
         """Write one step.
@@ -67,12 +101,10 @@ class Recorder:
         """
         if not self.writes:
             return
-        self.lines.write(step, {k: (round(v, 6) if isinstance(v, float) else v) for k, v in metrics.items()})
+        self.lines.write(step, {name: _plain(value) for name, value in metrics.items()})
         for row in samples:
             self.samples.write(step, row)
-        for name, value in metrics.items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
-                self.board.add_scalar(name, value, step)
+        self.board.write(step, metrics)
 
     def close(self) -> None:
         """Flush and close."""

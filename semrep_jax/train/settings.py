@@ -14,7 +14,7 @@ from semrep_jax.core.settings import Section
 ADVANTAGES: Registry[Callable[[Any], Any]] = Registry(
     "advantage",
     "train.advantage",
-    {name: f"semrep_jax.train.advantages:{name}" for name in ("group_std", "group_mean", "rloo")},
+    {name: f"semrep_jax.train.advantages:{name}" for name in ("group_std", "group_mean", "rloo", "gdpo")},
 )
 
 
@@ -47,6 +47,32 @@ class Truncation(StrEnum):
     MASK = "mask"
 
 
+class NonFinite(StrEnum):
+    """What a step does whose loss, gradient, update or weights are NaN or infinite.
+
+    STOP ends the run and names the tensor; nothing is exported. SKIP leaves weights and moments as they were, and
+    counts.
+    """
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class EmptyBatch(StrEnum):
+    """What becomes of a batch in which no group counts: nobody right, or all alike.
+
+    STEP takes an optimiser step all the same, of momentum and decay alone. SKIP takes none; the batch spends its step
+    of B. RESAMPLE takes none and spends none: other prompts are drawn in its place, as DAPO does, at most
+    `train.resamples` times in a row; then it is as SKIP. RETRY is as SKIP, and prompts that nobody got right come back
+    in later batches.
+    """
+
+    STEP = "step"
+    SKIP = "skip"
+    RESAMPLE = "resample"
+    RETRY = "retry"
+
+
 class Layout(StrEnum):
     """How the update lays out a group of completions of one prompt."""
 
@@ -64,7 +90,9 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_norm: float = Field(1.0, gt=0, description="Global gradient norm is clipped to this.")
     advantage: str = Field(
-        "group_std", description="Baseline and scale of advantages: group_std, group_mean, rloo, or what a plugin adds."
+        "group_std",
+        description="Baseline and scale of advantages: group_std, group_mean, rloo, gdpo (each term of the reward "
+        "normalised on its own), or what a plugin adds. Terms that tell right programs apart come after, bounded.",
     )
     reduction: Reduction = Field(Reduction.TOKEN_MEAN, description="Normalisation of the loss.")
     clip_low: float = Field(0.2, gt=0, lt=1, description="Lower clip of the probability ratio.")
@@ -80,6 +108,17 @@ class TrainConfig(Section):
     )
     tis_cap: float = Field(2.0, gt=0, description="Cap of the importance weight.")
     truncation: Truncation = Field(Truncation.KEEP, description="Keep or mask completions cut at max_new.")
+    non_finite: NonFinite = Field(
+        NonFinite.STOP,
+        description="A step that comes to NaN: the run ends and says where, or leaves it out and counts.",
+    )
+    empty_batch: EmptyBatch = Field(
+        EmptyBatch.RESAMPLE,
+        description="A batch in which no group counts: an optimiser step all the same, none, other prompts in its "
+        "place, or none and its failed prompts again later.",
+    )
+    resamples: int = Field(2, ge=0, description="Batches drawn in the place of an empty one, at most (resample).")
+    retry_buffer: int = Field(64, ge=1, description="Failed prompts that wait to come back, at most (retry).")
     checkpoint_every: int = Field(8, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
 

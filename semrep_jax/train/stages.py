@@ -4,15 +4,16 @@ the prompt or none."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
-from semrep_jax.rewards import REWARDS, Judged, RewardConfig
+from semrep_jax.rewards import REWARDS, DuplicateRule, Judged, RewardConfig, Terms
 from semrep_jax.tasks.source import SourceRequest, TaskSource
+from semrep_jax.train.advantages import Scored
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 
 
@@ -20,16 +21,25 @@ from semrep_jax.train.budget import REWRITE, TRANSFORM
 class Stage:
     """One of the two stages.
 
-    prompt: of a task and its C_rep (None where the stage uses none). reward: of a group. correct: raw correctness of
-    one verdict. uses_rewrite: whether prompts carry a C_rep.
+    prompt: of a task and its C_rep (None where the stage uses none). reward: of a group, a number or terms for each
+    member. correct: raw correctness of one verdict. uses_rewrite: whether prompts carry a C_rep. skip: copies of C_src
+    by this rule earn nothing, whatever they do, and need not be run.
     """
 
     name: str
     tasks: list[Task]
     prompt: Callable[[Task, Program | None], Prompt]
-    reward: Callable[[Judged], list[float]]
+    reward: Callable[[Judged], Sequence[float | Terms]]
     correct: Callable[[Verdict], bool]
     uses_rewrite: bool
+    skip: DuplicateRule | None = None
+
+    def score(self, group: Judged) -> list[Scored]:
+        """The terms of each member's reward, raw correctness, and whether it was judged."""
+        return [
+            Scored(rewards.terms_of(reward), self.correct(verdict), verdict.judged)
+            for reward, verdict in zip(self.reward(group), group.verdicts, strict=True)
+        ]
 
 
 def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
@@ -42,6 +52,7 @@ def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
         reward=lambda group: reward(group, weights),
         correct=lambda verdict: rewards.accepted(verdict, weights.duplicate),
         uses_rewrite=False,
+        skip=weights.duplicate,
     )
 
 

@@ -34,12 +34,22 @@ from semrep_jax.model.sharding import Sharding
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
-from semrep_jax.train import loop
-from semrep_jax.train.checkpoint import Restored
+from semrep_jax.train import finite, loop
+from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
+from semrep_jax.train.finite import Watch
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
+from semrep_jax.train.settings import NonFinite
 
 TOKENIZER_EXAMPLES = 3000
+
+
+def _longer(was: Any, now: Any) -> str | None:
+    longer = isinstance(was, int) and isinstance(now, int) and now > was
+    return f"the learning rate follows the schedule of {now} steps" if longer else None
+
+
+MAY_CHANGE: MayChange = {"supervised.steps": _longer, **OTHER_MESH}
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> d
     model = decoder.build(_shape(recipe.model, trained_tokenizer), sharding, ComputeConfig.of(recipe.model))
     blocks = _blocks(recipe, trained_tokenizer, generator, directory, stop.peers)
     training = _Supervised(recipe, model, blocks)
-    settings = LoopSettings(directory, recipe.identity, setting.checkpoint_every, setting.keep)
+    settings = LoopSettings(directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE)
     loop.run(training, "warm start", settings, stop)
     training.batches.close()
     pretrained.export(directory / setting.export, model, training.arrays["params"], trained_tokenizer)
@@ -82,6 +92,7 @@ class _Supervised:
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)
         self.update = _update(model, optimiser)
+        self.watch = Watch(model, NonFinite.STOP)
         self.seconds = 0.0
         self.metrics: dict[str, Any] = {}
 
@@ -90,7 +101,9 @@ class _Supervised:
         began, setting = time.perf_counter(), self.setting
         batch = self.sharding.rows(next(self.batches), self.local_rows[0], setting.rows)
         self.arrays, out = self.update(self.arrays, batch)
-        metrics = {k: float(v) for k, v in out.items()}
+        out = jax.device_get(out)
+        self.watch(self.done, out, self.arrays["params"])
+        metrics: dict[str, Any] = {k: float(v) for k, v in out.items() if k != "norms"}
         took = time.perf_counter() - began
         self.done, self.seconds = self.done + 1, self.seconds + took
         metrics |= {"tokens_per_s": setting.rows * setting.row_length / took, "seconds": self.seconds}
@@ -140,6 +153,7 @@ def _update(model: Model, optimiser: Any) -> Any:
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         metrics = {"loss": value, "weight": total, "grad_norm": optax.global_norm(grads)}
+        metrics |= {"norms": {"gradient": finite.norms(grads), "update": finite.norms(updates)}}
         return {"params": params, "optimiser": moments}, metrics
 
     return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import jax
 import numpy as np
 
 from semrep_jax import prompts, rewards
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
+from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, first_accepted, program_of, write_rewrites
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
@@ -29,18 +31,38 @@ from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
-from semrep_jax.train.advantages import advantages
+from semrep_jax.train.advantages import Advantages, advantages
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
-from semrep_jax.train.budget import Budget
-from semrep_jax.train.checkpoint import Restored
+from semrep_jax.train.budget import REWRITE, Budget
+from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
+from semrep_jax.train.draws import Draws
+from semrep_jax.train.finite import NonFiniteError, Watch
+from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.optimiser import initial_state
-from semrep_jax.train.settings import KL, Correction, TrainConfig, Truncation
+from semrep_jax.train.settings import KL, Correction, EmptyBatch, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
 from semrep_jax.train.update import compiled_update, optimiser_of, score
-from semrep_jax.verify import Verifier
+from semrep_jax.verify import Saved, Verifier
 
-ROLLOUT, REWRITES = 0, 1  # the streams of random keys of a step
+# The streams of random keys of a step; those of a batch drawn in the place of an empty one come behind.
+ROLLOUT, REWRITES, INSTEAD = 0, 1, 2
+
+
+class NothingJudged(SemRepError):
+    """The verifier could say nothing of any program of a batch."""
+
+    exit_code = 1
+
+
+def _longer(was: Any, now: Any) -> str | None:
+    if not (isinstance(was, int) and isinstance(now, int) and now > was):
+        return None
+    return f"what is new goes to the stage that was last; the learning rate follows the schedule of {now} steps"
+
+
+# What may differ between a run and the one that goes on from it.
+MAY_CHANGE: MayChange = {"train.budget": _longer, **OTHER_MESH}
 
 
 @dataclass(frozen=True)
@@ -83,21 +105,32 @@ class Trainer:
     ):
         self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
         self.verifier, self.directory, self.stop = verifier, directory, stop
-        self.loaders = {
-            name: task_stream.stream(stage.tasks, recipe.rollout.prompts, recipe.seed) for name, stage in stages.items()
+        batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
+        self.draws = {
+            name: Draws(task_stream.stream(stage.tasks, batch, recipe.seed), batch, waiting)
+            for name, stage in stages.items()
         }
         self.key = jax.random.key(recipe.seed)
         self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
         _, self.frozen = base.model.split(base.params)
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
-        self.accept = accept_by_verifier(verifier, recipe.reward.duplicate)
+        self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
+        self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
         self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
+        self.watch = Watch(base.model, recipe.train.non_finite)
         self.seconds = 0.0
 
     def run(self) -> Trained:
-        """Spend the budget. Raises Stopped after a SIGTERM, once everything is saved."""
+        """Spend the budget. Raises Stopped after a SIGTERM, once everything is saved, NothingFits where every prompt
+        of a stage is too long, NonFiniteError where a step comes to NaN."""
         setting = self.recipe.train
-        settings = LoopSettings(self.directory, self.recipe.identity, setting.checkpoint_every, setting.keep)
+        for stage in self.stages.values():
+            asked = (stage.prompt(task, task.source if stage.uses_rewrite else None) for task in stage.tasks)
+            what = f"stage {stage.name}"
+            require_one_fits(asked, self.base.tokenizer, self.recipe.rollout.max_prompt, what)
+        settings = LoopSettings(
+            self.directory, self.recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE
+        )
         loop.run(self, self.directory.name, settings, self.stop)
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
 
@@ -118,33 +151,54 @@ class Trainer:
 
     def step(self) -> StepResult:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
-        stage, clock, usage = self.stages[self.budget.stage], _Clock(), Usage(**asdict(self.policy.usage))
+        stage, clock, before = self.stages[self.budget.stage], _Clock(), self._counts()
         key = jax.random.fold_in(self.key, self.budget.used)
         self.policy.params = self.params
-        groups = [Group(stage.tasks[i]) for i in next(self.loaders[stage.name])]
+        rule = self.recipe.train.empty_batch
+        most = 1 + (self.recipe.train.resamples if rule is EmptyBatch.RESAMPLE else 0)
+        batches: list[_Batch] = []
+        while len(batches) < most and (not batches or batches[-1].empty):
+            instead = len(batches)
+            batches.append(self._draw(stage, jax.random.fold_in(key, INSTEAD + instead) if instead else key, clock))
+        batch = batches[-1]
+        if batch.empty and rule is not EmptyBatch.STEP:
+            metrics = self._pass_over(batch)
+        else:
+            metrics = self._update(self._on_devices(batch.host))
+        clock.lap("update")
 
+        self.seconds += clock.total
+        metrics |= self._summary(stage, batches, before) | clock.laps | self.rewrites.metrics()
+        note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
+        groups = [group for batch in batches for group in batch.groups]
+        return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
+
+    def _draw(self, stage: Stage, key: jax.Array, clock: _Clock) -> _Batch:
+        """A batch of tasks with everything that the policy and the verifier make of it."""
+        indices = self.draws[stage.name].take()
+        groups = [Group(stage.tasks[i]) for i in indices]
         if stage.uses_rewrite:
             self._write_rewrites(groups, jax.random.fold_in(key, REWRITES))
         clock.lap("rewrite")
         self._sample(groups, stage, jax.random.fold_in(key, ROLLOUT))
         clock.lap("rollout")
-        self._verify(groups)
+        self._verify(groups, stage)
         clock.lap("verify")
         for group in groups:
-            group.rewards = stage.reward(group.judged)
-            group.correct = [stage.correct(verdict) for verdict in group.verdicts]
-        reward_BG, correct_BG = (np.array([getattr(g, name) for g in groups]) for name in ("rewards", "correct"))
-        advantage_BG, keep_B = advantages(reward_BG, correct_BG, self.recipe.train.advantage)
-        metrics = self._update(self._batch(groups, advantage_BG, keep_B))
-        clock.lap("update")
+            group.scored = stage.score(group.judged)
+        found = advantages([group.scored for group in groups], self.recipe.train.advantage)
+        return _Batch(stage, indices, groups, found, self._arrays(groups, found))
 
-        self.seconds += clock.total
-        metrics |= self._summary(stage, groups, keep_B, usage) | clock.laps
-        note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
-        return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
+    def _pass_over(self, batch: _Batch) -> dict[str, Any]:
+        """An empty batch: nothing moves, and its step of B is spent."""
+        if self.recipe.train.empty_batch is EmptyBatch.RETRY:
+            failed = [i for i, group in zip(batch.indices, batch.groups, strict=True) if group.failed]
+            self.draws[batch.stage.name].put_back(failed)
+        self.budget.spend()
+        return {"loss": 0.0, "grad_norm": 0.0, "update_norm": 0.0}
 
     def _write_rewrites(self, groups: list[Group], key: jax.Array) -> None:
-        """A C_rep for each task, sampled from the current policy and accepted by the verifier on U_sem; none where none
+        """A C_rep for each task, sampled from the current policy and accepted (`reward.accept`); none where none
         is."""
         sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
         written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
@@ -157,27 +211,43 @@ class Trainer:
         ids = [prompts.encode(prompt, self.base.tokenizer) for prompt in asked]
         sampled = self.policy.sample(asked, setting.group, setting.temperature, key, prompt_ids=ids)
         for group, prompt_ids, completions in zip(groups, ids, sampled, strict=True):
+            if not np.isfinite([logprob for c in completions for logprob in c.logprobs]).all():
+                raise NonFiniteError(
+                    f"step {self.budget.used}: the policy's own log-probs are NaN or infinite; "
+                    "lower train.learning_rate"
+                )
             group.prompt_ids, group.completions = prompt_ids, completions
             language = group.task.source.language
             group.programs = [program_of(completion, language) for completion in group.completions]
 
-    def _verify(self, groups: list[Group]) -> None:
-        verdicts = iter(self.verifier.verify_all([(g.task, program) for g in groups for program in g.programs]))
+    def _verify(self, groups: list[Group], stage: Stage) -> None:
+        judge = self.rewrites if stage.name == REWRITE else self.verifier
+        pairs = [(group.task, program) for group in groups for program in group.programs]
+        verdicts = judge.verify_all(pairs, stage.skip)
+        if not any(verdict.judged for verdict in verdicts):
+            raise NothingJudged(
+                f"step {self.budget.used}: none of {len(verdicts)} programs could be judged, twice each "
+                f"({verdicts[0].feedback}); let the machine calm down, or lower sandbox.workers; "
+                "the same command goes on"
+            )
+        following = iter(verdicts)
         for group in groups:
-            group.verdicts = [next(verdicts) for _ in group.programs]
+            group.verdicts = [next(following) for _ in group.programs]
 
-    def _batch(self, groups: list[Group], advantage_BG: np.ndarray, keep_B: np.ndarray) -> RolloutBatch:
+    def _arrays(self, groups: list[Group], found: Advantages) -> RolloutBatch:
+        """The update's arrays, on the host."""
+        return make_batch(
+            groups,
+            found,
+            max_new=self.recipe.rollout.max_new,
+            bucket=self.recipe.rollout.bucket,
+            pad_id=self.base.tokenizer.pad_id,
+            mask_truncated=self.recipe.train.truncation is Truncation.MASK,
+        )
+
+    def _on_devices(self, host: RolloutBatch) -> RolloutBatch:
         """The update's arrays on the devices, with the log-probs that the objective compares with."""
         rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
-        host = make_batch(
-            groups,
-            advantage_BG,
-            keep_B,
-            max_new=rollout.max_new,
-            bucket=rollout.bucket,
-            pad_id=self.base.tokenizer.pad_id,
-            mask_truncated=train.truncation is Truncation.MASK,
-        )
         batch: RolloutBatch = model.sharding.batch(host)
         if train.correction is Correction.TIS:
             batch.old = score(self.params, batch, model, rollout.temperature, train.layout)
@@ -190,48 +260,87 @@ class Trainer:
         metrics: dict[str, Any] = {}
         for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
             self.arrays, out = self.update(self.arrays, self.frozen, batch)
-            metrics = metrics or {k: float(v) for k, v in out.items()}
+            out = jax.device_get(out)
+            self.watch(self.budget.used, out, self.arrays["params"])
+            metrics = metrics or {k: float(v) for k, v in out.items() if k != "norms"}
             self.budget.spend()
         return metrics
 
-    def _summary(self, stage: Stage, groups: Sequence[Group], keep_B: np.ndarray, before: Usage) -> dict[str, Any]:
+    def _counts(self) -> tuple[Usage, Saved]:
+        return replace(self.policy.usage), replace(self.verifier.saved)
+
+    def _summary(self, stage: Stage, batches: Sequence[_Batch], before: tuple[Usage, Saved]) -> dict[str, Any]:
+        """Metrics of all that was drawn in a step, also where nothing came of it."""
+        groups = [group for batch in batches for group in batch.groups]
+        members = [member for group in groups for member in group.scored]
+        judged = [member for member in members if member.judged]
         verdicts = [v for g in groups for v in g.verdicts]
         completions = [c for g in groups for c in g.completions]
-        usage, rule = self.policy.usage, self.recipe.reward.duplicate
+        usage, saved, rule = self.policy.usage, self.verifier.saved, self.recipe.reward.duplicate
+        sampled, spared = before
         statuses = Counter(str(v.status) for v in verdicts)
         new = [g.c_rep.source != g.task.source.source for g in groups if g.c_rep is not None]
         return {
             "stage": stage.name,
-            "reward": float(np.mean([g.rewards for g in groups])),
-            "correct": float(np.mean([g.correct for g in groups])),
-            "solved": float(np.mean([any(g.correct) for g in groups])),
+            "reward": float(np.mean([rewards.total(member.terms) for member in judged])),
+            "correct": float(np.mean([member.correct for member in judged])),
+            "solved": float(np.mean([any(member.correct for member in group.scored) for group in groups])),
             "compiled": float(np.mean([v.compiled for v in verdicts])),
             "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
-            "kept_groups": float(keep_B.mean()),
+            "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),
+            "empty_batches": sum(batch.empty for batch in batches),
+            "unjudged": float(np.mean([not member.judged for member in members])),
+            "left_out_steps": self.watch.skipped,
             "truncated": float(np.mean([c.finish is Finish.LENGTH for c in completions])),
             "too_long": float(np.mean([c.finish is Finish.PROMPT_TOO_LONG for c in completions])),
             "length": float(np.mean([len(c.token_ids) for c in completions])),
             "rewrites_accepted": float(np.mean(new)) if new else 0.0,
-            "rollouts": usage.rollouts - before.rollouts,
-            "tokens": usage.tokens - before.tokens,
+            "rollouts": usage.rollouts - sampled.rollouts,
+            "tokens": usage.tokens - sampled.tokens,
             "total_rollouts": usage.rollouts,
             "total_tokens": usage.tokens,
+            "verify/saved": saved.copies + saved.repeats - spared.copies - spared.repeats,
+            "process/known": saved.known - spared.known,
+            "process/judged_again": saved.again - spared.again,
             "process/programs": _compiled(decode, self.update),
         } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
 
     def record(self) -> dict[str, Any]:
         """The state beside the arrays, as JSON."""
-        loaders = {name: loader.get_state() for name, loader in self.loaders.items()}
-        usage = asdict(self.policy.usage)
-        return {"loaders": loaders, "used": self.budget.used, "usage": usage, "seconds": self.seconds}
+        return {
+            "draws": {name: draws.get_state() for name, draws in self.draws.items()},
+            "used": self.budget.used,
+            "total": self.budget.total,
+            "boundary": self.budget.boundary,
+            "usage": asdict(self.policy.usage),
+            "seconds": self.seconds,
+            "left_out_steps": self.watch.skipped,
+        }
 
     def resume(self, restored: Restored) -> None:
         """Go on from a checkpoint."""
         self.arrays, record = restored.state, restored.record
-        for name, loader in self.loaders.items():
-            loader.set_state(record["loaders"][name])
-        self.budget.used, self.seconds = record["used"], record["seconds"]
+        for name, draws in self.draws.items():
+            draws.set_state(record["draws"][name])
+        self.budget.resume(record["used"], record["total"], record["boundary"])
+        self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
         self.policy.usage = Usage(**record["usage"])
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Tasks of a step, what came of them, and the update's arrays on the host."""
+
+    stage: Stage
+    indices: list[int]
+    groups: list[Group]
+    advantages: Advantages
+    host: RolloutBatch
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing in it counts."""
+        return not self.host.mask.any()
 
 
 def _compiled(*functions: Any) -> int:
@@ -260,9 +369,9 @@ def _rows(group: Group, index: int) -> list[dict[str, Any]]:
             "feedback": verdict.feedback,
             "preserve": [verdict.preserve.passed, verdict.preserve.total],
             "edit": [verdict.edit.passed, verdict.edit.total],
-            "reward": round(reward, 4),
+            "reward": round(rewards.total(member.terms), 4) if member.judged else None,
         }
-        for completion, verdict, reward in zip(group.completions, group.verdicts, group.rewards, strict=True)
+        for completion, verdict, member in zip(group.completions, group.verdicts, group.scored, strict=True)
     ]
 
 
@@ -275,7 +384,8 @@ class _Clock:
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self.laps[f"times/{name}"], self.last = now - self.last, now
+        self.laps[f"times/{name}"] = self.laps.get(f"times/{name}", 0.0) + now - self.last
+        self.last = now
         self.laps["times/step"] = self.total
 
     @property

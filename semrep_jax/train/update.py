@@ -7,13 +7,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from semrep_jax.model.decoder import Model
-from semrep_jax.train import grpo
+from semrep_jax.train import finite, grpo
 from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.optimiser import adamw, state_shardings
-from semrep_jax.train.settings import Layout, TrainConfig
+from semrep_jax.train.settings import Layout, NonFinite, TrainConfig
 
 Update = Callable[[Any, Any, RolloutBatch], tuple[Any, dict[str, jax.Array]]]
 
@@ -29,7 +30,7 @@ def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> U
     arms.
 
     setting: the objective's and the optimiser's. temperature: the sampler's. The state is donated: its old buffers hold
-    the new one.
+    the new one. `norms` among the metrics are those of the gradient and of the update, by tensor.
     """
     optimiser = optimiser_of(setting)
 
@@ -39,8 +40,14 @@ def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> U
 
         grads, metrics = jax.grad(loss, has_aux=True)(state["params"])
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
-        state = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
-        return state, metrics | {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
+        new = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
+        metrics |= {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
+        if setting.non_finite is NonFinite.SKIP:
+            good = finite.all_finite([metrics["loss"], metrics["grad_norm"], metrics["update_norm"], new["params"]])
+            new = jax.tree.map(partial(jnp.where, good), new, state)
+            metrics |= {"left_out": ~good}
+        norms = {"gradient": finite.norms(grads), "update": finite.norms(updates)}
+        return new, metrics | {"norms": norms}
 
     return jax.jit(update, donate_argnums=0, out_shardings=(state_shardings(model, optimiser), None))
 

@@ -279,6 +279,8 @@ def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
     assert difference([1.0, nan, inf, -inf], [1.0005, nan, inf, -inf]) is None
     assert difference([1.0, 2.0], [1.0, 2.1]) == "[1] is 2.0999999 and should be 2"
     assert difference([1.0], [inf]) and difference([1.0], [nan]) and difference([nan], [1.0])
+    assert difference([inf, 1.0], [3.0, 1.0]) == "[0] is 3 and should be inf"
+    assert difference([-inf], [inf]) and difference([inf], [nan]) and difference([-inf, -inf], [-inf, -1e38])
     assert difference([1, 2], [1, 3], np.int32, "i32") == " differs in byte 4"
     assert difference([1.0, 3.0], [1.0, 3.0], ml_dtypes.bfloat16, "bf16") is None
     assert difference([1.0, 3.0], [1.0, 3.5], ml_dtypes.bfloat16, "bf16") == "[1] is 3.5 and should be 3"
@@ -350,6 +352,35 @@ def test_a_right_candidate_is_timed_beside_its_source(fake_gpu, driver):
     assert "4.00 times as fast" in result.feedback and "NVIDIA H100" in result.feedback
     driver.kernels["candidate"] = lambda *args: relu(*args) * 1e-9
     assert fake_gpu.confirm(RELU, CANDIDATE).status == KernelStatus.HACK_SUSPECT
+
+
+def test_a_right_candidate_whose_source_can_not_be_timed_is_right_and_not_timed(fake_gpu, driver, monkeypatch):
+    driver.kernels["candidate"] = relu
+    module = replace(RELU, source="import torch\n\nclass Model(torch.nn.Module):\n    pass\n")
+    result = fake_gpu.confirm(module, CANDIDATE)
+    assert result.status is Status.OK and result.timing is None and result.passed == result.total == 6
+    assert "C_src is no CUDA program" in result.feedback and "not timed" in result.feedback
+    compile_it = fake_gpu.compiler.compile
+
+    def breaks_source(candidate: Any, full: bool) -> Compiled:
+        compiled = compile_it(candidate, full)
+        return Compiled(complaints=("line 3: no such thing",)) if compiled.cubin == b"source" else compiled
+
+    monkeypatch.setattr(fake_gpu.compiler, "compile", breaks_source)
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status is Status.OK and "C_src does not compile (line 3: no such thing)" in result.feedback
+
+
+def test_where_shared_memory_is_small_files_go_elsewhere_and_that_is_said_once(fake_gpu, driver, monkeypatch, capfd):
+    real = gpu.shutil.disk_usage(fake_gpu.directory)
+    monkeypatch.setattr(gpu.shutil, "disk_usage", lambda _: real._replace(free=gpu.SPARE_BYTES))
+    driver.kernels["candidate"] = relu
+    assert fake_gpu.confirm(RELU, CANDIDATE).timing.speedup == pytest.approx(1.0)
+    assert list(fake_gpu.directory.iterdir()) == [] and fake_gpu.overflow.exists()
+    said = capfd.readouterr().err
+    assert said.count("shm-size") == 1 and "4 MiB left" in said
+    fake_gpu.close()
+    assert not fake_gpu.overflow.exists()
 
 
 def test_many_candidates_leave_few_files_behind(fake_gpu, driver):

@@ -65,6 +65,34 @@ def test_a_time_below_the_roofline_is_suspect():
         assert timing.Timing(1.0, 1.0, 1.0, 1.0, 1.0, 30, 0, share).suspect is suspect
 
 
+@pytest.mark.parametrize(
+    ("device", "key"),
+    [
+        ("NVIDIA L40", "L40"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA A10", "A10"),
+        ("NVIDIA A10G", "A10G"),
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA A100 80GB PCIe MIG 1g.10gb", "A100"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 NVL", "H100 NVL"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA GH200 480GB", "GH200"),
+        ("NVIDIA GH200 144G HBM3e", "GH200 HBM3e"),
+        ("NVIDIA GB200", "GB200"),
+        ("Tesla V100S-PCIE-32GB", "V100S"),
+        ("Tesla V100-SXM2-16GB", "V100"),
+        ("Tesla T4", "T4"),
+        ("NVIDIA RTX A1000", None),
+        ("NVIDIA T400 4GB", None),
+        ("NVIDIA L400", None),
+    ],
+)
+def test_a_device_is_known_by_the_words_of_its_name(device, key):
+    assert timing.peaks_of(device) == (None if key is None else timing.PEAKS[key])
+
+
 def test_registers_spills_and_occupancy_are_read_from_the_assemblers_report():
     found = resources.read(REPORT)
     assert found == {"_Z1aPf": Resources(59, 256, 24, 8256), "_Z1bPf": Resources(8, 0, 0, 0)}

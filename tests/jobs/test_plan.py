@@ -6,13 +6,17 @@ import importlib.util
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import jax
 import pytest
 
+from semrep_jax.jobs import arms, planning
 from semrep_jax.jobs import config as configuration
-from semrep_jax.jobs import planning
-from semrep_jax.model import hlo
+from semrep_jax.jobs.config import Config
+from semrep_jax.model import decoder, hlo, sharding
 from semrep_jax.model.ahead import GIB, PlanError, topology
+from semrep_jax.model.decoder import ComputeConfig
 
 PROGRAM = """
 import jax, jax.numpy as jnp, numpy as np
@@ -44,6 +48,43 @@ def test_a_topology_that_is_none_is_refused_with_the_form():
     for name in ("v9:8x8", "v5e", "v5e-64"):
         with pytest.raises(PlanError, match="KIND:GRID"):
             topology(name, 1, 1, 1)
+
+
+SMALL = {"layers": 1, "dim": 16, "heads": 2, "kv_heads": 1, "head_dim": 8, "ffn": 16, "vocab": 64}
+
+
+def small(**train: object) -> Config:
+    rollout = {"prompts": 2, "group": 2, "max_prompt": 16, "bucket": 16, "max_new": 8}
+    return configuration.build({"job": "plan", "model": {"shape": SMALL}, "rollout": rollout, "train": train})
+
+
+def on_one_device(config: Config):
+    return decoder.build(planning.shape_of(config), sharding.build(), ComputeConfig.of(config.model))
+
+
+@pytest.mark.parametrize("train", [{}, {"kl": "k3"}, {"correction": "tis"}, {"kl": "k3", "correction": "tis"}])
+def test_a_step_is_planned_with_every_objective_that_it_can_be_trained_with(train):
+    config = small(**train)
+    function, arguments, keywords, _ = planning._update(config, on_one_device(config))
+    assert function.lower(*arguments, **keywords)
+    batch = arguments[2]
+    assert (batch.reference is None) is ("kl" not in train) and (batch.old is None) is ("correction" not in train)
+
+
+def test_a_plan_counts_what_lives_beside_a_program():
+    config = small()
+    model = on_one_device(config)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model.abstract()))
+    assert planning._bytes_beside(config, model, "update") == size
+    assert 3 * size <= planning._bytes_beside(config, model, "rollout") <= 3 * size + 64
+
+
+def test_a_batch_that_does_not_divide_the_mesh_is_named(capsys):
+    config = small()
+    base = SimpleNamespace(model=SimpleNamespace(sharding=SimpleNamespace(size=lambda axis: 3)))
+    arms._warn_of_replicas(config, base)
+    err = capsys.readouterr().err
+    assert "rollout.prompts: 2 rows do not divide" in err and "multiple of 3" in err and "evaluate.batch" in err
 
 
 def test_a_plan_that_does_not_fit_names_the_knob():

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import kill_when
 
 from semrep_jax import main
 from semrep_jax.core.programs import Program, Task, Tests
@@ -304,15 +303,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(pouch, tmp_path, capfd)
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
-    while (
-        not list((tmp_path / "killed").glob("parts/pouch/*.json"))
-        and killed.poll() is None
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    assert kill_when(killed, lambda: bool(list((tmp_path / "killed").glob("parts/pouch/*.json")))) == []
     assert main.main(mine(tmp_path / "killed")) == 0
     names = [
         "manifest.json",
@@ -380,7 +371,8 @@ def {entry}(*args):
 def test_both_stages_train_on_mined_tasks(mined, tiny_directory, tmp_path, capfd):
     config = tmp_path / "train.yaml"
     config.write_text(
-        f"job: train\nmodel: {{source: {tiny_directory}}}\ntasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
+        f"job: train\nmodel: {{source: {tiny_directory}}}\n"
+        f"tasks: {{source: mined, mined: {{directory: {mined}}}, train_size: 4}}\n"
         "rollout: {prompts: 2, group: 2, max_prompt: 512, max_new: 8}\n"
         "train: {budget: 2, alpha: 0.5, checkpoint_every: 2}\n"
         f"evaluate: {{suites: [correctness], tasks: 2, samples: 1, resamples: 100}}\nwork_dir: {tmp_path / 'run'}\n"

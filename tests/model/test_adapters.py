@@ -14,9 +14,10 @@ from semrep_jax.model.adapters import Adapter
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.settings import Quantise
 from semrep_jax.prompts import encode
-from semrep_jax.train import trainer
+from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.optimiser import initial_state
 from semrep_jax.train.settings import TrainConfig
+from semrep_jax.train.update import compiled_update, optimiser_of
 
 RNG = np.random.default_rng(0)
 
@@ -49,19 +50,19 @@ def logits(loaded, params=None):
 def trained(loaded):
     """One update on a random batch."""
     setting = TrainConfig(learning_rate=1e-2, warmup=0)
-    state = initial_state(loaded.model, trainer._optimiser(setting), loaded.params)
+    state = initial_state(loaded.model, optimiser_of(setting), loaded.params)
     _, frozen = loaded.model.split(loaded.params)
     shape = (2, 3, 5)
-    batch = {
-        "prompt": jnp.array(RNG.integers(1, 64, (2, 8))),
-        "length": jnp.array([8, 6]),
-        "completion": jnp.array(RNG.integers(1, 64, shape)),
-        "sampled": jnp.full(shape, -3.0),
-        "mask": jnp.ones(shape, bool),
-        "advantage": jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
-    }
+    batch = RolloutBatch(
+        prompt=jnp.array(RNG.integers(1, 64, (2, 8))),
+        length=jnp.array([8, 6]),
+        completion=jnp.array(RNG.integers(1, 64, shape)),
+        sampled=jnp.full(shape, -3.0),
+        mask=jnp.ones(shape, bool),
+        advantage=jnp.array(RNG.normal(size=(2, 3)), jnp.float32),
+    )
     before = jax.tree.map(np.asarray, state["params"])
-    state, _ = trainer.compiled_update(loaded.model, setting, 1.0)(state, frozen, batch)
+    state, _ = compiled_update(loaded.model, setting, 1.0)(state, frozen, batch)
     return before, state, loaded.model.join(state["params"], frozen)
 
 
@@ -130,6 +131,6 @@ def test_decoding_with_merged_adapters_samples_what_the_update_scores(arm, rollo
             completion.logprobs,
         )
     prompt, length = pad_prompts([encode(p, loaded.tokenizer) for p in prompts], 0, 1, 96)
-    batch = {"prompt": jnp.array(prompt), "length": jnp.array(length), "completion": jnp.array(ids)}
+    batch = RolloutBatch(jnp.array(prompt), jnp.array(length), jnp.array(ids))
     want, _ = grpo.score(loaded.model, params, batch, 1.0, Layout.SHARED)
     np.testing.assert_allclose(np.asarray(want)[logp != 0], logp[logp != 0], atol=1e-3)

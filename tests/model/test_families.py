@@ -17,7 +17,8 @@ from semrep_jax.model import decoder, families, pretrained, sharding
 from semrep_jax.model.adapters import Adapter
 from semrep_jax.model.decoder import ComputeConfig, decay_mask
 from semrep_jax.model.families import FAMILIES
-from semrep_jax.model.shape import ModelError, RopeScaling, Shape, layout
+from semrep_jax.model.rope import Llama3
+from semrep_jax.model.shape import ModelError, Shape, layout
 
 # Whole config.json files as they are on the hub, but for layers left out.
 SMOLLM2 = {
@@ -149,7 +150,7 @@ def shape_of(config):
     ("name", "head_dim", "switches"),
     [
         ("SmolLM2", 64, {}),
-        ("Llama 3", 64, {"rope_scaling": RopeScaling(32.0, 1.0, 4.0, 8192)}),
+        ("Llama 3", 64, {"rope_scaling": Llama3(32.0, 1.0, 4.0, 8192)}),
         ("Qwen2.5-Coder", 128, {"qkv_bias": True}),
         ("Qwen3", 128, {"qk_norm": True}),
     ],
@@ -264,4 +265,5 @@ def test_every_family_is_one_file_with_a_name_for_each_parameter_of_its_shapes()
     for name in FAMILIES:
         family = FAMILIES[name]
         assert (Path(families.__file__).parent / f"{name}.py").is_file() and family.name == name
-        assert family.tensors.keys() == layout(Shape(**TINY, tied=False, **family.switches)).keys()
+        shapes = [Shape(**TINY, tied=False, **switches) for switches in family.switches]
+        assert family.tensors.keys() == {parameter for shape in shapes for parameter in layout(shape)}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +18,31 @@ from semrep_jax.model import decoder, pretrained, sharding
 from semrep_jax.model.attention import AttentionError
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.model.rope import Dynamic, Yarn
 from semrep_jax.model.settings import AttentionKind, Remat
 from semrep_jax.model.shape import ModelError, Shape
 from semrep_jax.model.sharding import ShardingError
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.train import grpo
+from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.settings import Layout
 
 SHAPES = {
     "llama": Shape(vocab=64, dim=16, layers=2, heads=4, kv_heads=2, head_dim=8, ffn=24),
     "qwen3": Shape(vocab=64, dim=16, layers=2, heads=4, kv_heads=4, head_dim=4, ffn=24, qk_norm=True, tied=False),
     "qwen2": Shape(vocab=64, dim=16, layers=2, heads=2, kv_heads=1, head_dim=8, ffn=24, qkv_bias=True),
+    "windows and yarn": Shape(
+        vocab=64,
+        dim=16,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        head_dim=8,
+        ffn=24,
+        qkv_bias=True,
+        windows=(3, None),
+        rope_scaling=Yarn(factor=4.0, original=8, attention_factor=1.2),
+    ),
 }
 RNG = np.random.default_rng(0)
 
@@ -47,8 +62,9 @@ def logits(loaded, tokens):
     return jax.jit(lambda p: plain(loaded.model.bind(p), tokens))(loaded.params)
 
 
-def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone():
-    model = decoder.build(SHAPES["llama"], sharding.build())
+@pytest.mark.parametrize("name", ["llama", "windows and yarn"])
+def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone(name):
+    model = decoder.build(SHAPES[name], sharding.build())
     params = model.init(seed=1)
     lengths, group, size = [5, 9], 3, 6
     prompt = jnp.array(RNG.integers(1, 64, (2, 12)))
@@ -77,11 +93,11 @@ def test_the_shared_prompt_gives_the_loss_and_gradient_of_each_sequence_alone():
 def test_the_plain_layout_of_the_config_is_the_shared_one_computed_the_long_way():
     model = decoder.build(SHAPES["qwen3"], sharding.build())
     params = model.init(seed=1)
-    batch = {
-        "prompt": jnp.array(RNG.integers(1, 64, (2, 12))),
-        "length": jnp.array([5, 9]),
-        "completion": jnp.array(RNG.integers(1, 64, (2, 3, 6))),
-    }
+    batch = RolloutBatch(
+        prompt=jnp.array(RNG.integers(1, 64, (2, 12))),
+        length=jnp.array([5, 9]),
+        completion=jnp.array(RNG.integers(1, 64, (2, 3, 6))),
+    )
     scores = {}
     for layout in Layout:
         total = jax.jit(jax.value_and_grad(lambda p, one=layout: grpo.score(model, p, batch, 1.0, one)[0].sum()))
@@ -110,6 +126,37 @@ def test_cached_decoding_equals_the_full_forward(made):
     for t in range(3):
         hidden, caches = step(jnp.int32(t), caches)
         np.testing.assert_allclose(hidden, want[:, :, t + 1], atol=1e-5)
+
+
+def test_a_token_out_of_every_layers_window_changes_nothing():
+    shape = replace(SHAPES["windows and yarn"], windows=(3, 3))
+    model = decoder.build(shape, sharding.build())
+    params = model.init(seed=1)
+    tokens = jnp.array(RNG.integers(1, 64, (1, 9)))
+    run = jax.jit(lambda p, t: plain(model.bind(p), t))
+    seen, other = run(params, tokens), run(params, tokens.at[0, 0].add(1))
+    moved = np.abs(np.asarray(seen - other)).max(axis=-1)[0]
+    assert (moved[:5] > 1e-6).all() and (moved[5:] == 0).all()  # two layers look back two tokens each
+
+
+def test_dynamic_scaling_is_refused_past_the_context_in_every_way_through_the_model():
+    shape = replace(SHAPES["llama"], rope_scaling=Dynamic(2.0), context=16)
+    model = decoder.build(shape, sharding.build())
+    params = model.init(seed=1)
+    bound, short, long = model.bind(params), jnp.ones((1, 9), jnp.int32), jnp.ones((1, 17), jnp.int32)
+    bare = decoder.build(SHAPES["llama"], sharding.build())
+    np.testing.assert_array_equal(plain(bound, short), plain(bare.bind(params), short))
+    said = "dynamic.* up to max_position_embeddings = 16 tokens, not for (17|18)"
+    with pytest.raises(ModelError, match=said):
+        plain(bound, long)
+    with pytest.raises(ModelError, match=said):
+        bound.prefill(long, jnp.array([17]))
+    with pytest.raises(ModelError, match=said):
+        bound.shared(short, jnp.array([9]), short[None])
+    _, prompts = bound.prefill(short, jnp.array([9]))
+    empty = jnp.zeros((1, 1, 2, 9, 8))
+    with pytest.raises(ModelError, match=said):
+        bound.step(bound.layers(), jnp.ones((1, 1), int), jnp.int32(0), jnp.array([9]), prompts, [(empty, empty)] * 2)
 
 
 def test_packed_segments_do_not_see_each_other(made):
@@ -195,13 +242,13 @@ def test_missing_extra_and_misshaped_tensors_are_named(broken):
         pretrained.load(str(broken), sharding.build())
 
 
-def test_another_architecture_and_a_tokenizer_too_large_are_refused(broken):
+def test_another_architecture_and_an_embedding_without_the_end_token_are_refused(broken):
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
     with pytest.raises(ModelError, match="gpt2"):
         pretrained.load(str(broken), sharding.build())
-    (broken / "config.json").write_text(json.dumps(config | {"vocab_size": 64}))
-    with pytest.raises(ModelError, match="embedding 64 rows"):
+    (broken / "config.json").write_text(json.dumps(config | {"vocab_size": 1}))
+    with pytest.raises(TokenizerError, match=r"end tokens \[1\] have no row in the embedding, which has 1"):
         pretrained.load(str(broken), sharding.build())
 
 
@@ -223,17 +270,18 @@ from semrep_jax.train.settings import Layout, TrainConfig
 from semrep_jax.model import decoder, sharding
 from semrep_jax.rollout.local import decode
 from semrep_jax.train import grpo
+from semrep_jax.train.batch import RolloutBatch
 shape = decoder.Shape(vocab=64, dim=16, layers=1, heads=4, kv_heads=2, head_dim=8, ffn=24)
 rng = np.random.default_rng(0)
 size = (8, 2, 4)
-host = {
-    "prompt": rng.integers(1, 64, (8, 6)),
-    "length": rng.integers(2, 7, 8),
-    "completion": rng.integers(1, 64, size),
-    "sampled": np.full(size, -4.0, np.float32),
-    "mask": rng.random(size) < 0.8,
-    "advantage": rng.normal(size=(8, 2)).astype(np.float32),
-}
+host = RolloutBatch(
+    prompt=rng.integers(1, 64, (8, 6)),
+    length=rng.integers(2, 7, 8),
+    completion=rng.integers(1, 64, size),
+    sampled=np.full(size, -4.0, np.float32),
+    mask=rng.random(size) < 0.8,
+    advantage=rng.normal(size=(8, 2)).astype(np.float32),
+)
 seen = {}
 for data in (1, 2, 4, 8):
     for fsdp in (1, 2, 4, 8):
@@ -247,7 +295,7 @@ for data in (1, 2, 4, 8):
             loss = lambda p, b: grpo.loss(model, p, b, TrainConfig(), 1.0)[0]
             value, grads = jax.jit(jax.value_and_grad(loss))(params, batch)
             live, how = sharded.batch(np.ones(8, bool)), {"group": 2, "max_new": 4, "end_ids": (1,), "pad_id": 0}
-            given = (params, batch["prompt"], batch["length"], live, jnp.float32(1.0), jax.random.key(0))
+            given = (params, batch.prompt, batch.length, live, jnp.float32(1.0), jax.random.key(0))
             tokens, logp = decode(*given, model=model, **how)
             seen[data, fsdp, tensor] = jax.device_get((value, jax.tree.leaves(grads), tokens, logp))
             whole = sum(x.size for x in jax.tree.leaves(params))
@@ -283,3 +331,5 @@ def test_the_pallas_kernel_computes_what_xla_does(segmented):
     np.testing.assert_allclose(got, want, atol=2e-5)
     with pytest.raises(AttentionError, match="multiples of 128"):
         attend(q[:, :100], k[:, :100], v[:, :100], None, AttentionKind.PALLAS, mesh)
+    with pytest.raises(AttentionError, match="sliding window"):
+        attend(q, k, v, segments, AttentionKind.PALLAS, mesh, window=8)

@@ -20,7 +20,7 @@ from semrep_jax.model.tensors import Directory
 from semrep_jax.model.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parent / "golden"
-FAMILIES = ("llama", "llama3", "qwen2", "qwen3")
+FAMILIES = ("llama", "llama3", "qwen2", "qwen3", "llama_yarn_biases", "qwen3_linear_biases", "qwen2_window")
 SMOLLM2 = Path("~/.cache/semrep_jax/SmolLM2-135M-Instruct.Q4_1.gguf").expanduser()
 needs_smollm2 = pytest.mark.skipif(not SMOLLM2.is_file(), reason="SmolLM2 is not here: python tools/get_smollm2.py")
 

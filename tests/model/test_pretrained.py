@@ -13,10 +13,10 @@ from conftest import python
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from semrep_jax.model import decoder, families, gguf_tokenizer, pretrained, sharding, tensors, tokenizer
+from semrep_jax.model import decoder, families, gguf_tensors, gguf_tokenizer, pretrained, sharding, tokenizer
 from semrep_jax.model.decoder import ComputeConfig
+from semrep_jax.model.gguf_tensors import GGUF
 from semrep_jax.model.shape import ModelError, Shape, layout
-from semrep_jax.model.tensors import GGUF
 from semrep_jax.model.tokenizer import TokenizerError
 from semrep_jax.prompts import encode, transform
 
@@ -29,10 +29,10 @@ def random_model(**changes):
     return model, model.init(seed=4)
 
 
-def write_gguf(path, model, params, kind, architecture="llama", pre="smollm"):
+def write_gguf(path, model, params, kind, architecture="llama", pre="smollm", **options):
     """A GGUF file of our parameters, its matrices in format `kind`, by the package that llama.cpp's converters use."""
     s = model.shape
-    writer = gguf.GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(path, architecture, **options)
     writer.add_block_count(s.layers)
     writer.add_embedding_length(s.dim)
     writer.add_feed_forward_length(s.ffn)
@@ -52,7 +52,7 @@ def write_gguf(path, model, params, kind, architecture="llama", pre="smollm"):
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
     )
     stored = {}
-    names = {v: k for k, v in tensors.GGUF_PARTS.items()}
+    names = {v: k for k, v in gguf_tensors.GGUF_PARTS.items()}
     table = layout(s)
     for ours, leaf in nnx.to_pure_dict(params).items():
         for index, theirs in enumerate(families.of_shape(s).stored(ours, table[ours])):
@@ -222,10 +222,12 @@ def test_a_gguf_file_of_another_architecture_or_cut_short_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"rope_scaling": {"rope_type": "yarn"}}, "rope scaling 'yarn'"),
+        ({"rope_scaling": {"rope_type": "longrope"}}, "rope scaling 'longrope' is not supported"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rope scaling 'yarn' lacks factor"),
         ({"hidden_act": "gelu"}, "hidden_act = 'gelu'"),
         ({"use_sliding_window": True}, "use_sliding_window"),
-        ({"attention_bias": True}, "attention_bias"),
+        ({"mlp_bias": True}, "mlp_bias"),
+        ({"attention_bias": True}, r"missing tensors .*q_proj\.bias|missing tensors .*k_proj\.bias"),
     ],
 )
 def test_what_we_do_not_compute_is_refused_by_name(exported, change, says):

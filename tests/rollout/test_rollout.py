@@ -12,6 +12,7 @@ from semrep_jax.prompts import encode, rewrite
 from semrep_jax.rollout.local import LocalPolicy, cache_sizes
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.train import grpo
+from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.settings import Layout, TrainConfig
 
 PROMPTS = [rewrite(python("def f(x):\n    return x")), rewrite(python("def run(xs):\n    return sum(xs)"))]
@@ -33,7 +34,8 @@ def batch_of(policy, prompts, groups, limit, pad=0):
             size = len(c.token_ids)
             ids[b, g, :size], sampled[b, g, :size], mask[b, g, :size] = c.token_ids, c.logprobs, True
     prompt, length = pad_prompts([encode(p, policy.tokenizer) for p in prompts], 0, len(prompts), 96)
-    return {"prompt": prompt, "length": length, "completion": ids, "sampled": sampled, "mask": mask}
+    advantage = np.ones(ids.shape[:2], np.float32)
+    return RolloutBatch(prompt, length, ids, mask, sampled, advantage)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -41,8 +43,7 @@ def test_sampled_logprobs_are_the_trainers_logprobs_of_the_tempered_distribution
     groups = policy.sample(PROMPTS, 3, temperature, jax.random.key(1))
     batch = batch_of(policy, PROMPTS, groups, rollout.max_new)
     logp, _ = jax.jit(lambda p: grpo.score(policy.model, p, batch, temperature, Layout.SHARED))(policy.params)
-    np.testing.assert_allclose(np.asarray(logp)[batch["mask"]], batch["sampled"][batch["mask"]], atol=2e-4)
-    batch |= {"advantage": np.ones((2, 3), np.float32)}
+    np.testing.assert_allclose(np.asarray(logp)[batch.mask], batch.sampled[batch.mask], atol=2e-4)
     _, metrics = jax.jit(lambda p: grpo.loss(policy.model, p, batch, TrainConfig(), temperature))(policy.params)
     assert metrics["mismatch_max"] < 2e-4 and metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-4)
 
@@ -111,4 +112,4 @@ def test_a_completion_that_outgrows_its_cache_goes_on_as_the_trainer_has_it(tiny
     assert max(len(c.token_ids) for g in groups for c in g) == 24
     batch = batch_of(policy, prompts, groups, rollout.max_new)
     logp, _ = jax.jit(lambda p: grpo.score(policy.model, p, batch, 1.0, Layout.SHARED))(policy.params)
-    np.testing.assert_allclose(np.asarray(logp)[batch["mask"]], batch["sampled"][batch["mask"]], atol=2e-4)
+    np.testing.assert_allclose(np.asarray(logp)[batch.mask], batch.sampled[batch.mask], atol=2e-4)

@@ -12,14 +12,15 @@ from semrep_jax import sandbox
 _spec = importlib.util.spec_from_file_location("lockdown", Path(sandbox.__file__).with_name("lockdown.py"))
 lockdown = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(lockdown)
-DENIED, filter_instructions = lockdown.DENIED, lockdown.filter_instructions
+DENIED, OWN_ONLY, filter_instructions = lockdown.DENIED, lockdown.OWN_ONLY, lockdown.filter_instructions
 
 ALLOW = 0x7FFF0000
 REFUSE = 0x50000 | errno.EPERM
 ABSENT = 0x50000 | errno.ENOSYS
 KILL = 0x80000000
-# machine: architecture, clone, clone3, read, column of the table
+# machine: architecture, clone, clone3, read, column of the table; and prctl
 MACHINES = {"x86_64": (0xC000003E, 56, 435, 0, 0), "aarch64": (0xC00000B7, 220, 435, 63, 1)}
+PRCTL = {"x86_64": 157, "aarch64": 167}
 
 
 def decision(code, number, architecture, first_argument=0):
@@ -55,6 +56,22 @@ def test_threads_may_be_started_and_processes_may_not(machine):
     assert decision(code, clone, architecture, first_argument=0x3D0F00) == ALLOW  # the flags of pthread_create
     assert decision(code, clone, architecture, first_argument=0x1200011) == REFUSE  # those of fork
     assert decision(code, clone3, architecture) == ABSENT  # so that libc falls back to clone
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_limits_and_processors_are_a_process_s_own_affair(machine):
+    architecture, _, _, _, column = MACHINES[machine]
+    code = filter_instructions(machine)
+    for numbers in OWN_ONLY.values():
+        assert decision(code, numbers[column], architecture, first_argument=0) == ALLOW
+        assert decision(code, numbers[column], architecture, first_argument=1) == REFUSE
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_candidate_takes_back_that_it_ends_with_its_zygote(machine):
+    code = filter_instructions(machine)
+    assert decision(code, PRCTL[machine], MACHINES[machine][0], first_argument=1) == REFUSE
+    assert decision(code, PRCTL[machine], MACHINES[machine][0], first_argument=15) == ALLOW  # its name
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -20,7 +20,10 @@ from semrep_jax.languages import canonical, distance
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
 from semrep_jax.tasks.kernels import builtin, catalogue
-from semrep_jax.train.trainer import Trainer
+from semrep_jax.tasks.source import SourceRequest, TaskSource
+from semrep_jax.train import stages
+from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
+from semrep_jax.train.trainer import Recipe, Trainer
 from semrep_jax.verify import Verifier
 
 RELU = catalogue.task(builtin.TASKS["relu"], "test")
@@ -166,7 +169,7 @@ class Scripted:
     def __init__(self, texts: list[str], tokenizer, usage):
         self.texts, self.tokenizer, self.usage, self.params = texts, tokenizer, usage, None
 
-    def sample(self, prompts, n, temperature, key, rows=None):
+    def sample(self, prompts, n, temperature, key, rows=None, prompt_ids=None):
         ids = [tuple(self.tokenizer.encode(t)) for t in self.texts[:n]]
         return [
             [Completion(t, i, (-1.0,) * len(i), Finish.STOP) for t, i in zip(self.texts, ids, strict=False)]
@@ -178,18 +181,21 @@ def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong
     kernels, tiny: PretrainedModel, tmp_path
 ):
     rollout = {"prompts": 1, "group": 4, "max_prompt": 2048, "bucket": 2048, "max_new": 640, "rewrites": 1}
-    tasks = {"source": "kernels", "train_size": 2}
-    config = build({"job": "train", "tasks": tasks, "train": {"budget": 2}, "rollout": rollout})
-    trainer = Trainer(config, 0.5, tiny, kernels, tmp_path, Stop())
-    for name, stage in trainer.stages.items():
-        stage.tasks[:] = [RELU] * len(stage.tasks)
+    config = build({"job": "train", "train": {"budget": 2}, "rollout": rollout})
+    recipe = Recipe(0, config.rollout, config.reward, config.train, {})
+    source = TaskSource(lambda request: [RELU] * request.count)
+    of_arm = stages.build(source, SourceRequest(2, 1), config.reward, alpha=0.5)
+    trainer = Trainer(recipe, of_arm, Budget(2, 0.5), tiny, kernels, tmp_path, Stop())
+    for stage in (REWRITE, TRANSFORM):
         trainer.policy = Scripted([STRIDED, RENAMED, WRONG, "no"], tiny.tokenizer, trainer.policy.usage)
-        groups, metrics = trainer.step(trainer.budget.used, stage)
-        reward = groups[0].rewards
-        assert reward[0] > max(reward[1:]) and reward[3] == 0.0, name
-        assert metrics["correct"] == 0.25 and metrics["kept_groups"] == 1.0 and metrics["grad_norm"] > 0
-        if stage.guided:  # an accepted rewrite was in the prompt
-            assert groups[0].guide == prompts.extract(STRIDED, CUDA)[0].source
+        result = trainer.step()
+        reward = [row["reward"] for row in result.samples]
+        assert reward[0] > max(reward[1:]) and reward[3] == 0.0, stage
+        metrics = result.metrics
+        assert (metrics["stage"], metrics["correct"], metrics["kept_groups"]) == (stage, 0.25, 1.0)
+        assert metrics["grad_norm"] > 0
+    # an accepted rewrite was in the prompt of stage 2
+    assert {row["c_rep"] for row in result.samples} == {prompts.extract(STRIDED, CUDA)[0].source}
 
 
 def test_training_on_kernels_runs_to_its_report_without_a_gpu_and_says_so(kernels, tmp_path, capsys):

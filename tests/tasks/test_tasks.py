@@ -1,5 +1,7 @@
 """Generated tasks, seeded bugs and HumanEval."""
 
+import json
+import resource
 from collections import Counter
 from itertools import islice
 from random import Random
@@ -7,7 +9,7 @@ from random import Random
 import pytest
 
 from semrep_jax.core.errors import TaskError
-from semrep_jax.core.programs import Program
+from semrep_jax.core.programs import Outcome, Program
 from semrep_jax.python.canonical import canonical
 from semrep_jax.python.mutations import MUTATIONS, mutants
 from semrep_jax.sandbox.wire import encode
@@ -15,7 +17,7 @@ from semrep_jax.tasks import humaneval
 from semrep_jax.tasks.generated import families, grammar, reference
 from semrep_jax.tasks.generated import generator as generated
 from semrep_jax.tasks.generated.generator import EDIT_KINDS, HELD_OUT_KINDS, Generator
-from semrep_jax.tasks.suite import Suite
+from semrep_jax.tasks.suite import DrawnSuite
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
@@ -30,6 +32,39 @@ def test_all_templates_of_a_family_compute_the_same_function(name):
         seen = [reference.outcomes(text, names["fn"], calls) for text in texts]
         assert all(one == seen[0] for one in seen), texts
         assert len({canonical(text) for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = 3\n    while True:\n        a = a * a",
+        "a = [1]\n    while True:\n        a = a + a",
+        "a = 'ab'\n    while True:\n        a += a",
+        "a = []\n    for i in range(40):\n        a = a + [a]\n    return a",
+        "a = []\n    a.append(a)\n    return a",
+        "return 7 ** 4000",
+    ],
+)
+def test_a_reference_that_explodes_has_no_outcome_and_costs_little(body):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert reference.outcomes(f"def f(x):\n    {body}", "f", [encode((1,))]) == [None]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+def test_what_stays_in_bounds_is_as_it_was():
+    source = "def f(xs):\n    if len(xs) > 2:\n        return xs[9]\n    xs.append(1 << 200)\n    return xs"
+    assert reference.outcomes(source, "f", [encode(([1],)), encode(([1, 2, 3],))]) == [
+        Outcome(value=encode([1, 1 << 200]), mutated=encode(([1, 1 << 200],))),
+        Outcome(error="IndexError"),
+    ]
+
+
+@pytest.mark.parametrize("rewriting", [True, False])
+def test_the_values_of_many_tasks_are_bounded(rewriting):
+    generator = Generator(seed=1)  # of its rewriting tasks number 1352 nests a list into itself at every element
+    for task in filter(None, (generator.task(index, rewriting) for index in range(1300, 1400))):
+        for case in task.preserve.cases + task.edit.cases:
+            assert len(json.dumps([case.args, case.expected.value])) < 8 * reference.MAX_ITEMS
 
 
 def test_there_are_enough_families_and_kinds_and_some_are_held_out():
@@ -93,12 +128,12 @@ def test_unknown_families_and_splits_are_refused_with_the_known_ones():
 
 def test_an_empty_suite_is_refused():
     with pytest.raises(TaskError, match="empty"):
-        Suite("none", ())
+        DrawnSuite("none", ())
 
 
 def test_the_content_hash_of_a_suite_follows_its_tests():
     tasks = tuple(islice(Generator().tasks(), 3))
-    assert Suite("a", tasks).sha256 == Suite("b", tasks).sha256 != Suite("a", tasks[:2]).sha256
+    assert DrawnSuite("a", tasks).sha256 == DrawnSuite("b", tasks).sha256 != DrawnSuite("a", tasks[:2]).sha256
 
 
 def test_each_kind_of_mutation_changes_the_text_and_says_how_to_mend_it():

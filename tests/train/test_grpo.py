@@ -10,22 +10,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from semrep_jax.rewards import Term, terms_of
 from semrep_jax.train import grpo
-from semrep_jax.train.advantages import advantages
+from semrep_jax.train.advantages import Scored, advantages
 from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.settings import KL, Correction, Layout, Reduction, TrainConfig
+
+
+def scored(rewards, correct, judged=None):
+    """Groups whose rewards are bare numbers."""
+    judged = np.ones_like(correct) if judged is None else judged
+    return [
+        [Scored(terms_of(float(r)), bool(c), bool(j)) for r, c, j in zip(*rows, strict=True)]
+        for rows in zip(rewards, correct, judged, strict=True)
+    ]
 
 
 def test_an_all_wrong_group_is_dropped_however_its_rewards_are_shaped():
     rewards = np.array([[0.1, 0.0, 0.1, 0.0], [1.0, 0.1, 0.1, 0.0]])
     correct = np.array([[False] * 4, [True, False, False, False]])
-    advantage, keep = advantages(rewards, correct, "group_std")
-    assert keep.tolist() == [False, True] and not advantage[0].any() and advantage[1, 0] > 0
+    found = advantages(scored(rewards, correct), "group_std")
+    assert found.keep.tolist() == [False, True] and not found.values[0].any() and found.values[1, 0] > 0
 
 
 def test_a_group_of_equal_rewards_is_dropped():
-    advantage, keep = advantages(np.ones((1, 4)), np.ones((1, 4), bool), "group_std")
-    assert not keep[0] and not advantage.any()
+    found = advantages(scored(np.ones((1, 4)), np.ones((1, 4), bool)), "group_std")
+    assert not found.keep[0] and not found.values.any()
 
 
 @pytest.mark.parametrize(
@@ -33,11 +43,53 @@ def test_a_group_of_equal_rewards_is_dropped():
     [("group_mean", [0.75, -0.25, -0.25, -0.25]), ("rloo", [1.0, -1 / 3, -1 / 3, -1 / 3])],
 )
 def test_advantages_match_their_definitions(kind, want):
-    rewards, correct = np.array([[1.0, 0, 0, 0]]), np.array([[True, False, False, False]])
-    advantage, _ = advantages(rewards, correct, kind)
-    np.testing.assert_allclose(advantage[0], want, atol=1e-6)
-    scaled, _ = advantages(rewards, correct, "group_std")
-    assert scaled.std() == pytest.approx(1.0, abs=1e-4)
+    groups = scored(np.array([[1.0, 0, 0, 0]]), np.array([[True, False, False, False]]))
+    np.testing.assert_allclose(advantages(groups, kind).values[0], want, atol=1e-6)
+    assert advantages(groups, "group_std").values.std() == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["group_std", "group_mean", "rloo", "gdpo"])
+@pytest.mark.parametrize("bare", [True, False])
+def test_what_tells_right_programs_apart_moves_them_by_no_more_than_it_differs(kind, bare):
+    extra = [0.0, 0.001, 0.004, 0.002]
+    right = (Term("compiled", 0.1, 1.0), Term("preserve", 0.9, 1.0))
+    groups = [[Scored(terms_of(1 + e) if bare else (*right, Term("speed", 1.0, e, shaping=True)), True) for e in extra]]
+    found = advantages(groups, kind)
+    assert found.keep[0]
+    np.testing.assert_allclose(found.values[0], np.array(extra) - np.mean(extra), atol=1e-7)
+
+
+def test_shaping_comes_after_the_scale_of_correctness_and_is_bounded():
+    speeds, right = [1.0, 0.0, 1.0, 0.0], [True, True, False, False]
+    groups = [
+        [
+            Scored((Term("edit", 1.0, float(ok)), Term("speed", weight, s * ok, shaping=True)), ok)
+            for s, ok in zip(speeds, right, strict=True)
+        ]
+        for weight in (0.1, 40.0)
+    ]
+    small, large = advantages(groups, "group_std").values
+    np.testing.assert_allclose(small, np.array([1, 1, -1, -1]) + 0.1 * np.array([0.75, -0.25, -0.25, -0.25]), atol=1e-4)
+    np.testing.assert_allclose(large, np.array([1, 1, -1, -1]) + [0.5, -0.5, -0.5, -0.5], atol=1e-4)
+
+
+def test_gdpo_normalises_each_term_on_its_own_where_the_sum_lets_the_large_one_hide_the_small():
+    rows = [(1, 1), (1, 0), (0, 1), (0, 0)]
+    groups = [[Scored((Term("edit", 0.9, e), Term("compiled", 0.1, c)), bool(e)) for e, c in rows]]
+    edit, compiled = (np.array(v) * 2.0 - 1 for v in zip(*rows, strict=True))
+    want = 0.9 * edit + 0.1 * compiled
+    np.testing.assert_allclose(advantages(groups, "gdpo").values[0], want / want.std(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["group_std", "group_mean", "rloo", "gdpo"])
+def test_a_member_that_nobody_could_judge_leaves_its_group_s_statistics(kind):
+    rewards, correct = np.array([[1.0, 0.1, 0.1, 0.0]]), np.array([[True, False, False, False]])
+    with_it = advantages(scored(rewards, correct, np.array([[True, True, True, False]])), kind)
+    without = advantages(scored(rewards[:, :3], correct[:, :3]), kind)
+    np.testing.assert_allclose(with_it.values[0], [*without.values[0], 0.0], atol=1e-6)
+    assert with_it.counts.tolist() == [[True, True, True, False]]
+    nobody = advantages(scored(rewards, correct, np.zeros((1, 4), bool)), kind)
+    assert not nobody.keep[0] and not nobody.values.any()
 
 
 def test_reductions_divide_by_tokens_by_completions_and_by_the_limit():

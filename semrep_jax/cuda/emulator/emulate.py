@@ -31,6 +31,7 @@ from semrep_jax.cuda.emulator import memory, report
 from semrep_jax.cuda.emulator.memory import BufferSpan, Execution
 from semrep_jax.cuda.emulator.report import FAILED, Fault, RuntimeStatus, Unsupported
 from semrep_jax.cuda.status import KernelStatus
+from semrep_jax.sandbox import children
 from semrep_jax.sandbox.pool import Limits, Pool
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ COMMON_FLAGS = (
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
 CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread", *COMMON_FLAGS)  # the runtime has the sanitizer's hooks
 LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")
-COMPILER_LIMITS = 'ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
+COMPILER_LIMITS = children.WATCH + ' ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 COMPILER_SECONDS = 30
 LIMITS = Limits(cpu_seconds=3.0, wall_seconds=15.0, memory_mb=2048)
 _TIMEOUT_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
@@ -143,7 +144,7 @@ class Emulator:
         }
         answer = self.pool.ask(request, layout.content)
         if answer is None:
-            hung = Fault(Status.TIMEOUT, "the program did not end", 0)
+            hung = Fault(Status.UNJUDGED, "the contained process ended or did not answer in time", 0)
             return EmulationResult([], hung, self.limits.wall_seconds)
         facts, after = answer
         done = min(max(report.read_runs_done(after), 0), len(executions))
@@ -164,7 +165,9 @@ def _translation_unit(candidate: Candidate) -> str:
 
 def _run_bounded(command: Sequence[str], text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     """A command whose process group ends with it: the driver's cc1plus, as and ld outlive a kill of the driver."""
+    lifeline = children.lifeline()
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TMPDIR": str(directory), "LC_ALL": "C"}
+    environment["LIFELINE"] = str(lifeline)
     with subprocess.Popen(
         command,
         cwd=directory,
@@ -174,6 +177,7 @@ def _run_bounded(command: Sequence[str], text: str, directory: Path) -> subproce
         text=True,
         errors="replace",
         start_new_session=True,
+        pass_fds=[lifeline],
         env=environment,
     ) as process:
         try:
@@ -208,6 +212,8 @@ def _ended_early(facts: Mapping[str, Any], after: bytes, execution: int, spans: 
     facts: what the cage knows of its child's end. after: the shared memory. spans: the execution's buffers.
     """
     reported = report.read_report(after)
+    if facts["starved"]:
+        return Fault(Status.UNJUDGED, "the machine was too busy to run it within its wall time", execution)
     if facts["timeout"] or facts["signal"] in _TIMEOUT_SIGNALS:
         return Fault(Status.TIMEOUT, "it ran longer than its time limit", execution)
     if reported.status == RuntimeStatus.UNSUPPORTED:

@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 from cachetools import LRUCache
 
+from semrep_jax.core import progress
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Status
 from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
+from semrep_jax.cuda.candidate.source import InvalidCandidate
 from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu import timing
 from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler
@@ -46,10 +48,15 @@ MOST_REPEATS = 100
 KEPT_INPUTS = 4  # files of inputs of the benchmark's size; in shared memory, that is RAM
 KEPT_CUBINS = 8
 ALIGNMENT = 256  # of an array in a file
+SPARE_BYTES = 4 << 20  # that a file leaves of shared memory
 
 
 class NoGpu(SemRepError):
     """No GPU can be used here, and why."""
+
+
+class NoReference(Exception):
+    """Why there is nothing that a candidate could be timed beside."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +107,13 @@ class Gpu:
         self.lock = Lock()
         memory = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="semrep-gpu-", dir=memory if memory.is_dir() else None))
+        self.overflow: Path | None = None
         self.worker: JsonWorker | None = None
         self.requests = 0  # that the worker has had
         try:
             device = self._start()
         except NoGpu:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self._remove()
             raise
         self.name, self.arch = str(device["name"]), str(device["arch"])
         self.compiler = Compiler(1, self.arch)
@@ -122,7 +130,25 @@ class Gpu:
         """End the worker and the compiler, and remove what was shared."""
         self._stop()
         self.compiler.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        for directory in (self.directory, self.overflow):
+            if directory is not None:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _path(self, name: str, size: int) -> Path:
+        """Where a file of so many bytes goes: into shared memory or, where that is too small (a container's may have
+        64 MB), among the temporary files, which is said once."""
+        free = shutil.disk_usage(self.directory).free
+        if free >= size + SPARE_BYTES:
+            return self.directory / name
+        if self.overflow is None:
+            self.overflow = Path(tempfile.mkdtemp(prefix="semrep-gpu-"))
+            lack = f"{self.directory.parent} has {free >> 20} MiB left, and a file for the GPU takes {size >> 20}"
+            where = f"such files go to {self.overflow.parent}, which is slower; docker run --shm-size gives more"
+            progress.console.print(f"{lack}: {where}", highlight=False)
+        return self.overflow / name
 
     def _start(self) -> dict[str, Any]:
         """A fresh worker; what its device is."""
@@ -160,7 +186,8 @@ class Gpu:
         """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right."""
         compiled = self.compiler.compile(candidate, full=True)
         if not compiled.ok:
-            return GpuResult(Status.COMPILE, "\n".join(compiled.complaints), 0, 0)
+            status = Status.UNJUDGED if compiled.fault else Status.COMPILE
+            return GpuResult(status, "\n".join(compiled.complaints), 0, 0)
         with self.lock:
             try:
                 result = self._checked(task, candidate, compiled)
@@ -175,9 +202,9 @@ class Gpu:
         shapes = (*task.small, *task.edge)
         shapes = (shapes * FEWEST_CHECKS)[: max(FEWEST_CHECKS, len(shapes))]
         inputs = [sample_inputs(task, axes, self.seed + i) for i, axes in enumerate(shapes)]
-        data = self.directory / "data"
+        data = self._path("data", sum(_size(given) for given in inputs))
         spans = _write(data, (item for given in inputs for item in given.items()))
-        answer, layout = self.directory / "answer", _FileLayout()
+        layout = _FileLayout()
         runs: list[dict[str, Any]] = []
         for i, axes in enumerate(shapes):
             program = _program(task, candidate, compiled, axes)
@@ -185,6 +212,7 @@ class Gpu:
             for _ in range(RUNS_A_CHECK):
                 outputs = [layout.add(a.name, _bytes(a, axes)) for a in task.outputs]
                 runs.append({"program": program, "inputs": given, "outputs": outputs})
+        answer = self._path("answer", layout.end)
         answer.write_bytes(bytes(max(1, layout.end)))
         program = {"cubin": self._cubin(compiled)}
         request = {"op": "run", "program": program, "data": str(data), "answer": str(answer), "runs": runs}
@@ -195,9 +223,13 @@ class Gpu:
         return _compared(task, shapes, inputs, answer.read_bytes(), runs, tuple(reply["facts"]))
 
     def _timed(self, task: KernelTask, candidate: Candidate, compiled: Compiled, correct: GpuResult) -> GpuResult:
-        """Time a candidate that is `correct` beside C_src."""
+        """Time a candidate that is `correct` beside C_src; not, and why, where C_src is nothing to be timed."""
         axes = task.bench[0]
-        reply = self._ask(self._time_request(task, candidate, compiled, axes), TIME_SECONDS)
+        try:
+            request = self._time_request(task, candidate, compiled, axes)
+        except NoReference as error:
+            return replace(correct, feedback=f"right on the GPU, and not timed: {error}")
+        reply = self._ask(request, TIME_SECONDS)
         at = f"(axes {dict(axes)})"
         if "died" in reply:
             return replace(
@@ -216,8 +248,14 @@ class Gpu:
         return replace(correct, status=status, feedback=feedback, timing=measured, facts=tuple(reply["facts"]))
 
     def _time_request(self, task: KernelTask, candidate: Candidate, compiled: Compiled, axes: Axes) -> dict[str, Any]:
-        reference = parse(task.source, task)
+        """What a timing asks for. Raises NoReference."""
+        try:
+            reference = parse(task.source, task)
+        except InvalidCandidate as error:
+            raise NoReference(f"C_src is no CUDA program ({error})") from error
         of_reference = self.compiler.compile(reference, full=True)
+        if not of_reference.ok:
+            raise NoReference(f"C_src does not compile ({of_reference.complaints[0]})")
         length = float(evaluate(task.length, task.names(axes)))
         outputs = [
             {"name": a.name, "size": _bytes(a, axes), "dtype": a.dtype, "slack": _slack(task, a.dtype, length)}
@@ -239,8 +277,9 @@ class Gpu:
     def _bench_inputs(self, task: KernelTask, axes: Axes) -> Path:
         """The file of the inputs that a task is timed on."""
         if task.name not in self.inputs:
-            path = self.directory / f"bench-{task.name}"
-            _write(path, sample_inputs(task, axes, self.seed).items())
+            inputs = sample_inputs(task, axes, self.seed)
+            path = self._path(f"bench-{task.name}", _size(inputs))
+            _write(path, inputs.items())
             self.inputs[task.name] = path
         return self.inputs[task.name]
 
@@ -248,7 +287,7 @@ class Gpu:
         """The path of a file with it."""
         name = hashlib.sha256(compiled.cubin).hexdigest()
         if name not in self.cubins:
-            path = self.directory / f"{name}.cubin"
+            path = self._path(f"{name}.cubin", len(compiled.cubin))
             path.write_bytes(compiled.cubin)
             self.cubins[name] = path
         return str(self.cubins[name])
@@ -265,6 +304,11 @@ def _write(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> list[dict[st
             file.write(np.ascontiguousarray(array).tobytes())
             spans.append(span)
     return spans
+
+
+def _size(arrays: Mapping[str, np.ndarray]) -> int:
+    """The bytes of arrays, as a file holds them."""
+    return sum(array.nbytes + ALIGNMENT for array in arrays.values())
 
 
 def _bytes(array: Array, axes: Axes) -> int:

@@ -264,7 +264,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 def _difference(reference: cp.ndarray, candidate: cp.ndarray, dtype: str, slack: float) -> str | None:
     """Where two outputs, given as bytes, differ by more than the rounding of both; None where they do not.
 
-    `slack` is of an element's size and the usual one. NaN stands for NaN.
+    `slack` is of an element's size and the usual one. NaN stands for NaN, an infinity for
+    itself alone.
     """
     if dtype in INTEGERS:
         differs = reference != candidate
@@ -272,7 +273,8 @@ def _difference(reference: cp.ndarray, candidate: cp.ndarray, dtype: str, slack:
     wanted, found = (_wide(x, dtype) for x in (reference, candidate))
     usual = cp.sqrt(cp.mean(cp.where(cp.isfinite(wanted), wanted, 0.0) ** 2))
     same = (wanted == found) | (cp.isnan(wanted) & cp.isnan(found))
-    wrong = ~same & ~(cp.abs(wanted - found) <= slack * (cp.abs(wanted) + usual))
+    close = cp.isfinite(wanted) & (cp.abs(wanted - found) <= slack * (cp.abs(wanted) + usual))
+    wrong = ~same & ~close
     if not bool(wrong.any()):
         return None
     at = int(wrong.argmax())

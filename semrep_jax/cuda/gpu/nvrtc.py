@@ -68,13 +68,17 @@ class CompilerError(SemRepError):
 
 @dataclass(frozen=True)
 class Compiled:
-    """A cubin with each launched kernel's linker name and resources, or the complaints: "line N: message"."""
+    """A cubin with each launched kernel's linker name and resources, or the complaints: "line N: message".
+
+    fault: the compiler was killed, or the machine was too busy for it; nothing is known of the program.
+    """
 
     cubin: bytes = b""
     names: tuple[tuple[str, str], ...] = ()
     complaints: tuple[str, ...] = ()
     seconds: float = 0.0
     resources: tuple[tuple[str, Resources], ...] = ()
+    fault: bool = False
 
     @property
     def ok(self) -> bool:
@@ -130,18 +134,20 @@ class Compiler:
         began = time.perf_counter()
         answer = self._ask(request)
         compiled = _compiled(answer, time.perf_counter() - began)
-        if answer is not None:  # otherwise it may be the machine that was slow: not to be remembered
+        if "killed" not in answer:  # otherwise it may be the machine that was slow: not to be remembered
             with self.lock:
                 self.cache[key] = compiled
         return compiled
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """A free compiler's answer; None where it crashed or hung, and is replaced when needed."""
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A free compiler's answer; "killed", and whether from outside, where it ended or hung, and is replaced when
+        needed."""
         worker = self.free.get()
         try:
             worker = worker or _worker()
             answer = worker.ask(request, WALL_SECONDS)
             if answer is None:
+                answer = {"killed": worker.killed()}
                 worker.close()
                 worker = None
             return answer
@@ -172,8 +178,12 @@ def _translation_unit(code: str) -> str:
     return f'{includes}{PRELUDE}#line 1 "kernel.cu"\n{code}\n'
 
 
-def _compiled(answer: dict[str, Any] | None, seconds: float) -> Compiled:
-    if answer is None:
+def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
+    if answer.get("killed"):
+        return Compiled(
+            complaints=("the compiler was killed or too slow on a busy machine",), seconds=seconds, fault=True
+        )
+    if "killed" in answer:
         limit = f"compiling takes more than {CPU_SECONDS:g} s of processor time, or the compiler crashed"
         return Compiled(complaints=(f"{limit}; write less or simpler code",), seconds=seconds)
     if "log" in answer:

@@ -9,6 +9,7 @@ ratios; samples taken while the clock was below 90 % of its median are dropped a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -33,17 +34,24 @@ class Peaks(NamedTuple):
     flops: float
 
 
-PEAKS = {  # the first whose name is in the device's
+# By the words of a device's name that tell it apart; of several keys that fit, the one of most words.
+PEAKS = {
     "GH200": Peaks(4.0e12, 165e12),
+    "GH200 HBM3e": Peaks(4.9e12, 165e12),
     "H200": Peaks(4.8e12, 165e12),
     "H100": Peaks(3.35e12, 165e12),
+    "H100 NVL": Peaks(3.94e12, 165e12),
     "A100": Peaks(2.04e12, 52e12),
     "L40S": Peaks(0.864e12, 92e12),
+    "L40": Peaks(0.864e12, 91e12),
     "L4": Peaks(0.3e12, 30e12),
     "A10": Peaks(0.6e12, 31e12),
+    "A10G": Peaks(0.6e12, 31e12),
     "V100": Peaks(0.9e12, 15.7e12),
+    "V100S": Peaks(1.13e12, 16.4e12),
     "T4": Peaks(0.32e12, 8.1e12),
     "B200": Peaks(8.0e12, 80e12),
+    "GB200": Peaks(8.0e12, 80e12),
 }
 
 
@@ -113,12 +121,19 @@ def steady(samples: Sequence[Sample]) -> list[Sample]:
     return [sample for sample in samples if sample[2] is None or sample[2] >= least]
 
 
+def peaks_of(device: str) -> Peaks | None:
+    """The peaks of a device by its name, as the driver gives it; None where they are not known."""
+    words = set(re.findall(r"\w+", device))
+    keys = [key for key in PEAKS if words.issuperset(key.split())]
+    return PEAKS[max(keys, key=lambda key: len(key.split()))] if keys else None
+
+
 def share_of_roofline(device: str, work: tuple[float, float], milliseconds: float) -> float | None:
     """The least time that `work` can take on a device over the time it took.
 
     device: its name, as the driver gives it. work: FLOPs and bytes. None where the device's peaks are not known.
     """
-    peaks = next((peaks for name, peaks in PEAKS.items() if name in device), None)
+    peaks = peaks_of(device)
     if peaks is None:
         return None
     flops, size = work

@@ -50,13 +50,14 @@ def of_gguf(architecture: str, origin: str) -> Family:
 
 def of_shape(shape: Shape) -> Family:
     """The family that a shape states, or the first with its switches. Raises ModelError where the two don't agree."""
-    switches = {"qk_norm": shape.qk_norm, "qkv_bias": shape.qkv_bias}
+    switches = {"qk_norm": shape.qk_norm, "qkv_bias": shape.qkv_bias, "out_bias": shape.out_bias}
     if shape.family is not None:
         family = FAMILIES[shape.family]
-        if family.switches != switches:
-            raise ModelError(f"model.shape: the family {shape.family} has {family.switches}, not {switches}; set these")
+        if switches not in family.switches:
+            has = " or ".join(map(str, family.switches))
+            raise ModelError(f"model.shape: the family {shape.family} has {has}, not {switches}; set these")
         return family
     for name in FAMILIES:
-        if FAMILIES[name].switches == switches:
+        if switches in FAMILIES[name].switches and (FAMILIES[name].sliding_window or not shape.windows):
             return FAMILIES[name]
     raise ModelError(f"model.shape: no family of {', '.join(FAMILIES)} has {switches}; change one of them")

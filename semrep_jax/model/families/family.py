@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from semrep_jax.model.shape import ModelError, Parameter, RopeScaling, Shape
-
-DEFAULT_CONTEXT = 4096
+from semrep_jax.model import rope
+from semrep_jax.model.shape import ModelError, Parameter, Shape
 
 # config.json's name of a size -> the one in `Shape`, in the order of an export.
 SIZES = {
@@ -25,14 +24,18 @@ SIZES = {
     "tie_word_embeddings": "tied",
     "max_position_embeddings": "context",
 }
-ROPE_SCALING = {
-    "factor": "factor",
-    "low_freq_factor": "low",
-    "high_freq_factor": "high",
-    "original_max_position_embeddings": "original",
-}
-READ = frozenset(("model_type", "rope_scaling", "rope_parameters", *SIZES))
-READ_OF_ROPE = frozenset(("rope_theta", "rope_type", "type", *ROPE_SCALING))
+ORIGINAL_CONTEXT = "original_max_position_embeddings"
+ROPE = ("rope_scaling", "rope_parameters", ORIGINAL_CONTEXT)
+READ = frozenset(("model_type", *ROPE, *SIZES))
+# What an absent attribute means in every family, as in the config classes of transformers.
+DEFAULTS: dict[str, Any] = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
+DEFAULT_THETA = 10_000.0
+# Sizes that follow from others where a config does not state them.
+DERIVED = ("rope_theta", "num_key_value_heads", "head_dim")
+# Attributes that say how the weights are quantised.
+QUANTISED = ("quantization_config", "compression_config", "quantization")
+# Kinds of layer in `layer_types`.
+FULL, SLIDING = "full_attention", "sliding_attention"
 
 # What changes nothing of what is computed from given weights and tokens, whatever its value.
 HARMLESS = frozenset((
@@ -48,7 +51,7 @@ COMPUTED: dict[str, tuple[Any, ...]] = {
     "attention_bias": (False,),
     "mlp_bias": (False,),
     "use_sliding_window": (False,),
-    "layer_types": ("full_attention",),
+    "layer_types": (FULL,),
     "partial_rotary_factor": (1.0,),
     "rope_interleaved": (False,),
     "use_mrope": (False,),
@@ -70,8 +73,10 @@ class Family:
 
     name: config.json's `model_type`. architecture: the class of `transformers` that loads an export.
     gguf_architecture: its name in GGUF files. tensors: our parameter -> the checkpoint's tensor, with {layer} where
-    there is one for each layer. qk_norm, qkv_bias: the decoder's switches. head_dim: what a config means that states
-    none; None for hidden_size divided by heads. computed: attribute of the config -> the values we compute, beside
+    there is one for each layer. qk_norm, qkv_bias: the decoder's switches. attention_bias: whether a config may switch
+    on biases of queries, keys, values and output by this name. sliding_window: whether it may have layers that see a
+    window only. head_dim: what a config means that states none; None for hidden_size divided by heads. defaults: what
+    other absent attributes mean, beside DEFAULTS. computed: attribute of the config -> the values we compute, beside
     COMPUTED. harmless: attributes that may have any value, beside HARMLESS. gguf_interleaves_rotary: GGUF files hold
     the rows of queries and keys with the two halves of each rotary pair side by side.
     """
@@ -82,27 +87,41 @@ class Family:
     tensors: Mapping[str, str]
     qk_norm: bool = False
     qkv_bias: bool = False
+    attention_bias: bool = False
+    sliding_window: bool = False
     head_dim: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     computed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     harmless: frozenset[str] = frozenset()
     gguf_interleaves_rotary: bool = False
 
     @property
-    def switches(self) -> dict[str, bool]:
-        """The decoder's switches by the names that `Shape` has for them."""
-        return {"qk_norm": self.qk_norm, "qkv_bias": self.qkv_bias}
+    def switches(self) -> tuple[dict[str, bool], ...]:
+        """The decoder's switches by the names that `Shape` has for them: each set that the family may have."""
+        plain = {"qk_norm": self.qk_norm, "qkv_bias": self.qkv_bias, "out_bias": False}
+        return (plain, plain | {"qkv_bias": True, "out_bias": True}) if self.attention_bias else (plain,)
 
-    def check(self, config: Mapping[str, Any], origin: str, read: frozenset[str] = READ) -> None:
+    def check(self, config: Mapping[str, Any], origin: str) -> None:
         """Refuse what we don't compute, and every attribute that we don't know: it may change what the model computes.
 
-        config: the parsed config.json, or a part of it; an attribute that is null is taken as absent. origin: where
-        it lies, for messages. read: the attributes that are read elsewhere. Raises ModelError with the attribute, its
-        value and what to do.
+        config: the parsed config.json; an attribute that is null is taken as absent. origin: where it lies, for
+        messages. Raises ModelError with the attribute, its value and what to do.
         """
         computed = COMPUTED | dict(self.computed)
+        if self.attention_bias:
+            computed["attention_bias"] = (False, True)
+        if self.sliding_window:
+            computed |= {"use_sliding_window": (False, True), "layer_types": (FULL, SLIDING)}
         for key, value in config.items():
-            if value is None or key in read | HARMLESS | self.harmless:
+            if value is None or key in READ | HARMLESS | self.harmless:
                 continue
+            if key in QUANTISED:
+                method = value.get("quant_method", "method not stated") if isinstance(value, Mapping) else value
+                raise ModelError(
+                    f"{origin}: config.json has {key} = {value!r:.120}: the weights are quantised ({method}), which is "
+                    "not supported; name the model they were made of, or a GGUF file (if the weights are plain numbers "
+                    f"after all, remove {key})"
+                )
             if key not in computed:
                 raise ModelError(
                     f"{origin}: config.json has {key} = {value!r}, which the family {self.name} does not know; remove "
@@ -116,38 +135,41 @@ class Family:
     def shape(self, config: Mapping[str, Any], origin: str) -> Shape:
         """The decoder's shape from a parsed config.json; `origin` says where it lies. Raises ModelError."""
         self.check(config, origin)
-        given = {key: value for key, value in config.items() if value is not None}
-        rope = given.get("rope_parameters") or given.get("rope_scaling") or {}
-        try:
-            heads = given["num_attention_heads"]
-            absent = {
-                "num_key_value_heads": heads,
-                "head_dim": self.head_dim or given["hidden_size"] // heads,
-                "tie_word_embeddings": False,
-                "max_position_embeddings": DEFAULT_CONTEXT,
-            }
-            given = absent | given
-            given["rope_theta"] = float(rope.get("rope_theta") or given["rope_theta"])
-            sizes = {ours: given[theirs] for theirs, ours in SIZES.items()}
-            return Shape(**sizes, **self.switches, rope_scaling=self._rope_scaling(rope, origin), family=self.name)
-        except KeyError as error:
-            raise ModelError(
-                f"{origin}: config.json lacks {error.args[0]!r}; download or export the model again"
-            ) from error
-
-    def _rope_scaling(self, rope: Mapping[str, Any], origin: str) -> RopeScaling | None:
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind not in ("default", "llama3"):
-            raise ModelError(f"{origin}: rope scaling {kind!r} is not supported; supported are none and llama3")
-        self.check(rope, origin, READ_OF_ROPE)
-        if kind == "default":
-            return None
-        return RopeScaling(
-            factor=float(rope["factor"]),
-            low=float(rope["low_freq_factor"]),
-            high=float(rope["high_freq_factor"]),
-            original=int(rope["original_max_position_embeddings"]),
+        given = DEFAULTS | dict(self.defaults) | {key: value for key, value in config.items() if value is not None}
+        scaled = _rope(given, origin)
+        given["rope_theta"] = float(scaled["rope_theta"])
+        missing = [theirs for theirs in SIZES if theirs not in (*given, *DERIVED)]
+        if missing:
+            raise ModelError(f"{origin}: config.json lacks {', '.join(missing)}; download or export the model again")
+        given.setdefault("num_key_value_heads", given["num_attention_heads"])
+        given.setdefault("head_dim", self.head_dim or given["hidden_size"] // given["num_attention_heads"])
+        biased = bool(self.attention_bias and given.get("attention_bias"))
+        return Shape(
+            **{ours: given[theirs] for theirs, ours in SIZES.items()},
+            qk_norm=self.qk_norm,
+            qkv_bias=self.qkv_bias or biased,
+            out_bias=biased,
+            rope_scaling=rope.read(scaled, given["max_position_embeddings"], origin),
+            windows=self._windows(dict(self.defaults) | dict(config), origin),
+            family=self.name,
         )
+
+    def _windows(self, given: Mapping[str, Any], origin: str) -> tuple[int | None, ...]:
+        """The sliding window of each layer, as `Shape` has them."""
+        layers, window = given["num_hidden_layers"], given.get("sliding_window")
+        slides = self.sliding_window and given.get("use_sliding_window") and window is not None
+        first = given["max_window_layers"] if slides else layers
+        kinds = given.get("layer_types") or [FULL] * min(first, layers) + [SLIDING] * (layers - first)
+        if SLIDING in kinds and not slides:
+            raise ModelError(
+                f"{origin}: layer_types = {SLIDING!r} is not supported without use_sliding_window and sliding_window; "
+                "state the window, or the layers as full_attention"
+            )
+        if len(kinds) != layers:
+            raise ModelError(f"{origin}: layer_types has {len(kinds)} entries, num_hidden_layers is {layers}")
+        if SLIDING not in kinds:
+            return ()
+        return tuple(window if kind == SLIDING else None for kind in kinds)
 
     def config(self, shape: Shape, end_id: int, pad_id: int) -> dict[str, Any]:
         """The config.json of an export, as `transformers` reads it."""
@@ -158,7 +180,7 @@ class Family:
             "model_type": self.name,
             **sizes,
             "hidden_act": "silu",
-            "attention_bias": self.qkv_bias,
+            "attention_bias": shape.qkv_bias,
             "mlp_bias": False,
             "max_position_embeddings": context,
             "torch_dtype": "float32",
@@ -167,8 +189,12 @@ class Family:
             "pad_token_id": pad_id,
         }
         if shape.rope_scaling is not None:
-            scaling = {theirs: getattr(shape.rope_scaling, ours) for theirs, ours in ROPE_SCALING.items()}
-            config["rope_scaling"] = {"rope_type": "llama3"} | scaling
+            config["rope_scaling"] = rope.write(shape.rope_scaling)
+        if shape.windows:
+            config["use_sliding_window"] = True
+            config["sliding_window"] = next(window for window in shape.windows if window is not None)
+            config["layer_types"] = kinds = [FULL if window is None else SLIDING for window in shape.windows]
+            config["max_window_layers"] = kinds.index(SLIDING)  # what transformers read before layer_types
         return config
 
     def stored(self, name: str, parameter: Parameter) -> list[StoredTensor]:
@@ -180,3 +206,27 @@ class Family:
             size = (math.prod(size),)
         layers = range(parameter.size[0]) if parameter.stacked else range(1)
         return [StoredTensor(self.tensors[name].format(layer=layer), size, bool(inputs)) for layer in layers]
+
+
+def _rope(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The rotary settings of a config.json as one dict, rope_theta included, with the precedence of transformers.
+
+    `rope_scaling` stands for all of `rope_parameters` where both are there; a base that this would change silently is
+    refused.
+    """
+    scaling, parameters = config.get("rope_scaling") or {}, config.get("rope_parameters") or {}
+    for key, value in {"rope_scaling": scaling, "rope_parameters": parameters}.items():
+        if not isinstance(value, Mapping):
+            raise ModelError(f"{origin}: config.json has {key} = {value!r}, which is no dict of settings; mend it")
+    chosen = {key: value for key, value in (scaling or parameters).items() if value is not None or key == "factor"}
+    stated = chosen.get("rope_theta", config.get("rope_theta"))
+    hidden = parameters.get("rope_theta") if scaling and stated is None else None
+    if hidden is not None and float(hidden) != DEFAULT_THETA:
+        raise ModelError(
+            f"{origin}: config.json has rope_scaling, which stands for all of rope_parameters, and so loses its "
+            f"rope_theta = {hidden!r}; state rope_theta in rope_scaling too"
+        )
+    chosen["rope_theta"] = DEFAULT_THETA if stated is None else stated
+    if config.get(ORIGINAL_CONTEXT) is not None and chosen.get("rope_type", chosen.get("type")) in rope.STRETCHES_FROM:
+        chosen[ORIGINAL_CONTEXT] = config[ORIGINAL_CONTEXT]
+    return chosen

@@ -18,11 +18,19 @@ TENSORS = {
     "up_LDF": "model.layers.{layer}.mlp.up_proj.weight",
     "down_LFD": "model.layers.{layer}.mlp.down_proj.weight",
 }
+QKV_BIASES = {
+    "q_bias_LNH": "model.layers.{layer}.self_attn.q_proj.bias",
+    "k_bias_LKH": "model.layers.{layer}.self_attn.k_proj.bias",
+    "v_bias_LKH": "model.layers.{layer}.self_attn.v_proj.bias",
+}
+ATTENTION_BIASES = QKV_BIASES | {"o_bias_LD": "model.layers.{layer}.self_attn.o_proj.bias"}
 
 LLAMA = Family(
     name="llama",
     architecture="LlamaForCausalLM",
     gguf_architecture="llama",
-    tensors=TENSORS,
+    tensors=TENSORS | ATTENTION_BIASES,
+    attention_bias=True,
+    defaults={"max_position_embeddings": 2048},
     gguf_interleaves_rotary=True,
 )

@@ -2,8 +2,8 @@
 
     rewritten = rewrite(program, Random(0), steps=2)       # Rewritten(program, rules), or None where nothing applies
 
-Nothing here runs the result: `semrep_jax.perturb` keeps what running can't tell from the program. The same state of the
-generator gives the same bytes.
+Nothing here runs the result: the rules' preconditions hold by themselves, and `semrep_jax.perturb` keeps what running
+can't tell from the program. The same state of the generator gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import libcst as cst
 from semrep_jax.core.programs import Program
 from semrep_jax.languages import Rewritten
 from semrep_jax.python.rewrites import RULES
-from semrep_jax.python.rewrites.rule import Function, RewriteSite, Rule, functions_of
+from semrep_jax.python.rewrites.function import Function, functions_of
+from semrep_jax.python.rewrites.rule import RewriteSite, Rule
 from semrep_jax.python.rewrites.trees import code
 
 
@@ -45,10 +46,7 @@ def rewrite(program: Program, rng: Random, steps: int = 1, rules: Sequence[str] 
 def sites(rule: Rule, functions: Sequence[Function]) -> Iterator[RewriteSite]:
     """Every change that a rule offers in these functions, in the order of the text."""
     for function in functions:
-        try:
-            yield from rule.sites(function)
-        except cst.ParserSyntaxError:  # it put together what is no Python: no offer, as in `_replaced`
-            continue
+        yield from rule.sites(function)
 
 
 def _one_change(module: cst.Module, rules: list[Rule], rng: Random) -> tuple[str, cst.Module] | None:

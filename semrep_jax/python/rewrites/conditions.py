@@ -1,7 +1,4 @@
-"""Rules about conditions and branches.
-
-Running decides, of all that negate: an object whose `!=` is not the opposite of its `==`.
-"""
+"""Rules about conditions and branches."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import Any
 import libcst as cst
 import libcst.matchers as m
 
+from semrep_jax.python.rewrites.function import Function
 from semrep_jax.python.rewrites.patterns import save
 from semrep_jax.python.rewrites.rule import rewrites_expression, rewrites_statements
 from semrep_jax.python.rewrites.trees import (
@@ -17,29 +15,44 @@ from semrep_jax.python.rewrites.trees import (
     Expr,
     NewStatements,
     NewText,
+    binds,
     code,
     header,
     is_name_or_constant,
+    is_pure,
     operand,
     small,
     symbol,
 )
+from semrep_jax.python.rewrites.types import SCALARS, Type
 
 _OPPOSITE = {"==": "!=", "!=": "==", "in": "not in", "not in": "in", "is": "is not", "is not": "is"}
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+_EXACT = {"in", "not in", "is", "is not"}  # for any object one is the opposite of the other
 _JUMPS = (cst.Return, cst.Raise, cst.Continue, cst.Break)
 
 
-def negated(test: Expr) -> str:
-    """The text of `not test`; orders keep their operator, as NaN is neither less nor greater nor equal."""
+def negated(function: Function, test: Expr) -> str:
+    """The text of `not test`, for where its truth counts.
+
+    Orders keep their operator, as NaN is neither less nor greater nor equal; so do `==` and `!=` of unknown types, for
+    which an object may give anything.
+    """
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return code(test.expression)
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
         (pair,) = test.comparisons
         opposite = _OPPOSITE.get(symbol(pair.operator))
-        if opposite is not None:
+        if opposite is not None and _has_opposite(function, test):
             return f"{operand(test.left)} {opposite} {operand(pair.comparator)}"
     return f"not {operand(test)}"
+
+
+def _has_opposite(function: Function, test: cst.Comparison) -> bool:
+    """Whether `==` and `!=`, `in` and `not in`, `is` and `is not` are opposites here, and give True or False."""
+    (pair,) = test.comparisons
+    exact = symbol(pair.operator) in _EXACT
+    return exact or None not in (function.type_of(test.left), function.type_of(pair.comparator))
 
 
 def _if_else(test: str, then: Block, other: Block) -> Any:
@@ -51,9 +64,9 @@ def _jumps(block: Block) -> bool:
 
 
 @rewrites_statements("if TEST: THEN\nelse: OTHER", inverse="invert_if")
-def invert_if(test: Expr, then: Block, other: Block) -> NewStatements:
+def invert_if(function: Function, test: Expr, then: Block, other: Block) -> NewStatements:
     """if c: A else: B  ->  if not c: B else: A"""
-    return [_if_else(negated(test), other, then)]
+    return [_if_else(negated(function, test), other, then)]
 
 
 @rewrites_statements("if TEST: THEN", inverse="else_to_guard")
@@ -151,17 +164,35 @@ def chain_comparison(left: Expr, first: cst.CSTNode, middle: Expr, second: cst.C
 
 
 @rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _MIRRORED), inverse="mirror_comparison")
-def mirror_comparison(node: Any, left: Expr, right: Expr) -> NewText:
+def mirror_comparison(function: Function, node: Any, left: Expr, right: Expr) -> NewText:
     """a < b  ->  (b > a); and of the other orders, == and !=
 
-    If one side is a name or a constant. Running decides: an object's own operators, a side that binds the other's name.
+    If one side is a constant, or a name that evaluating the other can't change, and the type of either is known: what
+    a builtin leaves to the other's operator is that operator's both ways.
     """
-    if not (is_name_or_constant(left) or is_name_or_constant(right)):
+    if not (_stays(function, left, right) or _stays(function, right, left)):
+        return None
+    if not any(_is_compared_plainly(function.type_of(side)) for side in (left, right)):
         return None
     return f"({operand(right)} {_MIRRORED[symbol(node.comparisons[0].operator)]} {operand(left)})"
 
 
+def _stays(function: Function, side: Expr, other: Expr) -> bool:
+    """Whether a side is the same before and after the other is evaluated."""
+    if not is_name_or_constant(side) or binds(other):
+        return False
+    is_local = isinstance(side, cst.Name) and side.value in function.bound and function.has_plain_scope
+    return is_local or not isinstance(side, cst.Name) or is_pure(other)
+
+
+def _is_compared_plainly(kind: Type) -> bool:
+    return kind in SCALARS or kind == "bytes"
+
+
 @rewrites_expression(*(f"LEFT {operator} RIGHT" for operator in _OPPOSITE))
-def negate_comparison(node: Expr) -> NewText:
-    """a == b  ->  (not a != b); and of !=, in, is and their opposites"""
-    return f"(not {negated(node)})"
+def negate_comparison(function: Function, node: Any) -> NewText:
+    """a == b  ->  (not a != b); and of !=, in, is and their opposites
+
+    If the types of both sides are known, but for `in` and `is`.
+    """
+    return f"(not {negated(function, node)})" if _has_opposite(function, node) else None

@@ -1,7 +1,4 @@
-"""Rules about single expressions and plain assignments.
-
-Running decides everywhere: an object's own operators and formats.
-"""
+"""Rules about single expressions and plain assignments."""
 
 from __future__ import annotations
 
@@ -11,60 +8,72 @@ from typing import Any
 import libcst as cst
 import libcst.matchers as m
 
+from semrep_jax.python.rewrites.function import Function
 from semrep_jax.python.rewrites.patterns import save
-from semrep_jax.python.rewrites.rule import Function, rewrites_expression, rewrites_statements
-from semrep_jax.python.rewrites.trees import Expr, NewStatements, NewText, code, is_pure, operand, symbol
+from semrep_jax.python.rewrites.rule import rewrites_expression, rewrites_statements
+from semrep_jax.python.rewrites.trees import (
+    Expr,
+    NewStatements,
+    NewText,
+    cannot_fail,
+    code,
+    is_pure,
+    is_repeatable,
+    operand,
+    symbol,
+)
+from semrep_jax.python.rewrites.types import IMMUTABLE, INTEGERS, NUMBERS, SCALARS, SEQUENCES
 
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**")
-_INTEGER_FUNCTIONS = {"len", "ord", "int"}
-
-
-def _is_integer(node: Expr) -> bool:
-    """Whether it surely is an integer: a literal, a length, or sums and products of such."""
-    if isinstance(node, cst.Call):
-        return isinstance(node.func, cst.Name) and node.func.value in _INTEGER_FUNCTIONS
-    if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, (cst.Add, cst.Multiply)):
-        return _is_integer(node.left) and _is_integer(node.right)
-    return isinstance(node, cst.Integer)
 
 
 @rewrites_expression("LEFT + RIGHT", "LEFT * RIGHT", inverse="commute")
-def commute(node: Any, left: Expr, right: Expr) -> NewText:
+def commute(function: Function, node: Any, left: Expr, right: Expr) -> NewText:
     """a + 1  ->  (1 + a); and of products
 
-    If both sides are pure and one is an integer: the other is a number then, or a sequence times it.
+    If both sides are pure, one can't raise an error, one is an integer, and the other a number; or anything where the
+    file has no class with operators of its own: a number then, or a sequence times it.
     """
-    if not (_is_integer(left) or _is_integer(right)) or not (is_pure(left) and is_pure(right)):
+    if not (is_pure(left) and is_pure(right)) or not (cannot_fail(left) or cannot_fail(right)):
+        return None
+    kinds = {function.type_of(left), function.type_of(right)}
+    if not kinds & INTEGERS or not (kinds <= NUMBERS or function.is_plain):
         return None
     return f"({operand(right)} {symbol(node.operator)} {operand(left)})"
 
 
 @rewrites_expression("LEFT - RIGHT", inverse="add_as_subtract")
-def subtract_as_add(left: Expr, right: Expr) -> NewText:
+def subtract_as_add(function: Function, left: Expr, right: Expr) -> NewText:
     """a - 1  ->  (a + -1)
 
-    If the right side is an integer. Running decides: an `a` that is no number; -0.0 - 0.
+    If the right side is an integer but 0 (-0.0 - 0 and -0.0 + -0 differ), and the left a real number.
     """
-    return f"({operand(left)} + -{code(right)})" if isinstance(right, cst.Integer) else None
+    return f"({operand(left)} + -{code(right)})" if _shifts(function, left, right) else None
 
 
 @rewrites_expression("LEFT + -RIGHT", inverse="subtract_as_add")
-def add_as_subtract(left: Expr, right: Expr) -> NewText:
+def add_as_subtract(function: Function, left: Expr, right: Expr) -> NewText:
     """a + -1  ->  (a - 1)
 
-    If the right side is an integer with a minus. Running decides: an `a` that is no number; -0.0 + -0.
+    If the right side is an integer with a minus, but 0, and the left a real number.
     """
-    return f"({operand(left)} - {code(right)})" if isinstance(right, cst.Integer) else None
+    return f"({operand(left)} - {code(right)})" if _shifts(function, left, right) else None
+
+
+def _shifts(function: Function, left: Expr, right: Expr) -> bool:
+    """Whether a real number is moved by an integer that is not 0."""
+    return isinstance(right, cst.Integer) and right.evaluated_value != 0 and function.type_of(left) in NUMBERS
 
 
 @rewrites_expression(m.FormattedString(), inverse="format_to_fstring")
 def fstring_to_format(node: cst.FormattedString) -> NewText:
     """f"{a}-{b}"  ->  "{}-{}".format(a, b)
 
-    If nothing in braces has a conversion or a format.
+    If nothing in braces has a conversion or a format, and all of it is pure: the parts are evaluated before the first
+    is formatted.
     """
     parts = _parts(node)
-    if parts is None:
+    if parts is None or not all(isinstance(p, str) or is_pure(p) for p in parts):
         return None
     text = "".join(p.replace("{", "{{").replace("}", "}}") if isinstance(p, str) else "{}" for p in parts)
     return f"{text!r}.format({', '.join(code(p) for p in parts if not isinstance(p, str))})"
@@ -74,10 +83,14 @@ def fstring_to_format(node: cst.FormattedString) -> NewText:
 def fstring_to_concatenation(function: Function, node: cst.FormattedString) -> NewText:
     """f"{a}-{b}"  ->  (str(a) + "-" + str(b))
 
-    If nothing in braces has a conversion or a format, and `str` is not bound.
+    If nothing in braces has a conversion or a format, `str` is the builtin, and each part is a string or a number; or
+    anything where the file has no class with formats of its own.
     """
     parts = _parts(node)
-    if parts is None or len(parts) < 2 or "str" in function.bound:
+    if parts is None or len(parts) < 2 or not function.is_builtin("str"):
+        return None
+    values = [p for p in parts if not isinstance(p, str)]
+    if not all(function.is_plain or function.type_of(value) in SCALARS for value in values):
         return None
     return f"({' + '.join(repr(p) if isinstance(p, str) else f'str({code(p)})' for p in parts)})"
 
@@ -136,10 +149,10 @@ def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) 
 def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
     """max(a, b)  ->  (b if b > a else a); and of min. On a tie both give the first.
 
-    If both are pure and `max` is not bound.
+    If both are pure, neither can use up an iterator, one can't raise an error, and `max` is the builtin.
     """
     name = node.func.value
-    if name in function.bound or not (is_pure(a) and is_pure(b)):
+    if not function.is_builtin(name) or not _may_be_repeated(a, b):
         return None
     sign = ">" if name == "max" else "<"
     return f"({operand(b)} if {operand(b)} {sign} {operand(a)} else {operand(a)})"
@@ -149,42 +162,52 @@ def max_to_ternary(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
 def ternary_to_max(function: Function, node: Any, a: Expr, b: Expr) -> NewText:
     """b if b > a else a  ->  max(a, b); and of <, with min
 
-    If the function knows no `max`. Running decides: sides that change something, as each is evaluated once then.
+    If both are pure, neither can use up an iterator, one can't raise an error, and `max` is the builtin.
     """
     name = "max" if symbol(node.test.comparisons[0].operator) == ">" else "min"
-    return f"{name}({code(a)}, {code(b)})" if name not in function.names else None
+    if not function.is_builtin(name) or not _may_be_repeated(a, b):
+        return None
+    return f"{name}({code(a)}, {code(b)})"
+
+
+def _may_be_repeated(a: Expr, b: Expr) -> bool:
+    """Whether two sides may be evaluated in either order, and twice."""
+    return is_repeatable(a) and is_repeatable(b) and (cannot_fail(a) or cannot_fail(b))
 
 
 @rewrites_expression("list(reversed(INNER))")
 def reverse_by_slice(function: Function, inner: Expr) -> NewText:
     """list(reversed(x))  ->  list(x)[::-1]
 
-    If `list` is not bound. Running decides: an `x` that can't be reversed, or does it in a way of its own.
+    If `x` is a list, a tuple, a string, a range or a dict, and `list` and `reversed` are the builtins.
     """
-    return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
+    if function.type_of(inner) not in SEQUENCES | {"range", "dict"}:
+        return None
+    builtin = function.is_builtin("list") and function.is_builtin("reversed")
+    return f"list({code(inner)})[::-1]" if builtin else None
 
 
 @rewrites_expression("[]", "{}", inverse="call_to_literal")
 def literal_to_call(function: Function, node: Expr) -> NewText:
     """[]  ->  list(); and {}  ->  dict()
 
-    If `list` is not bound.
+    If `list` is the builtin.
     """
     name = "list" if isinstance(node, cst.List) else "dict"
-    return f"{name}()" if name not in function.bound else None
+    return f"{name}()" if function.is_builtin(name) else None
 
 
 @rewrites_expression("list()", "dict()", inverse="literal_to_call")
 def call_to_literal(function: Function, node: Any) -> NewText:
     """list()  ->  []; and dict()  ->  {}
 
-    If `list` is not bound.
+    If `list` is the builtin.
     """
     name = node.func.value
-    return None if name in function.bound else {"list": "[]", "dict": "{}"}[name]
+    return {"list": "[]", "dict": "{}"}[name] if function.is_builtin(name) else None
 
 
-@rewrites_expression(m.SimpleString(), inverse="quotes")
+@rewrites_expression(m.SimpleString(), inverse="quotes", layout=True)
 def quotes(node: cst.SimpleString) -> NewText:
     """'a'  ->  "a"; or the other way
 
@@ -197,19 +220,23 @@ def quotes(node: cst.SimpleString) -> NewText:
 
 
 @rewrites_statements(*(f"_x {operator}= VALUE" for operator in _ARITHMETIC), inverse="to_augmented")
-def to_plain(nodes: Any, x: str, value: Expr) -> NewStatements:
+def to_plain(function: Function, nodes: Any, x: str, value: Expr) -> NewStatements:
     """x += e  ->  x = x + e; and of the other arithmetic operators
 
-    Running decides: an `x` that changes in place, such as a list.
+    If `x` is a number, a string or a tuple: others, such as lists, may change in place.
     """
+    if function.known_type(x) not in IMMUTABLE:
+        return None
     operator = symbol(nodes[0].body[0].operator)
     return [f"{x} = {x} {operator.removesuffix('=')} {operand(value)}"]
 
 
 @rewrites_statements(*(f"_x = _x {operator} VALUE" for operator in _ARITHMETIC), inverse="to_plain")
-def to_augmented(nodes: Any, x: str, value: Expr) -> NewStatements:
+def to_augmented(function: Function, nodes: Any, x: str, value: Expr) -> NewStatements:
     """x = x + e  ->  x += e; and of the other arithmetic operators
 
-    Running decides: an `x` that changes in place, such as a list.
+    If `x` is a number, a string or a tuple: others, such as lists, may change in place.
     """
+    if function.known_type(x) not in IMMUTABLE:
+        return None
     return [f"{x} {symbol(nodes[0].body[0].value.operator)}= {code(value)}"]

@@ -2,21 +2,26 @@
 
     @rewrites_expression("list(reversed(INNER))")
     def reverse_by_slice(function: Function, inner: Expr) -> NewText:
-        return f"list({code(inner)})[::-1]" if "list" not in function.bound else None
+        known = function.type_of(inner) in SEQUENCES and function.is_builtin("list")
+        return f"list({code(inner)})[::-1]" if known else None
 
 That makes a `Rule` of the function's name. The function asks by its arguments' names for what a pattern saves
 (`rewrites.patterns`) and for the `function` that it is found in; None says that a precondition does not hold.
-Preconditions are syntactic; what types, aliases and operators of an object's own do is decided by running the result,
-which nothing here does (`semrep_jax.perturb` does).
+A precondition holds by itself: it is read off the text, and where the text does not tell (a parameter without a hint),
+the rule offers nothing, unless the change is right for whatever the code's own operations take.
 
-A rule's docstring shows the code before and after, then "If", its precondition, and "Running decides:", what only
-running can decide, besides what is said above. Either is left out where there is nothing to say. A plain scope is
-that of `Function.has_plain_scope`.
+A rule's docstring shows the code before and after, then "If", its precondition, and "Run it for:", what the text can't
+tell and `semrep_jax.perturb` has to run. Either is left out where there is nothing to say. A plain scope is that of
+`Function.has_plain_scope`; a builtin is a name that nothing in the file binds; types are those of `rewrites.types`;
+what stands guarded stands in a `try` or a `with`. Methods, generators, `async` and decorated functions are left alone,
+but by rules of layout.
+
+For all of them run: recursion so deep that it ends in an error, objects whose operators have effects, and errors'
+texts.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -26,129 +31,9 @@ from typing import Any
 
 import libcst as cst
 
-from semrep_jax.core import syntax
+from semrep_jax.python.rewrites.function import Function
 from semrep_jax.python.rewrites.patterns import expression_like, match, statements_like
-from semrep_jax.python.rewrites.trees import (
-    Block,
-    NewStatements,
-    NewText,
-    body,
-    code,
-    is_docstring,
-    occurrences,
-    statements,
-)
-
-_DYNAMIC = {"locals", "globals", "vars", "eval", "exec", "dir", "super"}
-_SCOPES = (
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
-    *(ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal),
-)
-
-
-class Function:
-    """A function definition with what rules ask about it."""
-
-    def __init__(self, node: cst.FunctionDef):
-        self.node = node
-
-    @cached_property
-    def tree(self) -> ast.FunctionDef:
-        """The same function as Python's own tree."""
-        (found,) = syntax.module(code(self.node.with_changes(leading_lines=[], lines_after_decorators=[]))).body
-        assert isinstance(found, ast.FunctionDef)
-        return found
-
-    @property
-    def body(self) -> Block:
-        """The statements of its own block, nested ones not counted; none where it is written on one line."""
-        return body(self.node) or ()
-
-    @cached_property
-    def names(self) -> set[str]:
-        """Every name that occurs in it."""
-        found = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name)}
-        found |= {n.arg for n in ast.walk(self.tree) if isinstance(n, ast.arg)}
-        return found | {n.name for n in ast.walk(self.tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-
-    @cached_property
-    def parameters(self) -> list[str]:
-        """Its parameters in order, without those after a star."""
-        return [a.arg for a in (*self.tree.args.posonlyargs, *self.tree.args.args)]
-
-    @cached_property
-    def bindings(self) -> list[str]:
-        """The names that it binds, parameters and locals, one for each time."""
-        names = [n for n in ast.walk(self.tree) if isinstance(n, ast.Name)]
-        arguments = [n.arg for n in ast.walk(self.tree) if isinstance(n, ast.arg)]
-        return arguments + [n.id for n in names if isinstance(n.ctx, ast.Store)]
-
-    @cached_property
-    def bound(self) -> set[str]:
-        """The names that it binds."""
-        return set(self.bindings)
-
-    def mentions(self, name: str, *excluded: ast.AST) -> int:
-        """How often a name occurs in it, less how often it occurs in these trees of its parts."""
-        return occurrences(self.tree, name) - sum(occurrences(part, name) for part in excluded)
-
-    @cached_property
-    def has_plain_scope(self) -> bool:
-        """Whether names mean what they seem to.
-
-        That is: it holds no function, class, generator or `global`, and calls nothing that looks at scopes.
-        """
-        inner = [n for n in ast.walk(self.tree) if n is not self.tree]
-        dynamic = any(isinstance(n, ast.Name) and n.id in _DYNAMIC for n in inner)
-        return not dynamic and not any(isinstance(n, _SCOPES) for n in inner)
-
-    @cached_property
-    def blocks(self) -> list[cst.IndentedBlock]:
-        """Its indented blocks, outermost first."""
-        return self._parts.blocks
-
-    @cached_property
-    def expressions(self) -> list[cst.BaseExpression]:
-        """Its expressions in the order of the text; annotations and what stands in f-strings left out."""
-        return self._parts.expressions
-
-    @cached_property
-    def _parts(self) -> _Parts:
-        parts = _Parts()
-        self.node.visit(parts)
-        return parts
-
-    def fresh(self, *wanted: str, taken: frozenset[str] | set[str] = frozenset()) -> str:
-        """The first of `wanted`, or it with a number, that is neither in the function nor in `taken`."""
-        numbered = (name + (str(i) if i else "") for i in range(10_000) for name in wanted)
-        return next(name for name in numbered if name not in self.names and name not in taken)
-
-
-class _Parts(cst.CSTVisitor):
-    """Blocks and expressions of a function, not of the functions inside it."""
-
-    def __init__(self) -> None:
-        self.blocks: list[cst.IndentedBlock] = []
-        self.expressions: list[cst.BaseExpression] = []
-        self.depth = 0
-
-    def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.FunctionDef):
-            self.depth += 1
-            return self.depth == 1
-        if isinstance(node, (cst.Annotation, cst.Parameters, cst.Decorator)):
-            return False
-        if is_docstring(node):
-            return False
-        if isinstance(node, cst.IndentedBlock):
-            self.blocks.append(node)
-        if isinstance(node, cst.BaseExpression):
-            self.expressions.append(node)
-        return not isinstance(node, (cst.FormattedString, cst.ConcatenatedString))
-
-    def on_leave(self, original_node: cst.CSTNode) -> None:
-        if isinstance(original_node, cst.FunctionDef):
-            self.depth -= 1
+from semrep_jax.python.rewrites.trees import Block, NewStatements, NewText, statements
 
 
 @dataclass(frozen=True)
@@ -164,19 +49,22 @@ class RewriteSite:
 class Rule(ABC):
     """One rewrite.
 
-    inverse: the name of the rule that leads back, if one does. build: the function under the decorator.
+    inverse: the name of the rule that leads back, if one does. layout: whether it changes no more than layout, so that
+    it applies to any function. build: the function under the decorator.
     """
 
     name: str
     inverse: str | None
+    layout: bool
     build: Callable[..., Any]
 
-    @abstractmethod
     def sites(self, function: Function) -> Iterator[RewriteSite]:
-        """Every change that it offers in a function, in the order of the text.
+        """Every change that it offers in a function, in the order of the text."""
+        if function.is_ordinary or self.layout:
+            yield from self._sites(function)
 
-        Raises cst.ParserSyntaxError where it builds what is no Python.
-        """
+    @abstractmethod
+    def _sites(self, function: Function) -> Iterator[RewriteSite]: ...
 
     def built(self, **known: Any) -> Any:
         """What `build` makes of as much of this as it asks for."""
@@ -193,12 +81,21 @@ class ExpressionRule(Rule):
 
     patterns: tuple[Any, ...]
 
-    def sites(self, function: Function) -> Iterator[RewriteSite]:
+    def _sites(self, function: Function) -> Iterator[RewriteSite]:
         for node in function.expressions:
             found = next((f for p in self.patterns if (f := match([node], [p])) is not None), None)
             text = None if found is None else self.built(function=function, node=node, **found)
-            if text is not None:
-                yield RewriteSite(self.name, node, cst.parse_expression(text))
+            new = None if text is None else _parsed(text)
+            if new is not None:
+                yield RewriteSite(self.name, node, new)
+
+
+def _parsed(text: str) -> cst.BaseExpression | None:
+    """An expression; None where the text is no Python, such as a call in place of an assignment's target."""
+    try:
+        return cst.parse_expression(text)
+    except cst.ParserSyntaxError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -211,10 +108,13 @@ class StatementRule(Rule):
 
     patterns: tuple[list[Any], ...]
 
-    def sites(self, function: Function) -> Iterator[RewriteSite]:
+    def _sites(self, function: Function) -> Iterator[RewriteSite]:
         for block in function.blocks:
             for start in range(len(block.body)):
-                offer = self._offer(function, block.body[start:])
+                try:
+                    offer = self._offer(function, block.body[start:])
+                except cst.ParserSyntaxError:  # it put together what is no Python: no offer here, but further on
+                    continue
                 if offer is not None and (start or offer):
                     yield RewriteSite(self.name, block, block.with_changes(body=[*block.body[:start], *offer]))
 
@@ -234,42 +134,30 @@ class StatementRule(Rule):
 class FunctionRule(Rule):
     """Looks at a whole function; builds it anew."""
 
-    def sites(self, function: Function) -> Iterator[RewriteSite]:
+    def _sites(self, function: Function) -> Iterator[RewriteSite]:
         changed = self.build(function)
         if changed is not None:
             yield RewriteSite(self.name, function.node, changed)
 
 
-def rewrites_expression(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., NewText]], Rule]:
+def rewrites_expression(
+    *patterns: Any, inverse: str | None = None, layout: bool = False
+) -> Callable[[Callable[..., NewText]], Rule]:
     """The function below builds an expression's text from what the first pattern that fits saves, or gives None."""
     compiled = tuple(expression_like(p) if isinstance(p, str) else p for p in patterns)
-    return lambda build: ExpressionRule(build.__name__, inverse, build, compiled)
+    return lambda build: ExpressionRule(build.__name__, inverse, layout, build, compiled)
 
 
-def rewrites_statements(*patterns: Any, inverse: str | None = None) -> Callable[[Callable[..., NewStatements]], Rule]:
+def rewrites_statements(
+    *patterns: Any, inverse: str | None = None, layout: bool = False
+) -> Callable[[Callable[..., NewStatements]], Rule]:
     """The function below builds statements from what the first pattern that fits saves, or gives None."""
     compiled = tuple(statements_like(p) if isinstance(p, str) else p for p in patterns)
-    return lambda build: StatementRule(build.__name__, inverse, build, compiled)
+    return lambda build: StatementRule(build.__name__, inverse, layout, build, compiled)
 
 
-def rewrites_function(inverse: str | None = None) -> Callable[[Callable[[Function], cst.FunctionDef | None]], Rule]:
+def rewrites_function(
+    inverse: str | None = None, layout: bool = False
+) -> Callable[[Callable[[Function], cst.FunctionDef | None]], Rule]:
     """The function below builds a whole function, or gives None."""
-    return lambda build: FunctionRule(build.__name__, inverse, build)
-
-
-class _Functions(cst.CSTVisitor):
-    """Collects functions, outermost first."""
-
-    def __init__(self) -> None:
-        self.found: list[Function] = []
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        if node.asynchronous is None:
-            self.found.append(Function(node))
-
-
-def functions_of(module: cst.Module) -> list[Function]:
-    """Every function of a module that is not `async`, outermost first."""
-    functions = _Functions()
-    module.visit(functions)
-    return functions.found
+    return lambda build: FunctionRule(build.__name__, inverse, layout, build)

@@ -30,10 +30,8 @@ _PURE_NODES = (
     *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Slice, ast.Attribute),
     *(ast.Load, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
 )
-_PURE_BUILTINS = {
-    *("abs", "bool", "chr", "float", "int", "isinstance", "len", "max", "min", "ord"),
-    *("range", "round", "sorted", "str", "sum", "tuple"),
-}
+_REPEATABLE_BUILTINS = {"abs", "bool", "chr", "float", "int", "isinstance", "len", "ord", "range", "round", "str"}
+_PURE_BUILTINS = _REPEATABLE_BUILTINS | {"max", "min", "sorted", "sum", "tuple"}  # which may use up an iterator
 
 
 def code(node: cst.CSTNode) -> str:
@@ -91,7 +89,13 @@ def tree(node: cst.CSTNode) -> ast.Module:
     """The node as Python's own tree; a statement stands in a loop in a function, as `return` and `break` need one."""
     if isinstance(node, cst.BaseExpression):
         return syntax.module(f"({code(node)})")
-    return syntax.module(cst.Module([header("def f():", [header("while f:", [node])])]).code)
+    around: Any = syntax.module(cst.Module([header("def f():", [header("while True:", [node])])]).code)
+    return ast.Module(around.body[0].body[0].body, [])
+
+
+def expression_tree(node: Expr) -> ast.expr:
+    """An expression as Python's own tree."""
+    return syntax.expression(f"({code(node)})").body
 
 
 def names_in(node: cst.CSTNode) -> set[str]:
@@ -99,10 +103,32 @@ def names_in(node: cst.CSTNode) -> set[str]:
     return {n.id for n in ast.walk(tree(node)) if isinstance(n, ast.Name)}
 
 
+def bound_names(whole: ast.AST) -> list[str]:
+    """The names that a tree binds or deletes, those of the functions in it too, one for each time."""
+    found = []
+    for node in ast.walk(whole):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                found.append(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.append(name)
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                found.append(name)
+            case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                found.append(name)
+            case ast.alias(name=name):
+                found.append(node.asname or name.split(".")[0])
+    return found
+
+
 def bound_in(*nodes: cst.CSTNode) -> set[str]:
     """Names that nodes bind or delete."""
-    stored = (n for node in nodes for n in ast.walk(tree(node)) if isinstance(n, ast.Name))
-    return {n.id for n in stored if isinstance(n.ctx, (ast.Store, ast.Del))}
+    return {name for node in nodes for name in bound_names(tree(node))}
+
+
+def binds(*nodes: Expr) -> bool:
+    """Whether an expression binds a name outside of itself, with `:=`."""
+    return any(isinstance(n, ast.NamedExpr) for node in nodes for n in ast.walk(expression_tree(node)))
 
 
 def nodes_in(block: Block, *kinds: type[ast.AST]) -> list[Any]:
@@ -122,16 +148,37 @@ def is_name_or_constant(node: Expr) -> bool:
     return isinstance(node, (cst.Name, cst.Integer, cst.Float, cst.SimpleString))
 
 
+def cannot_fail(node: Expr) -> bool:
+    """Whether it is a name or a constant, or a list, a tuple or an empty dict of such: to evaluate it raises nothing.
+
+    Names are taken to be bound.
+    """
+    if isinstance(node, (cst.List, cst.Tuple)):
+        return all(isinstance(e, cst.Element) and cannot_fail(e.value) for e in node.elements)
+    return is_name_or_constant(node) or (isinstance(node, cst.Dict) and not node.elements)
+
+
 def is_pure(node: Expr) -> bool:
     """Whether it is made of names, constants, operators, subscripts, attributes and calls of known builtins alone.
 
-    With plain values it may then be evaluated twice, or elsewhere if no name in it changes. Running must decide what
-    such an expression can still do: raise an error, run an object's own operators, or use up an iterator (`sum(xs)`).
+    It may then be evaluated elsewhere, if no name in it changes and nothing else uses an iterator in it up; see
+    `is_repeatable`. It may raise an error still, or run an object's own operators.
     """
+    return _is_pure(node, _PURE_BUILTINS)
+
+
+def is_repeatable(node: Expr) -> bool:
+    """Whether it is pure and gives the same again when it is evaluated twice: no call in it can use up an iterator."""
+    return _is_pure(node, _REPEATABLE_BUILTINS)
+
+
+def _is_pure(node: Expr, builtins: set[str]) -> bool:
     try:
-        whole = syntax.expression(f"({code(node)})")
+        whole = expression_tree(node)
     except SyntaxError:
         return False
     calls = [n for n in ast.walk(whole) if isinstance(n, ast.Call)]
-    known = all(isinstance(n.func, ast.Name) and n.func.id in _PURE_BUILTINS and not n.keywords for n in calls)
-    return known and all(isinstance(n, (ast.Call, *_PURE_NODES)) for n in ast.walk(whole))
+    known = all(isinstance(n.func, ast.Name) and n.func.id in builtins and not n.keywords for n in calls)
+    tests = [n for n in ast.walk(whole) if isinstance(n, (ast.In, ast.NotIn))]  # they too use up an iterator
+    steady = builtins is _PURE_BUILTINS or not tests
+    return known and steady and all(isinstance(n, (ast.Call, *_PURE_NODES)) for n in ast.walk(whole))

@@ -2,7 +2,7 @@
 
 Ten kinds of edit change the spec (a condition, a constant, an order ...), five mend a seeded bug (`python.mutations`).
 Every example is a pure function of (seed, index). Splits: a spec belongs to `train` or `test` by its hash, an edit's
-source and target spec must agree, and no text of a training example shares its canonical form with a test C_src;
+source and target spec must agree, and no text of a training example has the `canonical.split_form` of a test C_src;
 families in `HELD_OUT_FAMILIES` and kinds in `HELD_OUT_KINDS` are never trained on. About 2 ms an example, 6 ms a task.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Case, Program, Task, Tests
 from semrep_jax.python import PYTHON
-from semrep_jax.python.canonical import canonical
+from semrep_jax.python.canonical import split_form
 from semrep_jax.python.mutations import mutate, site_count
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks.generated import grammar, reference
@@ -67,7 +67,7 @@ def _spec_split(spec: Spec) -> str:
 
 
 def _text_split(source: str) -> str:
-    return "test" if _hash(canonical(source) or "") % 4 == 0 else "train"
+    return "test" if _hash(split_form(source) or "") % 4 == 0 else "train"
 
 
 @dataclass(frozen=True)

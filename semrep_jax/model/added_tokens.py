@@ -1,0 +1,107 @@
+"""The tokens that a Hugging Face directory adds to its tokenizer.json, and what it calls its special ones.
+
+    settings = read_settings(directory)
+    add_tokens(backend, settings, directory)
+
+Each becomes one id wherever it stands in a text, as in `transformers`: the `added_tokens_decoder` of
+tokenizer_config.json, or the older added_tokens.json and special_tokens_map.json, and special tokens by name.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken
+
+from semrep_jax.core.errors import SemRepError
+
+SETTINGS = "tokenizer_config.json"
+DECODER = "added_tokens_decoder"
+FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+LISTS = ("extra_special_tokens", "additional_special_tokens")
+
+
+class TokenizerError(SemRepError):
+    """A tokenizer is missing, malformed or lacks what we need."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A dict of settings; empty where there is no such file. Raises TokenizerError."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise TokenizerError(f"{path} is not JSON ({error}): download the model again") from error
+    if not isinstance(found, dict):
+        raise TokenizerError(f"{path} holds no dict of settings: download the model again")
+    return found
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """tokenizer_config.json, with what the older special_tokens_map.json says where it lists no added tokens."""
+    settings = read_json(directory / SETTINGS)
+    return settings if DECODER in settings else settings | read_json(directory / "special_tokens_map.json")
+
+
+def text_of(token: Any) -> str | None:
+    """A special token's text; files describe it in a string or in a dict."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
+
+
+def named_tokens(settings: dict[str, Any]) -> dict[str, str]:
+    """What a chat template may name, such as eos_token, with its text."""
+    return {key: text for key, token in settings.items() if key.endswith("_token") and (text := text_of(token))}
+
+
+def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], directory: Path) -> None:
+    """Add to a tokenizer what its directory adds.
+
+    backend: of tokenizer.json; changed. settings: as `read_settings` gave them. directory: for older files and
+    messages. Raises TokenizerError where a token gets another id than the directory states.
+    """
+    special = dict.fromkeys([*named_tokens(settings).values(), *_listed(settings)])
+    if DECODER in settings:
+        file = SETTINGS
+        stated = {int(index): _described(token) for index, token in (settings[DECODER] or {}).items()}
+    else:
+        file = "added_tokens.json"
+        stated = {
+            int(index): AddedToken(text, special=text in special, normalized=text not in special)
+            for text, index in read_json(directory / file).items()
+        }
+    known = {repr(token) for token in backend.get_added_tokens_decoder().values()}
+    backend.add_tokens([token for _, token in sorted(stated.items()) if repr(token) not in known])
+    for index, token in sorted(stated.items()):
+        got = backend.token_to_id(token.content)
+        if got != index:
+            raise TokenizerError(
+                f"{directory}: {file} states the id {index} for {token.content!r}, which tokenizer.json makes {got}: "
+                "they are not of one model, download both again"
+            )
+    added = {token.content for token in backend.get_added_tokens_decoder().values()}
+    backend.add_tokens([AddedToken(text, special=True, normalized=False) for text in special if text not in added])
+
+
+def _listed(settings: dict[str, Any]) -> list[str]:
+    """The special tokens that have no name of their own."""
+    tokens = [token for key in LISTS for token in _items(settings.get(key))]
+    return [text for token in tokens if (text := text_of(token))]
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _described(token: Any) -> AddedToken:
+    """A token as `added_tokens_decoder` describes it."""
+    if isinstance(token, dict):
+        return AddedToken(str(token.get("content", "")), **{flag: token[flag] for flag in FLAGS if flag in token})
+    return AddedToken(str(token), special=True, normalized=False)

@@ -1,0 +1,50 @@
+"""Which tasks a stage's batches are made of: the shuffled stream, and a bounded buffer of tasks that come back.
+
+    draws = Draws(stream(tasks, batch=8, seed=0), batch=8, most_waiting=64)
+    indices = draws.take()             # 8 of them, at most half of them from the buffer
+    draws.put_back(indices[:2])
+
+Its state is JSON and restores exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grain
+
+
+class Draws:
+    """Batches of indices into a stage's tasks.
+
+    stream: index arrays of the batch's size, without end. batch: indices at a time. most_waiting: of those that were
+    put back; older ones go for newer ones.
+    """
+
+    def __init__(self, stream: grain.DatasetIterator, batch: int, most_waiting: int):
+        self.stream, self.batch, self.most_waiting = stream, batch, most_waiting
+        self.waiting: list[int] = []  # put back, the oldest first
+        self.left_over: list[int] = []  # of the stream, where put back ones took their places
+
+    def take(self) -> list[int]:
+        """The next batch."""
+        again, self.waiting = self.waiting[: self.batch // 2], self.waiting[self.batch // 2 :]
+        missing = self.batch - len(again)
+        while len(self.left_over) < missing:
+            self.left_over += map(int, next(self.stream))
+        fresh, self.left_over = self.left_over[:missing], self.left_over[missing:]
+        return again + fresh
+
+    def put_back(self, indices: Sequence[int]) -> None:
+        """Let these come back, once each."""
+        self.waiting = list(dict.fromkeys([*self.waiting, *indices]))[-self.most_waiting :]
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides the next batches."""
+        return {"stream": self.stream.get_state(), "waiting": self.waiting, "left_over": self.left_over}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from where `get_state` was called."""
+        self.stream.set_state(state["stream"])
+        self.waiting, self.left_over = list(state["waiting"]), list(state["left_over"])

