@@ -135,9 +135,12 @@ def run_pair(request, containment):
     for pid in (tests_pid, program_pid):
         os.kill(pid, signal.SIGKILL)  # they may have ended already, but nobody has asked how
     _, tests_code = os.waitpid(tests_pid, 0)
-    program_code = zygote.sweep(program_pid, containment.in_pid_namespace, killed=True)
-    zygote.clean(scratch)
+    program_code, _ = zygote.sweep(program_pid, containment.in_pid_namespace, killed=True)
     facts = {"timeout": timeout, "tests": tests_code, "program": program_code, "seconds": time.monotonic() - began}
+    try:
+        zygote.scratch.empty(scratch)
+    except OSError:
+        facts["spoilt"] = True  # the next program would see what this one left
     return facts, data or b""
 
 
