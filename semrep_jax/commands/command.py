@@ -32,7 +32,10 @@ class Command:
 COMMANDS: Registry[Command] = Registry(
     "command",
     "command",
-    {name: f"semrep_jax.commands.{name}:COMMAND" for name in ("transform", "verify", "perturb", "judge", "report")}
+    {
+        name: f"semrep_jax.commands.{name}:COMMAND"
+        for name in ("transform", "verify", "perturb", "test", "judge", "report")
+    }
     | {"time": "semrep_jax.commands.judge:TIME"},
 )
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import SemRepError, TaskError
 from semrep_jax.core.programs import Finish, Program, Task, Tests
 from semrep_jax.inference.rewrite import Sampling, Written, accept_by_comparison
 from semrep_jax.inference.turns import Attempt, infer
 from semrep_jax.languages import LANGUAGES, Resources, canonical, read_program
 from semrep_jax.python import PYTHON, usertests
-from semrep_jax.python.usertests import TestResult
+from semrep_jax.python.usertests import Bench, Outcome, Report
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.sandbox.pool import Sandbox
@@ -35,17 +35,22 @@ class TransformError(SemRepError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One program written for the file, with the results of the person's tests and the number of samples that agree on
-    it."""
+    """One program written for the file, with what the person's tests found (None where none were given) and the number
+    of samples that agree on it."""
 
     program: Program
-    tests: tuple[TestResult, ...]
+    report: Report | None
     votes: int
 
     @property
     def passed(self) -> int:
         """Tests passed."""
-        return sum(t.passed for t in self.tests)
+        return 0 if self.report is None else sum(t.passed for t in self.report.results)
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """Orders candidates: all tests passed, how many, how many samples agree."""
+        return self.report is not None and self.report.all_passed, self.passed, self.votes
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Proposal:
     samples: int
     rejected: Counter[str]
     diff: str
-    tests_before: tuple[TestResult, ...]
+    before: Report | None
     rewrites: int = 0
 
 
@@ -77,7 +82,8 @@ class Request:
 
 
 def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
-    """Sample programs for the file and rank them: tests passed first, then how many samples agree.
+    """Sample programs for the file and rank them: tests passed first, then how many samples agree. A program on which
+    the tests can't run (it lacks what they import) passes none.
 
     request: the file, the change, the tests, how to sample. policy: writes. sandbox: where programs and tests run.
     Raises ProgramError for a file that is no Python, TaskError for tests that can't run.
@@ -85,10 +91,33 @@ def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
     source = read_program(request.path, PYTHON)
     text = None if request.tests is None else usertests.read_tests(request.tests)
 
-    def tested(program: Program) -> tuple[TestResult, ...]:
-        return () if text is None else tuple(usertests.run_tests(program.source, request.path.stem, text, sandbox))
+    with ExitStack() as stack:
+        bench = None if text is None else stack.enter_context(Bench())
 
-    before = tested(source)
+        def tested(program: Program) -> Report | None:
+            if bench is None or text is None or request.tests is None:
+                return None
+            return usertests.run_tests(program.source, request.path.stem, text, bench, request.tests.stem)
+
+        before = tested(source)
+        if before is not None and before.problem is not None and not before.programs_fault:
+            raise TaskError(f"the tests {request.tests} do not run: {before.problem}")
+        return _ranked(request, source, before, tested, policy, sandbox)
+
+
+def _ranked(
+    request: Request,
+    source: Program,
+    before: Report | None,
+    tested: Callable[[Program], Report | None],
+    policy: Policy,
+    sandbox: Sandbox,
+) -> Proposal:
+    """The proposal of a request.
+
+    source: the file. before: what the tests found on it. tested: what they find on a program. policy, sandbox: as in
+    `propose`.
+    """
     attempts = _attempts(request, source, policy, sandbox)
     found: dict[str, Program] = {}
     votes, rejected = Counter[str](), Counter[str]()
@@ -102,7 +131,7 @@ def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
         found.setdefault(form, program)
         votes[form] += 1
     ranked = [Candidate(program, tested(program), votes[form]) for form, program in found.items()]
-    best = max(ranked, key=lambda c: (c.passed, c.votes), default=None)
+    best = max(ranked, key=lambda c: c.rank, default=None)
     diff = _diff(request.path, source, source if best is None else best.program)
     with_rewrite = sum(attempt.rewrite is not None for attempt in attempts)
     return Proposal(best, request.sampling.n, rejected, diff, before, with_rewrite)
@@ -133,11 +162,10 @@ def write(path: Path, proposal: Proposal) -> None:
     best = proposal.best
     if best is None:
         raise TransformError(f"{path} is left as it was: no sample held a program")
-    failed = [t.name for t in best.tests if not t.passed]
-    if failed:
-        raise TransformError(
-            f"{path} is left as it was: the best program fails {', '.join(failed[:5])}; sample more or say more"
-        )
+    if best.report is not None and not best.report.all_passed:
+        failed = [t.name for t in best.report.results if t.outcome is Outcome.FAILED]
+        why = best.report.problem or f"fails {', '.join(failed[:5])}" if failed else "passes no test"
+        raise TransformError(f"{path} is left as it was: the best program {why}; sample more or say more")
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(best.program.source.rstrip("\n") + "\n")
     temporary.chmod(path.stat().st_mode)

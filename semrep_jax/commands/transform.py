@@ -9,6 +9,7 @@ from pathlib import Path
 
 from semrep_jax.commands import command
 from semrep_jax.commands.command import Command
+from semrep_jax.python.usertests import Report
 from semrep_jax.sandbox.pool import Sandbox
 
 
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         help="1: write the edit directly (default); 2: write a rewrite of the file first, and edit with it at hand",
     )
     options.add_argument(
-        "--tests", type=Path, metavar="T.py", help="your tests: test_* functions that import FILE's functions"
+        "--tests", type=Path, metavar="T.py", help="your tests of FILE, as for pytest; see the command test"
     )
     options.add_argument("--in-place", action="store_true", help="write the proposal into FILE")
     return options
@@ -73,15 +74,23 @@ def run(options: argparse.Namespace) -> int:
         return 1
     print(found.diff or "the best program is the file as it is", end="" if found.diff else "\n")
     print(f"{best.votes} of {found.samples} samples agree on it")
-    for before, after in zip(found.tests_before, best.tests, strict=True):
-        was, now = ("passed" if test.passed else "failed" for test in (before, after))
-        print(f"  {after.name}: {now} (before: {was})  {after.message}".rstrip())
-    if not best.tests:
-        print("no tests were given: whether it is right is not known")
+    _print_tests(found.before, best.report)
     if options.in_place:
         proposal.write(options.file, found)
         print(f"written to {options.file}")
-    return 0 if all(t.passed for t in best.tests) else 1
+    return 0 if best.report is None or best.report.all_passed else 1
+
+
+def _print_tests(before: Report | None, after: Report | None) -> None:
+    """A line a test of the best program, with what became of it on the file as it was."""
+    if before is None or after is None:
+        print("no tests were given: whether it is right is not known")
+        return
+    was = {test.name: test.outcome for test in before.results}
+    for test in after.results:
+        print(f"  {test.name}: {test.outcome} (before: {was.get(test.name, 'not run')})  {test.message}".rstrip())
+    if after.problem is not None:
+        print(f"  the tests did not all run: {after.problem}")
 
 
 COMMAND = Command('transform FILE --instruction "..." --config C', "change a Python file as told", parser, run)

@@ -57,11 +57,9 @@ def run(options: argparse.Namespace) -> int:
         reference = Reference(a, sandbox, options.inputs, options.seed, sharing=not options.ignore_sharing)
         finding = reference.compare(b)
         if finding.answer is not Answer.DIFFERENT and tests is not None:
-            first, second = (usertests.run_tests(text, options.a.stem, tests, sandbox) for text in (a, b))
-            failed = [y for x, y in zip(first, second, strict=True) if x.passed and not y.passed]
-            if failed:
-                text = f"{failed[0].name}: {failed[0].message}"
-                finding = replace(finding, answer=Answer.DIFFERENT, counterexample=text)
+            told_apart = usertests.told_apart(a, b, options.a.stem, tests)
+            if told_apart is not None:
+                finding = replace(finding, answer=Answer.DIFFERENT, counterexample=told_apart)
         if finding.answer is not Answer.DIFFERENT and options.prove:
             finding = proof.prove(reference, b, finding)
     sharing = "ignored" if options.ignore_sharing else "compared"

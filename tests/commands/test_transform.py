@@ -57,18 +57,24 @@ def files(tmp_path):
     return tmp_path / "stats.py", tmp_path / "test_stats.py"
 
 
-def results(program, sandbox):
-    return {t.name: t.passed for t in usertests.run_tests(program, "stats", TESTS, sandbox)}
+@pytest.fixture(scope="module")
+def bench():
+    with usertests.Bench() as one:
+        yield one
 
 
-def test_tests_run_as_they_would_on_the_real_module(sandbox):
-    assert results(SOURCE, sandbox) == {
+def results(program, bench):
+    return {t.name: t.passed for t in usertests.run_tests(program, "stats", TESTS, bench).results}
+
+
+def test_tests_run_as_they_would_on_the_real_module(bench):
+    assert results(SOURCE, bench) == {
         "test_plain": True,
         "test_empty": False,
         "test_mutates": True,
         "test_raises": True,
     }
-    assert all(results(GOOD, sandbox).values())
+    assert all(results(GOOD, bench).values())
 
 
 @pytest.mark.parametrize(
@@ -82,8 +88,8 @@ def test_tests_run_as_they_would_on_the_real_module(sandbox):
         "def mean(*a, **k): return 0\ndef drop(xs): pass",
     ],
 )
-def test_a_program_can_not_talk_its_way_past_the_tests(sandbox, cheat):
-    assert not results(cheat, sandbox)["test_plain"]
+def test_a_program_can_not_talk_its_way_past_the_tests(bench, cheat):
+    assert not results(cheat, bench)["test_plain"]
 
 
 def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(files, sandbox):
@@ -92,7 +98,7 @@ def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(file
         "no program here (", f"Sure!\n```python\n{SOURCE}\n```\n", f"```python\n{GOOD}```", f"```\n{GOOD}```"
     )
     found = proposal.propose(Request(path, "Return 0 for an empty list.", tests, SAMPLING), policy, sandbox)
-    assert found.best.votes == 2 and all(t.passed for t in found.best.tests) and "+        return 0" in found.diff
+    assert found.best.votes == 2 and found.best.report.all_passed and "+        return 0" in found.diff
     assert sum(found.rejected.values()) == 1 and path.read_text() == SOURCE
     proposal.write(path, found)
     assert path.read_text() == GOOD
@@ -136,7 +142,7 @@ def test_files_that_can_not_be_used_are_named(files, sandbox, tmp_path, capsys):
         with pytest.raises(ProgramError, match=file.name):
             proposal.propose(Request(file, "x", test, SAMPLING), Scripted(), sandbox)
     tests.write_text("x = 1")
-    with pytest.raises(TaskError, match="no function whose name starts with 'test'"):
+    with pytest.raises(TaskError, match="holds no test"):
         proposal.propose(Request(path, "x", tests, SAMPLING), Scripted(), sandbox)
     tests.write_text("from elsewhere import y\ndef test_a(): pass")
     with pytest.raises(TaskError, match="elsewhere"):

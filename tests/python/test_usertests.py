@@ -1,0 +1,549 @@
+"""A person's tests behave as in pytest, both ways; the program can neither see them nor touch their verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.python import usertests
+from semrep_jax.python.usertests import Bench, Outcome
+
+
+@pytest.fixture(scope="module")
+def bench():
+    with Bench(seconds=2.0) as one:
+        yield one
+
+
+def outcomes(program, tests, bench):
+    report = usertests.run_tests(program, "it", tests, bench)
+    assert report.problem is None, report.problem
+    return {r.name: r.outcome for r in report.results}
+
+
+# What a program and its tests do together that must come out as in pytest: (program, lines of one passing test).
+TOGETHER = {
+    "state of the module": (
+        """
+n = 0
+def up():
+    global n
+    n += 1
+    return n
+""",
+        """
+assert it.up() == 1 and it.up() == 2 and it.n == 2
+it.n = 10
+assert it.up() == 11
+""",
+    ),
+    "a mutable default": (
+        """
+def f(x, xs=[]):
+    xs.append(x)
+    return xs
+""",
+        """
+it.f(1)
+assert it.f(2) == [1, 2]
+""",
+    ),
+    "identity": (
+        """
+kept = []
+def keep(x):
+    kept.append(x)
+    return x
+def last(): return kept[-1]
+""",
+        """
+a, t, f = [1], (2, []), lambda: 1
+for x in (a, t, f):
+    assert it.keep(x) is x and it.last() is x
+assert it.kept[0] is a and it.kept is it.kept
+""",
+    ),
+    "nested mutation, both ways": (
+        """
+box = {}
+def put(d): d['k'][0].add(9)
+def take(xs): box['xs'] = xs
+def grow(): box['xs'].append(len(box['xs']))
+""",
+        """
+s = {1}
+it.put({'k': [s]})
+assert s == {1, 9}
+xs = []
+it.take(xs)
+it.grow()
+xs.append('t')
+it.grow()
+assert xs == [0, 't', 2]
+""",
+    ),
+    "errors": (
+        """
+class Lost(KeyError):
+    def __init__(self, what, hint=None):
+        super().__init__(what)
+        self.hint = hint
+def find(x): raise Lost(x, hint=[x])
+def read(): open('/no/where')
+""",
+        """
+with pytest.raises(it.Lost, match='tea') as e:
+    it.find('tea')
+assert e.value.args == ('tea',) and e.value.hint == ['tea'] and isinstance(e.value, KeyError)
+with pytest.raises(FileNotFoundError, match='where') as e:
+    it.read()
+assert e.value.errno == 2
+""",
+    ),
+    "an error of the tests' own through the program": (
+        """
+def call(f):
+    try:
+        return f()
+    except ValueError as e:
+        raise e
+""",
+        """
+class Own(ValueError): pass
+error = Own(1)
+def f(): raise error
+with pytest.raises(Own) as e:
+    it.call(f)
+assert e.value is error
+""",
+    ),
+    "classes": (
+        """
+class A:
+    kind = 'a'
+    def __init__(self, n): self.n = n
+    def twice(self): return 2 * self.n
+    @property
+    def half(self): return self.n / 2
+    def __eq__(self, o): return isinstance(o, A) and self.n == o.n
+    def __lt__(self, o): return self.n < o.n
+    def __repr__(self): return f'A({self.n})'
+class B(A):
+    def twice(self): return super().twice() + 1
+def total(xs): return sum(x.twice() for x in xs)
+""",
+        """
+a, b = it.A(1), it.B(4)
+assert b.twice() == 9 and b.half == 2 and it.A.kind == a.kind == 'a'
+assert isinstance(b, it.A) and not isinstance(a, it.B) and a == it.A(1) and a != 1 and min(b, a) is a
+a.n = 7
+assert repr(a) == 'A(7)' and vars(a) == {'n': 7} and a.twice() == 14
+class C(it.A):
+    def twice(self): return super().twice() * 100
+assert C(2).twice() == 400 and it.total([a, C(2)]) == 414
+""",
+    ),
+    "enums, dataclasses, named tuples": (
+        """
+from enum import Enum
+from dataclasses import dataclass
+from collections import namedtuple
+class E(Enum):
+    X = 1
+    Y = 2
+@dataclass
+class D:
+    a: int
+    b: str = 'z'
+P = namedtuple('P', 'u v')
+def flip(p): return P(p.v, p.u)
+""",
+        """
+import dataclasses
+assert it.E(1) is it.E.X and it.E['Y'].value == 2 and [e.name for e in it.E] == ['X', 'Y']
+assert it.D(1) == it.D(1, 'z') != it.D(2) and dataclasses.asdict(it.D(3)) == {'a': 3, 'b': 'z'}
+assert it.flip(it.P(1, 2)) == (2, 1) and it.flip(it.P(1, 2)).u == 2
+""",
+    ),
+    "generators": (
+        """
+log = []
+def g(n):
+    try:
+        for i in range(n):
+            got = yield i
+            log.append(got)
+        return 'end'
+    finally:
+        log.append('shut')
+""",
+        """
+import inspect
+x = it.g(3)
+assert inspect.isgenerator(x) and inspect.isgeneratorfunction(it.g) and it.log == []
+assert next(x) == 0 and x.send('a') == 1 and it.log == ['a']
+x.close()
+assert it.log == ['a', 'shut']
+assert list(it.g(2)) == [0, 1]
+""",
+    ),
+    "functions as values": (
+        """
+def compose(f, g): return lambda x: f(g(x))
+def counted(f):
+    def w(*a):
+        w.calls += 1
+        return f(*a)
+    w.calls = 0
+    return w
+def each(xs, f): [f(x) for x in xs]
+""",
+        """
+assert it.compose(str, lambda x: x + 1)(1) == '2'
+f = it.counted(len)
+f('ab'), f('c')
+assert f.calls == 2
+out = []
+it.each([1, 2], out.append)
+assert out == [1, 2]
+""",
+    ),
+    "coroutines": (
+        """
+import asyncio
+async def late(x):
+    await asyncio.sleep(0.01)
+    return x * 2
+async def use(f): return await f(1)
+""",
+        """
+import asyncio, inspect
+assert asyncio.run(it.late(4)) == 8 and inspect.iscoroutinefunction(it.late)
+async def both(): return await asyncio.gather(it.late(1), it.late(2))
+assert asyncio.run(both()) == [2, 4]
+async def own(x): return x + 1
+assert asyncio.run(it.use(own)) == 2
+""",
+    ),
+    "text of the program": (
+        """
+def f(a, b=2):
+    'Says.'
+    return a + b  # here
+""",
+        """
+import inspect
+assert '# here' in inspect.getsource(it.f) and it.f.__doc__ == 'Says.'
+assert str(inspect.signature(it.f)) == '(a, b=2)'
+""",
+    ),
+    "names put into modules": (
+        """
+import random, time
+LIMIT = 3
+def over(n): return n > LIMIT
+def roll(): return random.randint(1, 10**9)
+def rest(): time.sleep(99)
+def ask(): return input('? ')
+""",
+        """
+from unittest.mock import patch
+with patch('it.LIMIT', 9):
+    assert not it.over(5)
+assert it.over(5)
+random = __import__('random')
+random.seed(4)
+a = it.roll()
+random.seed(4)
+assert it.roll() == a
+with patch('time.sleep') as sleep:
+    it.rest()
+sleep.assert_called_once_with(99)
+with patch('builtins.input', return_value='yes'):
+    assert it.ask() == 'yes'
+""",
+    ),
+    "values of the standard library": (
+        """
+from datetime import date
+from decimal import Decimal
+from collections import Counter, deque, OrderedDict
+def same(x): return x
+def turn(d): d.rotate(1)
+def order(d): d.move_to_end('a')
+""",
+        """
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from collections import Counter, OrderedDict, deque
+from pathlib import Path
+for x in (date(2024, 2, 29), datetime.now(timezone.utc), Decimal('1.10'), Path('/a'), b'x',
+          1 << 20000, float('inf'), range(3), frozenset([1]), Counter('aab'), {1: (2, [3])}, 'ä\\ud800'):
+    assert it.same(x) == x and type(it.same(x)) is type(x)
+d = deque([1, 2])
+it.turn(d)
+assert d == deque([2, 1])
+o = OrderedDict(a=1, b=2)
+it.order(o)
+assert list(o) == ['b', 'a']
+""",
+    ),
+    "numpy": (
+        """
+import numpy as np
+def scale(a, k): return a * k
+def zero(a): a[0] = 0
+""",
+        """
+import numpy as np
+a = np.array([1.0, 2.0])
+np.testing.assert_allclose(it.scale(a, 3), [3, 6])
+it.zero(a)
+assert a[0] == 0 and it.scale(a, 2).dtype == np.float64
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOGETHER)
+def test_program_and_tests_behave_as_in_one_process(bench, what):
+    program, lines = TOGETHER[what]
+    body = "".join(f"    {line}\n" for line in lines.splitlines())
+    report = usertests.run_tests(program, "it", f"import pytest\nimport it\ndef test_it():\n{body}", bench)
+    assert [(r.outcome, r.message) for r in report.results] == [(Outcome.PASSED, "")], report.problem
+
+
+def test_pytest_itself_runs_the_tests(bench):
+    program = (
+        "import os, sys\ndef half(x):\n    if x % 2: raise ValueError('odd')\n    return x // 2\n"
+        "def hello(n): print('hello', n); print('!', file=sys.stderr)\n"
+        "def save(p): open(p, 'w').write(os.environ.get('K', ''))"
+    )
+    tests = """
+import pytest, unittest
+from it import *
+@pytest.mark.parametrize("x, y", [(2, 1), (4, 3)])
+def test_many(x, y): assert half(x) == y
+@pytest.fixture
+def six(): return 6
+def test_fixture(six): assert half(six) == pytest.approx(3.0)
+def test_raises():
+    with pytest.raises(ValueError, match="od+"): half(3)
+def test_printed(capsys):
+    hello("bo")
+    assert capsys.readouterr() == ("hello bo\\n", "!\\n")
+def test_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("K", "v")
+    save(tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "v"
+@pytest.mark.skip(reason="later")
+def test_skip(): assert False
+@pytest.mark.xfail
+def test_known(): assert half(2) == 5
+class TestOld(unittest.TestCase):
+    def setUp(self): self.x = 8
+    def test_half(self): self.assertEqual(half(self.x), 4)
+    def test_wrong(self): self.assertEqual(half(self.x), 5)
+"""
+    assert outcomes(program, tests, bench) == {
+        "test_many[2-1]": "passed",
+        "test_many[4-3]": "failed",
+        "test_fixture": "passed",
+        "test_raises": "passed",
+        "test_printed": "passed",
+        "test_file": "passed",
+        "test_skip": "skipped",
+        "test_known": "passed",
+        "TestOld::test_half": "passed",
+        "TestOld::test_wrong": "failed",
+    }
+
+
+def test_statements_at_the_top_that_assert_are_tests(bench):
+    tests = "from it import f\nassert f(1) == 2\nassert f(1) == 3\nfor i in range(3):\n    assert f(i) == i + 1\n"
+    assert outcomes("def f(x): return x + 1", tests, bench) == {
+        "line 2": "passed",
+        "line 3": "failed",
+        "line 4": "passed",
+    }
+
+
+# What a hostile program does when it is called; no test of its answer may pass.
+CHEATS = {
+    "equal to all": """
+class E:
+    def __eq__(self, o): return True
+    __hash__ = None
+def f(x): return E()
+""",
+    "a number equal to all": """
+class E(int):
+    def __eq__(self, o): return True
+    __hash__ = int.__hash__
+def f(x): return E(9)
+""",
+    "all things to all": """
+class E:
+    def __getattr__(self, n): return self
+    def __call__(self, *a): return self
+for n in 'eq lt le gt ge contains sub rsub abs add'.split():
+    setattr(E, f'__{n}__', lambda s, *o, n=n: s if n in ('sub', 'rsub', 'abs', 'add') else True)
+def f(x): return E()
+""",
+    "equal to what is near": """
+class E:
+    def __eq__(self, o): return isinstance(o, int) and 0 < o < 9
+def f(x): return E()
+""",
+    "a false class": """
+class E:
+    __class__ = property(lambda s: int)
+    def __eq__(self, o): return True
+def f(x): return E()
+""",
+    "frames": """
+import sys
+def f(x):
+    g = sys._getframe()
+    while g:
+        g.f_locals.clear()
+        g = g.f_back
+    return 9
+""",
+    "ends": """
+import os
+def f(x): os._exit(0)
+""",
+    "exits": """
+def f(x): raise SystemExit(0)
+""",
+    "interrupts": """
+def f(x): raise KeyboardInterrupt
+""",
+    "skips": """
+import unittest
+def f(x): raise unittest.SkipTest('no need')
+""",
+    "hangs": """
+def f(x):
+    while True: pass
+""",
+    "hangs and will not be told": """
+def f(x):
+    while True:
+        try:
+            while True: pass
+        except BaseException: pass
+""",
+    "floods": """
+def f(x):
+    while True: print('x' * 9999)
+""",
+    "crashes": """
+import ctypes
+def f(x): ctypes.string_at(0)
+""",
+    "forges results": """
+import os
+def f(x):
+    line = b'{"event": "result", "name": "test_f", "outcome": "passed", "message": ""}\\n'
+    for d in range(3, 64):
+        try: os.write(d, line)
+        except OSError: pass
+    return 9
+""",
+    "forges messages": """
+import gc
+def f(x):
+    for o in gc.get_objects():
+        if type(o).__name__ == 'Bridge':
+            o.send('give', ['standard', 'builtins', 'exec'])
+    return 9
+""",
+    "garbage": """
+import os
+def f(x):
+    for d in range(3, 64):
+        try: os.write(d, bytes(99))
+        except OSError: pass
+    return 9
+""",
+    "looks for the tests": """
+import gc, sys
+def f(x):
+    mark = ''.join(['sec', 'ret_mark'])
+    seen = [o for o in gc.get_objects() if mark in repr(o)[:100000]]
+    return 2 if seen or 'suite' in sys.modules else 9
+""",
+    "reads the files": """
+import os
+def f(x):
+    t = ''.join(open(n).read() for n in os.listdir('.') if os.path.isfile(n))
+    return 2 if ''.join(['sec', 'ret_mark']) in t else 9
+""",
+}
+TESTS = """
+from it import f
+secret_mark = 1
+def test_f(): assert f(1) == 2
+def test_near(): assert abs(f(1) - 2) < 1e-6
+def test_in(): assert f(1) in (2, 3)
+"""
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_program_can_not_reach_a_verdict(bench, cheat):
+    report = usertests.run_tests(CHEATS[cheat], "it", TESTS, bench)
+    assert not any(r.passed for r in report.results) and not report.all_passed
+
+
+@pytest.mark.parametrize("way", ["__globals__", "__closure__", "__code__", "__self__", "__class__", "__reduce_ex__"])
+def test_a_program_can_not_leave_an_object_that_the_tests_gave_it(bench, way):
+    program = f"def ask(thing): return thing.__getattr__({way!r})"
+    tests = "import it\nclass C:\n    def m(self): pass\ndef test_it(): assert not it.ask(C())"
+    (result,) = usertests.run_tests(program, "it", tests, bench).results
+    assert result.message.startswith("AttributeError")
+
+
+def test_a_programs_own_tests_do_not_count(bench):
+    program = "def test_mine(): pass\nclass TestMine:\n    def test_this(self): pass\ndef f(x): return x"
+    assert outcomes(program, "from it import *\ndef test_f(): assert f(1) == 2", bench) == {"test_f": "failed"}
+
+
+def test_what_ends_the_process_fails_its_test_alone(bench):
+    program = "import os\ndef f(x):\n    if x == 1: os._exit(3)\n    while x == 2: pass\n    return x"
+    tests = "from it import f\ndef test_a(): f(1)\ndef test_b(): f(2)\ndef test_c(): assert f(3) == 3\n"
+    report = usertests.run_tests(program, "it", tests, bench)
+    assert [r.outcome for r in report.results] == ["failed", "failed", "passed"]
+    assert "exit code 3" in report.results[0].message and "time limit" in report.results[1].message
+
+
+def test_a_test_that_hangs_or_ends_itself_fails_alone(bench):
+    tests = "import os\ndef test_a():\n    while True: pass\ndef test_b(): os._exit(0)\ndef test_c(): pass\n"
+    report = usertests.run_tests("x = 1", "it", tests, bench)
+    assert [r.outcome for r in report.results] == ["failed", "failed", "passed"]
+
+
+def test_why_tests_do_not_run_is_told_and_whose_fault_it_is(bench, tmp_path):
+    def problem(program, tests):
+        report = usertests.run_tests(program, "it", tests, bench)
+        return report.problem, report.programs_fault
+
+    why, programs = problem("def g(): pass", "from it import f\ndef test_f(): f()")
+    assert "cannot import name 'f'" in why and programs
+    why, programs = problem("raise OSError('no disk')", "import it\ndef test_f(): pass")
+    assert "no disk" in why and programs
+    why, programs = problem("x = 1", "from elsewhere import y\ndef test_f(): pass")
+    assert "elsewhere" in why and not programs
+    why, programs = problem("x = 1", "import it")
+    assert "holds no test" in why and not programs
+    (tmp_path / "t.py").write_text("def (")
+    with pytest.raises(TaskError, match="line 1"):
+        usertests.read_tests(tmp_path / "t.py")
+
+
+@pytest.mark.parametrize("layers", [{"become": 65534}, {"landlock": False}])
+def test_tests_run_with_another_users_lockdown_and_with_fewer_layers(layers):
+    tests = "import cProfile\nfrom it import f\ndef test_f(tmp_path): assert f(1) == 2 and '\u00fc'.encode('idna')"
+    with Bench(**layers) as bench:
+        assert outcomes("def f(x): return x + 1", tests, bench) == {"test_f": "passed"}
