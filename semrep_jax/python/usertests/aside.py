@@ -11,7 +11,7 @@ import sys
 # Modules that neither tests nor programs are to find when they import one of that name.
 OURS = (
     *("zygote", "lockdown", "scratch", "wire"),
-    *("values", "described", "compared", "operations", "mirrors", "bridge", "aside", "suite", "program"),
+    *("crossing", "described", "compared", "operations", "mirrors", "bridge", "aside", "suite", "program"),
 )
 MAX_PRINTED = 8 << 20  # characters that a program may print in all
 MANY_PARTS = 1000

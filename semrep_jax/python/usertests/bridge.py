@@ -27,8 +27,8 @@ import types
 import described
 import mirrors
 import operations
-import values
-from values import Malformed
+import crossing
+from crossing import Malformed
 
 MAX_MESSAGE = 64 << 20  # bytes
 SCALARS = {type(None), bool, int, float, str}
@@ -59,7 +59,7 @@ class Entry(list):
     def __init__(self, thing, releasable):
         super().__init__([thing])
         self.releasable = releasable  # whether it may go when only this entry holds it
-        self.container = None  # its row of values.CONTAINERS
+        self.container = None  # its row of crossing.CONTAINERS
         self.agreed = None
 
 
@@ -107,7 +107,7 @@ class Bridge:
         return thing
 
     def watch(self, number, row):
-        """Keep the contents of an object the same on both sides. row: of `values.CONTAINERS`."""
+        """Keep the contents of an object the same on both sides. row: of `crossing.CONTAINERS`."""
         entry = self.containers[number] = self.entries[number]
         entry.container = row
 
@@ -130,7 +130,7 @@ class Bridge:
         if v is None or t is bool or t is str or t is float:
             return v
         if t is int:
-            return v if -values.LARGEST_PLAIN < v < values.LARGEST_PLAIN else ["int", hex(v)]
+            return v if -crossing.LARGEST_PLAIN < v < crossing.LARGEST_PLAIN else ["int", hex(v)]
         known = self.numbers.get(id(v))
         if known is not None:
             return ["@", known] if known > 0 else self.aliases[known]
@@ -138,15 +138,15 @@ class Bridge:
             return ["member", *self.members[id(v)]]
         if t is types.TracebackType or t is types.FrameType:
             return None  # the way to all that a process holds
-        if t in values.BY_VALUE:
-            tag, parts, _ = values.BY_VALUE[t]
+        if t in crossing.BY_VALUE:
+            tag, parts, _ = crossing.BY_VALUE[t]
             return [tag, *map(self.encode, parts(v))]
         return self.introduce(v, t)
 
     def introduce(self, v, t):
         """Wire form of an object that the other side has not met."""
-        if t in values.CONTAINERS:
-            row = values.CONTAINERS[t]
+        if t in crossing.CONTAINERS:
+            row = crossing.CONTAINERS[t]
             number = self.new_number(v, shared=True)
             self.watch(number, row)
             self.news.append(["container", number, row[0], *row[1](v)])
@@ -158,14 +158,14 @@ class Bridge:
             self.news.append([t.__name__, number, items])
             return ["@", number]
         if issubclass(t, enum.Enum):
-            named = values.standard_name(t)
+            named = crossing.standard_name(t)
             if named is not None and named[0] not in self.foreign and getattr(t, str(v.name), None) is v:
                 return ["standard", named[0], f"{named[1]}.{v.name}"]
         if isinstance(v, types.ModuleType):
             name = v.__name__
             return ["module", name] if sys.modules.get(name) is v else self.describe(v, t)
         if isinstance(v, (type, types.FunctionType, types.BuiltinFunctionType)):
-            named = values.standard_name(v)
+            named = crossing.standard_name(v)
             if named is not None and named[0] not in self.foreign:
                 return ["standard", *named]
         return self.describe(v, t)
@@ -187,19 +187,19 @@ class Bridge:
         if tag == "int":
             return int(w[1], 16)
         if tag == "standard":
-            found = values.standard(w[1], w[2])
-            if found is None or (self.guarded and not values.may_share(found, w[1])):
+            found = crossing.standard(w[1], w[2])
+            if found is None or (self.guarded and not crossing.may_share(found, w[1])):
                 return mirrors.unshared(self, w[1], w[2])
             return found
         if tag == "module":
             return self.module(w[1])
         if tag == "member":
             return self.originals[w[1], w[2]]
-        return values.FROM_PARTS[tag](*map(self.decode, w[1:]))
+        return crossing.FROM_PARTS[tag](*map(self.decode, w[1:]))
 
     def module(self, name):
         """A module by its name."""
-        if name not in sys.modules or (self.guarded and name.startswith(values.VERDICTS)):
+        if name not in sys.modules or (self.guarded and name.startswith(crossing.VERDICTS)):
             raise Malformed(f"no module {name}")
         return sys.modules[name]
 
@@ -209,7 +209,7 @@ class Bridge:
             if self.mine(number) or number in self.entries:
                 raise Malformed("a number that is not theirs to give")
             if kind == "container":
-                row = values.CONTAINER_TAGS[rest[0]]
+                row = crossing.CONTAINER_TAGS[rest[0]]
                 self.keep(number, row[2](*rest[1:]), shared=True)
                 self.watch(number, row)
         for kind, number, *rest in news:
@@ -252,7 +252,7 @@ class Bridge:
 
     def encode_plain(self, parts):
         """Wire forms of scalars."""
-        small = all(-values.LARGEST_PLAIN < x < values.LARGEST_PLAIN for x in parts if type(x) is int)
+        small = all(-crossing.LARGEST_PLAIN < x < crossing.LARGEST_PLAIN for x in parts if type(x) is int)
         return parts if small else [self.encode(x) for x in parts]
 
     def fill(self, changes):

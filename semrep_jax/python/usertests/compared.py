@@ -7,8 +7,8 @@ like it in the same breath, and must tell them apart. Loaded by path by `contain
 import random
 import string
 
-import values
-from values import Malformed
+import crossing
+from crossing import Malformed
 
 
 class Untruthful(AssertionError):
@@ -43,7 +43,7 @@ _shuffler = random.Random()
 def plain(value):
     """Whether a value of the tests is one that crosses as it is."""
     t = type(value)
-    return value is None or t in PLAIN or t in values.BY_VALUE or t in values.CONTAINERS
+    return value is None or t in PLAIN or t in crossing.BY_VALUE or t in crossing.CONTAINERS
 
 
 PLAIN = (bool, int, float, str, tuple, frozenset)

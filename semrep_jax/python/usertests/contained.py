@@ -49,7 +49,7 @@ def load_all(settings):
     zygote.load(["_pytest.legacypath", "numpy.testing"] if "numpy" in settings["modules"] else ["_pytest.legacypath"])
     for name in ("suite", "program"):
         importlib.import_module(name)
-    sys.modules["values"].share_arrays()
+    sys.modules["crossing"].share_arrays()
     give_loops_pipes()
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import types
 
-import values
+import crossing
 
 COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__")
 _ARITHMETIC = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split()
@@ -69,12 +69,12 @@ def description(bridge, number, v, t):
         return ["coroutine", number, v.__name__]
     if t in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
         return ["function", number, function_facts(bridge, v)]
-    for base, row in values.CONTAINERS.items():
+    for base, row in crossing.CONTAINERS.items():
         if issubclass(t, base):
             bridge.watch(number, row)
             bridge.unfilled.append(number)
             return ["object", number, bridge.encode(t), row[0], row[1](v)]
-    for base in values.IMMUTABLE_BASES:
+    for base in crossing.IMMUTABLE_BASES:
         if issubclass(t, base):
             return ["object", number, bridge.encode(t), base.__name__, [bridge.encode(x) for x in underlying(base, v)]]
     return ["object", number, bridge.encode(t), None, None]
@@ -124,14 +124,16 @@ def note(annotation):
 
 def both_have(base):
     """Whether a base class is the same on both sides, so that a stand-in can be derived from it."""
-    if base in values.CONTAINERS or base in values.IMMUTABLE_BASES or base in ABSTRACT:
+    if base in crossing.CONTAINERS or base in crossing.IMMUTABLE_BASES or base in ABSTRACT:
         return True
-    return issubclass(base, BaseException) and values.standard_name(base) is not None and base.__module__ != "__main__"
+    return (
+        issubclass(base, BaseException) and crossing.standard_name(base) is not None and base.__module__ != "__main__"
+    )
 
 
 def own(bridge, cls):
     """Whether a class was made by the program or the tests."""
-    named = values.standard_name(cls)
+    named = crossing.standard_name(cls)
     return named is None or named[0] in bridge.foreign
 
 

@@ -12,9 +12,9 @@ import dataclasses
 import inspect
 
 import compared
-import values
+import crossing
 from described import COMPARISONS, FLAGS, FUNCTION, OWN_MEMBERS, SPECIAL, class_facts
-from values import Malformed
+from crossing import Malformed
 
 
 def function_stand_in(bridge, number, facts):
@@ -264,15 +264,15 @@ def instance_stand_in(bridge, number, cls, base, plain):
         cls = opaque_class(bridge, cls)
     if base is None:
         return bridge.keep(number, object.__new__(cls))
-    if base in values.CONTAINER_TAGS:
-        row = values.CONTAINER_TAGS[base]
-        kind = next(k for k, r in values.CONTAINERS.items() if r is row)
+    if base in crossing.CONTAINER_TAGS:
+        row = crossing.CONTAINER_TAGS[base]
+        kind = next(k for k, r in crossing.CONTAINERS.items() if r is row)
         if not issubclass(cls, kind):
             raise Malformed("contents without a container")
         thing = bridge.keep(number, kind.__new__(cls))
         bridge.watch(number, row)
         return thing
-    kind = next(k for k in values.IMMUTABLE_BASES if k.__name__ == base)
+    kind = next(k for k in crossing.IMMUTABLE_BASES if k.__name__ == base)
     if not issubclass(cls, kind):
         raise Malformed("a value of another class")
     parts = [bridge.decode(x) for x in plain]
@@ -373,7 +373,7 @@ def unshared(bridge, module, name):
     """A class or function of the standard library that stays on the other side."""
     key = (module, name)
     if key not in bridge.unshared:
-        thing = values.standard(module, name)
+        thing = crossing.standard(module, name)
         if isinstance(thing, type) and issubclass(thing, BaseException):
             bridge.unshared[key] = type(name, (Exception,), {"__module__": module})
         else:

@@ -4,9 +4,9 @@ import copy
 import inspect
 import types
 
-import values
+import crossing
 from described import CLOSED_PREFIXES, COMPARISONS, OPEN_DUNDERS, SPECIAL
-from values import Malformed
+from crossing import Malformed
 
 
 def permitted(bridge, thing, name):
@@ -115,7 +115,7 @@ def _spawn(bridge, thing):
 
 
 def _stay(bridge, module, name):
-    thing = values.standard(module, name)
+    thing = crossing.standard(module, name)
     if bridge.guarded or thing is None:
         raise Malformed("no such thing")
     if bridge.number(thing) is None:
