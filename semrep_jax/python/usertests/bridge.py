@@ -24,10 +24,10 @@ import sys
 import threading
 import types
 
+import crossing
 import described
 import mirrors
 import operations
-import crossing
 from crossing import Malformed
 
 MAX_MESSAGE = 64 << 20  # bytes

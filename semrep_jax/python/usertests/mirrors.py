@@ -13,8 +13,8 @@ import inspect
 
 import compared
 import crossing
-from described import COMPARISONS, FLAGS, FUNCTION, OWN_MEMBERS, SPECIAL, class_facts
 from crossing import Malformed
+from described import COMPARISONS, FLAGS, FUNCTION, OWN_MEMBERS, SPECIAL, class_facts
 
 
 def function_stand_in(bridge, number, facts):

@@ -5,8 +5,8 @@ import inspect
 import types
 
 import crossing
-from described import CLOSED_PREFIXES, COMPARISONS, OPEN_DUNDERS, SPECIAL
 from crossing import Malformed
+from described import CLOSED_PREFIXES, COMPARISONS, OPEN_DUNDERS, SPECIAL
 
 
 def permitted(bridge, thing, name):
