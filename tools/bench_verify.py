@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from random import Random
 
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 from figures import Bar, report
 
 from semrep_jax.core.programs import Program

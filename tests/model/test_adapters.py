@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,3 +138,39 @@ def test_decoding_with_merged_adapters_samples_what_the_update_scores(arm, rollo
     batch = RolloutBatch(jnp.array(prompt), jnp.array(length), jnp.array(ids))
     want, _ = grpo.score(loaded.model, params, batch, 1.0, Layout.SHARED)
     np.testing.assert_allclose(np.asarray(want)[logp != 0], logp[logp != 0], atol=1e-3)
+
+
+def test_nf4_adapters_update_alike_on_one_device_and_split_over_fsdp_and_tensor():
+    code = """
+import numpy as np
+from semrep_jax.model import decoder, sharding
+from semrep_jax.model.adapters import Adapter
+from semrep_jax.model.settings import Quantise
+from semrep_jax.train.batch import RolloutBatch
+from semrep_jax.train.optimiser import initial_state
+from semrep_jax.train.settings import TrainConfig
+from semrep_jax.train.update import compiled_update, optimiser_of
+shape = decoder.Shape(vocab=128, dim=64, layers=1, heads=4, kv_heads=2, head_dim=16, ffn=128)
+compute = decoder.ComputeConfig(adapter=Adapter(4, 8.0, Quantise.NF4))
+rng, size, setting = np.random.default_rng(0), (4, 2, 5), TrainConfig(learning_rate=1e-2, warmup=0)
+host = RolloutBatch(
+    prompt=rng.integers(1, 64, (4, 6)),
+    length=np.full(4, 6),
+    completion=rng.integers(1, 64, size),
+    mask=np.ones(size, bool),
+    sampled=np.full(size, -4.0, np.float32),
+    advantage=rng.normal(size=(4, 2)).astype(np.float32),
+)
+seen = []
+for mesh in ((1, 1, 1), (1, 2, 2)):
+    sharded = sharding.build(*mesh)
+    model = decoder.build(shape, sharded, compute)
+    params = model.init(1)
+    state, frozen = initial_state(model, optimiser_of(setting), params), model.split(params)[1]
+    _, out = compiled_update(model, setting, 1.0)(state, frozen, sharded.batch(host))
+    seen.append([float(out[name]) for name in ("loss", "grad_norm", "update_norm")])
+assert np.allclose(*seen, rtol=1e-4, atol=1e-6), seen
+"""
+    flags = {"XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1500:]
