@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semrep_jax.core import syntax
-from semrep_jax.python.inputs import doctests
+from semrep_jax.python.doctests import doctests
 from semrep_jax.python.packages import Module, Package, imported_name, is_overload
 
 _PURE = """

@@ -22,13 +22,14 @@ from typing import Any
 
 from semrep_jax.core import syntax
 from semrep_jax.python import surface as surfaces
+from semrep_jax.python.doctests import Call, doctests
+from semrep_jax.python.neighbours import neighbour, with_constant
 from semrep_jax.python.strategies import GUESSES, Made, can_draw, form, hinted, iterator, sample_values, values
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
 
-__all__ = ["GUESSES", "Drawing", "InputError", "doctests", "functions", "generate", "hinted", "neighbour",
-           "sample_values"]  # fmt: skip
+__all__ = ["GUESSES", "Drawing", "InputError", "functions", "generate", "hinted", "sample_values"]
 
 TRIAL = Limits(cpu_seconds=2.0, wall_seconds=6.0, step_seconds=0.05)  # of combinations of types
 MOST_COMBINATIONS = 150  # of types, tried
@@ -46,7 +47,6 @@ MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances
 REFUSALS = ("TypeError", "AttributeError")
 
-Call = tuple[Any, ...]
 Draw = Callable[[Random], Any]
 _BUILTIN_ATTRIBUTES = {n for t in (str, list, dict, set, tuple, bytes, int, float) for n in dir(t)} | {"close", "throw"}
 _DATE_ATTRIBUTES = {"year", "month", "day", "weekday", "isoformat", "strftime", "toordinal", "isoweekday", "timetuple"}
@@ -158,7 +158,7 @@ class Drawing:
                 drawn = related(drawn, rng)
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
-                drawn = drawn.changed(partial(_with_constant, constant=constant, rng=rng), rng)
+                drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
@@ -519,117 +519,3 @@ def related(call: Arguments, rng: Random) -> Arguments:
         k = rng.randrange(len(one))
         args[j] = rng.choice([one, one[k:], one[:k], one[k:] + one[:k], one[::-1]])
     return Arguments(args, call.kwargs)
-
-
-def _with_constant(argument: Any, constant: Any, rng: Random) -> Any:
-    """A constant of the program's own, one next to it, or a value that holds one, where the types agree."""
-    if type(argument) is float and type(constant) is int:
-        constant = float(constant)
-    if type(argument) is type(constant):
-        if type(constant) is int:
-            return constant + rng.choice([0, 0, 0, 1, -1])
-        if type(constant) is float:
-            return constant * rng.choice([1, 1, 1, -1])
-        return constant if rng.random() < 0.5 else argument[:4] + constant + argument[4:]
-    if isinstance(argument, list) and argument and type(argument[0]) is type(constant):
-        if rng.random() < 0.5:
-            return [*argument[:-1], constant]
-        return [_with_constant(x, constant, rng) if rng.random() < 0.5 else x for x in argument]
-    if isinstance(argument, dict) and argument and type(next(iter(argument))) is type(constant):
-        return {constant: next(iter(argument.values())), **argument}
-    return argument
-
-
-def neighbour(value: Any, rng: Random, constants: list[Any]) -> Any:
-    """A value one small step from another, of the same type.
-
-    value: a number gives one next to it; a text, sequence or dict (or an argument tuple) one with one place changed.
-    rng: decides the step. constants: texts among them may be put into a text.
-    """
-    if type(value) is bool:
-        return not value
-    if type(value) is int:
-        return value + rng.choice([-1, 1, -10, 10, value, -2 * value])
-    if type(value) is float:
-        return value * rng.choice([0.5, -1.0, 2.0]) + rng.choice([0.0, 1.0, -0.5])
-    if type(value) is str:
-        return _neighbouring_text(value, rng, constants)
-    if type(value) in (list, tuple) and value:
-        i = rng.randrange(len(value))
-        changed = [*value[:i], neighbour(value[i], rng, constants), *value[i + 1 :]]
-        if type(value) is tuple:
-            return tuple(changed)
-        return rng.choice([changed, [*value[:i], *value[i + 1 :]], [*value, value[i]], value[::-1]])
-    if type(value) is dict and value:
-        key = rng.choice(list(value))
-        if rng.random() < 0.3:
-            return dict(reversed(value.items()))
-        return {**value, key: neighbour(value[key], rng, constants)}
-    return value
-
-
-def _neighbouring_text(text: str, rng: Random, constants: list[Any]) -> str:
-    """A text with a letter changed or left out, with a constant put in, without its beginning, or with another number
-    or word in the place of one."""
-    known = [c for c in constants if type(c) is str] or ["a"]
-    numbers = list(re.finditer(r"\d+", text))
-    words = list(re.finditer(r"[^\W\d]+", text))
-    parts = rng.choice([numbers, words])
-    if len(parts) > 1 and rng.random() < 0.2:
-        one, two = sorted(rng.sample(parts, 2), key=lambda m: m.start())
-        between = text[one.end() : two.start()]
-        return text[: one.start()] + two.group() + between + one.group() + text[two.end() :]
-    if numbers and rng.random() < 0.4:
-        found = rng.choice(numbers)
-        return text[: found.start()] + _other_number(found.group(), rng) + text[found.end() :]
-    if words and rng.random() < 0.3:
-        found = rng.choice(words)
-        other = rng.choice([*known, *known, found.group().swapcase()])
-        return text[: found.start()] + other + text[found.end() :]
-    i, j = (rng.randrange(len(text) + 1) for _ in range(2))
-    letter = text[j : j + 1] if rng.random() < 0.5 else rng.choice("019aAzZ -.\t\né")
-    changed = text[:i] + letter + text[i + 1 :]
-    shorter = text[:i] + text[i + 1 :]
-    longer = text[:i] + rng.choice(known) + text[i:]
-    return rng.choice([changed, shorter, longer, text[i:]])
-
-
-def _other_number(digits: str, rng: Random) -> str:
-    """Digits that are another number, mostly as many."""
-    value = int(digits) + rng.choice([1, -1, 10, -10, int(digits)])
-    drawn = rng.randrange(10 ** min(len(digits), 9))
-    return rng.choice([str(abs(value)), str(abs(value)).zfill(len(digits)), str(drawn).zfill(len(digits)), "0", "31"])
-
-
-def doctests(name: str, text: str) -> list[Call]:
-    """Arguments of the calls of a function, with plain values, that a docstring shows."""
-    found = []
-    for start in re.finditer(rf"\b{re.escape(name)}\(", text):
-        example = _to_closing_bracket(text[start.start() :])
-        try:
-            node = syntax.expression(example).body
-            if not isinstance(node, ast.Call) or node.keywords:
-                continue
-            call = tuple(map(ast.literal_eval, node.args))
-            form(call)
-            found.append(call)
-        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-            continue
-    return found
-
-
-def _to_closing_bracket(text: str, longest: int = 2000) -> str:
-    """A call's text up to the bracket that ends it."""
-    depth, quote = 0, ""
-    for i, c in enumerate(text[:longest]):
-        if quote:
-            quote = "" if c == quote and text[i - 1] != "\\" else quote
-        elif c in "'\"":
-            quote = c
-        elif c in "([{":
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-            if depth == 0:
-                return " ".join(text[: i + 1].replace(">>>", "").split("\n"))
-    return ""

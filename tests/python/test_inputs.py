@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from semrep_jax.python import inputs
+from semrep_jax.python import doctests, inputs, neighbours
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE
@@ -57,7 +57,7 @@ def test_inputs_come_from_doctests_hints_and_constants(sandbox):
 
 def test_examples_in_any_wording_are_calls():
     text = 'add(1, 2) => 3, and\n  add([1,\n  2], "a)") ➞ 4 but not add(x)'
-    assert inputs.doctests("add", text) == [(1, 2), ([1, 2], "a)")]
+    assert doctests.doctests("add", text) == [(1, 2), ([1, 2], "a)")]
 
 
 def test_what_cannot_be_called_is_an_error_that_says_so(sandbox):
@@ -136,4 +136,4 @@ def test_instances_and_members_are_of_the_programs_own_classes(sandbox):
 @pytest.mark.parametrize("value", [True, 3, 0.5, "abc", "", [1, "a"], [], (1, 2), {"a": 1}, {}, None])
 def test_a_neighbour_has_the_same_type(value):
     for number in range(30):
-        assert type(inputs.neighbour(value, Random(number), ["xyz", 7])) is type(value)
+        assert type(neighbours.neighbour(value, Random(number), ["xyz", 7])) is type(value)
