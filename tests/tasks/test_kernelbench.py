@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program, Status
-from semrep_jax.core.settings import ConfigError
 from semrep_jax.cuda import CUDA
 from semrep_jax.cuda.gate import RIGHT, difference, undetected
 from semrep_jax.cuda.gpu.nvrtc import CompilerError
 from semrep_jax.cuda.spec import sample_inputs
 from semrep_jax.cuda.status import KernelStatus
-from semrep_jax.evaluate.settings import EvaluateConfig
-from semrep_jax.jobs.config import build
 
 torch = pytest.importorskip("torch", reason='KernelBench needs torch: pip install -e ".[kernelbench]"')
 
-from semrep_jax.evaluate import suites  # noqa: E402
 from semrep_jax.tasks.kernels import catalogue, kernelbench  # noqa: E402
+from semrep_jax.tasks.settings import KernelBenchConfig  # noqa: E402
+from semrep_jax.tasks.suite import SuiteRequest, draw  # noqa: E402
 
 HEAD = "import torch\nimport torch.nn as nn\n"
 SCALED = (
@@ -146,9 +145,8 @@ def test_what_can_not_be_judged_is_named_and_what_accepts_constants_is_left_out(
     assert [p.sound for p in problems.values()] == [True, False, False, True, False]
     assert "zeros" in problems["kb1_2"].weak
     assert "random" in problems["kb1_3"].reason and "not Python" in problems["kb1_5"].reason
-    suite = suites.build(
-        "kernelbench", EvaluateConfig(suites=["kernelbench"], kernelbench=str(checkout), levels=[1]), None
-    )
+    settings = KernelBenchConfig(checkout=str(checkout), levels=[1])
+    suite = draw("kernelbench", SuiteRequest(10, 1234, None, settings))
     assert [t.id for t in suite.tasks] == ["kernel/kb1_1", "kernel/kb1_4"]
     messages = " ".join(capsys.readouterr().err.split())
     assert "2_problem.py is left out: it accepts" in messages and "3_problem.py is left out" in messages
@@ -164,5 +162,5 @@ def test_two_readings_of_a_checkout_are_the_same_tasks(checkout):
 def test_a_missing_checkout_or_setting_is_named(tmp_path):
     with pytest.raises(kernelbench.KernelBenchError, match="holds no problem of level 1 or 2"):
         list(kernelbench.read(tmp_path))
-    with pytest.raises(ConfigError, match=r"evaluate\.kernelbench"):
-        build({"job": "evaluate", "evaluate": {"suites": ["kernelbench"]}})
+    with pytest.raises(TaskError, match=r"evaluate\.kernelbench\.checkout: null"):
+        draw("kernelbench", SuiteRequest(10, 1234, None, KernelBenchConfig()))
