@@ -1,7 +1,8 @@
 """Sources of training tasks: what one has to be, and which there are. A new one is one file.
 
-SOURCES.add("sums", TaskSource(transform=edits_of_sums, rewrite=sums_to_rewrite))     # in a plugin, then: tasks.source:
-sums
+    SOURCES.add("sums", TaskSource(transform=edits_of_sums, rewrite=sums_to_rewrite))     # in a plugin
+
+and then `tasks.source: sums` in a config.
 """
 
 from __future__ import annotations
