@@ -1,6 +1,6 @@
 """Variants of the 164 HumanEval solutions, run on the problems' own tests, which `perturb` never sees: how many fail?
 
-    python tools/bench_perturb.py --variants 5                      # about 6 minutes on 2 cores
+    python tools/bench_perturb.py --variants 5                      # a minute or two on 2 cores
     python tools/bench_perturb.py --variants 2 --problems 10        # a look
 
 The ReCode set as released breaks 1.6 to 4.7 % of its own variants, by kind. Prints every variant that fails and every
