@@ -38,8 +38,10 @@ def compile_one(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Serve until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    import cuda.core  # noqa: F401  (now, so that the first request does not wait for it)
+    from cuda.core import Program, ProgramOptions
 
+    # a compiler that can't work here fails now, with its reason, and not at a candidate's cost
+    Program('extern "C" __global__ void nothing() {}', "c++", ProgramOptions(arch="sm_90")).compile("cubin")
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
