@@ -12,6 +12,7 @@ import pytest
 from semrep_jax import main
 from semrep_jax.commands.command import COMMANDS
 from semrep_jax.jobs import config
+from semrep_jax.jobs.job import JOBS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(p for p in (ROOT / "README.md", *ROOT.glob("*/**/README.md")) if not {"runs", "build"} & set(p.parts))
@@ -44,11 +45,12 @@ def test_a_command_of_a_readme_parses(page, command):
     if words == ["--help"]:
         return
     if words[0] in COMMANDS:
-        COMMANDS[words[0]].parser().parse_args(words[1:])
+        assert vars(COMMANDS[words[0]].parser().parse_args(words[1:]))
         return
     options = main.parser().parse_args(words)
     if options.config and options.config not in ("FILE", "C") and "NAME" not in options.config:
-        config.load(ROOT / options.config, [s.replace("$s", "1") for s in options.set])
+        loaded = config.load(ROOT / options.config, [s.replace("$s", "1") for s in options.set])
+        assert loaded.job in JOBS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
