@@ -21,8 +21,12 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
 _BUILTIN_BASES = {"int", "str", "float", "list", "dict", "set", "tuple", "frozenset", "bytes"}
 _NO_BASES = {"object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict"}
-_BINARY = "eq ne lt le gt ge add sub mul truediv floordiv mod pow and or xor matmul radd rsub rmul iadd isub".split()  # noqa: SIM905
-_UNARY = "len iter str repr bool call getitem setitem delitem contains neg pos abs int float next enter format".split()  # noqa: SIM905
+_COMPARED = ["eq", "ne", "lt", "le", "gt", "ge"]
+_ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"]
+_REFLECTED_OR_IN_PLACE = ["radd", "rsub", "rmul", "iadd", "isub"]
+_BINARY = [*_COMPARED, *_ARITHMETIC, *_REFLECTED_OR_IN_PLACE]
+_CONTAINER = ["len", "iter", "next", "getitem", "setitem", "delitem", "contains"]
+_UNARY = [*_CONTAINER, "str", "repr", "bool", "call", "neg", "pos", "abs", "int", "float", "enter", "format"]
 SPECIAL = {f"__{name}__" for name in (*_BINARY, *_UNARY)}
 _BINARY_SPECIAL = {f"__{name}__" for name in _BINARY}
 
