@@ -18,6 +18,8 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
 
+pytest_plugins = ["data_sets"]
+
 # Tests compile many programs and run each for moments: optimise the compiling. Runs started by tests inherit this.
 FLAGS = "--xla_backend_optimization_level=0"
 if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # seen to halve compiling; jaxlib 0.12 ends at the flag
