@@ -19,7 +19,7 @@ from semrep_jax.mining.part import RewriteOutcome, RuleCounts
 from semrep_jax.mining.records import fix_record, function_record, number_of, pair_record
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON, inputs
-from semrep_jax.python.equivalence import NO_END, Behaviour
+from semrep_jax.python.equivalence import NO_END, Behaviour, unseen
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import mutants
 from semrep_jax.python.rewrites import RULES
@@ -166,6 +166,7 @@ def _outcome(
     if duplicate(source, made) is not Duplicate.NONE or canonical(made) in forms:
         return RewriteOutcome.COPY
     found = behaviour.compare(made.source, explain=False)
-    if found.answer is Answer.EQUIVALENT:
-        return RewriteOutcome.VERIFIED
-    return RewriteOutcome.NO_END if found.counterexample.endswith(NO_END) else RewriteOutcome.DIFFERENT
+    if found.answer is Answer.DIFFERENT:
+        return RewriteOutcome.NO_END if found.counterexample.endswith(NO_END) else RewriteOutcome.DIFFERENT
+    known = found.answer is Answer.EQUIVALENT and not unseen(behaviour, made.source)
+    return RewriteOutcome.VERIFIED if known else RewriteOutcome.UNKNOWN

@@ -17,6 +17,7 @@ class RewriteOutcome(StrEnum):
     VERIFIED = "verified"
     DIFFERENT = "different"
     NO_END = "no end"
+    UNKNOWN = "unknown"  # a result that can't be compared, or a statement of the rewrite that no call ran
     COPY = "copy"
     REPEATED = "repeated"
 

@@ -8,9 +8,9 @@ Functions are called, classes built and their methods called in sequences, funct
 Results are compared by type and exactly: floats (the sign of zero, NaN), the order of a dict, instances by their state
 and by what their methods give, iterators by what they yield, functions by what they return; exceptions' classes,
 changes to arguments, printed text and shared references. A call says something where it returned, or raised something
-else than TypeError and AttributeError where these say only that the input does not fit. Where nothing was said, or a
-result can't be read, the answer is unknown, and why. Equivalent says that nothing was found on so many calls; it is no
-proof (`python.proof` has one).
+else than TypeError and AttributeError where these say only that the input does not fit. Where nothing was said, a
+result can't be read, or a statement that stands in one of the two alone never ran (`python.reach`), the answer is
+unknown, and why. Equivalent says that nothing was found on so many calls; it is no proof (`python.proof` has one).
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from typing import Any
 from semrep_jax.core.programs import Case
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import inputs, shrink
-from semrep_jax.python.inputs import REFUSALS, Drawing, Target
+from semrep_jax.python.inputs import Drawing, Target
+from semrep_jax.python.reach import Walk
 from semrep_jax.python.surface import Class, Function, Parameter
-from semrep_jax.python.trace import Limits, Run, Seen, Step, trace
+from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.sandbox.writing import written
@@ -39,6 +40,7 @@ PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
 CHUNK = 50  # sequences in one contained process
 STEPS = 5  # calls of one function that share a state
 FEWEST_ANSWERS = 10  # for anything to be known
+FEWEST_SHARE = 0.1  # of the calls, that say something
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
 CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
@@ -140,10 +142,10 @@ class Behaviour:
         self.evidence.distinct = len(distinct)
 
     def _count(self, outcome: Seen) -> None:
-        if outcome.how == "returned":
-            self.evidence.returned += 1
-        elif outcome.how in REFUSALS:
+        if outcome.refused:
             self.evidence.refused += 1
+        elif outcome.ending == "returned":
+            self.evidence.returned += 1
         elif outcome.how != "void":
             self.evidence.raised += 1
 
@@ -156,7 +158,8 @@ class Behaviour:
     def enough(self) -> bool:
         """Whether what was answered suffices to know anything."""
         total = sum(len(r.steps) for r in self.recordings)
-        return self.evidence.returned > 0 and self.evidence.answers >= max(1, min(FEWEST_ANSWERS, total // 2))
+        fewest = max(1, min(FEWEST_ANSWERS, total // 2), FEWEST_SHARE * total)
+        return self.evidence.returned > 0 and self.evidence.answers >= fewest
 
     def _steady_part(self, chunk: list[list[Step]]) -> list[Recording]:
         """What is done twice in the same way in a chunk, or in its beginning where the process was lost."""
@@ -253,6 +256,16 @@ class Behaviour:
                     lost = "the second program takes much longer than the first; not all calls were compared"
         return self._verdict(compared, lost)
 
+    @cached_property
+    def walk(self) -> Walk:
+        """Where control goes in the first program."""
+        return Walk(self.source, self.sandbox, self.sequences)
+
+    @property
+    def sequences(self) -> list[list[Step]]:
+        """The steps of all recordings."""
+        return [recording.steps for recording in self.recordings if recording.steps]
+
     def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
         """What the other program does in each sequence, in a process of its own; None where it gives no report."""
         for recording in chunk:
@@ -288,7 +301,7 @@ class Behaviour:
         """Whether the second program does the same, as far as the first one's answer says anything."""
         if expected is None or seen.how == "skipped" or expected.how == "void" == seen.how:
             return True
-        if self.lenient and expected.how in REFUSALS:
+        if self.lenient and expected.refused:
             return True
         return expected.key(self.sharing) == seen.key(self.sharing)
 
@@ -460,6 +473,12 @@ class Reference:
             if name in surface.classes:
                 self._class(surface.classes[name])
         self.mixed = self._mixed()
+        self.every = [*self.behaviours.values(), *self.classes.values(), *([self.mixed] if self.mixed else [])]
+
+    @cached_property
+    def walk(self) -> Walk:
+        """Where control goes in A."""
+        return Walk(self.source, self.sandbox, [steps for one in self.every for steps in one.sequences])
 
     def close(self) -> None:
         """Nothing was started; the sandbox is whose it was."""
@@ -552,16 +571,29 @@ class Reference:
             if name not in {**theirs.functions, **theirs.classes, **theirs.variables} and not _bound(other, name):
                 return Finding(Answer.DIFFERENT, 0, f"the second program has no variable {name!r}")
         compared, reason = 0, "; ".join(self.missing)
-        every = [*self.behaviours.values(), *self.classes.values(), *([self.mixed] if self.mixed else [])]
-        evidence = {b.entry: vars(b.evidence) for b in every}
-        for behaviour in every:
+        evidence = {b.entry: vars(b.evidence) for b in self.every}
+        for behaviour in self.every:
             found = behaviour.compare(other)
             compared += found.calls
             if found.answer is Answer.DIFFERENT:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
             if behaviour is not self.mixed:
                 reason = reason or found.reason
+        reason = reason or unseen(self, other)
         return Finding(Answer.UNKNOWN if reason else Answer.EQUIVALENT, compared, reason=reason, evidence=evidence)
+
+
+def unseen(compared: Reference | Behaviour, other: str) -> str:
+    """What stands in one of two programs alone and never ran while they were compared; empty where all of it did."""
+    mine = compared.walk
+    theirs = Walk(other, compared.sandbox, mine.sequences)
+    for name, one, others in (("first", mine, theirs), ("second", theirs, mine)):
+        untried = one.untried(others.statements)
+        if untried:
+            what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
+            more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
+            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}"
+    return ""
 
 
 def _bound(source: str, name: str) -> bool:

@@ -12,6 +12,7 @@ again. Optional arguments are given and left out, by place and by name. The same
 from __future__ import annotations
 
 import ast
+import builtins
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from semrep_jax.core import syntax
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.neighbours import neighbour, with_constant
+from semrep_jax.python.nodes import Role, Shape, attributes, graph
 from semrep_jax.python.strategies import GUESSES, Made, can_draw, form, hinted, iterator, sample_values, values
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
 from semrep_jax.python.trace import Limits, Step, trace
@@ -45,7 +47,6 @@ VENTURED = 0.12  # how often another iterable stands in the place of a list, whe
 RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances
-REFUSALS = ("TypeError", "AttributeError")
 
 Draw = Callable[[Random], Any]
 _BUILTIN_ATTRIBUTES = {n for t in (str, list, dict, set, tuple, bytes, int, float) for n in dir(t)} | {"close", "throw"}
@@ -129,6 +130,8 @@ class Drawing:
         self.constants = program_constants(source)
         # The order of a set that holds a NaN hangs on where it lies in memory.
         self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
+        # Names that are no objects of the callers'.
+        self.outside = {*dir(builtins), *_imported(source), *self.surface.functions, *self.surface.classes}
         self._builders: dict[str, Draw | None] = {}
         self._building: list[str] = []
 
@@ -201,7 +204,8 @@ class Drawing:
         if not unknown:
             return [fixed]
         used = usages(function.node)
-        kinds = [_kinds(used.get(p.name), self.constants) for p in unknown]
+        shape = attributes(function.node, self.outside, _BUILTIN_ATTRIBUTES)
+        kinds = [_kinds(used.get(p.name), shape) for p in unknown]
         guesses = _guesses([list(k) for k in kinds], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
@@ -220,10 +224,10 @@ class Drawing:
         default = tuple(next(iter(k)) for k in kinds)
         chosen = [default]
         if outcomes is not None and outcomes.sequences:
-            seen = [o.how for o in outcomes.sequences[0].steps[len(target.before) :]]
-            returned = [g for g, how in zip(guesses, seen, strict=True) if how in ("returned", "unreadable")]
-            taken = [g for g, how in zip(guesses, seen, strict=True) if how not in (*REFUSALS, "void")]
-            chosen = (returned or taken or [default])[:KEPT_COMBINATIONS]
+            seen = outcomes.sequences[0].steps[len(target.before) :]
+            taken = [(g, s.ending) for g, s in zip(guesses, seen, strict=True) if not s.refused and s.how != "void"]
+            returned = [g for g, how in taken if how in ("returned", "unreadable")]
+            chosen = (returned or [g for g, _ in taken] or [default])[:KEPT_COMBINATIONS]
         return [
             fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, kinds, guess, strict=True)}
             for guess in chosen
@@ -426,20 +430,29 @@ def usages(node: ast.AST) -> dict[str, Usage]:
     return found
 
 
-def _kinds(used: Usage | None, constants: list[Any]) -> dict[str, _Guess]:
-    """What a parameter may be, by name, in the order in which it is preferred."""
+def _kinds(used: Usage | None, shape: Shape) -> dict[str, _Guess]:
+    """What a parameter may be, by name, in the order in which it is preferred. shape: of the objects that the function
+    walks, where it walks any."""
     every = {name: _Guess(_chosen(name), guess.example) for name, guess in GUESSES.items()}
+    every = (_walked(shape) if shape else {}) | every
     if used is None:
         return every
     asked = used.attributes | used.methods
     if asked & _DATE_ATTRIBUTES and asked <= _DATE_ATTRIBUTES:
         return {hint: _Guess(_chosen(hint), values(hint)[0]) for hint in ("datetime", "date")}
     if asked - _BUILTIN_ATTRIBUTES:
-        return {f"thing of {kind}": _thing(used, kind) for kind in ("int", "str", "float", "list[int]")}
+        nodes = _walked(shape | dict.fromkeys(used.attributes - set(shape), Role.PLAIN)) if shape else {}
+        return nodes | {f"thing of {kind}": _thing(used, kind) for kind in ("int", "str", "float", "list[int]")}
     if used.called and not asked:
         results = ("int", "same", "str", "bool")
         return {f"callback {r}": _Guess(_chosen("Callable"), Made(["call", r])) for r in results}
     return every
+
+
+def _walked(shape: Shape) -> dict[str, _Guess]:
+    """An object that leads to others of its kind, and a list of such."""
+    one, several = partial(graph, shape), partial(graph, shape, several=True)
+    return {"node": _Guess(one, one(Random(1))), "list of nodes": _Guess(several, several(Random(1)))}
 
 
 def _thing(used: Usage, kind: str) -> _Guess:
@@ -474,6 +487,12 @@ def program_constants(source: str) -> list[Any]:
     documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
     return list(dict.fromkeys(v for v in found if _is_telling(v)))
+
+
+def _imported(source: str) -> set[str]:
+    """The names that imports give."""
+    found = [a for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
+    return {a.asname or a.name.partition(".")[0] for a in found}
 
 
 def _is_telling(value: object) -> bool:

@@ -19,6 +19,7 @@ from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.sandbox.values import NO_OUTCOME
 
 Step = list[Any]
+REFUSALS = ("TypeError", "AttributeError")  # which may say only that an input does not fit
 # What returned functions are used with, by kind.
 PROBES: list[list[Any]] = [
     [3, 0, -2, 7, 1, 12, 100, -45],
@@ -56,6 +57,18 @@ class Seen:
         """Whether it is anything that can be compared."""
         return self.how not in NO_OUTCOME
 
+    @property
+    def ending(self) -> str:
+        """How it ended: as `how`, or in the error of an iterator that ends in one before it yields anything."""
+        if self.how == "returned" and type(self.value) is list and self.value[:2] == ["it", []]:
+            return "returned" if self.value[2] in ("end", "more") else str(self.value[2])
+        return self.how
+
+    @property
+    def refused(self) -> bool:
+        """Whether it says only that an input does not fit."""
+        return self.ending in REFUSALS
+
     def key(self, sharing: bool = True) -> str:
         """A text that is the same for the same behaviour; `sharing`: whether it counts what stands twice."""
         shared = list(self.shared) if sharing else []
@@ -73,10 +86,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Trace:
-    """What was seen of a program; `load_error` where it does not load."""
+    """What was seen of a program; `load_error` where it does not load; `moves` of control where they were asked for."""
 
     sequences: tuple[Run, ...] = ()
     load_error: str | None = None
+    moves: frozenset[tuple[int, int]] = frozenset()
 
 
 def trace(
@@ -86,11 +100,13 @@ def trace(
     limits: Limits | None = None,
     variables: Sequence[str] = (),
     seed: int = 0,
+    reach: bool = False,
 ) -> Trace | None:
     """Run sequences of steps; None where the process gave no report (it hung or ended itself).
 
     sandbox: where. source: the program. sequences: each starts with the program loaded afresh. variables: names whose
-    values are looked at after each sequence. seed: of the program's own `random`.
+    values are looked at after each sequence. seed: of the program's own `random`. reach: whether it is noted which
+    lines run, which takes longer.
     """
     limits, token = limits or Limits(), secrets.token_hex(16)
     request = {
@@ -102,6 +118,7 @@ def trace(
         "step_seconds": limits.step_seconds,
         "total_seconds": 0.75 * limits.cpu_seconds,
         "token": token,
+        "reach": reach,
         "limits": asdict(pool.Limits(limits.cpu_seconds, limits.wall_seconds, limits.memory_mb)),
     }
     answer = sandbox.ask(request)
@@ -115,7 +132,8 @@ def trace(
             return Trace(load_error=str(report["load"]))
         found = tuple(_run(outcomes) for outcomes in report["sequences"])
         fits = [len(run.steps) == len(sequence) for run, sequence in zip(found, sequences, strict=True)]
-        return Trace(found) if all(fits) else None
+        moves = frozenset((int(a), int(b)) for a, b in report["moves"])
+        return Trace(found, moves=moves) if all(fits) else None
     except Exception:  # not our report: the candidate has written it
         return None
 

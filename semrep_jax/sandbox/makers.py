@@ -4,7 +4,8 @@
 
 Beside the forms that values are written in, an argument may be ["new", class, args, kwargs] (built from the program's
 class), ["member", class, name] of an Enum, ["iter", kind, items] (an iterator), ["call", result] (a function),
-["thing", attributes] (an object with attributes) and ["expr", text] (a Python expression). Loaded by the zygote by
+["thing", attributes] (an object with attributes), ["graph", [attributes, ...], number of the first or None for all]
+(objects that lead to one another by ["at", number]) and ["expr", text] (a Python expression). Loaded by the zygote by
 path, so it imports only the standard library.
 """
 
@@ -113,9 +114,28 @@ class Decoder:
     def _thing(self, attributes):
         return Thing({k: self.make(x) for k, x in attributes})
 
+    def _graph(self, held, first):
+        """Objects that lead to one another (["at", number]): the first, or all where there is none."""
+        things = [Thing({}) for _ in held]
+        maker = _InGraph(self.scope, things)
+        for thing, attributes in zip(things, held, strict=True):
+            thing.__dict__.update((name, maker.make(x)) for name, x in attributes)
+        return things if first is None else things[first]
+
     def _expr(self, text):
         names = {"nan": float("nan"), "inf": float("inf"), **self.scope}
         return eval(text, names)
+
+
+class _InGraph(Decoder):
+    """Makes values that may be objects of a graph."""
+
+    def __init__(self, scope, things):
+        super().__init__(scope)
+        self.things = things
+
+    def _at(self, number):
+        return self.things[number]
 
 
 def _same(x):

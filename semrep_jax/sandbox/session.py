@@ -7,6 +7,7 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["ask", method, call], ["get", name]   a method of that instance (special ones too), an attribute or property
 
 and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
 What comes back for each step: [how, value, after, output, errors, shared, message]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
 be made), "unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands
@@ -26,6 +27,7 @@ makers = importlib.import_module("makers")
 del sys.path[0]
 
 PROGRAM = "candidate"
+FILE = "<candidate>"  # of the program's code
 SKIPPED = ["skipped", None, None, "", "", [], None]
 PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
 MOST_SLOW = 25  # steps, after which the rest are slow too
@@ -98,11 +100,45 @@ class Clock:
         signal.setitimer(_TIMER, 0)
 
 
-class Session:
-    """One sequence with one program."""
+class Reach:
+    """Where control goes in the program's functions: from a line to a line, out of the function (-1), or from a line
+    that ends in TypeError or AttributeError, which say only that an input does not fit, nowhere (-2).
 
-    def __init__(self, code, request, clock):
-        self.code, self.request, self.clock = code, request, clock
+    Comprehensions and lambdas are part of the line that they stand on.
+    """
+
+    PARTS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
+
+    def __init__(self):
+        self.moves = set()
+
+    def begin(self, frame, event, argument):
+        """A function is entered or resumed: what follows its lines."""
+        if frame.f_code.co_filename != FILE or frame.f_code.co_name in self.PARTS:
+            return None
+        last, moves = None, self.moves
+
+        def follow(frame, event, argument):
+            nonlocal last
+            if event == "exception":
+                if last is not None and issubclass(argument[0], values.REFUSALS):
+                    moves.add((last, -2))
+                    last = None
+            elif event == "line" or event == "return":
+                line = frame.f_lineno if event == "line" else -1
+                if last is not None:
+                    moves.add((last, line))
+                last = line
+            return follow
+
+        return follow
+
+
+class Session:
+    """One sequence with one program. reach: where it is noted which lines run, or None."""
+
+    def __init__(self, code, request, clock, reach=None):
+        self.code, self.request, self.clock, self.reach = code, request, clock, reach
         self.module = types.ModuleType(PROGRAM)
         self.scope = self.module.__dict__
         self.scope["__builtins__"] = __builtins__
@@ -171,6 +207,8 @@ class Session:
         how, value, after, message = "returned", None, None, None
         self.clock.start()
         try:
+            if self.reach is not None:
+                sys.settrace(self.reach.begin)
             try:
                 result = action()
             except Skipped:
@@ -187,6 +225,7 @@ class Session:
             how, value, after, message = values.error_name(error, PROGRAM), None, None, _described(error)
         finally:
             self.clock.stop()
+            sys.settrace(None)
         if self.clock.rang:
             self.clock.slow += 1
             return ["slow", None, None, "", "", [], None]
@@ -273,22 +312,23 @@ def _described(error):
 
 
 def run(request):
-    """{"load": error or None, "sequences": [[outcome, ...], ...]} of a request.
+    """{"load": error or None, "sequences": [[outcome, ...], ...], "moves": [[line, line], ...]} of a request.
 
     source, sequences, probes (lists of values by kind, to use returned functions with), globals (names of public
-    variables), seed (of `random`), step_seconds and total_seconds (of processor time).
+    variables), seed (of `random`), step_seconds and total_seconds (of processor time); reach: whether moves are noted.
     """
     try:
-        code = compile(request["source"], "<candidate>", "exec", dont_inherit=True)
+        code = compile(request["source"], FILE, "exec", dont_inherit=True)
     except Exception as error:
         return {"load": _described(error), "sequences": []}
     clock = Clock(request["step_seconds"], request["total_seconds"])
+    reach = Reach() if request.get("reach") else None
     found = []
     for sequence in request["sequences"]:
         if clock.over():
             found.append([SKIPPED] * (len(sequence) + 2))
             continue
-        session = Session(code, request, clock)
+        session = Session(code, request, clock, reach)
         outcomes = [session.load()]
         if outcomes[0][0] != "returned":
             return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
@@ -296,7 +336,7 @@ def run(request):
             outcomes.append(SKIPPED if clock.over() else session.step(step))
         outcomes.append(SKIPPED if clock.over() else session.state())
         found.append(outcomes)
-    return {"load": None, "sequences": found}
+    return {"load": None, "sequences": found, "moves": sorted(reach.moves) if reach else []}
 
 
 def warm_up(source, entry, calls, rounds):

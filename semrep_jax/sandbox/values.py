@@ -37,7 +37,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
 _OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
-_REFUSALS = (TypeError, AttributeError)
+REFUSALS = (TypeError, AttributeError)
 
 
 class Unreadable(Exception):
@@ -293,7 +293,7 @@ class Encoder:
             try:
                 result = v(*args)
             except Exception as error:
-                known = known or not isinstance(error, _REFUSALS)
+                known = known or not isinstance(error, REFUSALS)
                 uses.append([given, error_name(error, self.program), None])
             else:
                 known = True

@@ -87,6 +87,13 @@ def _written(wire: Any) -> str:
             return f"callback({rest[0]})"
         case "thing":
             return f"object({', '.join(f'{k}={_written(x)}' for k, x in rest[0])})"
+        case "graph":
+            objects = [
+                f"{n}: object({', '.join(f'{k}={_written(x)}' for k, x in one)})" for n, one in enumerate(rest[0])
+            ]
+            return f"<{'all' if rest[1] is None else f'number {rest[1]}'} of the objects {', '.join(objects)}>"
+        case "at":
+            return f"#{rest[0]}"
         case "expr":
             return rest[0]
         case "call*":

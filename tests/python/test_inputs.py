@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from semrep_jax.languages import Answer
 from semrep_jax.python import doctests, inputs, neighbours
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
@@ -137,3 +138,38 @@ def test_instances_and_members_are_of_the_programs_own_classes(sandbox):
 def test_a_neighbour_has_the_same_type(value):
     for number in range(30):
         assert type(neighbours.neighbour(value, Random(number), ["xyz", 7])) is type(value)
+
+
+LISTS = {
+    "a linked list": (
+        "def f(node):\n    n = 0\n    while node:\n        n += node.value\n        node = node.next\n    return n\n",
+        "n += node.value",
+        "n += 2 * node.value",
+    ),
+    "a tree": (
+        "def f(root):\n    return 0 if root is None else root.key + f(root.left) + f(root.right)\n",
+        "f(root.right)",
+        "f(root.left)",
+    ),
+    "a graph": (
+        "from collections import deque\ndef f(start, goal):\n    queue = deque([start])\n    while queue:\n"
+        "        node = queue.popleft()\n        if node is goal:\n            return True\n"
+        "        queue.extend(node.successors)\n    return False\n",
+        "while queue:",
+        "while True:",
+    ),
+    "a graph with a way back": (
+        "def f(start, goal):\n    seen = set()\n    def search(node):\n        if node in seen:\n            return 0\n"
+        "        seen.add(node)\n        return node is goal or any(search(n) for n in node.successors)\n"
+        "    return search(start)\n",
+        "        seen.add(node)\n",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_objects_that_lead_to_others_of_their_kind_are_drawn(name, sandbox):
+    source, old, new = LISTS[name]
+    finding = Reference(source, sandbox).compare(source.replace(old, new))
+    assert finding.answer is Answer.DIFFERENT and "object(" in finding.counterexample

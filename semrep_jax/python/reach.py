@@ -1,0 +1,158 @@
+"""Which statements of two programs ran while they were compared, and which of those that differ did not.
+
+    walk = Walk(a, sandbox, sequences)
+    walk.untried(Walk(b, sandbox, sequences).statements)    # statements of A that B does not have, and that never ran
+
+A judge that has run 250 calls knows nothing of a line that none of them reached. A statement counts as run where
+control has gone on from it, to the next line or out of the function; one that raises TypeError or AttributeError each
+time has not run. An `if` or `while` that the other program does not have counts as tried once it has gone both ways, a
+`for` once it was entered.
+What stands in both programs, as it is or under other local names, is not asked for: if it never ran, it never ran in
+either. Not seen: which part of one statement ran (`a if b else c`, `a and b`, the inside of a lambda).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from semrep_jax.core import syntax
+from semrep_jax.python import scopes
+from semrep_jax.python.trace import Limits, Step, trace
+from semrep_jax.sandbox.pool import Sandbox
+
+Move = tuple[int, int]  # control went on from a line to a line; see `sandbox.session.Reach`
+REFUSED = -2
+CHUNK = 12  # sequences in one contained process: most statements run in the first
+LIMITS = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=0.5)
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_LOOPS = (ast.For, ast.AsyncFor)
+_BRANCHING = (ast.If, ast.While, *_LOOPS)
+_WITHOUT_CODE = (ast.Pass, ast.Global, ast.Nonlocal)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement inside a function, or what stands before the body of one.
+
+    line: where, in the program as `one_a_line` writes it. last: its last line, of a text over several. then: where its
+    body begins, of an `if` or a loop; else None. kind: of the node. text: for people. forms: it as it is, and under
+    numbered local names.
+    """
+
+    line: int
+    last: int
+    then: int | None
+    kind: type[ast.stmt]
+    text: str
+    forms: frozenset[str]
+
+    def tried(self, moves: Collection[Move]) -> bool:
+        """Whether control has gone on from it; from a condition both ways, and into a loop."""
+        onward = {b for a, b in moves if self.line <= a <= self.last and not self.line <= b <= self.last}
+        if self.kind is not ast.Raise:
+            onward.discard(REFUSED)
+        if self.then is None:
+            return bool(onward)
+        return self.then in onward and (self.kind in _LOOPS or len(onward) > 1)
+
+
+class Walk:
+    """Where control goes in a program, as far as anybody has asked.
+
+    source: the program. sandbox: where it runs. sequences: of steps, those of the comparison. Raises what
+    `syntax.module` does.
+    """
+
+    def __init__(self, source: str, sandbox: Sandbox, sequences: Sequence[Sequence[Step]]):
+        self.source, self.sandbox, self.sequences = one_a_line(source), sandbox, sequences
+        self.statements, self.moves = statements(self.source), frozenset[Move]()
+        self._left = deque(sequences[i : i + CHUNK] for i in range(0, len(sequences), CHUNK))
+
+    def untried(self, others: list[Statement]) -> list[Statement]:
+        """Those of its statements that are not among `others`, and did not run or went one way only."""
+        known = frozenset[str]().union(*(other.forms for other in others))
+        open_ones = [s for s in self.statements if not s.forms & known]
+        while True:
+            open_ones = [s for s in open_ones if not s.tried(self.moves)]
+            if not open_ones or not self._left:
+                return open_ones
+            seen = trace(self.sandbox, self.source, self._left.popleft(), LIMITS, reach=True)
+            self.moves |= frozenset() if seen is None else seen.moves
+
+
+def one_a_line(source: str) -> str:
+    """The program with each statement on a line of its own. Raises what `syntax.module` does."""
+    return ast.unparse(syntax.module(source))
+
+
+def statements(source: str) -> list[Statement]:
+    """Every statement inside functions that can run, in order. source: as `one_a_line` writes it."""
+    tree, renamed = syntax.module(source), syntax.module(source)
+    scopes.rename(renamed)
+    plain = {id(node): _form(other) for node, other in zip(ast.walk(tree), ast.walk(renamed), strict=True)}
+    found = []
+    for node in _runnable(tree.body, inside=False):
+        body = getattr(node, "body", None)
+        then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
+        last = body[0].lineno - 1 if body else node.end_lineno
+        forms = frozenset({_form(node), plain[id(node)]})
+        last = max(node.lineno, last or 0)
+        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms))
+    return found
+
+
+def _runnable(block: list[ast.stmt], inside: bool) -> Iterator[ast.stmt]:
+    """The statements of a block and of those in it, without what has no code and what control can't come to."""
+    for node in block:
+        constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        declared = isinstance(node, ast.AnnAssign) and node.value is None
+        if inside and not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
+            yield node
+        within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for name, inner in _blocks(node):
+            if not _is_dead(node, name):
+                yield from _runnable(inner, within)
+        if isinstance(node, _LEAVING):
+            return
+
+
+def _blocks(node: ast.AST) -> Iterator[tuple[str, list[ast.stmt]]]:
+    for name in ("body", "orelse", "finalbody"):
+        inner = getattr(node, name, None)
+        if isinstance(inner, list):
+            yield name, inner
+    for part in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+        yield "body", part.body
+
+
+def _is_constant(node: ast.AST) -> bool:
+    """Whether it is a condition that no input decides."""
+    return isinstance(node, ast.If | ast.While) and isinstance(node.test, ast.Constant)
+
+
+def _is_dead(node: ast.AST, block: str) -> bool:
+    """Whether a constant condition keeps control out of a block."""
+    if not isinstance(node, ast.If | ast.While) or not isinstance(node.test, ast.Constant):
+        return False
+    return bool(node.test.value) == (block == "orelse")
+
+
+def _form(node: ast.AST) -> str:
+    """A statement without the blocks in it, as one text."""
+    fields = [ast.dump(x) if isinstance(x, ast.AST) else _listed(x) for name, x in ast.iter_fields(node)
+              if name not in _BLOCKS or not isinstance(x, list)]  # fmt: skip
+    return " ".join([type(node).__name__, *fields])
+
+
+def _listed(value: object) -> str:
+    return repr([ast.dump(x) if isinstance(x, ast.AST) else x for x in value] if isinstance(value, list) else value)
+
+
+def _text(node: ast.stmt) -> str:
+    """The first line of a statement."""
+    return ast.unparse(node).splitlines()[0][:100]

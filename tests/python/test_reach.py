@@ -1,0 +1,95 @@
+"""What was never run is not known to be the same: statements that differ have to run before two programs are called
+equivalent."""
+
+from __future__ import annotations
+
+import pytest
+
+from semrep_jax.languages import Answer
+from semrep_jax.python.equivalence import Reference
+from semrep_jax.python.reach import Walk, statements
+
+RARE = "def f(s: str):\n    if hash(s) == 77777:\n        return {}\n    return len(s)\n"
+# Pairs that nothing tells apart, and the statement that no call has run or seen both ways of.
+UNTRIED = {
+    "a line behind a rare condition": (RARE.format("len(s) + 1"), RARE.format("len(s) + 2"), "return len(s) + 1"),
+    "a condition that was never false": (
+        "def f(n: int):\n    if n * n + 1 > 0:\n        return 1\n    return 2\n",
+        "def f(n: int):\n    if n * n + n * n + 1 > 0:\n        return 1\n    return 2\n",
+        "if n * n + 1 > 0:",
+    ),
+    "a call that ends in TypeError each time": (
+        "def f(s: str):\n    try:\n        return s + 1\n    except TypeError:\n        return 'no'\n",
+        "def f(s: str):\n    try:\n        return s + 2\n    except TypeError:\n        return 'no'\n",
+        "return s + 1",
+    ),
+    "a loop that is never entered": (
+        "def f(n: int):\n    for i in range(0):\n        n += 1\n    return n\n",
+        "def f(n: int):\n    for i in range(0):\n        n += 2\n    return n\n",
+        "n += 1",
+    ),
+}
+# Pairs that differ in text, and have run whole.
+TRIED = {
+    "the rare line stands in both": (RARE.format("0"), RARE.format("0").replace("len(s)\n", "len(s[:])\n")),
+    "the rare line stands in both under other names": (
+        "def f(s: str):\n    size = len(s)\n    if hash(s) == 77777:\n        return size + 1\n    return size\n",
+        "def f(s: str):\n    n = len(s)\n    if hash(s) == 77777:\n        return n + 1\n    return n\n",
+    ),
+    "what differs can't be reached at all": (
+        "def f(n: int):\n    return n + 1\n",
+        "def f(n: int):\n    if False:\n        n = 3\n    return 1 + n\n    return 0\n",
+    ),
+    "an error that the program raises itself": (
+        "def f(n: int):\n    if n < 0:\n        raise TypeError('negative')\n    return n\n",
+        "def f(n: int):\n    if 0 > n:\n        raise TypeError('negative number')\n    return n\n",
+    ),
+    "several statements on a line": (
+        "def f(n: int):\n    if n < 0: n = -n; n += 1\n    return n\n",
+        "def f(n: int):\n    if 0 > n: n = 0 - n; n = n + 1\n    return n\n",
+    ),
+    "a generator, a comprehension, a nested function": (
+        "def f(xs: list[int]):\n    def double(x):\n        return x * 2\n    yield from [double(x) for x in xs]\n",
+        "def f(xs: list[int]):\n    def double(x):\n        return x + x\n    for x in xs:\n        yield double(x)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNTRIED)
+def test_what_never_ran_is_not_called_equivalent(name, sandbox):
+    a, b, statement = UNTRIED[name]
+    finding = Reference(a, sandbox).compare(b)
+    assert finding.answer is Answer.UNKNOWN
+    assert f"in the first program, {statement!r}" in finding.reason
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_ran_whole_is_called_equivalent(name, sandbox):
+    a, b = TRIED[name]
+    finding = Reference(a, sandbox).compare(b)
+    assert (finding.answer, finding.reason) == (Answer.EQUIVALENT, "")
+
+
+def test_a_difference_that_is_met_needs_nothing_else(sandbox):
+    a, b, _ = UNTRIED["a line behind a rare condition"]
+    assert Reference(a, sandbox).compare(b.replace("len(s)\n", "len(s) + 1\n")).answer is Answer.DIFFERENT
+
+
+def test_a_generator_that_only_refuses_its_arguments_says_nothing(sandbox):
+    lines = "def f(a, b):\n    a[0][0].no_such_method(b)\n    yield {}\n"
+    finding = Reference(lines.format(1), sandbox).compare(lines.format(2))
+    assert finding.answer is Answer.UNKNOWN and "TypeError or AttributeError" in finding.reason
+
+
+def test_a_few_answers_among_many_refusals_say_nothing(sandbox):
+    program = "def f(a, b):\n    return True if a is b else a[0][0].no_such_method({})\n"
+    finding = Reference(program.format("b"), sandbox).compare(program.format("a"))
+    assert finding.answer is Answer.UNKNOWN
+
+
+def test_control_is_followed_only_as_far_as_someone_asks(sandbox):
+    source = "def f(n: int):\n    if n > 2:\n        return 1\n    return 0\n"
+    sequences = [[["call", "f", ["t", n]]] for n in range(-100, 100)]
+    walk = Walk(source, sandbox, sequences)
+    assert walk.untried(statements(source)) == [] and not walk.moves
+    assert walk.untried([]) == [] and walk.moves
