@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from semrep_jax.core.programs import Finish, Program, Verdict
+from semrep_jax.core.programs import Finish, Program, Task, Verdict
+from semrep_jax.evaluate import metrics
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
@@ -37,7 +38,8 @@ class Measured:
     name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
     None. generalises: correct, and right on the hidden tests too, where the suite has some. comparisons: what
     `reward.accept: behaviour` cost and did. unjudged: samples of which nothing is known by a fault of ours; they count
-    as wrong.
+    as wrong. excess_change: of right samples of tasks whose edit is known, the tokens that they change beyond it, else
+    None.
     """
 
     suite: str
@@ -57,6 +59,7 @@ class Measured:
     generalises: list[list[bool]] | None = None
     comparisons: dict[str, float] = field(default_factory=dict)
     unjudged: int = 0
+    excess_change: list[list[float | None]] | None = None
 
     @property
     def per_task(self) -> np.ndarray:
@@ -120,6 +123,7 @@ def measure(
         generalises=_generalises(judged),
         comparisons=judge.metrics(),
         unjudged=sum(not verdict.judged for verdict in verdicts),
+        excess_change=_excess_change(groups, judged),
     )
 
 
@@ -139,6 +143,30 @@ def _generalises(judged: Sequence[Sequence[Verdict]]) -> list[list[bool]] | None
     if all(v.hidden is None for row in judged for v in row):
         return None
     return [[v.correct and (v.hidden is None or v.hidden.all) for v in row] for row in judged]
+
+
+def _excess_change(
+    groups: Sequence[Sequence[Attempt]], judged: Sequence[Sequence[Verdict]]
+) -> list[list[float | None]] | None:
+    """None where no task has a known edit. Of a perturbed task it is not known: its C_src is no longer the one that the
+    edit was made of."""
+    if not any(_gold(group[0].task) for group in groups):
+        return None
+    return [
+        [_excess(attempt, verdict) for attempt, verdict in zip(group, verdicts, strict=True)]
+        for group, verdicts in zip(groups, judged, strict=True)
+    ]
+
+
+def _gold(task: Task) -> Program | None:
+    return None if "base" in task.tags else task.solution
+
+
+def _excess(attempt: Attempt, verdict: Verdict) -> float | None:
+    gold = _gold(attempt.task)
+    if gold is None or not verdict.correct or not isinstance(attempt.program, Program):
+        return None
+    return metrics.excess_change(attempt.task.source.source, attempt.program.source, gold.source)
 
 
 def _example(group: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:

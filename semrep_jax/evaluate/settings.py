@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
 from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig
@@ -19,9 +19,22 @@ class EvaluateConfig(Section):
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
     samples: int = Field(2, ge=1, description="Completions of each task, at T=1 and at T=2 alike.")
+    ks: list[int] = Field(
+        [], description="k of pass@k, best@k and avg@k, 1 to evaluate.samples; [] for 1, 2, 4 ... and all samples."
+    )
     temperature: float = Field(0.6, gt=0, description="Sampling temperature of evaluation.")
     batch: int = Field(48, ge=1, description="Prompts decoded together.")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each 95 % interval.")
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
     mined: MinedTasksConfig = MinedTasksConfig()
     kernelbench: KernelBenchConfig = KernelBenchConfig()
+
+    @model_validator(mode="after")
+    def _each_k_has_its_samples(self) -> EvaluateConfig:
+        for k in self.ks:
+            if not 1 <= k <= self.samples:
+                raise ValueError(
+                    f"evaluate.ks: {k}, and of each task evaluate.samples = {self.samples} are drawn: k is 1 to "
+                    f"{self.samples}; raise evaluate.samples or lower k"
+                )
+        return self

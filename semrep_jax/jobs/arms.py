@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from semrep_jax.core.progress import bar, console
 from semrep_jax.core.results import Estimate, Results, exact
 from semrep_jax.core.stop import Stopped
 from semrep_jax.evaluate import measure as measuring
-from semrep_jax.evaluate import metrics as metric
+from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured, measure
 from semrep_jax.inference.turns import TURNS
 from semrep_jax.jobs.config import Config
@@ -26,6 +26,7 @@ from semrep_jax.jobs.job import TRAINING, Context
 from semrep_jax.model import pretrained, sharding
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.pretrained import PretrainedModel
+from semrep_jax.report.labels import label
 from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.rollout.remote import RemotePolicy
@@ -136,9 +137,11 @@ def _measured(
     setting = config.evaluate
     steps = {name: arm.budget.used for name, arm in trained.items()}
     measured = _measure_all(config, context, policies, suites, steps)
-    arms = {arm: metric.metrics(ms, setting.resamples) | costs(trained.get(arm)) for arm, ms in measured.items()}
+    found = {arm: metric.metrics(ms, setting.resamples, setting.ks) for arm, ms in measured.items()}
+    arms = {arm: values | costs(trained.get(arm)) for arm, values in found.items()}
     compared = {SEMREP, FINETUNE} <= measured.keys()
     gaps = metric.differences(measured[SEMREP], measured[FINETUNE], setting.resamples) if compared else {}
+    tests = metric.paired_tests(measured[SEMREP], measured[FINETUNE]) if compared else {}
     names, keys = [s.name for s in suites], arms[BASE]
     notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
     return Results(
@@ -149,7 +152,11 @@ def _measured(
         differences=gaps,
         costs=COSTS,
         notes=(*notes, *_shortfalls(measured)),
-        about={"suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites}},
+        tables=(*metric.further(names, found), *metric.mcnemar_table(tests, label(SEMREP), label(FINETUNE))),
+        about={
+            "suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites},
+            "mcnemar": {name: asdict(test) for name, test in tests.items()},
+        },
     )
 
 

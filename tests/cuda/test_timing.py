@@ -1,8 +1,7 @@
-"""What times say, what a compiled kernel takes, how fast kernels are over tasks, and what happens without a GPU."""
+"""What times say, what a compiled kernel takes, and what happens without a GPU."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from semrep_jax.cuda.candidate.candidate import parse
 from semrep_jax.cuda.gpu import resources, timing
 from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
 from semrep_jax.cuda.gpu.resources import Resources
-from semrep_jax.evaluate import speed
 from semrep_jax.sandbox.json_worker import JsonWorker
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
@@ -102,21 +100,6 @@ def test_registers_spills_and_occupancy_are_read_from_the_assemblers_report():
     assert found["_Z1bPf"].occupancy(32) == 0.5  # 32 blocks are the most
     assert found["_Z1bPf"].occupancy(256, dynamic=100 << 10) == 0.25
     assert "24 bytes spilled" in found["_Z1aPf"].summary("a", 256) and "no spills" in found["_Z1bPf"].summary("b", 256)
-
-
-def test_fast_p_best_and_geometric_means_have_their_published_definitions():
-    rows = [[2.0, None], [0.5, 8.0], [None, None]]
-    assert speed.fast_p(rows, 0).tolist() == [0.5, 1.0, 0.0] and speed.fast_p(rows, 1).tolist() == [0.5, 0.5, 0.0]
-    assert speed.fast_p(rows, 2.0).tolist() == [0.0, 0.5, 0.0]  # more than p times, not p times
-    assert speed.best(rows).tolist() == [2.0, 8.0]
-    assert np.exp(speed.geometric(rows)).tolist() == pytest.approx([2.0, 2.0])
-    assert np.exp(speed.geometric(rows, faster=True)).tolist() == pytest.approx([2.0, 8.0])
-    found = speed.metrics(rows, 200)
-    assert found["geomean"].value == pytest.approx(2.0) and found["geomean_best"].value == pytest.approx(4.0)
-    assert found["fast_1"].value == pytest.approx(1 / 3) and found["fast_1"].n == 3
-    many = [[1e300, 1e300, 1e300]] * 4  # a product would overflow
-    assert math.isfinite(speed.metrics(many, 100)["geomean"].value)
-    assert set(speed.metrics([[None]], 100)) == {"fast_1", "fast_1.5", "fast_2"}
 
 
 def test_the_definition_of_every_faster_kernel_is_right_in_emulation():

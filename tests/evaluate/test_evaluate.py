@@ -14,7 +14,7 @@ from semrep_jax.core.results import Results
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.evaluate import intervals
 from semrep_jax.evaluate.measure import Measured
-from semrep_jax.evaluate.metrics import differences, metrics, ordered, robustness, rows
+from semrep_jax.evaluate.summary import differences, metrics, ordered, robustness, rows
 from semrep_jax.jobs import arms as jobs
 from semrep_jax.report import html, terminal
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
