@@ -54,6 +54,21 @@ class DistributedConfig(Section):
 S = TypeVar("S", bound=BaseModel)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without its numbers in base 60: 10:13 is a text, not 613."""
+
+
+def _in_base_ten(number: Any) -> Any:
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        return node.value if ":" in node.value else number(loader, node)
+
+    return construct
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _in_base_ten(yaml.SafeLoader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _in_base_ten(yaml.SafeLoader.construct_yaml_float))
+
+
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as {"a.b": value}."""
     flat: dict[str, Any] = {}
@@ -79,7 +94,7 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
             f"config {path} does not exist" + (f"; {path.parent} holds {', '.join(near)}" if near else "")
         )
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.load(path.read_text(), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
@@ -102,7 +117,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a section")
         tree = child
     try:
-        tree[last] = yaml.safe_load(text)
+        tree[last] = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: {text!r} is no YAML value") from error
 

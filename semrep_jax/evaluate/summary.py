@@ -38,8 +38,8 @@ Measurements = dict[tuple[str, int], Measured]
 THRESHOLDS = (1.0, 1.5, 2.0)  # p of fast_p
 COMPARED = (("T1", 1, 1), ("T2", 2, 2), ("T2 against T1", 2, 1))  # name, our turns, theirs
 FURTHER = {
-    "majority": "more than half of the samples right [Wilson]",
-    "excess_change": "tokens changed beyond the known edit, where right",
+    "majority": "most samples right [Wilson]",
+    "excess_change": "tokens changed beyond the known edit",
     "hidden": "right on hidden tests too",
     "hidden_gap": "hidden-test gap",
     "geomean_or_source": "speed-up, C_src kept where wrong",
@@ -239,7 +239,7 @@ def _further_of(name: str, known: Iterable[str]) -> list[tuple[str, str]]:
     suite, pairing = SUITES[name], SUITES[name].paired_with
     at_k = {f"{name}_pass": f"{suite.title}: pass"}
     if pairing is not None:
-        at_k[pairing.both] = f"{pairing.both_title}: robust pass"
+        at_k[pairing.both] = f"{pairing.both_title}, pass"
     found: dict[str, str] = {}
     for metric, title in at_k.items():
         ks = {int(m[1]) for key in known if (m := re.fullmatch(rf"{re.escape(metric)}@(\d+)/T\d", key))}
@@ -253,7 +253,7 @@ def mcnemar_table(tests: Mapping[str, McNemar], ours: str, theirs: str) -> list[
     """A table of McNemar's tests; none where there is no test. ours, theirs: the arms, as a person calls them."""
     if not tests:
         return []
-    columns = ("compared", "tasks", "both right", f"{ours} only", f"{theirs} only", "neither", "exact p", "mid-p")
+    columns = ("compared", "tasks", "both right", f"won by {ours}", f"won by {theirs}", "neither", "exact p", "mid-p")
     lines = []
     for name, t in tests.items():
         counts = (t.both, t.ours, t.theirs, t.neither)

@@ -36,6 +36,7 @@ from semrep_jax.train import stages
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.finite import require_finite
 from semrep_jax.train.fits import require_one_fits
+from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
 
 BASE, SEMREP, FINETUNE = "base", "semrep", "finetune"
@@ -107,8 +108,10 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
     of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
     identity = config.comparable(TRAINING) | {"alpha of the arm": alpha} | stages.fingerprint(of_arm)
-    recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity)
-    directory = context.work.path / "arms" / name
+    work = context.work.path
+    monitoring = Monitoring(config.profile, config.logging, f"{work.name}/{name}", work / "profile" / name)
+    recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity, monitoring)
+    directory = work / "arms" / name
     budget = Budget(config.train.budget, alpha)
     arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
     exported = f"arms/{name}/exported.json"  # an arm may have been trained further since

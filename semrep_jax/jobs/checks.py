@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import Config
+from semrep_jax.train.wandb_run import require_wandb
 
 
 def local(config: Config) -> None:
@@ -12,3 +13,8 @@ def local(config: Config) -> None:
         raise ConfigError(
             f"remote.url: {config.remote.url} can only be evaluated, not trained; use job evaluate or set it to null"
         )
+
+
+def services(config: Config) -> None:
+    """Refuse a service whose package is not installed. Raises ConfigError."""
+    require_wandb(config.logging)

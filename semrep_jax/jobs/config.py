@@ -34,11 +34,18 @@ from semrep_jax.sandbox.settings import SandboxConfig
 from semrep_jax.tasks.settings import TasksConfig
 from semrep_jax.tasks.source import SOURCES
 from semrep_jax.tasks.suite import SUITES
-from semrep_jax.train.settings import ADVANTAGES, TrainConfig
+from semrep_jax.train.settings import ADVANTAGES, LoggingConfig, ProfileConfig, TrainConfig
 
 PRESETS = Path(__file__).parent / "presets"
-# Where and beside what a run runs changes nothing that it computes.
-_ELSEWHERE: Any = {"work_dir": True, "distributed": True, "sandbox": {"workers"}, "supervised": {"workers", "cache"}}
+# Where and beside what a run runs, and who looks on, changes nothing that it computes.
+_ELSEWHERE: Any = {
+    "work_dir": True,
+    "distributed": True,
+    "profile": True,
+    "logging": True,
+    "sandbox": {"workers"},
+    "supervised": {"workers", "cache"},
+}
 
 
 class Preset(StrEnum):
@@ -78,6 +85,8 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     plan: PlanConfig = PlanConfig()
     mine: MineConfig = MineConfig()
+    profile: ProfileConfig = ProfileConfig()
+    logging: LoggingConfig = LoggingConfig()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Config:

@@ -15,12 +15,15 @@ SETTINGS = ("job", "seed", "model", "mesh", "supervised")
 def _run(config: Config, context: Context) -> Results:
     from semrep_jax.model import sharding
     from semrep_jax.train import supervised
+    from semrep_jax.train.monitoring import Monitoring
     from semrep_jax.train.supervised import WarmStart
 
-    recipe = WarmStart(config.seed, config.model, config.supervised, config.comparable(SETTINGS))
+    work = context.work.path
+    monitoring = Monitoring(config.profile, config.logging, work.name, work / "profile")
+    recipe = WarmStart(config.seed, config.model, config.supervised, config.comparable(SETTINGS), monitoring)
     mesh = sharding.build(**config.mesh.model_dump())
-    figures = supervised.run(recipe, mesh, context.work.path, context.stop)
-    model = context.work.path / config.supervised.export
+    figures = supervised.run(recipe, mesh, work, context.stop)
+    model = work / config.supervised.export
     return Results(
         {"base": {name: exact(value) for name, value in figures.items()}},
         figures["seconds"],

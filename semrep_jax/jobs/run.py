@@ -14,6 +14,7 @@ from semrep_jax.core.peers import joined
 from semrep_jax.core.results import Results
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.core.workdir import WorkDir
+from semrep_jax.jobs import checks
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import JOBS, MAY_CHANGE, Context
 from semrep_jax.report import html, terminal
@@ -26,6 +27,7 @@ def run(config: Config) -> int:
     """Run the job of `config`; returns the exit code. The sandbox's zygotes start before JAX is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     job = JOBS[config.job]
+    checks.services(config)
     job.check(config)
     console = Console(width=None if sys.stdout.isatty() else 160)
     with ExitStack() as stack:

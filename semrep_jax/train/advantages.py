@@ -89,6 +89,12 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
     return Advantages(np.where(counts_BG, values_BG, 0.0).astype(np.float32), keep_B, counts_BG)
 
 
+def is_flat(group: Sequence[Scored]) -> bool:
+    """Whether the rewards of a group's judged members are all equal, so that it teaches nothing ("zero variance")."""
+    rewards = [total(member.terms) for member in group if member.judged]
+    return not rewards or max(rewards) - min(rewards) <= SMALLEST_SPREAD
+
+
 def _spread(reward_BG: np.ndarray, judged_BG: np.ndarray) -> np.ndarray:
     """The largest minus the smallest reward of each group's judged members [B]; 0 where there are none."""
     least = np.where(judged_BG, reward_BG, np.inf).min(axis=1)

@@ -5,6 +5,8 @@ A checkpoint is written between steps, never with one in flight. After a SIGTERM
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +16,8 @@ from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
 from semrep_jax.train.finite import NonFiniteError
 from semrep_jax.train.metrics import Recorder
+from semrep_jax.train.monitoring import Monitoring, Trace
+from semrep_jax.train.performance import peak_memory
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class LoopSettings:
 
     directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every:
     steps between checkpoints. keep: how many stay. may_change: keys of the identity that may differ all the same; what
-    differs is said.
+    differs is said. monitoring: who looks on.
     """
 
     directory: Path
@@ -63,6 +67,7 @@ class LoopSettings:
     every: int
     keep: int
     may_change: MayChange = field(default_factory=dict)
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
@@ -70,7 +75,8 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
 
     training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar. Raises
     Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
-    intact, and NonFiniteError, with the last good checkpoint, for a step that is NaN.
+    intact, NonFiniteError, with the last good checkpoint, for a step that is NaN, and ProfileError for steps to be
+    traced that there are not.
     """
     saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep, settings.may_change)
     restored = saved.restore(training.arrays)
@@ -78,23 +84,27 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
         training.resume(restored)
         for note in restored.notes:
             console.print(f"{name}: {note}", highlight=False, soft_wrap=True)
-    recorder = Recorder(settings.directory, training.done, stop.peers.leader)
-    with bar(name, training.total, training.done) as progress:
+    monitoring, saving = settings.monitoring, 0.0
+    trace = Trace(monitoring, name, training.done, training.total, stop.peers)
+    recorder = Recorder(settings.directory, training.done, stop.peers.leader, monitoring, settings.identity)
+    with closing(recorder), closing(trace), bar(name, training.total, training.done) as progress:
         while training.done < training.total:
             before = training.done
             try:
-                result = training.step()
+                with trace.step(before):
+                    result = training.step()
             except NonFiniteError as error:
                 saved.close()
                 raise NonFiniteError(f"{name}, {error}; {saved.newest}") from error
-            recorder.write(before, result.metrics, result.samples)
+            recorder.write(before, result.metrics | {"times/checkpoint": saving} | peak_memory(), result.samples)
             progress.advance(result.note, training.done - before)
             ending, finished = stop.wanted, training.done == training.total
+            began = time.perf_counter()
             if ending or finished or training.done // settings.every != before // settings.every:
                 saved.save(training.done, training.arrays, training.record())
+            saving = time.perf_counter() - began  # in the next row: this one is written before, and survives a kill
             if ending and not finished:
                 saved.close()
                 done = f"stopped after step {training.done} of {training.total}"
                 raise Stopped(f"{done}; the same command goes on from there")
     saved.close()
-    recorder.close()

@@ -1,4 +1,5 @@
-"""What a run leaves behind while it runs: metrics.jsonl, samples.jsonl, TensorBoard events.
+"""What a run leaves behind while it runs: metrics.jsonl, samples.jsonl, TensorBoard events, a W&B run where one is
+asked for. README.md lists every metric.
 
 The JSON-lines files are cut back to the restored step on resume, so that a killed and resumed run leaves the same lines
 as an uninterrupted one.
@@ -9,13 +10,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar
+
+from semrep_jax.train.monitoring import Monitoring
+from semrep_jax.train.wandb_run import WandbRun
 
 
 class JsonLines:
@@ -79,13 +84,20 @@ def _plain(value: Any) -> Any:
 
 
 class Recorder:
-    """Metrics of one run to a file and to TensorBoard, and its samples. `before` is the first step that will be
-    written.
+    """Metrics of one run to a file, to TensorBoard and to W&B, and its samples.
 
-    Of the processes of a run one `writes`; the others' recorders do nothing.
+    directory: of all of them. before: the first step that will be written. writes: of the processes of a run one does;
+    the others' recorders do nothing. monitoring: whether W&B is asked for. config: flat settings, which it shows.
     """
 
-    def __init__(self, directory: Path, before: int = 0, writes: bool = True):
+    def __init__(
+        self,
+        directory: Path,
+        before: int = 0,
+        writes: bool = True,
+        monitoring: Monitoring | None = None,
+        config: dict[str, Any] | None = None,
+    ):
         self.writes = writes
         if not writes:
             return
@@ -93,11 +105,16 @@ class Recorder:
         self.lines = JsonLines(directory / "metrics.jsonl", before)
         self.samples = JsonLines(directory / "samples.jsonl", before)
         self.board = _Board(directory / "tensorboard", before)
+        self.wandb: WandbRun | None = None
+        self.start_wandb: Callable[[], WandbRun] | None = None  # with the first step: a finished run has none to log
+        if monitoring is not None and monitoring.logging.wandb:
+            self.start_wandb = partial(WandbRun, monitoring.logging.wandb, directory, monitoring.run, config or {})
 
     def write(self, step: int, metrics: dict[str, Any], samples: Iterable[dict[str, Any]] = ()) -> None:
         """Write one step.
 
-        step: its number. metrics: into metrics.jsonl; numbers go to TensorBoard too. samples: rows for samples.jsonl.
+        step: its number. metrics: into metrics.jsonl; numbers go to TensorBoard and W&B too. samples: rows for
+        samples.jsonl.
         """
         if not self.writes:
             return
@@ -105,6 +122,10 @@ class Recorder:
         for row in samples:
             self.samples.write(step, row)
         self.board.write(step, metrics)
+        if self.wandb is None and self.start_wandb is not None:
+            self.wandb = self.start_wandb()
+        if self.wandb is not None:
+            self.wandb.write(step, metrics)
 
     def close(self) -> None:
         """Flush and close."""
@@ -112,3 +133,5 @@ class Recorder:
             self.lines.close()
             self.samples.close()
             self.board.close()
+            if self.wandb is not None:
+                self.wandb.close()

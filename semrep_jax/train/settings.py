@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -131,3 +132,35 @@ class TrainConfig(Section):
                 "raise train.budget or set train.alpha to 0 or 1"
             )
         return self
+
+
+class ProfileConfig(Section):
+    """A trace of a few steps of training, of devices and Python alike."""
+
+    steps: str = Field(
+        "",
+        description="FIRST:END traces steps FIRST to END - 1, as metrics.jsonl counts them (10:13 is 10, 11, 12), into "
+        "WORK/profile; '' traces none.",
+    )
+
+    @model_validator(mode="after")
+    def _steps_are_a_range(self) -> ProfileConfig:
+        if self.steps and (re.fullmatch(r"\d{1,9}:\d{1,9}", self.steps) is None or not self.window):
+            raise ValueError(f"profile.steps: {self.steps!r} is no FIRST:END with FIRST below END; write e.g. 10:13")
+        return self
+
+    @property
+    def window(self) -> range:
+        """The steps; empty for none."""
+        first, _, end = self.steps.partition(":")
+        return range(int(first), int(end)) if self.steps else range(0)
+
+
+class LoggingConfig(Section):
+    """Where metrics of training go beside metrics.jsonl and TensorBoard."""
+
+    wandb: str = Field(
+        "",
+        description="Project of Weights & Biases that training is logged to (extra [wandb]; WANDB_MODE=offline without "
+        "a network); '' for none.",
+    )

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from semrep_jax.core.peers import Peers
@@ -38,7 +39,9 @@ from semrep_jax.train import finite, loop
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.finite import Watch
 from semrep_jax.train.loop import LoopSettings, StepResult
+from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
+from semrep_jax.train.performance import Work, train_flops, utilisation
 from semrep_jax.train.settings import NonFinite
 
 TOKENIZER_EXAMPLES = 3000
@@ -54,12 +57,14 @@ MAY_CHANGE: MayChange = {"supervised.steps": _longer, **OTHER_MESH}
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The settings of a warm start. identity: flat, what a checkpoint must share to be gone on from."""
+    """The settings of a warm start. identity: flat, what a checkpoint must share to be gone on from. monitoring: who
+    looks on."""
 
     seed: int
     model: ModelConfig
     supervised: SupervisedConfig
     identity: dict[str, Any]
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> dict[str, Any]:
@@ -74,7 +79,9 @@ def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> d
     model = decoder.build(_shape(recipe.model, trained_tokenizer), sharding, ComputeConfig.of(recipe.model))
     blocks = _blocks(recipe, trained_tokenizer, generator, directory, stop.peers)
     training = _Supervised(recipe, model, blocks)
-    settings = LoopSettings(directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE)
+    settings = LoopSettings(
+        directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE, recipe.monitoring
+    )
     loop.run(training, "warm start", settings, stop)
     training.batches.close()
     pretrained.export(directory / setting.export, model, training.arrays["params"], trained_tokenizer)
@@ -86,7 +93,7 @@ class _Supervised:
 
     def __init__(self, recipe: WarmStart, model: Model, blocks: Blocks):
         setting = self.setting = recipe.supervised
-        self.sharding, self.total, self.done = model.sharding, setting.steps, 0
+        self.model, self.sharding, self.total, self.done = model, model.sharding, setting.steps, 0
         optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
         self.arrays = initial_state(model, optimiser, model.init(recipe.seed))
         self.local_rows = self.sharding.local_rows(setting.rows)
@@ -99,7 +106,8 @@ class _Supervised:
     def step(self) -> StepResult:
         """One update on one batch."""
         began, setting = time.perf_counter(), self.setting
-        batch = self.sharding.rows(next(self.batches), self.local_rows[0], setting.rows)
+        host = next(self.batches)
+        batch = self.sharding.rows(host, self.local_rows[0], setting.rows)
         self.arrays, out = self.update(self.arrays, batch)
         out = jax.device_get(out)
         self.watch(self.done, out, self.arrays["params"])
@@ -107,6 +115,9 @@ class _Supervised:
         took = time.perf_counter() - began
         self.done, self.seconds = self.done + 1, self.seconds + took
         metrics |= {"tokens_per_s": setting.rows * setting.row_length / took, "seconds": self.seconds}
+        begin, end = self.local_rows
+        flops = train_flops(self.model, _work(host)) * setting.rows / (end - begin)
+        metrics |= utilisation(self.model, flops, took)
         metrics |= {f"dropped/{why}": float(count) for why, count in self.batches.dropped.items()}
         self.metrics = metrics
         return StepResult(metrics, note=f"loss {metrics['loss']:.3f}  {metrics['tokens_per_s']:.0f} tokens/s")
@@ -136,6 +147,13 @@ def _blocks(
     blocks = Blocks(sources, recipe.seed, setting.row_length, setting.block, setting.prompt_weight)
     peers.require_equal(json.dumps(blocks.fingerprint), "the data sets")
     return blocks
+
+
+def _work(batch: PackedBatch[np.ndarray]) -> Work:
+    """The tokens of packed rows, each in its own pair; the last of a pair predicts none."""
+    real = batch.segments > 0
+    follows = real[:, 1:] & (batch.segments[:, 1:] == batch.segments[:, :-1])
+    return Work(batch.positions[real], int(follows.sum()))
 
 
 def _update(model: Model, optimiser: Any) -> Any:

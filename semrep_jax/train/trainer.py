@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
-from semrep_jax.train.advantages import Advantages, advantages
+from semrep_jax.train.advantages import Advantages, advantages, is_flat
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
@@ -39,7 +39,9 @@ from semrep_jax.train.draws import Draws
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.loop import LoopSettings, StepResult
+from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.optimiser import initial_state
+from semrep_jax.train.performance import Texts, Work, forward_flops, train_flops, utilisation
 from semrep_jax.train.settings import KL, Correction, EmptyBatch, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
 from semrep_jax.train.update import compiled_update, optimiser_of, score
@@ -67,13 +69,15 @@ MAY_CHANGE: MayChange = {"train.budget": _longer, **OTHER_MESH}
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training. identity: flat, what a checkpoint must share to be gone on from."""
+    """The settings of a training. identity: flat, what a checkpoint must share to be gone on from. monitoring: who
+    looks on."""
 
     seed: int
     rollout: RolloutConfig
     reward: RewardConfig
     train: TrainConfig
     identity: dict[str, Any]
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 @dataclass
@@ -129,7 +133,12 @@ class Trainer:
             what = f"stage {stage.name}"
             require_one_fits(asked, self.base.tokenizer, self.recipe.rollout.max_prompt, what)
         settings = LoopSettings(
-            self.directory, self.recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE
+            self.directory,
+            self.recipe.identity,
+            setting.checkpoint_every,
+            setting.keep,
+            MAY_CHANGE,
+            self.recipe.monitoring,
         )
         loop.run(self, self.directory.name, settings, self.stop)
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
@@ -160,15 +169,18 @@ class Trainer:
         while len(batches) < most and (not batches or batches[-1].empty):
             instead = len(batches)
             batches.append(self._draw(stage, jax.random.fold_in(key, INSTEAD + instead) if instead else key, clock))
-        batch = batches[-1]
+        batch, updates = batches[-1], 0
         if batch.empty and rule is not EmptyBatch.STEP:
             metrics = self._pass_over(batch)
         else:
+            done = self.budget.used
             metrics = self._update(self._on_devices(batch.host))
+            updates = self.budget.used - done
         clock.lap("update")
 
         self.seconds += clock.total
         metrics |= self._summary(stage, batches, before) | clock.laps | self.rewrites.metrics()
+        metrics |= self._performance(batches, updates, clock)
         note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
         groups = [group for batch in batches for group in batch.groups]
         return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
@@ -256,15 +268,19 @@ class Trainer:
         return batch
 
     def _update(self, batch: RolloutBatch) -> dict[str, Any]:
-        """Every update on the batch, one step of B each; the metrics of the first, whose mismatch is on policy."""
+        """Every update on the batch, one step of B each; the metrics of the first, whose mismatch is on policy, but of
+        ratio and clipping those of all, as nothing is clipped in the first."""
         metrics: dict[str, Any] = {}
+        every: list[dict[str, Any]] = []
         for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
             self.arrays, out = self.update(self.arrays, self.frozen, batch)
             out = jax.device_get(out)
             self.watch(self.budget.used, out, self.arrays["params"])
             metrics = metrics or {k: float(v) for k, v in out.items() if k != "norms"}
+            every.append(out)
             self.budget.spend()
-        return metrics
+        means = {k: float(np.mean([o[k] for o in every])) for k in ("ratio_mean", "clipped_low", "clipped_high")}
+        return metrics | means | {"ratio_max": float(max(o["ratio_max"] for o in every))}
 
     def _counts(self) -> tuple[Usage, Saved]:
         return replace(self.policy.usage), replace(self.verifier.saved)
@@ -287,6 +303,7 @@ class Trainer:
             "solved": float(np.mean([any(member.correct for member in group.scored) for group in groups])),
             "compiled": float(np.mean([v.compiled for v in verdicts])),
             "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
+            "zero_variance_groups": float(np.mean([is_flat(group.scored) for group in groups])),
             "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),
             "empty_batches": sum(batch.empty for batch in batches),
             "unjudged": float(np.mean([not member.judged for member in members])),
@@ -304,6 +321,22 @@ class Trainer:
             "process/judged_again": saved.again - spared.again,
             "process/programs": _compiled(decode, self.update),
         } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
+
+    def _performance(self, batches: Sequence[_Batch], updates: int, clock: _Clock) -> dict[str, Any]:
+        """Tokens a second, and how much of the devices' peak the updates used: of what counted, without padding.
+
+        batches: all that were drawn; the last one was learnt from. updates: on it. clock: of the step.
+        """
+        sampled = sum(len(c.token_ids) for batch in batches for g in batch.groups for c in g.completions)
+        found = {"perf/sampled_tokens_per_s": sampled / clock.laps["times/rollout"]}
+        if not updates:
+            return found
+        train, model, seconds = self.recipe.train, self.base.model, clock.laps["times/update"]
+        work = batches[-1].work
+        scored = (train.correction is Correction.TIS) + (train.kl is not KL.NONE)
+        flops = updates * train_flops(model, work) + scored * forward_flops(model, work)
+        found["perf/trained_tokens_per_s"] = updates * work.tokens / seconds
+        return found | utilisation(model, flops, seconds)
 
     def record(self) -> dict[str, Any]:
         """The state beside the arrays, as JSON."""
@@ -341,6 +374,13 @@ class _Batch:
     def empty(self) -> bool:
         """Whether nothing in it counts."""
         return not self.host.mask.any()
+
+    @property
+    def work(self) -> Work:
+        """The tokens that an update learns from, and their prompts'."""
+        sizes = self.host.mask.sum(axis=2)
+        kept = [b for b in range(len(sizes)) if sizes[b].any()]
+        return Work.of([Texts(int(self.host.length[b]), [int(n) for n in sizes[b] if n]) for b in kept])
 
 
 def _compiled(*functions: Any) -> int:

@@ -73,7 +73,7 @@ def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
 def left_behind(work: Path) -> tuple[dict[str, np.ndarray], list[dict], str]:
     arm = work / "arms" / "semrep"
     rows = [json.loads(line) for line in (arm / "metrics.jsonl").read_text().splitlines()]
-    untimed = [{k: v for k, v in row.items() if not k.startswith(("times/", "process/"))} for row in rows]
+    untimed = [{k: v for k, v in row.items() if not k.startswith(("times/", "process/", "perf/"))} for row in rows]
     return load_file(arm / "model" / "model.safetensors"), untimed, (arm / "samples.jsonl").read_text()
 
 

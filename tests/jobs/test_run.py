@@ -52,7 +52,7 @@ def rows(work: Path, arm: str = "semrep") -> list[dict]:
 
 
 def untimed(row: dict) -> dict:
-    return {k: v for k, v in row.items() if not k.startswith(("times/", "process/"))}
+    return {k: v for k, v in row.items() if not k.startswith(("times/", "process/", "perf/"))}
 
 
 def wait_for_steps(work: Path, process: subprocess.Popen, count: int) -> None:
