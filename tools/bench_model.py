@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import checkout  # first: the package beside this file is the one that runs
 from figures import Bar, report
@@ -53,18 +53,7 @@ pretrained.export(pathlib.Path(sys.argv[2]), loaded.model, loaded.params, loaded
 """
 
 
-class Peaks(NamedTuple):
-    """Of a GPU: dense bfloat16 FLOP/s, bytes/s of memory."""
-
-    flops: float
-    bandwidth: float
-
-
-PEAKS = {
-    "H100": Peaks(989e12, 3.35e12),
-    "H200": Peaks(989e12, 4.8e12),
-    "A100": Peaks(312e12, 2.04e12),
-}
+BANDWIDTHS = {"H100": 3.35e12, "H200": 4.8e12, "A100": 2.04e12}  # of a GPU's memory, bytes/s
 
 
 def median(function: Callable[[], Any], rounds: int) -> float:
@@ -139,14 +128,17 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
 
 def utilisation(device: str, parameters: int, decode: float, update: float) -> dict[str, float]:
     """MBU of a decode and MFU of an update that took so many seconds; {} for a device whose peaks are not known."""
+    from semrep_jax.model.peaks import peak_flops
+
     words = re.findall(r"\w+", device)
-    peaks = next((peaks for name, peaks in PEAKS.items() if name in words), None)
-    if peaks is None:
+    bandwidth = next((bandwidth for name, bandwidth in BANDWIDTHS.items() if name in words), None)
+    flops = peak_flops(device)
+    if bandwidth is None or flops is None:
         return {}
     positions = PROMPTS * PROMPT_TOKENS + DECODED_TOKENS  # of an update that sees each prompt once
     return {
-        "decode_mbu": 2 * parameters * NEW_TOKENS / decode / peaks.bandwidth,
-        "train_mfu": 6 * parameters * positions / update / peaks.flops,
+        "decode_mbu": 2 * parameters * NEW_TOKENS / decode / bandwidth,
+        "train_mfu": 6 * parameters * positions / update / flops,
     }
 
 
