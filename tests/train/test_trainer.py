@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -101,3 +102,20 @@ def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_our
     with pytest.raises(NothingJudged, match="none of 4 programs could be judged") as error:
         made(judge=Verifier(broken)).step()
     assert error.value.exit_code == 1
+
+
+def test_ratio_and_clipping_are_of_all_updates_on_a_batch_and_the_rest_of_the_first(made):
+    one = made(epochs=3, empty_batch=EmptyBatch.STEP)
+    clipped, largest, loss = iter([0.0, 0.1, 0.5]), iter([1.0, 3.0, 2.0]), iter([7.0, 8.0, 9.0])
+    update = one.update
+
+    def counted(*arguments):
+        arrays, out = update(*arguments)
+        seen = {"clipped_high": next(clipped), "ratio_max": next(largest), "loss": next(loss)}
+        return arrays, out | {name: jnp.float32(value) for name, value in seen.items()}
+
+    counted._cache_size = update._cache_size
+    one.update = counted
+    metrics = one.step().metrics
+    assert (metrics["clipped_high"], metrics["ratio_max"], metrics["loss"]) == pytest.approx((0.2, 3.0, 7.0))
+    assert one.budget.used == 3
