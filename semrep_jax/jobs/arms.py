@@ -107,9 +107,9 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
     identity = config.comparable(TRAINING) | {"alpha of the arm": alpha} | stages.fingerprint(of_arm)
     recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity)
-    directory = context.work.path / "arms" / name
+    directory, bucket = context.work.path / "arms" / name, context.work.bucket
     budget = Budget(config.train.budget, alpha)
-    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
+    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, bucket).run()
     exported = f"arms/{name}/exported.json"  # an arm may have been trained further since
     if context.work.read(exported) != {"steps": budget.used}:
         pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 from rich.console import Console
 
-from semrep_jax.core import progress
+from semrep_jax.core import bucket, progress
 from semrep_jax.core.peers import joined
 from semrep_jax.core.results import Results
 from semrep_jax.core.stop import Stop, Stopped
@@ -27,6 +27,7 @@ def run(config: Config) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     job = JOBS[config.job]
     job.check(config)
+    bucket.require_usable(config.work_dir, several=config.distributed.coordinator is not None)
     console = Console(width=None if sys.stdout.isatty() else 160)
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(config.sandbox.workers, limits(config.sandbox))) if job.verifies else None
@@ -44,6 +45,7 @@ def run(config: Config) -> int:
         try:
             results = job.run(config, Context(work, stop, verifier))
         except Stopped as stopped:
+            work.copy()
             if peers.leader:
                 console.print(str(stopped), highlight=False, soft_wrap=True)
             return 0
@@ -62,7 +64,8 @@ def _finish(config: Config, work: WorkDir, results: Results, console: Console) -
     envelope = results.to_json(config.job, config.sha256, config.seed)
     work.write("results.json", envelope)
     path = html.write(work.path)
+    work.copy()
     for table in terminal.tables(envelope):
         console.print(table, highlight=False)
-    for line in (*results.notes, results.verdict, f"report: {path}"):
+    for line in (*results.notes, results.verdict, f"report: {work.address(path)}"):
         console.print(line, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
@@ -55,7 +56,7 @@ class LoopSettings:
 
     directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every:
     steps between checkpoints. keep: how many stay. may_change: keys of the identity that may differ all the same; what
-    differs is said.
+    differs is said. bucket: that `directory` is a copy of.
     """
 
     directory: Path
@@ -63,6 +64,7 @@ class LoopSettings:
     every: int
     keep: int
     may_change: MayChange = field(default_factory=dict)
+    bucket: Bucket | None = None
 
 
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
@@ -72,7 +74,8 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
     Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
     intact, and NonFiniteError, with the last good checkpoint, for a step that is NaN.
     """
-    saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep, settings.may_change)
+    directory = settings.directory / "checkpoints"
+    saved = Checkpoints(directory, settings.identity, settings.keep, settings.may_change, settings.bucket)
     restored = saved.restore(training.arrays)
     if restored is not None:
         training.resume(restored)
