@@ -21,6 +21,10 @@ from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.settings import SandboxConfig
 from semrep_jax.verify import Verifier
 
+# Exit code of every process of a run that was stopped with everything saved; a cluster's launcher sets it to tell such
+# an end from one that is done, and gives the command again.
+EXIT_WHEN_STOPPED = "SEMREP_EXIT_WHEN_STOPPED"
+
 
 def run(config: Config) -> int:
     """Run the job of `config`; returns the exit code. The sandbox's zygotes start before JAX is imported."""
@@ -48,7 +52,7 @@ def run(config: Config) -> int:
             work.copy()
             if peers.leader:
                 console.print(str(stopped), highlight=False, soft_wrap=True)
-            return 0
+            return int(os.environ.get(EXIT_WHEN_STOPPED, "0"))
         if peers.leader:
             _finish(config, work, results, console)
     return 0
