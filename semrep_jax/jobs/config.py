@@ -62,8 +62,8 @@ class Config(Section):
     plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")
     work_dir: str = Field(
         "runs/default",
-        description="Where everything a run writes goes, a path or gs://BUCKET/RUN or s3://BUCKET/RUN; an existing run of "
-        "the same config is resumed.",
+        description="Where everything a run writes goes: a path, gs://BUCKET/RUN or s3://BUCKET/RUN. A run of the same "
+        "config that is there is gone on from.",
     )
     seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
     model: ModelConfig = ModelConfig()
