@@ -184,8 +184,9 @@ class Checkpoints:
         except BucketError:
             raise
         except Exception as error:
+            mend = "see that the bucket can be written to" if self.bucket and self.bucket.direct else "free some disk"
             raise CheckpointError(
-                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk"
+                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; {mend}"
             ) from error
 
     def close(self) -> None:
