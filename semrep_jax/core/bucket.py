@@ -11,7 +11,7 @@ checkpoint: what a checkpoint stands on is there before it. Checkpoints themselv
   checkpoint, its list of sizes last. Several processes are refused.
 
 The newest process that opens a bucket holds it. One that finds another's name there ends at its next copy, so that a
-machine which was thought lost and comes back overwrites nothing.
+machine which was thought lost and comes back does not go on beside the one that took its place.
 """
 
 from __future__ import annotations
