@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 class DistributedConfig(Section):
     """Several processes, one a host, with the devices of all in one mesh. work_dir must be a directory that all
-    share."""
+    share, or gs://."""
 
     coordinator: str | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 One process at a time may hold it (a lock that dies with the process); a directory that belongs to another run is
 refused with what differs; files that others read (`config.yaml`, `results.json`, `report.html`) appear whole or not at
-all.
+all. It may be in a bucket (`core/bucket.py`): then `path` is its copy on this machine.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.core.bucket import Bucket, scheme
 from semrep_jax.core.errors import SemRepError
 
 NEEDED_MB = 200
@@ -46,19 +47,42 @@ def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5
 class WorkDir:
     """A directory claimed for a run.
 
-    path: where. identity: flat settings that a run which goes on here must share. leader: whether this process holds
-    and writes it; a run's other processes only read. may_change: keys of the identity that may differ here; whether
-    the run can go on with them is decided by its checkpoints. Raises WorkDirError.
+    path: where: a directory, or gs:// or s3://. identity: flat settings that a run which goes on here must share.
+    leader: whether this process holds and writes it; a run's other processes only read. may_change: keys of the
+    identity that may differ here; whether the run can go on with them is decided by its checkpoints. Raises
+    WorkDirError and BucketError.
     """
 
     def __init__(
         self, path: str | Path, identity: dict[str, Any], leader: bool = True, may_change: Collection[str] = ()
     ):
-        self.path, self.leader, self.may_change = Path(path), leader, may_change
+        self.bucket = Bucket(str(path), leader) if scheme(path) else None
+        self.path = self.bucket.path if self.bucket else Path(path)
+        self.leader, self.may_change = leader, may_change
         if leader:
-            self._claim(identity)
+            self._claim()
+        if self.bucket:
+            self.bucket.clear()
+        if leader:
+            if self.bucket:
+                self.bucket.fetch_only(IDENTITY, "config.yaml")
+            self._require_same_run(identity)
+            if self.bucket:
+                self.bucket.take()
+        if self.bucket:
+            self.bucket.fetch()
+        self.write(IDENTITY, identity)
 
-    def _claim(self, identity: dict[str, Any]) -> None:
+    def address(self, path: Path) -> str:
+        """Where a person finds what is at `path` in here."""
+        return self.bucket.stored(path) if self.bucket else str(path)
+
+    def copy(self) -> None:
+        """Copy what has changed to the bucket, where there is one."""
+        if self.bucket:
+            self.bucket.copy()
+
+    def _claim(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock = (self.path / ".lock").open("a")
@@ -78,37 +102,39 @@ class WorkDir:
                 f"work_dir {self.path} has {free} MiB of free disk and a run needs {NEEDED_MB}; "
                 "free some or choose another"
             )
-        self._require_same_run(identity)
-        self.write(IDENTITY, identity)
 
     def _require_same_run(self, identity: dict[str, Any]) -> None:
-        path = self.path / IDENTITY
+        path, here = self.address(self.path / IDENTITY), self.bucket.url if self.bucket else self.path
         try:
             theirs = self.read(IDENTITY)
         except ValueError as error:
-            raise WorkDirError(f"{path} is not JSON ({error}); use another work_dir or delete {self.path}") from error
+            raise WorkDirError(f"{path} is not JSON ({error}); use another work_dir or delete {here}") from error
         if theirs is None:
             if (self.path / "config.yaml").exists():
                 raise WorkDirError(
-                    f"{self.path} holds a run of another version (it has no {IDENTITY}); "
-                    f"use another work_dir or delete {self.path}"
+                    f"{here} holds a run of another version (it has no {IDENTITY}); "
+                    f"use another work_dir or delete {here}"
                 )
             return
         theirs, ours = ({k: v for k, v in i.items() if k not in self.may_change} for i in (theirs, identity))
         changes = describe_changes(theirs, ours)
         if changes:
             raise WorkDirError(
-                f"work_dir {self.path} holds a run of another config: {changes}; "
-                "use another work_dir or delete that one"
+                f"work_dir {here} holds a run of another config: {changes}; use another work_dir or delete that one"
             )
 
     def write(self, name: str, content: str | dict[str, Any]) -> Path:
-        """Write text or JSON under `name`, atomically; what other processes than the leader would write is the same."""
+        """Write text or JSON under `name`, atomically; what other processes than the leader would write is the same.
+
+        In a bucket it comes after all that was written before it.
+        """
         path = self.path / name
         if not self.leader:
             return path
+        self.copy()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
+        self.copy()
         return path
 
     def read(self, name: str) -> Any:

@@ -112,8 +112,9 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     monitoring = Monitoring(config.profile, config.logging, f"{work.name}/{name}", work / "profile" / name)
     recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity, monitoring)
     directory = work / "arms" / name
+    bucket = context.work.bucket
     budget = Budget(config.train.budget, alpha)
-    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
+    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, bucket).run()
     exported = f"arms/{name}/exported.json"  # an arm may have been trained further since
     if context.work.read(exported) != {"steps": budget.used}:
         pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semrep_jax.core.bucket import scheme
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import Config
 from semrep_jax.train.wandb_run import require_wandb
@@ -18,3 +19,12 @@ def local(config: Config) -> None:
 def services(config: Config) -> None:
     """Refuse a service whose package is not installed. Raises ConfigError."""
     require_wandb(config.logging)
+
+
+def alone_in_a_bucket(config: Config) -> None:
+    """Refuse several processes in a bucket, for a job that reads what one of them has written. Raises ConfigError."""
+    if scheme(config.work_dir) and config.distributed.coordinator is not None:
+        raise ConfigError(
+            f"work_dir {config.work_dir}: the processes of job {config.job} need a directory that all share; "
+            "use a path, or one process (distributed.coordinator: null)"
+        )

@@ -68,7 +68,9 @@ class Config(Section):
     preset: Preset = Field(Preset.NONE, description="Values to start from: the nano base, SmolLM2, one GPU, a TPU pod.")
     plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")
     work_dir: str = Field(
-        "runs/default", description="Where everything a run writes goes; an existing run of the same config is resumed."
+        "runs/default",
+        description="Where everything a run writes goes: a path, gs://BUCKET/RUN or s3://BUCKET/RUN. A run of the same "
+        "config that is there is gone on from.",
     )
     seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
     model: ModelConfig = ModelConfig()

@@ -6,6 +6,7 @@ python -m semrep_jax.main --config configs/mine.yaml        # about an hour on 2
 from __future__ import annotations
 
 from semrep_jax.core.results import Results, exact
+from semrep_jax.jobs import checks
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import Context, Job
 
@@ -21,7 +22,7 @@ def _run(config: Config, context: Context) -> Results:
     return Results(
         {"mined": {name: exact(value) for name, value in figures.items()}},
         mined.seconds,
-        f"{counts}; shards and manifest.json: {context.work.path}",
+        f"{counts}; shards and manifest.json: {context.work.address(context.work.path)}",
         tables=mined.tables,
     )
 
@@ -32,4 +33,5 @@ JOB = Job(
     _run,
     settings=("job", "mine", "evaluate"),
     verifies=False,
+    check=checks.alone_in_a_bucket,
 )

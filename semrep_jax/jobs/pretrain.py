@@ -6,6 +6,7 @@ python -m semrep_jax.main --config configs/pretrain_nano.yaml
 from __future__ import annotations
 
 from semrep_jax.core.results import Results, Row, exact
+from semrep_jax.jobs import checks
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import Context, Job
 
@@ -22,8 +23,8 @@ def _run(config: Config, context: Context) -> Results:
     monitoring = Monitoring(config.profile, config.logging, work.name, work / "profile")
     recipe = WarmStart(config.seed, config.model, config.supervised, config.comparable(SETTINGS), monitoring)
     mesh = sharding.build(**config.mesh.model_dump())
-    figures = supervised.run(recipe, mesh, work, context.stop)
-    model = work / config.supervised.export
+    figures = supervised.run(recipe, mesh, work, context.stop, context.work.bucket)
+    model = context.work.address(work / config.supervised.export)
     return Results(
         {"base": {name: exact(value) for name, value in figures.items()}},
         figures["seconds"],
@@ -33,5 +34,10 @@ def _run(config: Config, context: Context) -> Results:
 
 
 JOB = Job(
-    "pretrain", "warm-start a base from scratch on generated and mined pairs", _run, settings=SETTINGS, verifies=False
+    "pretrain",
+    "warm-start a base from scratch on generated and mined pairs",
+    _run,
+    settings=SETTINGS,
+    verifies=False,
+    check=checks.alone_in_a_bucket,
 )

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 from rich.console import Console
 
-from semrep_jax.core import progress
+from semrep_jax.core import bucket, progress
 from semrep_jax.core.peers import joined
 from semrep_jax.core.results import Results
 from semrep_jax.core.stop import Stop, Stopped
@@ -22,6 +22,10 @@ from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.sandbox.settings import SandboxConfig
 from semrep_jax.verify import Verifier
 
+# Exit code of every process of a run that was stopped with everything saved; a cluster's launcher sets it to tell such
+# an end from one that is done, and gives the command again.
+EXIT_WHEN_STOPPED = "SEMREP_EXIT_WHEN_STOPPED"
+
 
 def run(config: Config) -> int:
     """Run the job of `config`; returns the exit code. The sandbox's zygotes start before JAX is imported."""
@@ -29,6 +33,7 @@ def run(config: Config) -> int:
     job = JOBS[config.job]
     checks.services(config)
     job.check(config)
+    bucket.require_usable(config.work_dir, several=config.distributed.coordinator is not None)
     console = Console(width=None if sys.stdout.isatty() else 160)
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(config.sandbox.workers, limits(config.sandbox))) if job.verifies else None
@@ -46,9 +51,10 @@ def run(config: Config) -> int:
         try:
             results = job.run(config, Context(work, stop, verifier))
         except Stopped as stopped:
+            work.copy()
             if peers.leader:
                 console.print(str(stopped), highlight=False, soft_wrap=True)
-            return 0
+            return int(os.environ.get(EXIT_WHEN_STOPPED, "0"))
         if peers.leader:
             _finish(config, work, results, console)
     return 0
@@ -64,7 +70,8 @@ def _finish(config: Config, work: WorkDir, results: Results, console: Console) -
     envelope = results.to_json(config.job, config.sha256, config.seed)
     work.write("results.json", envelope)
     path = html.write(work.path)
+    work.copy()
     for table in terminal.tables(envelope):
         console.print(table, highlight=False)
-    for line in (*results.notes, results.verdict, f"report: {path}"):
+    for line in (*results.notes, results.verdict, f"report: {work.address(path)}"):
         console.print(line, highlight=False, soft_wrap=True)

@@ -4,15 +4,14 @@ A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (ste
 *identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
 its final name only when it is whole, so `kill -9` during a save leaves the previous one. One that is damaged all the
 same is put aside, and the one before is gone on from. The processes of a run save together into one directory that all
-share; another number of processes, or of devices, restores it.
+share; another number of processes, or of devices, restores it. With a bucket they are written there (`gs://`), or here
+and copied there once whole (`s3://`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 from jax.experimental.multihost_utils import sync_global_devices
 
+from semrep_jax.core.bucket import SIZES, Bucket, BucketError
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.workdir import describe_changes, write_atomically
 
@@ -57,15 +58,24 @@ class Checkpoints:
     """The checkpoints of one run in `directory`.
 
     identity: a flat dict of what a resumed run must share. keep: how many stay. may_change: keys of the identity that
-    may differ all the same.
+    may differ all the same. bucket: where `directory` belongs to a bucket's scratch directory.
     """
 
-    def __init__(self, directory: Path, identity: dict[str, Any], keep: int, may_change: MayChange | None = None):
-        self.directory, self.identity, self.may_change = directory, identity, may_change or {}
+    def __init__(
+        self,
+        directory: Path,
+        identity: dict[str, Any],
+        keep: int,
+        may_change: MayChange | None = None,
+        bucket: Bucket | None = None,
+    ):
+        self.identity, self.may_change, self.bucket, self.here = identity, may_change or {}, bucket, directory
+        stored = bucket.stored(directory) if bucket and bucket.direct else directory.resolve()
+        self.directory = epath.Path(stored)
         with self._writing():
-            directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-        self.manager = ocp.CheckpointManager(directory.resolve(), options=options)
+        self.manager = ocp.CheckpointManager(self.directory, options=options)
 
     @property
     def newest(self) -> str:
@@ -77,14 +87,23 @@ class Checkpoints:
         """Start saving a checkpoint; it is whole after the next `wait`.
 
         step: its number. state: a tree of arrays. record: JSON beside it. Raises CheckpointError where the one before
-        it could not be written.
+        it could not be written. What the run has written so far goes to the bucket first.
         """
         whole = {"identity": self.identity, "record": record}
         self.wait()
         with self._writing():
+            if self.bucket:
+                self.bucket.copy()
             self.manager.save(
                 step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), run=ocp.args.JsonSave(whole))
             )
+        if self._copies:
+            self.wait()
+
+    @property
+    def _copies(self) -> bool:
+        """Whether a checkpoint counts once it has been copied to a bucket."""
+        return self.bucket is not None and not self.bucket.direct
 
     def restore(self, like: Any) -> Restored | None:
         """The newest intact checkpoint laid out like the tree `like`; None where there is none at all.
@@ -120,11 +139,11 @@ class Checkpoints:
 
     def _put_aside(self, step: int, instead: int, error: Damaged) -> str:
         """Move a damaged checkpoint out of the way of those to come; what is lost by it, in words."""
-        aside = self.directory.with_name(f"{self.directory.name}-damaged") / str(step)
+        aside = self.directory.parent / f"{self.directory.name}-damaged" / str(step)
         if jax.process_index() == 0:
             aside.parent.mkdir(exist_ok=True)
-            shutil.rmtree(aside, ignore_errors=True)
-            os.replace(self._path(step), aside)
+            aside.rmtree(missing_ok=True)
+            self._path(step).rename(aside)
         if jax.process_count() > 1:
             sync_global_devices("a damaged checkpoint is put aside")
         self.manager.reload()
@@ -139,16 +158,21 @@ class Checkpoints:
         with self._writing():
             self.manager.wait_until_finished()
             if jax.process_index() == 0:
-                sizes = {str(s): _sizes(self._path(s)) for s in self.manager.all_steps()}
-                write_atomically(self.directory / "sizes.json", json.dumps(sizes))
+                sizes = json.dumps({str(s): self._sizes(self._path(s)) for s in self.manager.all_steps()})
+                if self.bucket and self.bucket.direct:
+                    (self.directory / SIZES).write_text(sizes)  # an object of a bucket appears whole
+                else:
+                    write_atomically(Path(self.directory / SIZES), sizes)
+                if self._copies and self.bucket:
+                    self.bucket.copy_checkpoints(self.here)
 
-    def _check_sizes(self, path: Path) -> None:
+    def _check_sizes(self, path: epath.Path) -> None:
         """Refuse a checkpoint with a file cut short, before Orbax's threads trip over it."""
         try:
-            known = json.loads((self.directory / "sizes.json").read_text()).get(path.name, {})
+            known = json.loads((self.directory / SIZES).read_text()).get(path.name, {})
         except (FileNotFoundError, ValueError, AttributeError):
             return  # killed during the first save: what is there under a final name is whole
-        now = _sizes(path)
+        now = self._sizes(path)
         for name, size in known.items():
             if now.get(name) != size:
                 raise _damaged(path, f"{name} has {now.get(name, 0)} bytes and was written with {size}")
@@ -157,9 +181,12 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except BucketError:
+            raise
         except Exception as error:
+            mend = "see that the bucket can be written to" if self.bucket and self.bucket.direct else "free some disk"
             raise CheckpointError(
-                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; free some disk"
+                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; {mend}"
             ) from error
 
     def close(self) -> None:
@@ -167,10 +194,17 @@ class Checkpoints:
         self.wait()
         self.manager.close()
 
-    def _path(self, step: int) -> Path:
+    def _path(self, step: int) -> epath.Path:
         return self.directory / str(step)
 
-    def _same_run(self, theirs: dict[str, Any], path: Path) -> tuple[str, ...]:
+    def _sizes(self, directory: epath.Path) -> dict[str, int]:
+        """Bytes of each file below a directory."""
+        if self.bucket and self.bucket.direct:
+            return self.bucket.sizes(str(directory))
+        files = (p for p in sorted(Path(directory).rglob("*")) if p.is_file())
+        return {str(p.relative_to(directory)): p.stat().st_size for p in files}
+
+    def _same_run(self, theirs: dict[str, Any], path: epath.Path) -> tuple[str, ...]:
         """What has changed and may, in words. Raises CheckpointError for what may not."""
         notes, ours = [], dict(self.identity)
         for key, meaning in self.may_change.items():
@@ -187,19 +221,15 @@ class Checkpoints:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         raise _damaged(path, _first_line(error)) from error
 
 
-def _damaged(path: Path, why: str) -> Damaged:
+def _damaged(path: epath.Path, why: str) -> Damaged:
     return Damaged(f"checkpoint {path} is damaged ({why})")
-
-
-def _sizes(directory: Path) -> dict[str, int]:
-    return {str(p.relative_to(directory)): p.stat().st_size for p in sorted(directory.rglob("*")) if p.is_file()}
 
 
 def _first_line(error: Exception) -> str:

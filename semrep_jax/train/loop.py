@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
@@ -59,7 +60,7 @@ class LoopSettings:
 
     directory: of checkpoints, metrics and samples. identity: what a checkpoint must share to be gone on from. every:
     steps between checkpoints. keep: how many stay. may_change: keys of the identity that may differ all the same; what
-    differs is said. monitoring: who looks on.
+    differs is said. monitoring: who looks on. bucket: that `directory` is a copy of.
     """
 
     directory: Path
@@ -68,6 +69,7 @@ class LoopSettings:
     keep: int
     may_change: MayChange = field(default_factory=dict)
     monitoring: Monitoring = field(default_factory=Monitoring)
+    bucket: Bucket | None = None
 
 
 def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
@@ -78,7 +80,8 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
     intact, NonFiniteError, with the last good checkpoint, for a step that is NaN, and ProfileError for steps to be
     traced that there are not.
     """
-    saved = Checkpoints(settings.directory / "checkpoints", settings.identity, settings.keep, settings.may_change)
+    directory = settings.directory / "checkpoints"
+    saved = Checkpoints(directory, settings.identity, settings.keep, settings.may_change, settings.bucket)
     restored = saved.restore(training.arrays)
     if restored is not None:
         training.resume(restored)

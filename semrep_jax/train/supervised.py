@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.peers import Peers
 from semrep_jax.core.stop import Stop
 from semrep_jax.core.workdir import write_atomically
@@ -67,11 +68,13 @@ class WarmStart:
     monitoring: Monitoring = field(default_factory=Monitoring)
 
 
-def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> dict[str, Any]:
+def run(
+    recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop, bucket: Bucket | None = None
+) -> dict[str, Any]:
     """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM, with everything saved.
 
     sharding: the devices it is spread over. directory: of tokenizer, checkpoints, metrics and the exported model.
-    stop: asked between steps.
+    stop: asked between steps. bucket: that `directory` is a copy of.
     """
     setting = recipe.supervised
     generator = Generator(seed=recipe.seed)
@@ -80,7 +83,7 @@ def run(recipe: WarmStart, sharding: Sharding, directory: Path, stop: Stop) -> d
     blocks = _blocks(recipe, trained_tokenizer, generator, directory, stop.peers)
     training = _Supervised(recipe, model, blocks)
     settings = LoopSettings(
-        directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE, recipe.monitoring
+        directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE, recipe.monitoring, bucket
     )
     loop.run(training, "warm start", settings, stop)
     training.batches.close()

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from semrep_jax import prompts, rewards
+from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
@@ -94,7 +95,7 @@ class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint.
 
     stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its
-    peers are the run's. stop: asked between steps.
+    peers are the run's. stop: asked between steps. bucket: that `directory` is a copy of.
     """
 
     def __init__(
@@ -106,9 +107,10 @@ class Trainer:
         verifier: Verifier,
         directory: Path,
         stop: Stop,
+        bucket: Bucket | None = None,
     ):
         self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
-        self.verifier, self.directory, self.stop = verifier, directory, stop
+        self.verifier, self.directory, self.stop, self.bucket = verifier, directory, stop, bucket
         batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
         self.draws = {
             name: Draws(task_stream.stream(stage.tasks, batch, recipe.seed), batch, waiting)
@@ -139,6 +141,7 @@ class Trainer:
             setting.keep,
             MAY_CHANGE,
             self.recipe.monitoring,
+            self.bucket,
         )
         loop.run(self, self.directory.name, settings, self.stop)
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
