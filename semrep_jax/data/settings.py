@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
+from semrep_jax.tasks.settings import PerturbationConfig
 
 
 class Rewrites(StrEnum):
@@ -23,9 +24,34 @@ class SourceConfig(Section):
     weight: float = Field(1.0, gt=0, description="Its share of the pairs, beside the other weights.")
 
 
+class Start(StrEnum):
+    """What supervised training starts from."""
+
+    SCRATCH = "scratch"
+    MODEL = "model"
+
+
+class FormGapConfig(Section):
+    """Generated examples in which edits are of plain programs only, and rewrites lead from perturbed ones to them."""
+
+    rewrites: float = Field(0.6, ge=0, le=1, description="Share of rewrites; the rest are edits, half of them guided.")
+    perturbed: float = Field(
+        0.8, ge=0, le=1, description="Share of the rewrites that lead from a perturbed program to its plain twin."
+    )
+    kinds: tuple[str, ...] = Field(
+        ("condition", "constant", "operation", "order", "parameter", "empty", "count", "aggregate"),
+        min_length=1,
+        description="Kinds of edit in them.",
+    )
+    perturbation: PerturbationConfig = PerturbationConfig()
+
+
 class SupervisedConfig(Section):
     """The warm start of a base (`job: pretrain`)."""
 
+    start: Start = Field(
+        Start.SCRATCH, description="scratch: a decoder of model.shape; model: model.source, trained further."
+    )
     steps: int = Field(3000, ge=1, description="Optimiser steps.")
     rows: int = Field(16, ge=1, description="Packed rows in a batch.")
     row_length: int = Field(256, ge=32, description="Tokens in a row; longer examples are counted and dropped.")
@@ -38,6 +64,9 @@ class SupervisedConfig(Section):
     )
     generated: float = Field(
         1.0, ge=0, description="Weight of examples drawn afresh from the grammar, beside the sources; 0 for none."
+    )
+    form_gap: FormGapConfig | None = Field(
+        None, description="Draw the generated examples with a gap between the forms that are edited and all others."
     )
     rewrites: Rewrites = Field(
         Rewrites.STORED,

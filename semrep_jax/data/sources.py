@@ -9,21 +9,21 @@ of its own over all of it; generated examples are never drawn twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
-from semrep_jax.core.shards import DataError, Shards
+from semrep_jax.core.shards import DataError, Record, Shards
 from semrep_jax.data.mixture import permutation
 from semrep_jax.data.pieces import Pieces
 from semrep_jax.data.records import PROMPT_FORMATS, WITH_REWRITE, fresh_rewrite, prompt_and_completion, record_of
 from semrep_jax.data.settings import Rewrites, SupervisedConfig
 from semrep_jax.data.tokens import Tokens, encode, tokenised
 from semrep_jax.model.tokenizer import Tokenizer
-from semrep_jax.tasks.generated.generator import Generator
+from semrep_jax.tasks.generated.generator import Example, Generator
 
 GENERATED_FORMATS = ("rewrite", "direct", "guided")
 NO_REWRITE = -1  # the length of a pair for which no rewrite was found
@@ -36,6 +36,11 @@ class Drawn:
 
     pieces: Pieces
     written: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def _example(generator: Generator, index: int) -> Example:
+    return generator.example(index)
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,14 @@ class Generated:
         """What the stream depends on."""
         return f"{self.generator.identity} x {self.weight:g}"
 
+    def pair(self, index: int) -> tuple[Record, str]:
+        """Record and prompt format of pair `index`."""
+        number, which = divmod(index, len(GENERATED_FORMATS))
+        return record_of(_example(self.generator, number), str(number)), GENERATED_FORMATS[which]
+
     def draw(self, indices: np.ndarray) -> Drawn:
         """The pairs with these indices (int64 [n])."""
-        example = lru_cache(maxsize=4)(self.generator.example)
-        texts = []
-        for i in indices.tolist():
-            number, which = divmod(i, len(GENERATED_FORMATS))
-            record = record_of(example(number), str(number))
-            texts.append(prompt_and_completion(record, GENERATED_FORMATS[which], self.tokenizer))
+        texts = [prompt_and_completion(*self.pair(i), self.tokenizer) for i in indices.tolist()]
         encoded = encode(self.tokenizer, texts)
         return Drawn(Pieces.consecutive(WRITTEN, encoded.lengths, encoded.prompt_lengths), encoded.flat)
 
@@ -164,6 +169,11 @@ def open_sources(
     for source, shards in zip(setting.sources, shards_of(setting), strict=True):
         tokens = tokenised(shards, tokenizer, cache, setting.rewrites)
         found.append(Stored(shards, tokens, tokenizer, seed, source.weight, setting.rewrites))
-    if setting.generated:
+    if setting.generated and setting.form_gap is not None:
+        from semrep_jax.data.form_gap import FormGap
+
+        edits = replace(generator, kinds=setting.form_gap.kinds)
+        found.append(FormGap(edits, tokenizer, setting.generated, setting=setting.form_gap))
+    elif setting.generated:
         found.append(Generated(generator, tokenizer, setting.generated))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
-from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig
+from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig, PerturbationConfig
 
 
 class EvaluateConfig(Section):
@@ -14,7 +14,7 @@ class EvaluateConfig(Section):
     suites: list[str] = Field(
         ["correctness", "new_families", "new_kinds", "robustness"],
         min_length=1,
-        description="What is measured: these, humaneval, mined, kernels, kernels_robustness, kernelbench, "
+        description="What is measured: these, plain, perturbed, perturbed_unseen, humaneval, mined, kernels, kernels_robustness, kernelbench, "
         "or what a plugin adds.",
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
@@ -26,6 +26,7 @@ class EvaluateConfig(Section):
     batch: int = Field(48, ge=1, description="Prompts decoded together.")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each 95 % interval.")
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
+    perturbed: PerturbationConfig = PerturbationConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
     kernelbench: KernelBenchConfig = KernelBenchConfig()
 

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
+
+
+class World(StrEnum):
+    """Which forms of its programs the source `generated` gives: as they are drawn, perturbed, or half and half."""
+
+    PLAIN = "plain"
+    PERTURBED = "perturbed"
+    BOTH = "both"
+
+
+class Seen(StrEnum):
+    """Which of the world's programs a stage is shown."""
+
+    ALL = "all"
+    PLAIN = "plain"
+    PERTURBED = "perturbed"
+
+
+class PerturbationConfig(Section):
+    """How far a perturbed program lies from its plain twin; the draws are in `tasks/generated/perturbations.py`."""
+
+    rules: list[str] = Field(
+        ["sums", "turned"],
+        min_length=1,
+        description="What is changed: sums (numbers as sums or differences), turned (comparisons: 3 < x, not x <= 3), "
+        "quotients (numbers as quotients), doubled (tests negated twice), rewrites (rules of the room python).",
+    )
+    changes: int | None = Field(2, ge=1, description="Most places changed in a program; null for no limit.")
+    offset: int = Field(2, ge=1, description="Largest number that a constant is split by.")
+    share: float = Field(1.0, gt=0, le=1, description="Chance of each place to be among those that may be changed.")
 
 
 class GeneratedConfig(Section):
@@ -17,6 +48,20 @@ class GeneratedConfig(Section):
         None, description="Kinds of edit to train on; null takes all that are not held out."
     )
     bug_preserving: bool = Field(True, description="Whether stage 1 also rewrites buggy programs, keeping the bug.")
+    world: World = Field(World.PLAIN, description="plain programs, perturbed ones, or both, half of them each.")
+    edits: Seen = Field(Seen.ALL, description="Which of the world's programs edits (stage 2, fine-tuning) are of.")
+    rewrites: Seen = Field(Seen.ALL, description="Which of the world's programs stage 1 rewrites.")
+    perturbation: PerturbationConfig = PerturbationConfig()
+
+    @model_validator(mode="after")
+    def _the_world_has_what_is_seen(self) -> GeneratedConfig:
+        for key, seen in (("edits", self.edits), ("rewrites", self.rewrites)):
+            if self.world is not World.BOTH and seen.value not in (Seen.ALL, self.world.value):
+                raise ValueError(
+                    f"tasks.generated.{key}: {seen.value} programs are not in the world {self.world.value}; "
+                    "set tasks.generated.world to both"
+                )
+        return self
 
 
 class MinedTasksConfig(Section):

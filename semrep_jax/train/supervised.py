@@ -2,7 +2,8 @@
 
     python -m semrep_jax.main --config configs/pretrain_nano.yaml
 
-Trains a tokenizer on the examples, a decoder from scratch, and leaves a model directory in Hugging Face layout.
+Trains a tokenizer on the examples and a decoder from scratch, or a base further (`supervised.start: model`), and leaves
+a model directory in Hugging Face layout.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from semrep_jax.core.stop import Stop
 from semrep_jax.core.workdir import write_atomically
 from semrep_jax.data.loader import Blocks, Loader
 from semrep_jax.data.packing import PackedBatch
-from semrep_jax.data.settings import SupervisedConfig
+from semrep_jax.data.settings import Start, SupervisedConfig
 from semrep_jax.data.sources import Source, open_sources, shards_of
 from semrep_jax.model import decoder, pretrained, tokenizer
 from semrep_jax.model.decoder import ComputeConfig, Model, Shape
 from semrep_jax.model.logprobs import token_logprobs
+from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.model.settings import ModelConfig
 from semrep_jax.model.sharding import Sharding
 from semrep_jax.model.tokenizer import Tokenizer
@@ -78,27 +80,39 @@ def run(
     """
     setting = recipe.supervised
     generator = Generator(seed=recipe.seed)
-    trained_tokenizer = _tokenizer(generator, recipe, directory)
-    model = decoder.build(_shape(recipe.model, trained_tokenizer), sharding, ComputeConfig.of(recipe.model))
-    blocks = _blocks(recipe, trained_tokenizer, generator, directory, stop.peers)
-    training = _Supervised(recipe, model, blocks)
+    begun = _begun(recipe, sharding, generator, directory)
+    model, own_tokenizer = begun.model, begun.tokenizer
+    blocks = _blocks(recipe, own_tokenizer, generator, directory, stop.peers)
+    training = _Supervised(recipe, model, begun.params, blocks)
     settings = LoopSettings(
         directory, recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE, recipe.monitoring, bucket
     )
     loop.run(training, "warm start", settings, stop)
     training.batches.close()
-    pretrained.export(directory / setting.export, model, training.arrays["params"], trained_tokenizer)
+    pretrained.export(directory / setting.export, model, training.arrays["params"], own_tokenizer)
     return training.metrics
+
+
+def _begun(recipe: WarmStart, sharding: Sharding, generator: Generator, directory: Path) -> PretrainedModel:
+    """What is trained: `model.source` with its own tokenizer, or a new decoder with one trained on the examples."""
+    compute = ComputeConfig.of(recipe.model)
+    if recipe.supervised.start is Start.MODEL:
+        base = pretrained.load(recipe.model.source, sharding, compute, recipe.seed)
+        finite.require_finite(base.model, base.params, f"model.source {recipe.model.source}")
+        return base
+    trained_tokenizer = _tokenizer(generator, recipe, directory)
+    model = decoder.build(_shape(recipe.model, trained_tokenizer), sharding, compute)
+    return PretrainedModel(model, model.init(recipe.seed), trained_tokenizer)
 
 
 class _Supervised:
     """The warm start as the loop sees it."""
 
-    def __init__(self, recipe: WarmStart, model: Model, blocks: Blocks):
+    def __init__(self, recipe: WarmStart, model: Model, params: Any, blocks: Blocks):
         setting = self.setting = recipe.supervised
         self.model, self.sharding, self.total, self.done = model, model.sharding, setting.steps, 0
         optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
-        self.arrays = initial_state(model, optimiser, model.init(recipe.seed))
+        self.arrays = initial_state(model, optimiser, params)
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)
         self.update = _update(model, optimiser)

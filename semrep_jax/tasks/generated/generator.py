@@ -58,16 +58,18 @@ class Example:
     buggy: bool
 
 
-def _hash(text: str) -> int:
+def stable_hash(text: str) -> int:
+    """64 bits of a text, the same on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _spec_split(spec: Spec) -> str:
-    return "test" if _hash(f"{VERSION}{spec!r}") % 8 == 0 else "train"
+    return "test" if stable_hash(f"{VERSION}{spec!r}") % 8 == 0 else "train"
 
 
-def _text_split(source: str) -> str:
-    return "test" if _hash(split_form(source) or "") % 4 == 0 else "train"
+def text_split(source: str) -> str:
+    """The split that a text belongs to by its canonical form."""
+    return "test" if stable_hash(split_form(source) or "") % 4 == 0 else "train"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Generator:
 
     def example(self, index: int) -> Example:
         """Example number `index`."""
-        rng = Random(_hash(f"{self.identity}:{index}"))
+        rng = Random(stable_hash(f"{self.identity}:{index}"))
         kinds = list(self.kinds)
         rng.shuffle(kinds)
         for attempt in range(MAX_ATTEMPTS):
@@ -136,7 +138,7 @@ class Generator:
         if new.parameter and "{fn}(" in family.templates[text.template]:
             return None
         source = text.render(spec)
-        if _text_split(source) != self.split:
+        if text_split(source) != self.split:
             return None
         return Example(
             family=family.name,
@@ -176,8 +178,8 @@ class Generator:
         if example.source == example.target:
             return False
         if self.split == "test":
-            return _text_split(example.source) == "test"
-        return all(_text_split(text) == "train" for text in (example.source, example.rewrite, example.target))
+            return text_split(example.source) == "test"
+        return all(text_split(text) == "train" for text in (example.source, example.rewrite, example.target))
 
     def task(self, index: int, rewriting: bool = False) -> Task | None:
         """Example `index` with its tests; None where the tests can't tell C_src from C_tgt or leave nothing to keep.
@@ -185,7 +187,7 @@ class Generator:
         With `rewriting` the task is stage 1's: no instruction, and U_sem is everything C_src does.
         """
         example = self.example(index)
-        calls = self._calls(index, example, rewriting)
+        calls = self.calls(index, example, rewriting)
         before = reference.outcomes(example.source, example.entry, calls)
         after = before if rewriting else reference.outcomes(example.target, example.entry, calls)
         ended = [(Case(c, a), a == b) for c, b, a in zip(calls, before, after, strict=True) if a and not a.error]
@@ -200,14 +202,19 @@ class Generator:
             edit=Tests(example.entry, tuple(_spread(edit, MAX_CASES))),
             instruction="" if rewriting else example.instruction,
             split=self.split,
-            tags={"family": example.family, "kind": example.kind, "perturbed": example.perturbed},
+            tags={
+                "family": example.family,
+                "kind": example.kind,
+                "rewrite": example.rewrite,
+                "perturbed": example.perturbed,
+            },
             solution=Program(PYTHON, example.rewrite if rewriting else example.target),
         )
 
-    def _calls(self, index: int, example: Example, rewriting: bool) -> list[Any]:
+    def calls(self, index: int, example: Example, rewriting: bool) -> list[Any]:
         """Different calls of an example's function, in wire form; the last is of an empty input, where there is one."""
         kind = FAMILIES[example.family].inputs
-        rng = Random(_hash(f"{self.identity}:{index}:tests"))
+        rng = Random(stable_hash(f"{self.identity}:{index}:tests"))
         calls: list[Any] = []
         for _ in range(DRAWN_CALLS):
             args = grammar.sample_inputs(kind, rng)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from semrep_jax.core.programs import Task
 from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
-from semrep_jax.tasks.settings import GeneratedConfig
+from semrep_jax.tasks.generated.worlds import Forms
+from semrep_jax.tasks.settings import GeneratedConfig, World
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 
 
@@ -22,11 +23,18 @@ def _generator(request: SourceRequest) -> Generator:
 
 
 def _edits(request: SourceRequest) -> Iterable[Task]:
-    return _generator(request).tasks()
+    setting, generator = _setting(request), _generator(request)
+    if setting.world is World.PLAIN:
+        return generator.tasks()
+    return Forms(generator, setting.perturbation).tasks(setting.world, setting.edits)
 
 
 def _rewrites(request: SourceRequest) -> Iterable[Task]:
-    return _generator(request).tasks(rewriting=True, bug_preserving=_setting(request).bug_preserving)
+    setting, generator = _setting(request), _generator(request)
+    if setting.world is World.PLAIN:
+        return generator.tasks(rewriting=True, bug_preserving=setting.bug_preserving)
+    forms = Forms(generator, setting.perturbation)
+    return forms.tasks(setting.world, setting.rewrites, rewriting=True, bug_preserving=setting.bug_preserving)
 
 
 SOURCE = TaskSource(_edits, _rewrites, GeneratedConfig)

@@ -1,0 +1,118 @@
+"""Worlds of generated programs: perturbed twins, what is seen of them, and that nothing leaks between the splits."""
+
+from itertools import islice
+from random import Random
+
+import pytest
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.settings import ConfigError
+from semrep_jax.jobs.config import build
+from semrep_jax.tasks.generated import perturbations
+from semrep_jax.tasks.generated.generator import Generator, text_split
+from semrep_jax.tasks.generated.world_suites import WORLD_KINDS
+from semrep_jax.tasks.generated.worlds import Forms
+from semrep_jax.tasks.settings import GeneratedConfig, PerturbationConfig, Seen, World
+from semrep_jax.tasks.source import SOURCES, SourceRequest
+from semrep_jax.tasks.suite import SuiteRequest, draw
+
+TEXT = "def f(xs):\n    out = 0\n    for x in xs:\n        if x > 3:\n            out += x * 2\n    return out"
+
+
+def pairs(split, dial, count):
+    forms = Forms(Generator(split, kinds=WORLD_KINDS, seed=4), dial)
+    return list(islice(filter(None, (forms.pair(i) for i in range(200))), count))
+
+
+@pytest.mark.parametrize("rules", [["sums"], ["turned"], ["quotients"], ["doubled"], ["rewrites"]])
+def test_every_rule_changes_the_text_and_nothing_that_it_does(rules, verifier):
+    found = pairs("train", PerturbationConfig(rules=rules, changes=None, offset=9), 4)
+    verdicts = verifier.verify_all([(plain, twin.source) for plain, twin in found])
+    assert len(found) == 4 and all(v.equivalent and v.edit.passed == 0 for v in verdicts)
+    assert all(plain.source != twin.source for plain, twin in found)
+
+
+def test_a_twin_has_the_tests_the_instruction_and_the_target_of_its_plain_task(verifier):
+    for plain, twin in pairs("test", PerturbationConfig(), 3):
+        assert (twin.preserve, twin.edit, twin.instruction) == (plain.preserve, plain.edit, plain.instruction)
+        assert twin.solution == plain.solution and verifier.verify(twin, [twin.solution])[0].correct
+        assert twin.tags["base"] == plain.id and twin.tags["rewrite"] == plain.source.source
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_twin_is_of_the_split_of_its_plain_program(split):
+    for plain, twin in pairs(split, PerturbationConfig(changes=1), 6):
+        assert text_split(plain.source.source) == text_split(twin.source.source) == split
+
+
+def test_the_dial_says_how_many_places_change_and_by_how_much():
+    def texts(**dial):
+        config = PerturbationConfig(rules=["sums"], **dial)
+        return [perturbations.perturbed(TEXT, Random(i), config) for i in range(40)]
+
+    def operators(text):
+        return text.count(" - ") + text.count("(") - TEXT.count("(") + text.count(" + ")
+
+    narrow, wide = texts(changes=1, offset=1), texts(changes=None, offset=9)
+    assert len(set(narrow)) < len(set(wide))
+    assert {text.count(" - ") + text.count(" + ") for text in narrow} == {1}
+    assert {text.count(" - ") + text.count(" + ") for text in wide} == {3}
+    assert {text is None for text in texts(share=0.2)} == {True, False}
+
+
+def test_a_program_that_no_rule_changes_has_no_perturbation():
+    assert perturbations.perturbed("def f(x):\n    return x", Random(0), PerturbationConfig()) is None
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(TaskError, match="there is no 'sum'; there are sums, turned"):
+        perturbations.perturbed(TEXT, Random(0), PerturbationConfig(rules=["sum"]))
+
+
+def drawn(setting, rewriting=False, count=12):
+    source, request = SOURCES["generated"], SourceRequest(count, 3, settings=setting)
+    stream = source.rewriting(request) if rewriting else source.transform(request)
+    return list(islice(stream, count))
+
+
+def is_perturbed(task):
+    return task.id.endswith("/perturbed")
+
+
+def test_a_stage_sees_the_forms_that_it_is_to_see():
+    both = GeneratedConfig(world=World.BOTH, edits=Seen.PLAIN, rewrites=Seen.PERTURBED)
+    assert not any(map(is_perturbed, drawn(both))) and all(map(is_perturbed, drawn(both, rewriting=True)))
+    mixed = [is_perturbed(t) for t in drawn(GeneratedConfig(world=World.BOTH), rewriting=True)]
+    assert any(mixed) and not all(mixed)
+    assert all(map(is_perturbed, drawn(GeneratedConfig(world=World.PERTURBED))))
+
+
+def test_the_plain_world_is_what_it_was():
+    plain = [t.sha256 for t in islice(Generator(seed=3).tasks(), 5)]
+    assert [t.sha256 for t in drawn(GeneratedConfig(), count=5)] == plain
+    seen = drawn(GeneratedConfig(world=World.BOTH, edits=Seen.PLAIN), count=5)
+    assert [t.sha256 for t in seen] == plain
+
+
+def test_a_stage_is_not_to_see_what_the_world_has_not():
+    with pytest.raises(ConfigError, match=r"tasks.generated.rewrites: perturbed .* set tasks.generated.world to both"):
+        build({"job": "compare", "tasks": {"generated": {"rewrites": "perturbed"}}})
+
+
+def test_stage_1_of_a_perturbed_program_knows_its_plain_twin(verifier):
+    task = drawn(GeneratedConfig(world=World.PERTURBED), rewriting=True, count=1)[0]
+    assert task.solution.source == task.tags["rewrite"] != task.source.source
+    assert verifier.verify(task, [task.solution])[0].equivalent
+
+
+def test_the_suites_of_twins_are_of_the_plain_suite(verifier):
+    plain, *others = (draw(n, SuiteRequest(8, 2, verifier)) for n in ("plain", "perturbed", "perturbed_unseen"))
+    for suite in others:
+        assert {task.tags["base"] for task in suite.tasks} <= {task.id for task in plain.tasks}
+        assert len(suite.tasks) >= 5
+    assert {t.source for t in others[0].tasks}.isdisjoint(t.source for t in others[1].tasks)
+
+
+def test_the_rules_of_tests_are_none_of_training():
+    assert not set(perturbations.SEEN) & set(perturbations.UNSEEN)
+    assert list(perturbations.SEEN) == GeneratedConfig().perturbation.rules
