@@ -11,7 +11,7 @@ written first is good for. Pair i is drawn afresh from example i, in a format of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from semrep_jax.core.shards import Record
@@ -26,7 +26,7 @@ from semrep_jax.tasks.generated.worlds import Forms
 class FormGap(Generated):
     """Pairs of a form gap. setting: its shares and how far perturbed programs lie from plain ones."""
 
-    setting: FormGapConfig = FormGapConfig()
+    setting: FormGapConfig = field(default_factory=FormGapConfig)
 
     @property
     def identity(self) -> str:

@@ -14,7 +14,8 @@ class EvaluateConfig(Section):
     suites: list[str] = Field(
         ["correctness", "new_families", "new_kinds", "robustness"],
         min_length=1,
-        description="What is measured: these, plain, perturbed, perturbed_unseen, humaneval, mined, kernels, kernels_robustness, kernelbench, "
+        description="What is measured: these, near_families, near_kinds, plain, perturbed, "
+        "perturbed_unseen, reworded, humaneval, mined, kernels, kernels_robustness, kernelbench, "
         "or what a plugin adds.",
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")

@@ -8,7 +8,7 @@ metric is, `metrics`.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,8 @@ from semrep_jax.report.labels import estimate, label
 from semrep_jax.tasks.suite import SUITES
 
 Measurements = dict[tuple[str, int], Measured]
+MEASURABLE = (0.05, 0.85)  # success of the base between which a suite can tell two policies apart
+MARK = "†"  # of the rows of a suite outside
 THRESHOLDS = (1.0, 1.5, 2.0)  # p of fast_p
 COMPARED = (("T1", 1, 1), ("T2", 2, 2), ("T2 against T1", 2, 1))  # name, our turns, theirs
 FURTHER = {
@@ -194,12 +196,32 @@ def ordered(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: SUITES[name].paired_with is not None)
 
 
+def out_of_range(names: Iterable[str], base: Mapping[str, Estimate]) -> list[str]:
+    """The suites on which the base is right too seldom or too often, at T=1, for a difference to be seen."""
+    least, most = MEASURABLE
+    direct = {name: base[f"{name}/T1"].value for name in names if f"{name}/T1" in base}
+    return [name for name, value in direct.items() if not least <= value <= most]
+
+
+def out_of_range_note(names: Iterable[str], base: Mapping[str, Estimate]) -> Iterator[str]:
+    """What a reader has to know of the rows that are marked."""
+    if found := out_of_range(names, base):
+        least, most = MEASURABLE
+        yield (
+            f"{MARK} the base is right on less than {least:.0%} or more than {most:.0%} of {', '.join(found)} (T=1): "
+            "little can be won or lost there."
+        )
+
+
 def rows(names: Iterable[str], found: dict[str, Estimate]) -> tuple[Row, ...]:
-    """The lines of a table over these suites, in order; of what is in `found` only."""
-    kept = []
+    """The lines of a table over these suites, in order; of what is in `found`, the base's metrics, only. Those of a
+    suite on which no difference is to be expected are marked."""
+    kept, names = [], list(names)
+    marked = out_of_range(names, found)
     for name in names:
         suite = SUITES[name]
         pairing = suite.paired_with
+        mark = f" {MARK}" if name in marked else ""
         shown = [(name, suite.title, pairing is None), *((name + m.suffix, m.title, False) for m in suite.metrics)]
         if pairing is not None:
             shown += [(pairing.both, pairing.both_title, True), (pairing.agree, pairing.agree_title, False)]
@@ -207,7 +229,7 @@ def rows(names: Iterable[str], found: dict[str, Estimate]) -> tuple[Row, ...]:
             for turns in TURNS:
                 key = f"{metric}/T{turns}"
                 if key in found:
-                    kept.append(Row(key, f"{title}, {_how(turns)}", key if compared else None))
+                    kept.append(Row(key, f"{title}{mark}, {_how(turns)}", key if compared else None))
     return tuple(kept)
 
 

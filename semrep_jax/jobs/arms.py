@@ -73,10 +73,10 @@ def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> R
     began = time.perf_counter()
     if config.remote.url:
         remote = RemotePolicy(config.remote, config.rollout)
-        return _measured(config, context, began, _suites(config, context), {BASE: lambda: remote}, {})
+        return _measured(config, context, began, drawn_suites(config, context), {BASE: lambda: remote}, {})
     base = load_model(config)
     _warn_of_replicas(config, base)
-    suites = _suites(config, context)
+    suites = drawn_suites(config, context)
     for suite in suites:
         asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
         require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
@@ -122,7 +122,7 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     return arm
 
 
-def _suites(config: Config, context: Context) -> list[DrawnSuite]:
+def drawn_suites(config: Config, context: Context) -> list[DrawnSuite]:
     """The suites to measure on, the same on every process."""
     suites = [_drawn(config, context, name) for name in metric.ordered(config.evaluate.suites)]
     context.stop.peers.require_equal(" ".join(s.sha256 for s in suites), "the evaluation suites")
@@ -155,7 +155,7 @@ def _measured(
         rows=metric.rows(names, keys),
         differences=gaps,
         costs=COSTS,
-        notes=(*notes, *_shortfalls(measured)),
+        notes=(*notes, *metric.out_of_range_note(names, keys), *_shortfalls(measured)),
         tables=(*metric.further(names, found), *metric.mcnemar_table(tests, label(SEMREP), label(FINETUNE))),
         about={
             "suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites},
@@ -209,7 +209,7 @@ def _measure_all(
         for arm, suite, turns in wanted:
             identity = measuring.identity(config.evaluate, config.reward.duplicate, config.reward.accept)
             identity |= {"steps": steps[arm]} if arm in steps else {}
-            one = _kept(context, _file(arm, suite, turns), suite, identity)
+            one = kept(context, _file(arm, suite, turns), suite, identity)
             if one is None:
                 rule, accept = config.reward.duplicate, config.reward.accept
                 one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept)
@@ -226,7 +226,7 @@ def _file(arm: str, suite: DrawnSuite, turns: int) -> str:
     return f"evaluation/{arm}-{suite.name}-T{turns}.json"
 
 
-def _kept(context: Context, name: str, suite: DrawnSuite, identity: Mapping[str, Any]) -> Measured | None:
+def kept(context: Context, name: str, suite: DrawnSuite, identity: Mapping[str, Any]) -> Measured | None:
     """An earlier measurement of the same tasks and the same policy under the same settings; None where there is none.
 
     name: its file. identity: what it must share. Raises TaskError where it is of another version.

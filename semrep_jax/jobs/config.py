@@ -63,7 +63,7 @@ class Config(Section):
 
     job: str = Field(
         description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; "
-        "plan; mine packages."
+        "headroom; plan; mine packages."
     )
     preset: Preset = Field(Preset.NONE, description="Values to start from: the nano base, SmolLM2, one GPU, a TPU pod.")
     plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")

@@ -73,5 +73,8 @@ class Job:
 JOBS: Registry[Job] = Registry(
     "job",
     "job",
-    {name: f"semrep_jax.jobs.{name}:JOB" for name in ("compare", "train", "evaluate", "pretrain", "mine", "plan")},
+    {
+        name: f"semrep_jax.jobs.{name}:JOB"
+        for name in ("compare", "train", "evaluate", "headroom", "pretrain", "mine", "plan")
+    },
 )

@@ -1,6 +1,6 @@
 """Pretrained models in and out: a Hugging Face directory or hub id, or a GGUF file, streamed into shards; export back.
 
-    loaded = load("nano", sharding)                        the base shipped with the package
+    loaded = load("nano", sharding)                        a base shipped with the package
     loaded = load("HuggingFaceTB/SmolLM2-135M-Instruct", sharding)
     export(directory, loaded.model, params, loaded.tokenizer)
 
@@ -36,6 +36,7 @@ from semrep_jax.model.tensors import INDEX, WEIGHTS, Directory, Renamed, Source
 from semrep_jax.model.tokenizer import Tokenizer
 
 NANO = Path(__file__).parent / "nano"
+SHIPPED = {"nano": NANO, "gap": Path(__file__).parent / "gap"}
 SHARD_BYTES = 4 << 30
 DOWNLOADED = [
     "*.safetensors",
@@ -59,16 +60,17 @@ class PretrainedModel:
 
 
 def resolve(source: str) -> Source:
-    """What `model.source` names: 'nano', a directory, a .gguf file, or a hub id. Raises ModelError."""
-    path = NANO if source == "nano" else Path(source).expanduser()
+    """What `model.source` names: a shipped base, a directory, a .gguf file, or a hub id. Raises ModelError."""
+    path = SHIPPED.get(source) or Path(source).expanduser()
     if path.is_dir():
         return Directory(path)
     if path.is_file():
         return GGUF(path)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source) and path.suffix != ".gguf":
         return Directory(_download(source))
+    shipped = " or ".join(map(repr, SHIPPED))
     raise ModelError(
-        f"model.source {source!r} does not exist; name 'nano', a model directory with a config.json, a .gguf file, "
+        f"model.source {source!r} does not exist; name {shipped}, a model directory with a config.json, a .gguf file, "
         "or a hub id"
     )
 

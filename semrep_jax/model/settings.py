@@ -77,7 +77,7 @@ class ModelConfig(Section):
     """Which model, and how it computes."""
 
     source: str = Field(
-        "nano", description="'nano' (shipped), a directory in Hugging Face layout, a .gguf file, or a hub id."
+        "nano", description="'nano' or 'gap' (shipped), a directory in Hugging Face layout, a .gguf file, or a hub id."
     )
     shape: ShapeConfig = Field(
         ShapeConfig(), description="Sizes for jobs pretrain and plan; a loaded model has its own."

@@ -26,6 +26,13 @@ class Seen(StrEnum):
     PERTURBED = "perturbed"
 
 
+class Wording(StrEnum):
+    """How instructions of training are worded: all of a kind alike, or in several ways."""
+
+    ONE = "one"
+    VARIED = "varied"
+
+
 class PerturbationConfig(Section):
     """How far a perturbed program lies from its plain twin; the draws are in `tasks/generated/perturbations.py`."""
 
@@ -52,6 +59,10 @@ class GeneratedConfig(Section):
     edits: Seen = Field(Seen.ALL, description="Which of the world's programs edits (stage 2, fine-tuning) are of.")
     rewrites: Seen = Field(Seen.ALL, description="Which of the world's programs stage 1 rewrites.")
     perturbation: PerturbationConfig = PerturbationConfig()
+    wording: Wording = Field(
+        Wording.ONE,
+        description="one: each kind of edit in one wording, which the shipped bases know; varied: in several.",
+    )
 
     @model_validator(mode="after")
     def _the_world_has_what_is_seen(self) -> GeneratedConfig:

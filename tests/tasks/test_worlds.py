@@ -1,5 +1,6 @@
 """Worlds of generated programs: perturbed twins, what is seen of them, and that nothing leaks between the splits."""
 
+import re
 from itertools import islice
 from random import Random
 
@@ -8,14 +9,16 @@ import pytest
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import build
-from semrep_jax.tasks.generated import perturbations
-from semrep_jax.tasks.generated.generator import Generator, text_split
+from semrep_jax.sandbox.wire import encode
+from semrep_jax.tasks.generated import families, grammar, near_families, perturbations, reference, wordings
+from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, Generator, text_split
 from semrep_jax.tasks.generated.world_suites import WORLD_KINDS
 from semrep_jax.tasks.generated.worlds import Forms
-from semrep_jax.tasks.settings import GeneratedConfig, PerturbationConfig, Seen, World
+from semrep_jax.tasks.settings import GeneratedConfig, PerturbationConfig, Seen, Wording, World
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SuiteRequest, draw
 
+WHICH = (wordings.TRAINING, wordings.HELD_OUT)
 TEXT = "def f(xs):\n    out = 0\n    for x in xs:\n        if x > 3:\n            out += x * 2\n    return out"
 
 
@@ -49,9 +52,6 @@ def test_the_dial_says_how_many_places_change_and_by_how_much():
     def texts(**dial):
         config = PerturbationConfig(rules=["sums"], **dial)
         return [perturbations.perturbed(TEXT, Random(i), config) for i in range(40)]
-
-    def operators(text):
-        return text.count(" - ") + text.count("(") - TEXT.count("(") + text.count(" + ")
 
     narrow, wide = texts(changes=1, offset=1), texts(changes=None, offset=9)
     assert len(set(narrow)) < len(set(wide))
@@ -116,3 +116,48 @@ def test_the_suites_of_twins_are_of_the_plain_suite(verifier):
 def test_the_rules_of_tests_are_none_of_training():
     assert not set(perturbations.SEEN) & set(perturbations.UNSEEN)
     assert list(perturbations.SEEN) == GeneratedConfig().perturbation.rules
+
+
+@pytest.mark.parametrize("kind", wordings.WORDINGS)
+def test_every_instruction_of_a_kind_has_other_wordings_that_say_as_much(kind):
+    generator = Generator(kinds=(kind,), seed=1)
+    for index in range(4):
+        own = generator.example(index).instruction
+        said = {which: {wordings.reworded(kind, own, Random(i), which) for i in range(12)} for which in WHICH}
+        assert own in said[wordings.TRAINING] and own not in said[wordings.HELD_OUT]
+        assert not said[wordings.TRAINING] & said[wordings.HELD_OUT]
+        numbers = sorted(re.findall(r"\d+", own))
+        assert all(sorted(re.findall(r"\d+", text)) == numbers for texts in said.values() for text in texts)
+
+
+def test_an_instruction_of_another_kind_is_refused():
+    with pytest.raises(TaskError, match="is not worded as one of kind 'order'"):
+        wordings.reworded("order", "negate the condition", Random(0), wordings.TRAINING)
+
+
+def test_wordings_vary_in_training_only_where_they_are_asked_to(verifier):
+    one, varied = drawn(GeneratedConfig()), drawn(GeneratedConfig(wording=Wording.VARIED))
+    assert [t.source for t in one] == [t.source for t in varied]
+    assert [t.instruction for t in one] != [t.instruction for t in varied]
+    suite = draw("reworded", SuiteRequest(3, 2, verifier))
+    plain = {t.id: t for t in draw("plain", SuiteRequest(3, 2, verifier)).tasks}
+    assert all(t.instruction != plain[t.tags["base"]].instruction for t in suite.tasks)
+
+
+@pytest.mark.parametrize("name", near_families.NEAR_FAMILIES)
+def test_a_near_family_is_of_equivalent_templates_and_never_trained_on(name):
+    family = near_families.ALL_FAMILIES[name]
+    for seed in range(8):
+        rng = Random(seed)
+        spec, names = grammar.sample_spec(family, rng), grammar.sample_names(family, rng)
+        calls = [encode(grammar.sample_inputs(family.inputs, rng)) for _ in range(12)]
+        texts = [grammar.Style(i, names).render(spec) for i in range(len(family.templates))]
+        seen = [reference.outcomes(text, names["fn"], calls) for text in texts]
+        assert all(one == seen[0] for one in seen), texts
+    assert name not in Generator().families + families.HELD_OUT_FAMILIES
+
+
+def test_two_edits_at_once_are_two_of_training(verifier):
+    task = draw("near_kinds", SuiteRequest(2, 2, verifier)).tasks[0]
+    assert ", then " in task.instruction and verifier.verify(task, [task.solution])[0].correct
+    assert "two" not in Generator().kinds and "two" not in HELD_OUT_KINDS

@@ -12,7 +12,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from semrep_jax.tasks.generated.families import FAMILIES, Family
+from semrep_jax.tasks.generated.families import Family
 from semrep_jax.tasks.generated.grammar import (
     AGGREGATES,
     CONDITIONS,
@@ -22,6 +22,7 @@ from semrep_jax.tasks.generated.grammar import (
     Spec,
     sample_empty,
 )
+from semrep_jax.tasks.generated.near_families import ALL_FAMILIES
 
 Edit = tuple[str, Spec]
 NEGATIONS = {"gt": "le", "le": "gt", "lt": "ge", "ge": "lt", "eq": "ne", "ne": "eq"}
@@ -29,7 +30,7 @@ NEGATIONS = {"gt": "le", "le": "gt", "lt": "ge", "ge": "lt", "eq": "ne", "ne": "
 
 def uses(spec: Spec, slot: str) -> bool:
     """Whether the constant `slot` is in the text of the spec."""
-    family = FAMILIES[spec.family]
+    family = ALL_FAMILIES[spec.family]
     if slot in family.uses:
         return True
     if slot == "k":
@@ -133,6 +134,16 @@ def _negate(spec: Spec, family: Family, rng: Random) -> Edit | None:
     return "negate the condition", normal(replace(spec, negate=not spec.negate))
 
 
+def _two(spec: Spec, family: Family, rng: Random) -> Edit | None:
+    """Two edits of different kinds, one after the other."""
+    first, second = rng.sample(_TOGETHER, 2)
+    one = SPEC_EDITS[first](spec, family, rng)
+    two = None if one is None or one[1] == spec else SPEC_EDITS[second](one[1], family, rng)
+    if one is None or two is None or two[1] in (spec, one[1]):
+        return None
+    return f"{one[0]}, then {two[0]}", two[1]
+
+
 SPEC_EDITS: dict[str, Callable[[Spec, Family, Random], Edit | None]] = {
     "condition": _condition,
     "constant": _constant,
@@ -144,4 +155,6 @@ SPEC_EDITS: dict[str, Callable[[Spec, Family, Random], Edit | None]] = {
     "aggregate": _aggregate,
     "limit": _limit,
     "negate": _negate,
+    "two": _two,
 }
+_TOGETHER = ("condition", "constant", "operation", "order", "empty", "count", "aggregate")

@@ -1,6 +1,7 @@
-"""Generated tasks: small Python functions of 18 families in 3 to 5 equivalent templates, under 15 kinds of instruction.
+"""Generated tasks: small Python functions of 23 families in 3 to 5 equivalent templates, under 16 kinds of instruction.
 
-Ten kinds of edit change the spec (a condition, a constant, an order ...), five mend a seeded bug (`python.mutations`).
+Ten kinds of edit change the spec (a condition, a constant, an order ...), another makes two such changes, five mend a
+seeded bug (`python.mutations`).
 Every example is a pure function of (seed, index). Splits: a spec belongs to `train` or `test` by its hash, an edit's
 source and target spec must agree, and no text of a training example has the `canonical.split_form` of a test C_src;
 families in `HELD_OUT_FAMILIES` and kinds in `HELD_OUT_KINDS` are never trained on. About 2 ms an example, 6 ms a task.
@@ -22,14 +23,16 @@ from semrep_jax.python.mutations import mutate, site_count
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.tasks.generated import grammar, reference
 from semrep_jax.tasks.generated.edits import SPEC_EDITS, normal
-from semrep_jax.tasks.generated.families import FAMILIES, TRAIN_FAMILIES
+from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated.grammar import Spec, Style
+from semrep_jax.tasks.generated.near_families import ALL_FAMILIES
 
 VERSION = 1
 BUG_KINDS = ("off_by_one", "wrong_operator", "wrong_initial", "missing_return", "wrong_variable")
 EDIT_KINDS = (*SPEC_EDITS, *BUG_KINDS)
 HELD_OUT_KINDS = ("limit", "negate", "wrong_initial")
-TRAIN_KINDS = tuple(k for k in EDIT_KINDS if k not in HELD_OUT_KINDS)
+NEAR_KINDS = ("two",)  # held out too, and made of kinds of training
+TRAIN_KINDS = tuple(k for k in EDIT_KINDS if k not in HELD_OUT_KINDS + NEAR_KINDS)
 MAX_CASES = 6  # of U_sem and of U_edit each
 DRAWN_CALLS = 24
 MAX_ATTEMPTS = 20_000
@@ -85,7 +88,7 @@ class Generator:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, given, known in (("family", self.families, tuple(FAMILIES)), ("kind", self.kinds, EDIT_KINDS)):
+        for name, given, known in (("family", self.families, tuple(ALL_FAMILIES)), ("kind", self.kinds, EDIT_KINDS)):
             unknown = [g for g in given if g not in known]
             if unknown or not given:
                 raise TaskError(f"unknown {name} {unknown or given!r}: choose from {', '.join(known)}")
@@ -110,7 +113,7 @@ class Generator:
 
     def _try(self, kind: str, rng: Random) -> Example | None:
         """One attempt to draw an example of a kind; None where what was drawn is none, or is of the other split."""
-        family = FAMILIES[rng.choice(self.families)]
+        family = ALL_FAMILIES[rng.choice(self.families)]
         spec = normal(grammar.sample_spec(family, rng))
         if family.inputs not in grammar.NUMBER_INPUTS and rng.random() < EMPTY_CHANCES.get(kind, EMPTY_CHANCE):
             spec = replace(spec, empty=grammar.sample_empty(rng))
@@ -130,7 +133,7 @@ class Generator:
         self, kind: str, spec: Spec, text: Style, renamed: Style, rewritten: Style, rng: Random
     ) -> Example | None:
         """C_src and C_tgt are two specs in one form, C_rep is C_src in another form."""
-        family = FAMILIES[spec.family]
+        family = ALL_FAMILIES[spec.family]
         edit = SPEC_EDITS[kind](spec, family, rng)
         if edit is None or edit[1] == spec or _spec_split(edit[1]) != self.split:
             return None
@@ -213,7 +216,7 @@ class Generator:
 
     def calls(self, index: int, example: Example, rewriting: bool) -> list[Any]:
         """Different calls of an example's function, in wire form; the last is of an empty input, where there is one."""
-        kind = FAMILIES[example.family].inputs
+        kind = ALL_FAMILIES[example.family].inputs
         rng = Random(stable_hash(f"{self.identity}:{index}:tests"))
         calls: list[Any] = []
         for _ in range(DRAWN_CALLS):

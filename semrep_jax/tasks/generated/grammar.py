@@ -15,7 +15,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from semrep_jax.core import syntax
-from semrep_jax.tasks.generated.families import FAMILIES, Family
+from semrep_jax.tasks.generated.families import Family
+from semrep_jax.tasks.generated.near_families import ALL_FAMILIES
 
 FUNCTIONS = ("f", "g", "run", "solve", "apply", "work", "calc", "process", "find", "make")
 NAMES = {
@@ -173,7 +174,7 @@ class Style:
 
     def render(self, spec: Spec) -> str:
         """The text of `spec`, as `ast.unparse` prints it."""
-        family, names = FAMILIES[spec.family], self.names
+        family, names = ALL_FAMILIES[spec.family], self.names
         params = [names[_ARGUMENT_ROLES.get(arg, arg)] for arg in family.args]
         lines = family.templates[self.template].format(**self._bindings(spec)).split("\n")
         if spec.reverse or spec.count or spec.limit:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
 
 from semrep_jax.core.programs import Task
+from semrep_jax.tasks.generated import wordings
 from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
-from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
+from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator, stable_hash
 from semrep_jax.tasks.generated.worlds import Forms
-from semrep_jax.tasks.settings import GeneratedConfig, World
+from semrep_jax.tasks.settings import GeneratedConfig, Wording, World
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 
 
@@ -25,8 +28,17 @@ def _generator(request: SourceRequest) -> Generator:
 def _edits(request: SourceRequest) -> Iterable[Task]:
     setting, generator = _setting(request), _generator(request)
     if setting.world is World.PLAIN:
-        return generator.tasks()
-    return Forms(generator, setting.perturbation).tasks(setting.world, setting.edits)
+        tasks = generator.tasks()
+    else:
+        tasks = Forms(generator, setting.perturbation).tasks(setting.world, setting.edits)
+    return tasks if setting.wording is Wording.ONE else map(_reworded, tasks)
+
+
+def _reworded(task: Task) -> Task:
+    """The task with its instruction in one of the wordings of training."""
+    rng = Random(stable_hash(f"{task.id}:wording"))
+    instruction = wordings.reworded(task.tags["kind"], task.instruction, rng, wordings.TRAINING)
+    return task if instruction is None else replace(task, instruction=instruction)
 
 
 def _rewrites(request: SourceRequest) -> Iterable[Task]:

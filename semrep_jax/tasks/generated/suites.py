@@ -1,4 +1,5 @@
-"""Held-out suites of generated functions: correctness, generalisation (new families, new kinds of edit), robustness.
+"""Held-out suites of generated functions: correctness, generalisation (new families, new kinds of edit; near ones
+are made of what training has apart), robustness.
 
 Robustness takes the tasks of `correctness` with C_src replaced by an equivalent form or by itself under other names,
 each replacement verified before it counts.
@@ -12,6 +13,7 @@ from itertools import islice
 
 from semrep_jax.core.programs import Program, Task
 from semrep_jax.python import PYTHON
+from semrep_jax.tasks.generated import generator, near_families
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
 from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest
@@ -34,9 +36,9 @@ def _programs(families: Names, kinds: Names) -> Callable[[int, int], Iterable[tu
     """Sources and targets of twice as many examples as an evaluation takes."""
 
     def programs(seed: int, count: int) -> Iterator[tuple[str, str]]:
-        generator = Generator("test", families, kinds, seed)
+        drawn = Generator("test", families, kinds, seed)
         for index in range(2 * count):
-            example = generator.example(index)
+            example = drawn.example(index)
             yield example.source, example.entry
             yield example.target, example.entry
 
@@ -66,6 +68,16 @@ NEW_KINDS = Suite(
     "generalisation: new kinds of edit",
     _drawn_from(TRAIN_FAMILIES, HELD_OUT_KINDS),
     programs=_programs(TRAIN_FAMILIES, HELD_OUT_KINDS),
+)
+NEAR_FAMILIES = Suite(
+    "generalisation: near families",
+    _drawn_from(near_families.NEAR_FAMILIES, TRAIN_KINDS),
+    programs=_programs(near_families.NEAR_FAMILIES, TRAIN_KINDS),
+)
+NEAR_KINDS = Suite(
+    "generalisation: two edits at once",
+    _drawn_from(TRAIN_FAMILIES, generator.NEAR_KINDS),
+    programs=_programs(TRAIN_FAMILIES, generator.NEAR_KINDS),
 )
 ROBUSTNESS = Suite(
     "perturbed C_src",

@@ -1,4 +1,5 @@
-"""Held-out suites of the worlds: plain programs, their perturbed twins, and twins by rules that training never uses.
+"""Held-out suites of the worlds: plain programs, their perturbed twins, and twins by rules that training never uses;
+instructions in wordings that it never uses.
 
 `perturbed` and `perturbed_unseen` are paired with `plain`: the same task, right on both, is `robust`. No seeded bugs:
 a rewrite of a bug may mend it, and then says nothing about the form.
@@ -7,14 +8,15 @@ a rewrite of a bug may mend it, and then says nothing about the form.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from random import Random
 
 from semrep_jax.core.programs import Task
-from semrep_jax.tasks.generated import perturbations
+from semrep_jax.tasks.generated import perturbations, wordings
 from semrep_jax.tasks.generated.edits import SPEC_EDITS
 from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
-from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator
+from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator, stable_hash
 from semrep_jax.tasks.generated.worlds import Forms
 from semrep_jax.tasks.settings import PerturbationConfig
 from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest
@@ -48,6 +50,15 @@ def _perturbed(request: SuiteRequest) -> Iterator[Task]:
     return _twins(request, dial)
 
 
+def _reworded(request: SuiteRequest) -> Iterator[Task]:
+    """The tasks of `plain`, their instructions in wordings that training never uses."""
+    for task in _plain(request):
+        rng = Random(stable_hash(f"{task.id}:wording"))
+        instruction = wordings.reworded(task.tags["kind"], task.instruction, rng, wordings.HELD_OUT)
+        if instruction is not None:
+            yield replace(task, id=f"{task.id}/reworded", instruction=instruction, tags=task.tags | {"base": task.id})
+
+
 def _programs(seed: int, count: int) -> Iterator[tuple[str, str]]:
     """Sources and targets of the tasks, and of as many again."""
     generator = _generator(seed)
@@ -72,5 +83,12 @@ PERTURBED_UNSEEN = Suite(
         "right on both forms, unseen rules",
         "same_verdict_unseen",
         "same verdict on both forms, unseen rules",
+    ),
+)
+REWORDED = Suite(
+    "instructions in other words",
+    _reworded,
+    paired_with=Pairing(
+        "plain", "both_wordings", "right in both wordings", "same_verdict_reworded", "same verdict in both wordings"
     ),
 )
