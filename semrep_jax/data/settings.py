@@ -53,6 +53,12 @@ class SupervisedConfig(Section):
         Start.SCRATCH, description="scratch: a decoder of model.shape; model: model.source, trained further."
     )
     steps: int = Field(3000, ge=1, description="Optimiser steps.")
+    schedule: int | None = Field(
+        None,
+        ge=1,
+        description="Steps that the learning rate falls over; null for `steps`. One schedule and several numbers of "
+        "steps give bases of several strengths, each the longer one's beginning.",
+    )
     rows: int = Field(16, ge=1, description="Packed rows in a batch.")
     row_length: int = Field(256, ge=32, description="Tokens in a row; longer examples are counted and dropped.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak step size of AdamW.")
@@ -86,5 +92,14 @@ class SupervisedConfig(Section):
         if not self.sources and not self.generated:
             raise ValueError(
                 "supervised.generated: 0, and supervised.sources is empty; name a data set or raise the weight"
+            )
+        if self.schedule is not None and self.schedule < self.steps:
+            raise ValueError(
+                f"supervised.schedule: {self.schedule} is shorter than supervised.steps, {self.steps}; raise it, or "
+                "set it to null"
+            )
+        if self.form_gap is not None and not self.generated:
+            raise ValueError(
+                "supervised.form_gap: it is of generated examples, and supervised.generated is 0; raise it"
             )
         return self

@@ -111,7 +111,8 @@ class _Supervised:
     def __init__(self, recipe: WarmStart, model: Model, params: Any, blocks: Blocks):
         setting = self.setting = recipe.supervised
         self.model, self.sharding, self.total, self.done = model, model.sharding, setting.steps, 0
-        optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
+        schedule = setting.schedule or setting.steps
+        optimiser = adamw(setting.learning_rate, schedule, setting.warmup, setting.weight_decay, max_norm=1.0)
         self.arrays = initial_state(model, optimiser, params)
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import NamedTuple
 
 from semrep_jax.core import syntax
 from semrep_jax.core.errors import TaskError
@@ -96,20 +97,33 @@ def _number(node: ast.expr) -> int | None:
     return None
 
 
-class _Replacer(ast.NodeTransformer):
-    """Puts other nodes in the place of these, also inside of each other."""
+class _Place(NamedTuple):
+    """A node that a rule changes. state: of the generator that it is changed with, the same as it was tried with."""
 
-    def __init__(self, replacements: dict[int, Callable[[ast.expr], ast.expr | None]]):
-        self.replacements = replacements
+    node: ast.expr
+    rule: Rule
+    state: int
+
+
+class _OfRoom(NamedTuple):
+    """A change by a rule of the room `python`, to be drawn with a generator of this state."""
+
+    state: int
+
+
+class _Replacer(ast.NodeTransformer):
+    """Changes nodes in their places, also inside of each other. replacements: by the nodes' ids."""
+
+    def __init__(self, replacements: dict[int, _Place], offset: int):
+        self.replacements, self.offset = replacements, offset
 
     def visit(self, node: ast.AST) -> ast.AST:
         """The node with its parts visited, or what stands for it."""
-        replace = self.replacements.get(id(node))
-        visited = self.generic_visit(node)
-        if replace is None:
+        place = self.replacements.get(id(node))
+        visited: ast.AST = self.generic_visit(node)
+        if place is None or not isinstance(visited, ast.expr):
             return visited
-        assert isinstance(visited, ast.expr)
-        return replace(visited) or visited
+        return place.rule(visited, Random(place.state), self.offset) or visited
 
 
 def require_known(rules: Sequence[str]) -> None:
@@ -129,23 +143,21 @@ def perturbed(source: str, rng: Random, dial: PerturbationConfig) -> str | None:
     require_known(dial.rules)
     tree = syntax.module(source)
     named = [RULES[name] for name in dial.rules if name in RULES]
-    # a place is tried with a generator of its own, and changed with another of the same state
-    places: list[tuple[ast.expr | None, Rule | None, int]] = []
-    for node in ast.walk(tree):
-        for rule in named if isinstance(node, ast.expr) else ():
-            state = rng.getrandbits(32)
-            if rule(node, Random(state), dial.offset) is not None and rng.random() < dial.share:
-                places.append((node, rule, state))
-    if REWRITES in dial.rules and rng.random() < dial.share:
-        places.append((None, None, rng.getrandbits(32)))
-    chosen = rng.sample(places, min(len(places), dial.changes or len(places)))
-    replacements = {}
-    for node, rule, state in chosen:
-        if node is not None and rule is not None:
-            replacements[id(node)] = lambda n, rule=rule, state=state: rule(n, Random(state), dial.offset)
-    changed = ast.unparse(ast.fix_missing_locations(_Replacer(replacements).visit(tree)))
-    for state in [state for node, _, state in chosen if node is None]:
-        changed = _by_the_room(changed, Random(state))
+    places = [
+        _Place(node, rule, state)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.expr)
+        for rule in named
+        if rule(node, Random(state := rng.getrandbits(32)), dial.offset) is not None and rng.random() < dial.share
+    ]
+    room = [_OfRoom(rng.getrandbits(32))] if REWRITES in dial.rules and rng.random() < dial.share else []
+    every = [*places, *room]
+    chosen = rng.sample(every, min(len(every), dial.changes or len(every)))
+    replacements = {id(place.node): place for place in chosen if isinstance(place, _Place)}
+    changed = ast.unparse(ast.fix_missing_locations(_Replacer(replacements, dial.offset).visit(tree)))
+    for one in chosen:
+        if isinstance(one, _OfRoom):
+            changed = _by_the_room(changed, Random(one.state))
     return None if changed == ast.unparse(syntax.module(source)) else changed
 
 
