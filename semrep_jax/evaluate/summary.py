@@ -46,7 +46,7 @@ FURTHER = {
     "hidden_gap": "hidden-test gap",
     "geomean_or_source": "speed-up, C_src kept where wrong",
 }
-PERTURBED = re.compile(r"/perturbed(-\d+)?$")  # what a perturbed task's id has behind that of its base
+PERTURBED = re.compile(r"/(perturbed(-\d+)?|reworded)$")  # what a changed task's id has behind that of its base
 
 
 def by_suite(results: Iterable[Measured]) -> Measurements:
