@@ -54,7 +54,7 @@ def test_a_pair_depends_on_its_index_alone(gap, pairs):
 def test_a_shorter_schedule_than_the_training_is_refused():
     with pytest.raises(ConfigError, match=r"supervised.schedule: 10 is shorter than supervised.steps, 3000"):
         build({"job": "pretrain", "supervised": {"schedule": 10}})
-    with pytest.raises(ConfigError, match=r"supervised.form_gap: its examples are generated"):
+    with pytest.raises(ConfigError, match=r"supervised.form_gap: it is of generated examples"):
         build({"job": "pretrain", "supervised": {"form_gap": {}, "generated": 0, "sources": [{"path": "x"}]}})
 
 
