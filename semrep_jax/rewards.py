@@ -6,7 +6,10 @@ R_inst = a2 [C_tgt compiles] + b2 [C_tgt passes U_sem] + c2 [C_tgt passes U_edit
 
 Ours: with `accept: behaviour` a rewrite has to do all that C_src does, not only what U_sem asks; a duplicate is an
 exact or a canonical copy (the paper rejects exact ones, which a renamed variable escapes); and a correct rewrite earns
-up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group.
+up to `novelty` more by its tree-edit distance to C_src and to the other correct members of its group. With the reward
+`typical` it earns up to `typicality` more the likelier the base finds it a token, among the true equivalents of its
+group: R_sem pays any equivalent alike, and so never asks for a form that the model knows. With `useful` it earns up to
+`utility` more the oftener edits succeed with it at hand than with C_src in its place.
 
 A reward is a function of a group, found by its name in `REWARDS`; a plugin adds others:
 
@@ -46,13 +49,19 @@ class AcceptBy(StrEnum):
     BEHAVIOUR = "behaviour"
 
 
+ALIKE = 0.01  # nats a token: likelihoods nearer to each other than this say nothing
 BEHAVES = "behaves_as_source"  # a verdict's fact, where somebody has looked
 
 
 class RewardConfig(Section):
     """Weights of R_sem and R_inst (arXiv 2603.13640) and what we add."""
 
-    rewrite: str = Field("r_sem", description="Reward of stage 1: r_sem, or what a plugin adds.")
+    rewrite: str = Field(
+        "r_sem",
+        description="Reward of stage 1: r_sem, typical (r_sem and more for the equivalents that the base finds "
+        "likeliest), useful (more for those with which edits succeed; stage 1 is then on tasks of edits), or what a "
+        "plugin adds.",
+    )
     transform: str = Field(
         "r_inst", description="Reward of stage 2 and of the baseline: r_inst, or what a plugin adds."
     )
@@ -76,15 +85,27 @@ class RewardConfig(Section):
     novelty: float = Field(
         0.0, ge=0, description="Weight of the tree-edit distance to C_src and to the group's other correct members."
     )
+    utility: float = Field(0.5, ge=0, description="useful: weight of what a rewrite does for edits.")
+    utility_samples: int = Field(2, ge=1, description="useful: edits sampled for each rewrite, and for C_src (m).")
+    typicality: float = Field(
+        0.5, ge=0, description="typical: weight of the base's log-probability a token, among a group's equivalents."
+    )
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A group's programs (or the reasons why there is none) on one task, with their verdicts."""
+    """A group's programs (or the reasons why there is none) on one task, with their verdicts.
+
+    likelihoods: asks the base for the mean log-probability a token (nats) of each completion; None where no base is at
+    hand. utilities: samples edits, and gives the share that succeeds with each accepted rewrite minus that with C_src,
+    in [-1, 1].
+    """
 
     task: Task
     programs: Sequence[Program | str]
     verdicts: Sequence[Verdict]
+    likelihoods: Callable[[], Sequence[float]] | None = None
+    utilities: Callable[[], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +208,44 @@ def rewriting(group: Judged, weights: RewardConfig) -> list[Terms]:
     ]
 
 
+def typicality(likelihoods: Sequence[float], correct: Sequence[bool]) -> list[float]:
+    """How typical each correct member of a group is among the correct ones, in [0, 1]: its place between the least and
+    the most likely. 0 for one that is not correct, and for all where they are alike or there is only one.
+
+    likelihoods: mean log-probability a token under the base (nats). correct: which of them count.
+    """
+    counted = [value for value, ok in zip(likelihoods, correct, strict=True) if ok]
+    if not counted or max(counted) - min(counted) < ALIKE:
+        return [0.0] * len(correct)
+    least, most = min(counted), max(counted)
+    return [(value - least) / (most - least) if ok else 0.0 for value, ok in zip(likelihoods, correct, strict=True)]
+
+
+def typical(group: Judged, weights: RewardConfig) -> list[Terms]:
+    """Stage 1: as `rewriting`, and more for the equivalents that the base finds likeliest."""
+    base = rewriting(group, weights)
+    correct = [accepted(verdict, weights.duplicate) for verdict in group.verdicts]
+    if group.likelihoods is None or sum(correct) < 2:
+        return base
+    values = typicality(group.likelihoods(), correct)
+    return [
+        (*terms, Term("typicality", weights.typicality, value, shaping=True))
+        for terms, value in zip(base, values, strict=True)
+    ]
+
+
+def useful(group: Judged, weights: RewardConfig) -> list[Terms]:
+    """Stage 1: as `rewriting`, and for an accepted rewrite (1 + u)/2 more, u what it does for edits in [-1, 1]."""
+    base = rewriting(group, weights)
+    correct = [accepted(verdict, weights.duplicate) for verdict in group.verdicts]
+    if group.utilities is None or not any(correct):
+        return base
+    return [
+        (*terms, Term("utility", weights.utility, (1 + value) / 2 if ok else 0.0, shaping=True))
+        for terms, value, ok in zip(base, group.utilities(), correct, strict=True)
+    ]
+
+
 def transforming(group: Judged, weights: RewardConfig) -> list[Terms]:
     """Stage 2 and the direct transformation: R_inst of each member."""
     return [r_inst_terms(verdict, weights) for verdict in group.verdicts]
@@ -197,9 +256,15 @@ def terms_of(reward: float | Terms) -> Terms:
     return reward if isinstance(reward, tuple) else (Term("reward", 1.0, float(reward)),)
 
 
+OF_EDITS = ("useful",)  # rewards of stage 1 that need tasks with an instruction and U_edit
 Reward = Callable[[Judged, RewardConfig], Sequence[float | Terms]]
 REWARDS: Registry[Reward] = Registry(
     "reward",
     "reward",
-    {"r_sem": "semrep_jax.rewards:rewriting", "r_inst": "semrep_jax.rewards:transforming"},
+    {
+        "r_sem": "semrep_jax.rewards:rewriting",
+        "typical": "semrep_jax.rewards:typical",
+        "useful": "semrep_jax.rewards:useful",
+        "r_inst": "semrep_jax.rewards:transforming",
+    },
 )

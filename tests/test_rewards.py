@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from semrep_jax import rewards
-from semrep_jax.core.programs import Duplicate, Program, Score, Status, Verdict
+from semrep_jax.core.programs import Duplicate, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule, RewardConfig
 
@@ -60,3 +60,44 @@ def test_novelty_is_zero_for_wrong_members_and_larger_for_the_odd_one_out():
     assert values[3] == 0.0
     assert 0 < values[0] == values[1] < values[2] <= 1.0
     assert rewards.novelty(source, [loop], [False]) == [0.0]
+
+
+def test_the_likeliest_equivalent_of_a_group_earns_most_and_a_wrong_one_nothing_for_it():
+    # between -1.5 and -0.5 nats a token, -0.75 lies three quarters of the way
+    assert rewards.typicality([-0.5, -1.5, -0.75, -0.1], [True, True, True, False]) == [1.0, 0.0, 0.75, 0.0]
+
+
+@pytest.mark.parametrize("likelihoods", [[-0.5, -2.0], [-0.5, -0.505]])
+def test_where_one_is_right_or_all_are_alike_typicality_says_nothing(likelihoods):
+    correct = [True, likelihoods[1] > -1]
+    assert rewards.typicality(likelihoods, correct) == [0.0, 0.0]
+
+
+def test_the_reward_typical_is_r_sem_with_a_bounded_term_that_shapes_and_asks_the_base_only_where_it_matters():
+    source, asked = program("def f(x):\n    return x + x"), []
+
+    def likelihoods():
+        asked.append(1)
+        return [-1.0, -0.2, -0.6]
+
+    task = Task("t", source, Tests("f"), Tests("f"))
+    wrong = replace(GOOD, preserve=Score(2, 3))
+    group = rewards.Judged(task, [source] * 3, [GOOD, GOOD, wrong], likelihoods)
+    weights = WEIGHTS.model_copy(update={"typicality": 0.4})
+    found = rewards.typical(group, weights)
+    assert [rewards.total(terms) for terms in found] == pytest.approx([1.0, 1.4, 0.1])
+    assert [[term.name for term in terms if term.shaping] for terms in found] == [["typicality"]] * 3
+    assert asked == [1]
+    assert rewards.typical(replace(group, verdicts=[GOOD, wrong, wrong]), weights) == rewards.rewriting(
+        replace(group, verdicts=[GOOD, wrong, wrong]), weights
+    )
+    assert asked == [1]  # one equivalent: nothing to compare, and no pass of the base is paid for
+
+
+def test_a_useful_rewrite_earns_by_what_it_does_for_edits_and_a_harmful_one_less_than_half():
+    source = program("def f(x):\n    return x + x")
+    wrong = replace(GOOD, preserve=Score(2, 3))
+    task = Task("t", source, Tests("f"), Tests("f"))
+    group = rewards.Judged(task, [source] * 3, [GOOD, GOOD, wrong], utilities=lambda: [0.5, -1.0, 0.0])
+    found = rewards.useful(group, WEIGHTS.model_copy(update={"utility": 0.4}))
+    assert [rewards.total(terms) for terms in found] == pytest.approx([1.0 + 0.4 * 0.75, 1.0, 0.1])

@@ -1,8 +1,9 @@
 """The work directory of a run: claimed, checked and written so that a later run can trust what it finds.
 
-One process at a time may hold it (a lock that dies with the process); a directory that belongs to another run is
-refused with what differs; files that others read (`config.yaml`, `results.json`, `report.html`) appear whole or not at
-all. It may be in a bucket (`core/bucket.py`): then `path` is its copy on this machine.
+One process at a time may hold it (a lock that dies with the process), or several that share it; a directory that
+belongs to another run is refused with what differs; files that others read (`config.yaml`, `results.json`,
+`report.html`) appear whole or not at all. It may be in a bucket (`core/bucket.py`): then `path` is its copy on this
+machine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semrep_jax.core.bucket import Bucket, scheme
 from semrep_jax.core.errors import SemRepError
@@ -26,9 +27,13 @@ class WorkDirError(SemRepError):
     """The work directory can't be used."""
 
 
+class InUse(WorkDirError):
+    """Another process holds the work directory."""
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several processes may write one file
     temporary.write_text(text)
     os.replace(temporary, path)
 
@@ -49,21 +54,36 @@ class WorkDir:
 
     path: where: a directory, or gs:// or s3://. identity: flat settings that a run which goes on here must share.
     leader: whether this process holds and writes it; a run's other processes only read. may_change: keys of the
-    identity that may differ here; whether the run can go on with them is decided by its checkpoints. Raises
-    WorkDirError and BucketError.
+    identity that may differ here; whether the run can go on with them is decided by its checkpoints. shared: whether
+    other processes that say so too may hold it at the same time. Raises WorkDirError and BucketError, InUse where
+    another process holds it.
     """
 
     def __init__(
-        self, path: str | Path, identity: dict[str, Any], leader: bool = True, may_change: Collection[str] = ()
+        self,
+        path: str | Path,
+        identity: dict[str, Any],
+        leader: bool = True,
+        may_change: Collection[str] = (),
+        shared: bool = False,
     ):
         self.bucket = Bucket(str(path), leader) if scheme(path) else None
         self.path = self.bucket.path if self.bucket else Path(path)
-        self.leader, self.may_change = leader, may_change
-        if leader:
+        self.leader, self.may_change, self.shared = leader, may_change, shared
+        self.held: list[IO[str]] = []
+        try:
+            self._open(identity)
+        except SemRepError:
+            self.close()
+            raise
+
+    def _open(self, identity: dict[str, Any]) -> None:
+        """Claim it, and fetch what a bucket holds of it."""
+        if self.leader:
             self._claim()
         if self.bucket:
             self.bucket.clear()
-        if leader:
+        if self.leader:
             if self.bucket:
                 self.bucket.fetch_only(IDENTITY, "config.yaml")
             self._require_same_run(identity)
@@ -85,23 +105,34 @@ class WorkDir:
     def _claim(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.lock = (self.path / ".lock").open("a")
+            lock = (self.path / ".lock").open("a")
         except OSError as error:
             raise WorkDirError(
                 f"work_dir {self.path} is not writable ({error.strerror}); choose another with --set work_dir=PATH"
             ) from error
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
-            raise WorkDirError(
-                f"work_dir {self.path} is in use by another process; wait for it or choose another"
-            ) from error
+            raise InUse(f"work_dir {self.path} is in use by another process; wait for it or choose another") from error
+        self.held.append(lock)
         free = shutil.disk_usage(self.path).free >> 20
         if free < NEEDED_MB:
             raise WorkDirError(
                 f"work_dir {self.path} has {free} MiB of free disk and a run needs {NEEDED_MB}; "
                 "free some or choose another"
             )
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        for held in self.held:
+            held.close()
+
+    def alone(self) -> None:
+        """Wait until no other process that shares the directory has said this; it holds until the directory is let go
+        of."""
+        turn = (self.path / ".turn").open("a")
+        self.held.append(turn)
+        fcntl.flock(turn, fcntl.LOCK_EX)
 
     def _require_same_run(self, identity: dict[str, Any]) -> None:
         path, here = self.address(self.path / IDENTITY), self.bucket.url if self.bucket else self.path

@@ -14,10 +14,9 @@ import grain
 import numpy as np
 
 from semrep_jax.core.errors import TaskError
-from semrep_jax.core.programs import Task
 
 
-def stream(tasks: Sequence[Task], batch: int, seed: int) -> grain.DatasetIterator:
+def stream(tasks: Sequence[object], batch: int, seed: int) -> grain.DatasetIterator:
     """An endless iterator of index arrays (int64 [batch]) into `tasks`, each epoch in its own order.
 
     batch: tasks at a time. seed: decides the orders. Raises TaskError where there are no tasks.

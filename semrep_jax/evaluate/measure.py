@@ -19,6 +19,7 @@ from semrep_jax.evaluate import metrics
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
+from semrep_jax.inference.settings import Choose
 from semrep_jax.inference.turns import Attempt, infer
 from semrep_jax.rewards import AcceptBy, DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
@@ -76,10 +77,16 @@ class Measured:
         return asdict(self)
 
 
-def identity(setting: EvaluateConfig, rule: DuplicateRule, accept: AcceptBy = AcceptBy.U_SEM) -> dict[str, Any]:
+def identity(
+    setting: EvaluateConfig,
+    rule: DuplicateRule,
+    accept: AcceptBy = AcceptBy.U_SEM,
+    choose: Choose = Choose.FIRST,
+) -> dict[str, Any]:
     """The settings that decide what a measurement draws and how it is judged, beside suite and policy."""
     chosen = {"samples", "temperature", "batch", "seed"}
     ours = {} if accept is AcceptBy.U_SEM else {"accept": accept.value}
+    ours |= {} if choose is Choose.FIRST else {"choose": choose.value}
     return setting.model_dump(mode="json", include=chosen) | {"duplicate": rule.value} | ours
 
 
@@ -91,17 +98,19 @@ def measure(
     setting: EvaluateConfig,
     rule: DuplicateRule,
     accept: AcceptBy = AcceptBy.U_SEM,
+    choose: Choose = Choose.FIRST,
 ) -> Measured:
     """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws.
 
-    turns: 1 or 2. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns.
+    turns: 1 or 2. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns. choose:
+    which of them stands in a prompt.
     """
     began = time.perf_counter()
     key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + turns)
     policy.usage = Usage()
     sampling = Sampling(setting.samples, setting.temperature, setting.batch)
     judge = RewriteJudge(verifier, accept)
-    groups = infer(policy, accept_by_verifier(judge, rule), suite.tasks, turns, sampling, key)
+    groups = infer(policy, accept_by_verifier(judge, rule), suite.tasks, turns, sampling, key, choose)
     flat = [attempt for group in groups for attempt in group]
     verdicts = verifier.verify_all([(attempt.task, attempt.program) for attempt in flat])
     judged = [verdicts[i : i + sampling.n] for i in range(0, len(verdicts), sampling.n)]
@@ -117,7 +126,7 @@ def measure(
         rewrites_accepted=float(np.mean([attempt.rewrite is not None for attempt in flat])),
         too_long=sum(attempt.completion.finish is Finish.PROMPT_TOO_LONG for attempt in flat),
         examples=[_example(*pair) for pair in list(zip(groups, judged, strict=True))[:EXAMPLES_KEPT]],
-        identity=identity(setting, rule, accept),
+        identity=identity(setting, rule, accept, choose),
         facts=_facts(judged),
         speedups=_speedups(judged),
         generalises=_generalises(judged),

@@ -15,7 +15,8 @@ class EvaluateConfig(Section):
         ["correctness", "new_families", "new_kinds", "robustness"],
         min_length=1,
         description="What is measured: these, near_families, near_kinds, plain, perturbed, "
-        "perturbed_unseen, reworded, humaneval, mined, kernels, kernels_robustness, kernelbench, "
+        "perturbed_unseen, reworded, humaneval, humaneval_robustness, mined, mined_robustness, kernels, "
+        "kernels_robustness, kernelbench, "
         "or what a plugin adds.",
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
@@ -29,6 +30,9 @@ class EvaluateConfig(Section):
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
     perturbed: PerturbationConfig = PerturbationConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
+    mined_robustness: MinedTasksConfig = Field(
+        MinedTasksConfig(), description="As evaluate.mined, for its other forms."
+    )
     kernelbench: KernelBenchConfig = KernelBenchConfig()
 
     @model_validator(mode="after")

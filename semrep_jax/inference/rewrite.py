@@ -2,7 +2,7 @@
 
 judge = RewriteJudge(verifier, AcceptBy.U_SEM)
 rewrites = write_rewrites(policy, accept_by_verifier(judge, rule), tasks, Sampling(4, 1.0), key)
-chosen = [first_accepted(group) for group in rewrites]          # a C_rep for each task, or None: C_src stands in
+chosen = [chosen_of(group, Choose.FIRST) for group in rewrites]    # a C_rep for each task, or None: C_src stands in
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ import jax
 from semrep_jax import prompts
 from semrep_jax.core.programs import Completion, Finish, Program, Task
 from semrep_jax.inference.acceptance import RewriteJudge
+from semrep_jax.inference.settings import Choose
 from semrep_jax.languages import Answer, Comparer, duplicate
 from semrep_jax.rewards import DuplicateRule, accepted, repeats
 from semrep_jax.rollout.policy import Policy
 
 Written = Program | str  # a program, or the reason why a completion holds none
 Accept = Callable[[Sequence[tuple[Task, Written]]], list[bool]]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """An accepted rewrite, and its mean log-probability a token (nats) under what it was sampled from; 0 where a
+    remote policy does not tell."""
+
+    program: Program
+    likelihood: float
 
 
 @dataclass(frozen=True)
@@ -67,23 +77,31 @@ def accept_by_comparison(comparer: Comparer, rule: DuplicateRule) -> Accept:
 
 def write_rewrites(
     policy: Policy, accept: Accept, tasks: Sequence[Task], sampling: Sampling, key: jax.Array
-) -> list[list[Program | None]]:
-    """For each task the programs of its `sampling.n` samples that were accepted, None in the place of each other one.
+) -> list[list[Rewrite | None]]:
+    """For each task the accepted ones of its `sampling.n` samples, None in the place of each other one.
 
     accept: decides about all samples of all tasks at once. key: of the sampling.
     """
     asked = [prompts.rewrite(task.source) for task in tasks]
     groups = policy.sample(asked, sampling.n, sampling.temperature, key, sampling.rows)
-    pairs = [
-        (task, program_of(completion, task.source.language))
-        for task, group in zip(tasks, groups, strict=True)
-        for completion in group
+    said = [(task, completion) for task, group in zip(tasks, groups, strict=True) for completion in group]
+    pairs = [(task, program_of(completion, task.source.language)) for task, completion in said]
+    flat = [
+        Rewrite(program, likelihood(completion)) if ok and isinstance(program, Program) else None
+        for (_, completion), (_, program), ok in zip(said, pairs, accept(pairs), strict=True)
     ]
-    flags = accept(pairs)
-    flat = [p if ok and isinstance(p, Program) else None for (_, p), ok in zip(pairs, flags, strict=True)]
     return [flat[i : i + sampling.n] for i in range(0, len(flat), sampling.n)]
 
 
-def first_accepted(rewrites: Iterable[Program | None]) -> Program | None:
-    """The first accepted rewrite of a task; None where none is."""
-    return next((program for program in rewrites if program is not None), None)
+def likelihood(completion: Completion) -> float:
+    """The mean log-probability of a completion's tokens (nats), its end token included; 0 where it has none."""
+    return sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else 0.0
+
+
+def chosen_of(rewrites: Iterable[Rewrite | None], choose: Choose) -> Program | None:
+    """The rewrite of a task that stands in its prompt; None where none was accepted. Of equally likely ones the
+    first."""
+    accepted = [rewrite for rewrite in rewrites if rewrite is not None]
+    if choose is Choose.LIKELIEST:
+        accepted.sort(key=lambda rewrite: -rewrite.likelihood)
+    return accepted[0].program if accepted else None

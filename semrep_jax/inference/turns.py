@@ -3,8 +3,8 @@
     attempts = infer(policy, accept, tasks, turns=2, sampling=Sampling(n=4, temperature=0.6), key=key)
     attempts[task][sample].program
 
-Both end with the same number of programs. At T=2 each of them has a rewrite of its own; where that one was not
-accepted, C_src stands in its place.
+Both end with the same number of programs. At T=2 each of them has a rewrite of its own, or all of a task have the
+likeliest of them (`inference.choose`); where none was accepted, C_src stands in its place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import jax
 
 from semrep_jax import prompts
 from semrep_jax.core.programs import Completion, Program, Task
-from semrep_jax.inference.rewrite import Accept, Sampling, Written, program_of, write_rewrites
+from semrep_jax.inference.rewrite import Accept, Rewrite, Sampling, Written, chosen_of, program_of, write_rewrites
+from semrep_jax.inference.settings import Choose
 from semrep_jax.rollout.policy import Policy
 
 TURNS = (1, 2)
@@ -34,12 +35,18 @@ class Attempt:
 
 
 def infer(
-    policy: Policy, accept: Accept, tasks: Sequence[Task], turns: int, sampling: Sampling, key: jax.Array
+    policy: Policy,
+    accept: Accept,
+    tasks: Sequence[Task],
+    turns: int,
+    sampling: Sampling,
+    key: jax.Array,
+    choose: Choose = Choose.FIRST,
 ) -> list[list[Attempt]]:
     """`sampling.n` attempts at each task.
 
-    accept: decides about rewrites, at two turns. turns: 1 or 2. key: of all the sampling. Raises ValueError for other
-    turns.
+    accept: decides about rewrites, at two turns. turns: 1 or 2. key: of all the sampling. choose: which rewrite stands
+    in a prompt. Raises ValueError for other turns.
     """
     if turns not in TURNS:
         raise ValueError(f"{turns} turns: there are {TURNS}")
@@ -48,12 +55,20 @@ def infer(
         groups = policy.sample(asked, sampling.n, sampling.temperature, key, sampling.rows)
         rewrites: list[list[Program | None]] = [[None] * sampling.n for _ in tasks]
     else:
-        rewrites = write_rewrites(policy, accept, tasks, sampling, jax.random.fold_in(key, 1))
+        written = write_rewrites(policy, accept, tasks, sampling, jax.random.fold_in(key, 1))
+        rewrites = [_shown(group, choose) for group in written]
         groups = _with_rewrites(policy, tasks, rewrites, sampling, jax.random.fold_in(key, 2))
     return [
         [Attempt(task, c_rep, said, program_of(said, task.source.language)) for c_rep, said in zip(*both, strict=True)]
         for task, *both in zip(tasks, rewrites, groups, strict=True)
     ]
+
+
+def _shown(written: Sequence[Rewrite | None], choose: Choose) -> list[Program | None]:
+    """The rewrite that each attempt at a task has in its prompt, None for C_src."""
+    if choose is Choose.LIKELIEST:
+        return [chosen_of(written, choose)] * len(written)
+    return [chosen_of([own], choose) for own in written]
 
 
 def _with_rewrites(

@@ -7,7 +7,7 @@ An arm's training and each of its measurements are kept as they end, so a run th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -33,13 +33,15 @@ from semrep_jax.rollout.remote import RemotePolicy
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
+from semrep_jax.train.arms import ARMS, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.finite import require_finite
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
+from semrep_jax.train.variants import Variants
 
-BASE, SEMREP, FINETUNE = "base", "semrep", "finetune"
+BASE = "base"
 COSTS = (
     ("train_steps", "steps"),
     ("train_tokens", "tokens"),
@@ -64,10 +66,10 @@ def policy(config: Config) -> Policy:
     return LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
 
 
-def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> Results:
+def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     """Train the arms, measure them and the base, and say what was found.
 
-    alphas: of each arm, by its name; none to measure the base alone. Raises Stopped after a SIGTERM, with everything
+    arms: names in `train.arms.ARMS`; none to measure the base alone. Raises Stopped after a SIGTERM, with everything
     saved.
     """
     began = time.perf_counter()
@@ -75,18 +77,23 @@ def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> R
         remote = RemotePolicy(config.remote, config.rollout)
         return _measured(config, context, began, drawn_suites(config, context), {BASE: lambda: remote}, {})
     base = load_model(config)
-    _warn_of_replicas(config, base)
+    warn_of_replicas(config, base)
     suites = drawn_suites(config, context)
-    for suite in suites:
-        asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
-        require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
-    trained = {name: train_arm(config, context, name, alpha, base) for name, alpha in alphas.items()}
+    require_fitting(config, suites, base)
+    trained = {name: train_arm(config, context, ARMS[name], base) for name in arms}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
     local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
     return _measured(config, context, began, suites, local, trained)
 
 
-def _warn_of_replicas(config: Config, base: PretrainedModel) -> None:
+def require_fitting(config: Config, suites: Sequence[DrawnSuite], base: PretrainedModel) -> None:
+    """Refuse a suite that holds no prompt short enough for the policy. Raises NothingFits."""
+    for suite in suites:
+        asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
+        require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
+
+
+def warn_of_replicas(config: Config, base: PretrainedModel) -> None:
     """Say which batches do not divide over the mesh: each of its devices computes the whole of them."""
     pieces = base.model.sharding.size("batch")
     sizes = {"rollout.prompts": config.rollout.prompts, "evaluate.batch": config.evaluate.batch}
@@ -100,26 +107,28 @@ def _warn_of_replicas(config: Config, base: PretrainedModel) -> None:
             )
 
 
-def train_arm(config: Config, context: Context, name: str, alpha: float, base: PretrainedModel) -> Trained:
+def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel) -> Trained:
     """One arm, trained to the end of its budget and exported as a model directory under arms/NAME.
 
-    alpha: share of the budget that stage 1 takes; 0 is fine-tuning only. base: what it starts from. Raises Stopped.
+    base: what it starts from. Raises Stopped.
     """
+    alpha, forms = config.train.alpha, config.tasks.variants
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
-    of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
-    identity = config.comparable(TRAINING) | {"alpha of the arm": alpha} | stages.fingerprint(of_arm)
+    of_variants = Variants(context.judges.sandbox, forms, config.seed, context.shared / "variants", context.stop.peers)
+    source = SOURCES[config.tasks.source]
+    of_arm = stages.build(source, request, config.reward, arm, alpha, of_variants.widen, forms)
+    identity = config.comparable(TRAINING) | arm.identity(alpha) | stages.fingerprint(of_arm)
     work = context.work.path
-    monitoring = Monitoring(config.profile, config.logging, f"{work.name}/{name}", work / "profile" / name)
-    recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity, monitoring)
-    directory = work / "arms" / name
-    bucket = context.work.bucket
-    budget = Budget(config.train.budget, alpha)
-    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, bucket).run()
-    exported = f"arms/{name}/exported.json"  # an arm may have been trained further since
+    monitoring = Monitoring(config.profile, config.logging, f"{work.name}/{arm.name}", work / "profile" / arm.name)
+    recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity, monitoring, config.inference)
+    directory = work / "arms" / arm.name
+    budget = Budget(config.train.budget, arm.share(alpha))
+    trained = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, context.work.bucket).run()
+    exported = f"arms/{arm.name}/exported.json"  # an arm may have been trained further since
     if context.work.read(exported) != {"steps": budget.used}:
-        pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)
+        pretrained.export(directory / "model", base.model, trained.params, base.tokenizer)
         context.work.write(exported, {"steps": budget.used})
-    return arm
+    return trained
 
 
 def drawn_suites(config: Config, context: Context) -> list[DrawnSuite]:
@@ -140,7 +149,7 @@ def _measured(
     """Measure every policy on every suite; what was found."""
     setting = config.evaluate
     steps = {name: arm.budget.used for name, arm in trained.items()}
-    measured = _measure_all(config, context, policies, suites, steps)
+    measured = measure_all(config, context, policies, suites, steps)
     found = {arm: metric.metrics(ms, setting.resamples, setting.ks) for arm, ms in measured.items()}
     arms = {arm: values | costs(trained.get(arm)) for arm, values in found.items()}
     compared = {SEMREP, FINETUNE} <= measured.keys()
@@ -155,7 +164,7 @@ def _measured(
         rows=metric.rows(names, keys),
         differences=gaps,
         costs=COSTS,
-        notes=(*notes, *metric.out_of_range_note(names, keys), *_shortfalls(measured)),
+        notes=(*notes, *metric.out_of_range_note(names, keys), *shortfalls(measured)),
         tables=(*metric.further(names, found), *metric.mcnemar_table(tests, label(SEMREP), label(FINETUNE))),
         about={
             "suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites},
@@ -164,7 +173,7 @@ def _measured(
     )
 
 
-def _shortfalls(measured: Mapping[str, list[Measured]]) -> Iterator[str]:
+def shortfalls(measured: Mapping[str, list[Measured]]) -> Iterator[str]:
     """A line for each measurement in which samples count as wrong that were not seen to be."""
     for arm, one in ((arm, one) for arm, ms in measured.items() for one in ms):
         samples = sum(map(len, one.correct))
@@ -195,7 +204,7 @@ def _seconds(
     return max(spent, time.perf_counter() - began)
 
 
-def _measure_all(
+def measure_all(
     config: Config,
     context: Context,
     policies: Mapping[str, Callable[[], Policy]],
@@ -207,12 +216,12 @@ def _measure_all(
     measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
     with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
-            identity = measuring.identity(config.evaluate, config.reward.duplicate, config.reward.accept)
+            rule, accept, choose = config.reward.duplicate, config.reward.accept, config.inference.choose
+            identity = measuring.identity(config.evaluate, rule, accept, choose)
             identity |= {"steps": steps[arm]} if arm in steps else {}
             one = kept(context, _file(arm, suite, turns), suite, identity)
             if one is None:
-                rule, accept = config.reward.duplicate, config.reward.accept
-                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept)
+                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept, choose)
                 one = replace(one, identity=identity)
                 context.work.write(_file(arm, suite, turns), one.to_json())
             measured[arm].append(one)

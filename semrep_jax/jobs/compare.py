@@ -13,9 +13,10 @@ from semrep_jax.jobs.job import Context, Job
 
 
 def _run(config: Config, context: Context) -> Results:
-    from semrep_jax.jobs.arms import FINETUNE, SEMREP, run_arms
+    from semrep_jax.jobs.arms import run_arms
+    from semrep_jax.train.arms import FINETUNE, SEMREP
 
-    return run_arms(config, context, {SEMREP: config.train.alpha, FINETUNE: 0.0})
+    return run_arms(config, context, (SEMREP, FINETUNE))
 
 
 def _check(config: Config) -> None:

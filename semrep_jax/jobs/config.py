@@ -23,8 +23,9 @@ from semrep_jax.core.settings import ConfigError, DistributedConfig, Section, fl
 from semrep_jax.cuda.settings import CudaConfig
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.inference.settings import InferenceConfig
 from semrep_jax.jobs.job import JOBS
-from semrep_jax.jobs.settings import PlanConfig
+from semrep_jax.jobs.settings import PlanConfig, SweepConfig
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.model.settings import MeshConfig, ModelConfig
@@ -34,6 +35,7 @@ from semrep_jax.sandbox.settings import SandboxConfig
 from semrep_jax.tasks.settings import TasksConfig
 from semrep_jax.tasks.source import SOURCES
 from semrep_jax.tasks.suite import SUITES
+from semrep_jax.train.arms import ARMS
 from semrep_jax.train.settings import ADVANTAGES, LoggingConfig, ProfileConfig, TrainConfig
 
 PRESETS = Path(__file__).parent / "presets"
@@ -45,6 +47,7 @@ _ELSEWHERE: Any = {
     "logging": True,
     "sandbox": {"workers"},
     "supervised": {"workers", "cache"},
+    "sweep": {"only"},
 }
 
 
@@ -62,8 +65,8 @@ class Config(Section):
     """The whole of a run. `python -m semrep_jax.main --config FILE --set train.budget=40`."""
 
     job: str = Field(
-        description="compare base, SemRep and fine-tuning at equal budget; train one arm; pretrain a base; evaluate; "
-        "headroom; plan; mine packages."
+        description="compare base, SemRep and fine-tuning at equal budget; sweep arms, seeds and settings; train one "
+        "arm; pretrain a base; evaluate; headroom; plan; mine packages."
     )
     preset: Preset = Field(Preset.NONE, description="Values to start from: the nano base, SmolLM2, one GPU, a TPU pod.")
     plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")
@@ -79,12 +82,14 @@ class Config(Section):
     tasks: TasksConfig = TasksConfig()
     rollout: RolloutConfig = RolloutConfig()
     remote: RemoteConfig = RemoteConfig()
+    inference: InferenceConfig = InferenceConfig()
     reward: RewardConfig = RewardConfig()
     train: TrainConfig = TrainConfig()
     supervised: SupervisedConfig = SupervisedConfig()
     sandbox: SandboxConfig = SandboxConfig()
     cuda: CudaConfig = CudaConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    sweep: SweepConfig = SweepConfig()
     plan: PlanConfig = PlanConfig()
     mine: MineConfig = MineConfig()
     profile: ProfileConfig = ProfileConfig()
@@ -96,6 +101,7 @@ class Config(Section):
         _require(SOURCES, [self.tasks.source])
         _require(SUITES, self.evaluate.suites)
         _require(ADVANTAGES, [self.train.advantage])
+        _require(ARMS, self.sweep.arms)
         _require(REWARDS, [self.reward.rewrite, self.reward.transform])
         return self
 

@@ -10,7 +10,7 @@ from semrep_jax.jobs.job import Context, Job
 def _run(config: Config, context: Context) -> Results:
     from semrep_jax.jobs.arms import run_arms
 
-    return run_arms(config, context, {})
+    return run_arms(config, context, ())
 
 
 JOB = Job(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semrep_jax.core.plugins import Registry
@@ -25,6 +26,7 @@ TRAINING = (
     "mesh",
     "tasks",
     "rollout",
+    "inference",
     "reward",
     "train",
     "sandbox",
@@ -36,11 +38,18 @@ MAY_CHANGE = ("train.budget", "supervised.steps", "mesh.data", "mesh.fsdp", "mes
 
 @dataclass(frozen=True)
 class Context:
-    """What a job is run with. verifier: None for a job that runs no programs of strangers through it."""
+    """What a job is run with. verifier: None for a job that runs no programs of strangers through it. around: the
+    work directory of the job that this is a part of, where it is one."""
 
     work: WorkDir
     stop: Stop
     verifier: Verifier | None = None
+    around: WorkDir | None = None
+
+    @property
+    def shared(self) -> Path:
+        """Where what is the same for all parts of a job is kept."""
+        return (self.around or self.work).path
 
     @property
     def judges(self) -> Verifier:
@@ -59,7 +68,8 @@ class Job:
 
     name: `job: NAME`. summary: its line in --help. run: does it; raises Stopped after a SIGTERM with everything saved.
     settings: the sections that a run which goes on in the same directory must share. verifies: whether it judges
-    programs. check: raises ConfigError for settings that are impossible for this job.
+    programs. shares: whether several processes may work on it in one directory, each with the same command; it claims
+    its parts itself. check: raises ConfigError for settings that are impossible for this job.
     """
 
     name: str
@@ -67,6 +77,7 @@ class Job:
     run: Callable[[Config, Context], Results]
     settings: tuple[str, ...] = TRAINING
     verifies: bool = True
+    shares: bool = False
     check: Callable[[Config], None] = _nothing
 
 
@@ -75,6 +86,6 @@ JOBS: Registry[Job] = Registry(
     "job",
     {
         name: f"semrep_jax.jobs.{name}:JOB"
-        for name in ("compare", "train", "evaluate", "headroom", "pretrain", "mine", "plan")
+        for name in ("compare", "train", "sweep", "evaluate", "headroom", "pretrain", "mine", "plan")
     },
 )

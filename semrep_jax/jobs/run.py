@@ -41,8 +41,9 @@ def run(config: Config) -> int:
         stop = stack.enter_context(Stop(peers))
         progress.console.quiet = not peers.leader
         work = peers.run_on_all(
-            lambda: WorkDir(config.work_dir, config.comparable(job.settings), peers.leader, MAY_CHANGE)
+            lambda: WorkDir(config.work_dir, config.comparable(job.settings), peers.leader, MAY_CHANGE, job.shares)
         )
+        stack.enter_context(closing(work))
         work.write("config.yaml", config.to_yaml())
         verifier = None
         if sandbox is not None:

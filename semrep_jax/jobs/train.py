@@ -9,10 +9,11 @@ from semrep_jax.jobs.job import Context, Job
 
 
 def _run(config: Config, context: Context) -> Results:
-    from semrep_jax.jobs.arms import FINETUNE, SEMREP, run_arms
+    from semrep_jax.jobs.arms import run_arms
+    from semrep_jax.train.arms import FINETUNE, SEMREP
 
     name = SEMREP if config.train.alpha > 0 else FINETUNE
-    return run_arms(config, context, {name: config.train.alpha})
+    return run_arms(config, context, (name,))
 
 
 JOB = Job("train", "one arm: SemRep where train.alpha > 0, fine-tuning only where it is 0", _run, check=checks.local)

@@ -97,5 +97,8 @@ class TasksConfig(Section):
         "or what a plugin adds.",
     )
     train_size: int = Field(256, ge=1, description="Tasks drawn for each stage; passed over in shuffled epochs.")
+    variants: int = Field(
+        4, ge=2, description="Forms of each C_src, itself among them, in the arms that train on variants of it."
+    )
     generated: GeneratedConfig = GeneratedConfig()
     mined: MinedTasksConfig = MinedTasksConfig()

@@ -13,7 +13,7 @@ full-size gradient.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -87,6 +87,17 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
         scaled_BG = _over_batch(scaled_BG, counts_BG)
     values_BG = scaled_BG + np.array([_shaping(group) for group in groups])
     return Advantages(np.where(counts_BG, values_BG, 0.0).astype(np.float32), keep_B, counts_BG)
+
+
+def pooled(groups: Sequence[Sequence[Scored]], kind: str, forms: int) -> Advantages:
+    """As `advantages`, with every `forms` groups in a row as one: their rewards share a baseline and a scale (as in
+    TA-GRPO, arXiv 2601.22478), so that a form that is right throughout still teaches beside one that is not."""
+    size = len(groups[0])
+    unions = [[m for group in groups[i : i + forms] for m in group] for i in range(0, len(groups), forms)]
+    found = advantages(unions, kind)
+    shape = (len(groups), size)
+    of_union = {one.name: getattr(found, one.name) for one in fields(found)}
+    return Advantages(**{n: a.repeat(forms) if a.ndim == 1 else a.reshape(shape) for n, a in of_union.items()})
 
 
 def is_flat(group: Sequence[Scored]) -> bool:

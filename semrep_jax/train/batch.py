@@ -6,7 +6,7 @@ Axis letters: B prompts, G completions of each, P prompt tokens, T completion to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,7 +25,8 @@ class Group:
     """One task of a step with everything that comes of it, in the order in which it comes.
 
     c_rep: the program in the prompt beside C_src, an accepted rewrite or C_src itself where none was; None where the
-    stage uses none. Lists have one entry a completion.
+    stage uses none. Lists have one entry a completion. likelihoods: asks the base for the log-probability a token of
+    each; utilities: asks the policy what each does for edits.
     """
 
     task: Task
@@ -35,11 +36,19 @@ class Group:
     programs: list[Program | str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
+    likelihoods: Callable[[], Sequence[float]] | None = None
+    utilities: Callable[[], Sequence[float]] | None = None
 
     @property
     def judged(self) -> Judged:
         """What a reward is a function of."""
-        return Judged(self.task, self.programs, self.verdicts)
+        return Judged(self.task, self.programs, self.verdicts, self.likelihoods, self.utilities)
+
+    @property
+    def share_correct(self) -> float:
+        """Share of its judged members that are right; 0 where none was judged."""
+        judged = [member.correct for member in self.scored if member.judged]
+        return sum(judged) / len(judged) if judged else 0.0
 
     @property
     def failed(self) -> bool:

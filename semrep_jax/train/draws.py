@@ -14,6 +14,19 @@ from typing import Any
 
 import grain
 
+HARD = 0.5  # tasks of which fewer are right than this come back
+
+
+def hardest(indices: Sequence[int], shares: Sequence[float]) -> list[int]:
+    """The tasks of a batch that are worth another visit soon, the hardest first.
+
+    indices: of the tasks. shares: of the completions of each that were right. Fewer than half, but not none: of a task
+    that nobody solves, nothing is learnt by asking again. As put back ones fill at most half of a batch, and only so
+    many wait, the rest of the tasks go on being seen.
+    """
+    found = [(share, index) for index, share in zip(indices, shares, strict=True) if 0 < share < HARD]
+    return [index for _, index in sorted(found)]
+
 
 class Draws:
     """Batches of indices into a stage's tasks.

@@ -74,6 +74,17 @@ class EmptyBatch(StrEnum):
     RETRY = "retry"
 
 
+class Order(StrEnum):
+    """In which order stage 1 sees its tasks.
+
+    SHUFFLED passes over all of them alike. HARD_FIRST brings those back soon of which some rewrites were accepted, but
+    fewer than half, the hardest first; they fill at most half of a batch, and `train.retry_buffer` of them wait.
+    """
+
+    SHUFFLED = "shuffled"
+    HARD_FIRST = "hard_first"
+
+
 class Layout(StrEnum):
     """How the update lays out a group of completions of one prompt."""
 
@@ -120,6 +131,10 @@ class TrainConfig(Section):
     )
     resamples: int = Field(2, ge=0, description="Batches drawn in the place of an empty one, at most (resample).")
     retry_buffer: int = Field(64, ge=1, description="Failed prompts that wait to come back, at most (retry).")
+    order: Order = Field(
+        Order.SHUFFLED,
+        description="Tasks of stage 1: in shuffled epochs, or those soon again whose rewrites are seldom accepted.",
+    )
     checkpoint_every: int = Field(8, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")
 

@@ -11,9 +11,10 @@ from itertools import islice
 from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
-from semrep_jax.rewards import REWARDS, DuplicateRule, Judged, RewardConfig, Terms
+from semrep_jax.rewards import OF_EDITS, REWARDS, DuplicateRule, Judged, RewardConfig, Terms
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 from semrep_jax.train.advantages import Scored
+from semrep_jax.train.arms import Arm, Prompts, Sources
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 
 
@@ -23,7 +24,8 @@ class Stage:
 
     prompt: of a task and its C_rep (None where the stage uses none). reward: of a group, a number or terms for each
     member. correct: raw correctness of one verdict. uses_rewrite: whether prompts carry a C_rep. skip: copies of C_src
-    by this rule earn nothing, whatever they do, and need not be run.
+    by this rule earn nothing, whatever they do, and need not be run. pooled: so many tasks in a row are forms of one,
+    drawn together and compared with each other; 1 where each stands alone.
     """
 
     name: str
@@ -33,6 +35,16 @@ class Stage:
     correct: Callable[[Verdict], bool]
     uses_rewrite: bool
     skip: DuplicateRule | None = None
+    pooled: int = 1
+
+    @property
+    def draws(self) -> range:
+        """What a batch is drawn from: each a task, or the forms of one."""
+        return range(len(self.tasks) // self.pooled)
+
+    def drawn(self, index: int) -> list[Task]:
+        """The tasks behind one of `draws`."""
+        return self.tasks[index * self.pooled : (index + 1) * self.pooled]
 
     def score(self, group: Judged) -> list[Scored]:
         """The terms of each member's reward, raw correctness, and whether it was judged."""
@@ -56,10 +68,11 @@ def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
     )
 
 
-def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool) -> Stage:
+def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool, pooled: int = 1) -> Stage:
     """Stage 2 or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst.
 
     tasks: with instructions and U_edit. weights: of the reward, and its name. uses_rewrite: whether it is stage 2.
+    pooled: so many tasks in a row are forms of one.
     """
     reward = REWARDS[weights.transform]
     return Stage(
@@ -69,19 +82,39 @@ def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool
         reward=lambda group: reward(group, weights),
         correct=lambda verdict: verdict.correct,
         uses_rewrite=uses_rewrite,
+        pooled=pooled,
     )
 
 
-def build(source: TaskSource, request: SourceRequest, weights: RewardConfig, alpha: float) -> dict[str, Stage]:
-    """The stages of one arm: both for alpha > 0 (stage 2 with rewrites), the direct transformation alone for alpha = 0.
+Widen = Callable[[list[Task]], list[Task]]
 
-    source, request: where tasks come from, and how many of which seed. weights: of the rewards. Raises what the source
-    does.
+
+def build(
+    source: TaskSource,
+    request: SourceRequest,
+    weights: RewardConfig,
+    arm: Arm,
+    alpha: float,
+    widen: Widen | None = None,
+    forms: int = 1,
+) -> dict[str, Stage]:
+    """The stages of one arm: those that its share of the budget reaches.
+
+    source, request: where tasks come from, and how many of which seed. weights: of the rewards. alpha: `train.alpha`,
+    which counts where the arm has no share of its own. widen: each edit task -> its `forms` forms, in a row, of an arm
+    that trains on variants. Raises what the source does.
     """
-    edits = list(islice(source.transform(request), request.count))
-    stages = {TRANSFORM: transform_stage(edits, weights, uses_rewrite=alpha > 0)}
-    if alpha > 0:
-        stages[REWRITE] = rewrite_stage(list(islice(source.rewriting(request), request.count)), weights)
+    share, stages = arm.share(alpha), {}
+    if share < 1:
+        edits = list(islice(source.transform(request), request.count))
+        if arm.sources is not Sources.ONE:
+            assert widen is not None
+            edits = widen(edits)
+        pooled = forms if arm.sources is Sources.POOLED else 1
+        stages[TRANSFORM] = transform_stage(edits, weights, arm.prompts is Prompts.GUIDED, pooled)
+    if share > 0:
+        found = (source.transform if weights.rewrite in OF_EDITS else source.rewriting)(request)
+        stages[REWRITE] = rewrite_stage(list(islice(found, request.count)), weights)
     return stages
 
 

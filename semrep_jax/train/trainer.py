@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,35 @@ from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
 from semrep_jax.inference.acceptance import RewriteJudge
-from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, first_accepted, program_of, write_rewrites
+from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, chosen_of, program_of, write_rewrites
+from semrep_jax.inference.settings import InferenceConfig
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
 from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
-from semrep_jax.train.advantages import Advantages, advantages, is_flat
+from semrep_jax.train.advantages import Advantages, is_flat, pooled
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
-from semrep_jax.train.draws import Draws
+from semrep_jax.train.draws import Draws, hardest
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
+from semrep_jax.train.likelihood import BaseLikelihoods
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.optimiser import initial_state
 from semrep_jax.train.performance import Texts, Work, forward_flops, train_flops, utilisation
-from semrep_jax.train.settings import KL, Correction, EmptyBatch, TrainConfig, Truncation
+from semrep_jax.train.settings import KL, Correction, EmptyBatch, Order, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
 from semrep_jax.train.update import compiled_update, optimiser_of, score
+from semrep_jax.train.utility import Utility
 from semrep_jax.verify import Saved, Verifier
 
 # The streams of random keys of a step; those of a batch drawn in the place of an empty one come behind.
 ROLLOUT, REWRITES, INSTEAD = 0, 1, 2
+UTILITY = 1_000_000
 
 
 class NothingJudged(SemRepError):
@@ -79,6 +84,7 @@ class Recipe:
     train: TrainConfig
     identity: dict[str, Any]
     monitoring: Monitoring = field(default_factory=Monitoring)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
 
 
 @dataclass
@@ -113,7 +119,9 @@ class Trainer:
         self.verifier, self.directory, self.stop, self.bucket = verifier, directory, stop, bucket
         batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
         self.draws = {
-            name: Draws(task_stream.stream(stage.tasks, batch, recipe.seed), batch, waiting)
+            name: Draws(
+                task_stream.stream(stage.draws, batch // stage.pooled, recipe.seed), batch // stage.pooled, waiting
+            )
             for name, stage in stages.items()
         }
         self.key = jax.random.key(recipe.seed)
@@ -123,6 +131,9 @@ class Trainer:
         self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
         self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
         self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
+        self.likelihoods = BaseLikelihoods(base, recipe.rollout, recipe.train.layout)
+        rows, temperature = recipe.rollout.prompts, recipe.rollout.temperature
+        self.utility = Utility(self.policy, verifier, recipe.reward, rows, temperature)
         self.watch = Watch(base.model, recipe.train.non_finite)
         self.seconds = 0.0
 
@@ -191,7 +202,7 @@ class Trainer:
     def _draw(self, stage: Stage, key: jax.Array, clock: _Clock) -> _Batch:
         """A batch of tasks with everything that the policy and the verifier make of it."""
         indices = self.draws[stage.name].take()
-        groups = [Group(stage.tasks[i]) for i in indices]
+        groups = [Group(task) for index in indices for task in stage.drawn(index)]
         if stage.uses_rewrite:
             self._write_rewrites(groups, jax.random.fold_in(key, REWRITES))
         clock.lap("rewrite")
@@ -199,15 +210,23 @@ class Trainer:
         clock.lap("rollout")
         self._verify(groups, stage)
         clock.lap("verify")
-        for group in groups:
+        likelihoods = cache(lambda: self.likelihoods.of(groups))  # only a reward that asks pays for them
+        utilities = cache(lambda: self.utility.of(groups, jax.random.fold_in(key, UTILITY)))
+        for row, group in enumerate(groups):
+            group.likelihoods, group.utilities = partial(_row, likelihoods, row), partial(_row, utilities, row)
             group.scored = stage.score(group.judged)
-        found = advantages([group.scored for group in groups], self.recipe.train.advantage)
+        clock.lap("reward")
+        if self.recipe.train.order is Order.HARD_FIRST and stage.name == REWRITE:
+            self.draws[stage.name].put_back(hardest(indices, [group.share_correct for group in groups]))
+        found = pooled([group.scored for group in groups], self.recipe.train.advantage, stage.pooled)
         return _Batch(stage, indices, groups, found, self._arrays(groups, found))
 
     def _pass_over(self, batch: _Batch) -> dict[str, Any]:
         """An empty batch: nothing moves, and its step of B is spent."""
         if self.recipe.train.empty_batch is EmptyBatch.RETRY:
-            failed = [i for i, group in zip(batch.indices, batch.groups, strict=True) if group.failed]
+            forms = batch.stage.pooled
+            drawn = [batch.groups[i : i + forms] for i in range(0, len(batch.groups), forms)]
+            failed = [i for i, groups in zip(batch.indices, drawn, strict=True) if all(g.failed for g in groups)]
             self.draws[batch.stage.name].put_back(failed)
         self.budget.spend()
         return {"loss": 0.0, "grad_norm": 0.0, "update_norm": 0.0}
@@ -218,7 +237,7 @@ class Trainer:
         sampling = Sampling(self.recipe.rollout.rewrites, self.recipe.rollout.temperature)
         written = write_rewrites(self.policy, self.accept, [g.task for g in groups], sampling, key)
         for group, rewrites in zip(groups, written, strict=True):
-            group.c_rep = first_accepted(rewrites) or group.task.source
+            group.c_rep = chosen_of(rewrites, self.recipe.inference.choose) or group.task.source
 
     def _sample(self, groups: list[Group], stage: Stage, key: jax.Array) -> None:
         setting = self.recipe.rollout
@@ -384,6 +403,10 @@ class _Batch:
         sizes = self.host.mask.sum(axis=2)
         kept = [b for b in range(len(sizes)) if sizes[b].any()]
         return Work.of([Texts(int(self.host.length[b]), [int(n) for n in sizes[b] if n]) for b in kept])
+
+
+def _row(values_BG: Callable[[], np.ndarray], row: int) -> list[float]:
+    return list(map(float, values_BG()[row]))
 
 
 def _compiled(*functions: Any) -> int:

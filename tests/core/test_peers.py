@@ -120,7 +120,7 @@ supervised: {steps: 3, rows: 4, row_length: 128, block: 32, warmup: 1}
 def test_a_refusal_to_one_process_ends_all(config, tmp_path):
     held = WorkDir(tmp_path, {})
     (code, _, err), (other, _, their_err) = finish(pair(config, tmp_path))
-    held.lock.close()
+    held.close()
     assert (code, other) == (2, 2)
     assert "in use" in err and "process 0" in their_err and "in use" in their_err
 

@@ -202,7 +202,7 @@ def test_two_runs_do_not_share_a_work_directory(config, tmp_path, capsys):
     held = WorkDir(tmp_path, {})
     assert main.main(["--config", str(config), "--set", f"work_dir={tmp_path}"]) == 2
     assert "in use" in capsys.readouterr().err
-    held.lock.close()
+    held.close()
 
 
 def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, capsys, monkeypatch):

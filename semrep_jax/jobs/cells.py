@@ -1,0 +1,223 @@
+"""The cells of a sweep: one training of one arm in one setting from one seed, measured, each in a directory of its own.
+
+    sweep/cells/semrep-default-s0/   config.yaml, arms/semrep/ (metrics, checkpoints, model), evaluation/, cell.json
+    sweep/cells/base-default/        the base, measured once
+
+`cell.json` is written last and is small: how many samples of each task were right, and what it cost. A cell that has
+one is never touched again. A cell is held by a lock that dies with its process, so several processes may work on one
+sweep, and one that was killed leaves nothing behind but a cell to go on with. About 35 MB a cell of the nano base.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semrep_jax.core.settings import flatten, overlay
+from semrep_jax.core.workdir import InUse, WorkDir
+from semrep_jax.evaluate import summary as metric
+from semrep_jax.evaluate.measure import Measured
+from semrep_jax.jobs import config as configuration
+from semrep_jax.jobs.arms import (
+    BASE,
+    costs,
+    drawn_suites,
+    load_model,
+    measure_all,
+    require_fitting,
+    shortfalls,
+    train_arm,
+    warn_of_replicas,
+)
+from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.job import TRAINING, Context
+from semrep_jax.jobs.settings import Overlay
+from semrep_jax.model.pretrained import PretrainedModel
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.tasks.suite import SUITES, DrawnSuite
+from semrep_jax.train.arms import ARMS
+from semrep_jax.train.trainer import Trained
+
+SUMMARY = "cell.json"
+CURVE = "curve.jsonl"  # points of a held-out curve: {"step", "tokens", "suite", "turns", "value", ...}
+# Settings that a measurement of the base depends on; all others are of training.
+_OF_BASE = ("model", "mesh", "evaluate", "inference", "rollout.max_prompt", "rollout.max_new", "rollout.bucket")
+_OF_JUDGING = ("reward.duplicate", "reward.accept", "sandbox", "cuda")
+_OF_OTHER_JOBS = ("job", "preset", "plugins", "sweep", "plan", "mine", "supervised", "remote")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell stands in the sweep. seed: None of the base, which has no training."""
+
+    arm: str
+    setting: str
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Of its directory."""
+        return f"{self.arm}-{self.setting}" + ("" if self.seed is None else f"-s{self.seed}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A training and its measurements, or those of the base. place: its first one, where it stands in several. config:
+    of `job: train`, resolved."""
+
+    place: Place
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Of its directory."""
+        return self.place.name
+
+    def summary(self, sweep: Path) -> dict[str, Any] | None:
+        """What it found, once it is finished. sweep: the work directory."""
+        path = sweep / "cells" / self.name / SUMMARY
+        found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+        return found if found and found["config_sha256"] == self.config.sha256 else None
+
+
+def planned(config: Config) -> dict[Place, Cell]:
+    """The cell of each place, seed by seed, the base first. A cell that settings make no difference to is one, and
+    stands in several places: fine-tuning only heeds no alpha. Raises ConfigError for a setting that is impossible."""
+    found: dict[Place, Cell] = {}
+    known: dict[str, Cell] = {}
+    places = [Place(BASE, setting.name, None) for setting in config.sweep.settings]
+    for seed in config.sweep.seeds:
+        places += [Place(arm, s.name, seed) for s in config.sweep.settings for arm in config.sweep.arms]
+    overlays = {setting.name: setting for setting in config.sweep.settings}
+    for place in places:
+        cell = Cell(place, _laid_over(config, overlays[place.setting], place))
+        found[place] = known.setdefault(_identity(cell), cell)
+    return found
+
+
+def _laid_over(config: Config, setting: Overlay, place: Place) -> Config:
+    """The config of one cell."""
+    values: dict[str, Any] = {}
+    for key, value in setting.values.items():
+        *parents, last = key.split(".")
+        tree: Any = {last: value}
+        for parent in reversed(parents):
+            tree = {parent: tree}
+        values = overlay(values, tree)
+    tree = config.model_dump(mode="json", exclude={"sweep"}) | {"job": "train"}
+    tree = overlay(tree, values) | {"work_dir": f"{config.work_dir}/cells/{place.name}"}
+    tree |= {"seed": config.sweep.seeds[0] if place.seed is None else place.seed}
+    return configuration.build(tree, f"sweep.settings {setting.name}")
+
+
+def _identity(cell: Cell) -> str:
+    """Everything that decides what a cell finds."""
+    arm, flat = cell.place.arm, flatten(cell.config.comparable())
+    if arm == BASE:
+        kept = {key: value for key, value in flat.items() if key.startswith((*_OF_BASE, *_OF_JUDGING))}
+    else:
+        heeded = (key for key in flat if key.split(".")[0] not in _OF_OTHER_JOBS and ARMS[arm].heeds(key))
+        kept = {key: flat[key] for key in heeded}
+    return json.dumps([arm, kept], sort_keys=True)
+
+
+class Bench:
+    """What the cells of a sweep share in one process: bases and suites, each made once for settings that are equal."""
+
+    def __init__(self, context: Context):
+        self.context = context
+        self._bases: dict[str, PretrainedModel] = {}
+        self._suites: dict[str, list[DrawnSuite]] = {}
+
+    def base(self, config: Config) -> PretrainedModel:
+        """The model that a cell starts from."""
+        sections = ("model", "mesh") if not config.model.lora.rank else ("model", "mesh", "seed")
+        key = json.dumps(config.comparable(sections), sort_keys=True)
+        if key not in self._bases:
+            self._bases.clear()
+            self._bases[key] = load_model(config)
+            warn_of_replicas(config, self._bases[key])
+        return self._bases[key]
+
+    def suites(self, config: Config) -> list[DrawnSuite]:
+        """The suites that a cell is measured on."""
+        key = json.dumps(config.comparable(("evaluate",)), sort_keys=True)
+        if key not in self._suites:
+            self._suites[key] = drawn_suites(config, self.context)
+            require_fitting(config, self._suites[key], self.base(config))
+        return self._suites[key]
+
+    def run(self, cell: Cell) -> bool:
+        """Go on with a cell to its end. False where another process holds it. Raises Stopped."""
+        config, around = cell.config, self.context
+        try:
+            work = WorkDir(around.work.path / "cells" / cell.name, config.comparable(TRAINING))
+        except InUse:
+            return False
+        with closing(work):
+            if cell.summary(around.work.path) is not None:
+                return True
+            work.write("config.yaml", config.to_yaml())
+            context = Context(work, around.stop, around.verifier, around.work)
+            base, suites, arm = self.base(config), self.suites(config), cell.place.arm
+            trained = None if arm == BASE else train_arm(config, context, ARMS[arm], base)
+            params = base.params if trained is None else trained.params
+            policy = partial(LocalPolicy, base.model, params, base.tokenizer, config.rollout)
+            steps = {} if trained is None else {arm: trained.budget.used}
+            measured = measure_all(config, context, {arm: policy}, suites, steps)[arm]
+            curve = work.path / "arms" / arm / CURVE
+            lines = curve.read_text().splitlines() if curve.exists() else []
+            rows = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+            work.write(SUMMARY, _summary(cell, suites, measured, trained) | {"curve": rows})
+        return True
+
+
+def _summary(cell: Cell, suites: list[DrawnSuite], measured: list[Measured], trained: Trained | None) -> dict[str, Any]:
+    """What cell.json holds."""
+    place = cell.place
+    return {
+        "arm": place.arm,
+        "setting": place.setting,
+        "seed": place.seed,
+        "config_sha256": cell.config.sha256,
+        "suites": {suite.name: {"tasks": len(suite.tasks), "sha256": suite.sha256} for suite in suites},
+        "costs": {name: value.value for name, value in costs(trained).items()},
+        "measured": _measured(measured),
+        "notes": list(shortfalls({place.name: measured})),
+    }
+
+
+def _measured(measured: list[Measured]) -> dict[str, dict[str, Any]]:
+    """By METRIC/TURNS: how many samples of each task are right, of how many, and what sampling cost."""
+    known = metric.by_suite(measured)
+    found: dict[str, dict[str, Any]] = {}
+    for m in measured:
+        samples = len(m.correct[0])
+        found[f"{m.suite}/T{m.turns}"] = {
+            "correct": [sum(row) for row in m.correct],
+            "samples": samples,
+            "rollouts": m.rollouts,
+            "tokens": m.tokens,
+            "seconds": m.seconds,
+        } | ({"rewrites_accepted": round(m.rewrites_accepted, 6)} if m.turns > 1 else {})
+        pairing = SUITES[m.suite].paired_with
+        if pairing is not None and (pairing.suite, m.turns) in known:
+            for key, share in zip(
+                (pairing.both, pairing.agree), metric.robustness(known[pairing.suite, m.turns], m), strict=True
+            ):
+                counts = np.rint(share * samples).astype(int)
+                found[f"{key}/T{m.turns}"] = {"correct": counts.tolist(), "samples": samples}
+    return found
+
+
+def summaries(plan: Mapping[Place, Cell], sweep: Path) -> dict[Place, dict[str, Any]]:
+    """What the finished cells found, by place. sweep: the work directory."""
+    found = {cell.name: cell.summary(sweep) for cell in plan.values()}
+    return {place: summary for place, cell in plan.items() if (summary := found[cell.name]) is not None}

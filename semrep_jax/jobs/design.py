@@ -1,0 +1,62 @@
+"""The design of a sweep, settled before it is run: the one contrast that it is about, and what it can detect.
+
+{"primary": ..., "seeds": [...], "detectable": 0.04, "statement": "primary contrast: ..."}
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from semrep_jax.evaluate.study import LEVEL, POWER, Spread, detectable
+from semrep_jax.jobs.config import Config
+from semrep_jax.tasks.suite import SUITES
+
+
+def axes(suites: list[str]) -> list[str]:
+    """What two policies are compared by on these suites: a suite's share correct; of one that is paired with another
+    the share right on both."""
+    found = []
+    for name in dict.fromkeys(suites):
+        pairing = SUITES[name].paired_with
+        found.append(name if pairing is None or pairing.suite not in suites else pairing.both)
+    return found
+
+
+def supposed(config: Config) -> Spread:
+    """The spread of a difference that the design supposes: `sweep.spread`, and the noise of two arms' samples."""
+    spread = config.sweep.spread
+    return Spread(spread.seed, spread.task, spread.sample * math.sqrt(2 / config.evaluate.samples))
+
+
+def design(config: Config) -> dict[str, Any]:
+    """What design.json holds: nothing in it depends on what is found."""
+    setting, sweep = config.evaluate, config.sweep
+    spread = supposed(config)
+    smallest = detectable(spread, len(sweep.seeds), setting.tasks)
+    primary = sweep.primary
+    contrast = (
+        f"{primary.metric}, {primary.ours} T={primary.our_turns} - {primary.theirs} T={primary.their_turns}, "
+        f"setting {sweep.settings[0].name}"
+    )
+    size = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) != 1)} x {setting.tasks} tasks x {setting.samples} samples"
+    return {
+        "primary": primary.model_dump(mode="json") | {"setting": sweep.settings[0].name},
+        "axes": axes(setting.suites),
+        "arms": list(sweep.arms),
+        "settings": [one.model_dump(mode="json") for one in sweep.settings],
+        "seeds": list(sweep.seeds),
+        "budget": config.train.budget,
+        "tasks": setting.tasks,
+        "samples": setting.samples,
+        "level": LEVEL,
+        "power": POWER,
+        "spread": spread.to_json(),
+        "detectable": round(smallest, 4),
+        "statement": (
+            f"primary contrast: {contrast}; {size} detect a difference of {smallest:.3f} with {POWER:.0%} power at "
+            f"level {LEVEL:g} (supposed standard deviations: seeds {spread.seed:.3f}, tasks {spread.task:.3f}, noise "
+            f"{spread.noise:.3f}); beside "
+            "it: T2 - T2, guided only, tokens"
+        ),
+    }

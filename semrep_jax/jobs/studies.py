@@ -1,0 +1,322 @@
+"""What the cells of a sweep say together: tables and results, at any time.
+
+Everything is paired by seed and by task, and has an interval over both (`evaluate.study`). Of cells that are missing
+nothing is supposed: a contrast takes the seeds that both of its arms have, and says how many those are.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+from typing import Any
+
+import jax
+import numpy as np
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.results import Estimate, Results, exact
+from semrep_jax.evaluate import summary as metric
+from semrep_jax.evaluate.study import Compared, compared, holm
+from semrep_jax.inference.turns import TURNS
+from semrep_jax.jobs import tables
+from semrep_jax.jobs.arms import BASE, COSTS
+from semrep_jax.jobs.cells import Cell, Place
+from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.design import axes
+from semrep_jax.jobs.tables import Contrast, Factorial
+
+PACKAGES = ("semrep-jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+OF_CONTRASTS = ((1, 1), (2, 2), (2, 1))  # turns, ours and theirs
+GUIDED = "guided"
+NOTE = (
+    "Intervals and p-values are over seeds and tasks (crossed bootstrap); p in the tables of contrasts is Holm's, over "
+    "the axes of its column; the primary contrast stands alone and is not corrected."
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The finished cells of a sweep.
+
+    found: cell.json of each place that has one.
+    """
+
+    config: Config
+    plan: Mapping[Place, Cell]
+    found: Mapping[Place, dict[str, Any]]
+
+    def column(self, arm: str, setting: str) -> str:
+        """How the results call an arm in a setting."""
+        return arm if len(self.config.sweep.settings) == 1 else f"{arm}/{setting}"
+
+    def first(self, *arms: str, setting: str) -> bool:
+        """Whether these arms' cells of a setting are not all those of an earlier one, which says it all already."""
+        names = [one.name for one in self.config.sweep.settings]
+        cells = [
+            {self.plan[place].name for place in self.plan if place.arm in arms and place.setting == name}
+            for name in names[: names.index(setting) + 1]
+        ]
+        return cells[-1] not in cells[:-1]
+
+    def seeds(self, arm: str, setting: str) -> list[int]:
+        """The seeds of which an arm's cell is finished; of the base, which has none, all."""
+        if arm == BASE:
+            return list(self.config.sweep.seeds) if Place(BASE, setting, None) in self.found else []
+        return [seed for seed in self.config.sweep.seeds if Place(arm, setting, seed) in self.found]
+
+    def summaries(self, arm: str, setting: str) -> list[dict[str, Any]]:
+        """What the finished cells of an arm found."""
+        if arm == BASE:
+            return [self.found[p] for p in (Place(BASE, setting, None),) if p in self.found]
+        return [self.found[Place(arm, setting, seed)] for seed in self.seeds(arm, setting)]
+
+    def values(self, arm: str, setting: str, key: str, seeds: Sequence[int]) -> np.ndarray:
+        """The share of samples that are right, [seeds, tasks]. key: METRIC/T1 or METRIC/T2."""
+        rows = []
+        for seed in seeds:
+            one = self.found[Place(arm, setting, None if arm == BASE else seed)]["measured"][key]
+            rows.append(np.asarray(one["correct"], float) / one["samples"])
+        return np.stack(rows)
+
+    @property
+    def axes(self) -> list[str]:
+        """What arms are compared by."""
+        return axes(self.config.evaluate.suites)
+
+
+def results(
+    config: Config, plan: Mapping[Place, Cell], found: Mapping[Place, dict[str, Any]], design: dict[str, Any]
+) -> Results:
+    """Everything that the finished cells say.
+
+    plan: every place's cell. found: cell.json of the finished ones. design: what was settled before.
+    """
+    study = Study(config, plan, found)
+    _require_same_tasks(study)
+    places = [(arm, setting.name) for setting in config.sweep.settings for arm in (BASE, *config.sweep.arms)]
+    places = [(arm, name) for arm, name in places if study.first(arm, setting=name) and study.summaries(arm, name)]
+    columns = {study.column(*place): _metrics(study, *place) for place in places}
+    contrasts = list(_contrasts(study))
+    factorials = list(_factorials(study))
+    equal = _at_equal_tokens({study.column(*place): study.summaries(*place) for place in places if place[0] != BASE})
+    primary = next((one for one in contrasts if one.primary), None)
+    keys = {key: value for values in columns.values() for key, value in values.items()}
+    seconds = sum(_seconds(summary) for summary in _distinct(study))
+    notes = dict.fromkeys(note for summary in _distinct(study) for note in summary["notes"])
+    return Results(
+        columns,
+        seconds,
+        tables.verdict(primary, design),
+        rows=metric.rows(metric.ordered(config.evaluate.suites), keys),
+        differences=_headline(contrasts),
+        costs=COSTS,
+        notes=(*_missing(study), NOTE, *notes),
+        tables=(
+            *tables.of_contrasts(contrasts),
+            *tables.of_factorials(factorials),
+            tables.of_tokens(study.axes[0], columns),
+            *tables.of_equal_tokens(equal),
+        ),
+        about=_about(study, design, contrasts, factorials) | {"equal_tokens": equal},
+    )
+
+
+def _require_same_tasks(study: Study) -> None:
+    """Refuse cells of one setting that were measured on different tasks. Raises TaskError."""
+    known: dict[str, tuple[str, Any]] = {}
+    for place, summary in study.found.items():
+        first = known.setdefault(place.setting, (place.name, summary["suites"]))
+        if first[1] != summary["suites"]:
+            raise TaskError(
+                f"cells {first[0]} and {place.name} were measured on different tasks; delete the cell.json and "
+                "evaluation/ of the one that is older, and give the same command again"
+            )
+
+
+def _metrics(study: Study, arm: str, setting: str) -> dict[str, Estimate]:
+    """An arm's metrics over its seeds, and the mean of what each cost."""
+    summaries, seeds = study.summaries(arm, setting), study.seeds(arm, setting)
+    shown = seeds[:1] if arm == BASE else seeds
+    found = {}
+    for key, one in summaries[0]["measured"].items():
+        found[key] = compared(study.values(arm, setting, key, shown), within=(0, 1)).estimate
+        for cost in ("tokens", "rewrites_accepted"):
+            if cost in one:
+                name, _, turns = key.rpartition("/")
+                mean = np.mean([summary["measured"][key][cost] for summary in summaries])
+                found[f"{name}_{cost}/{turns}"] = exact(float(mean))
+    costs = {name: exact(float(np.mean([s["costs"][name] for s in summaries]))) for name, _ in COSTS}
+    return found | costs
+
+
+def _contrasts(study: Study) -> Iterator[Contrast]:
+    """Every pair of arms in every setting, on every axis, with Holm's correction over the axes."""
+    primary = study.config.sweep.primary
+    for setting in study.config.sweep.settings:
+        for ours, theirs in _pairs(study):
+            if not study.first(ours, theirs, setting=setting.name):
+                continue
+            seeds = [s for s in study.seeds(ours, setting.name) if s in study.seeds(theirs, setting.name)]
+            for turns in OF_CONTRASTS[: 2 if theirs == BASE else 3] if seeds else ():
+                found = {
+                    axis: _difference(study, setting.name, (ours, theirs), turns, axis, seeds) for axis in study.axes
+                }
+                corrected = holm({axis: one.p for axis, one in found.items()})
+                for axis, one in found.items():
+                    yield Contrast(
+                        setting.name,
+                        ours,
+                        theirs,
+                        turns,
+                        axis,
+                        one,
+                        corrected[axis],
+                        primary=setting is study.config.sweep.settings[0]
+                        and (axis, ours, theirs) == (primary.metric, primary.ours, primary.theirs)
+                        and turns == (primary.our_turns, primary.their_turns),
+                    )
+
+
+def _pairs(study: Study) -> list[tuple[str, str]]:
+    """Every arm against the one that the primary contrast names, and against the base; its own arm against guided."""
+    sweep = study.config.sweep
+    ours, theirs = sweep.primary.ours, sweep.primary.theirs
+    pairs = [(ours, theirs), *((arm, theirs) for arm in sweep.arms if arm not in (ours, theirs))]
+    pairs += [(ours, GUIDED)] if GUIDED in sweep.arms and GUIDED not in (ours, theirs) else []
+    return pairs + [(arm, BASE) for arm in sweep.arms]
+
+
+def _difference(
+    study: Study, setting: str, arms: tuple[str, str], turns: tuple[int, int], axis: str, seeds: Sequence[int]
+) -> Compared:
+    ours, theirs = (study.values(arm, setting, f"{axis}/T{t}", seeds) for arm, t in zip(arms, turns, strict=True))
+    return compared(ours - theirs, within=(-1, 1))
+
+
+def _factorials(study: Study) -> Iterator[Factorial]:
+    """{stage 1 off, on} x {C_rep at inference off, on}, the paper's ablation: off is fine-tuning, and guided too."""
+    sweep = study.config.sweep
+    on = sweep.primary.ours
+    for setting, off in product(sweep.settings, (sweep.primary.theirs, GUIDED)):
+        if off == on or off not in sweep.arms or not study.first(on, off, setting=setting.name):
+            continue
+        seeds = [s for s in study.seeds(on, setting.name) if s in study.seeds(off, setting.name)]
+        for axis in study.axes if seeds else ():
+            cells = {
+                (arm, turns): study.values(arm, setting.name, f"{axis}/T{turns}", seeds)
+                for arm in (off, on)
+                for turns in TURNS
+            }
+            yield Factorial(
+                setting.name,
+                off,
+                on,
+                axis,
+                {(int(arm == on), turns - 1): float(values.mean()) for (arm, turns), values in cells.items()},
+                stage_1=compared((cells[on, 1] + cells[on, 2] - cells[off, 1] - cells[off, 2]) / 2),
+                c_rep=compared((cells[on, 2] + cells[off, 2] - cells[on, 1] - cells[off, 1]) / 2),
+                interaction=compared(cells[on, 2] - cells[on, 1] - cells[off, 2] + cells[off, 1]),
+            )
+
+
+def _headline(contrasts: Sequence[Contrast]) -> dict[str, Estimate]:
+    """The differences of the primary pair in the main setting, as the page of a comparison has them."""
+    primary = next((one for one in contrasts if one.primary), None)
+    if primary is None:
+        return {}
+    pair = (primary.setting, primary.ours, primary.theirs)
+    return {
+        f"{one.axis}/{tables.turns_of(one.turns)}": one.found.estimate
+        for one in contrasts
+        if (one.setting, one.ours, one.theirs) == pair
+    }
+
+
+def _at_equal_tokens(columns: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Every arm at the largest token count that all trainings reached, from their held-out curves: the last point at or
+    before it. Empty where a training has no curve.
+
+    columns: what the cells of each column found. Gives {"tokens": the count, "points": {column: {SUITE/T1: {"value":
+    mean over seeds, "tokens", "step": means of the points, "per_seed"}}}}.
+    """
+    curves = {name: [summary.get("curve", []) for summary in summaries] for name, summaries in columns.items()}
+    if not curves or not all(rows for of_column in curves.values() for rows in of_column):
+        return {}
+    count = min(max(row["tokens"] for row in rows) for of_column in curves.values() for rows in of_column)
+    points: dict[str, dict[str, Any]] = {}
+    for name, of_column in curves.items():
+        for key in dict.fromkeys(f"{row['suite']}/T{row['turns']}" for row in of_column[0]):
+            last = [_last(rows, key, count) for rows in of_column]
+            means = {field: float(np.mean([row[field] for row in last])) for field in ("value", "tokens", "step")}
+            points.setdefault(name, {})[key] = means | {"per_seed": [row["value"] for row in last]}
+    return {"tokens": count, "points": points}
+
+
+def _last(rows: Sequence[Mapping[str, Any]], key: str, count: int) -> Mapping[str, Any]:
+    """The last point of a curve at or before so many tokens; the first is of the base, and took none."""
+    of_key = [row for row in rows if f"{row['suite']}/T{row['turns']}" == key and row["tokens"] <= count]
+    return max(of_key, key=lambda row: row["step"])
+
+
+def _distinct(study: Study) -> list[dict[str, Any]]:
+    """What the finished cells found, each once."""
+    return list({study.plan[place].name: summary for place, summary in study.found.items()}.values())
+
+
+def _seconds(summary: dict[str, Any]) -> float:
+    """Training and measuring of one cell (s)."""
+    measured = sum(one.get("seconds", 0.0) for one in summary["measured"].values())
+    return float(summary["costs"]["train_seconds"] + measured)
+
+
+def _missing(study: Study) -> list[str]:
+    """A line for cells that are not finished, and one for cells that stand in several places."""
+    names = dict.fromkeys(cell.name for cell in study.plan.values())
+    missing = [name for name in names if name not in {study.plan[place].name for place in study.found}]
+    return [f"{len(missing)} of {len(names)} cells are not finished: {', '.join(missing)}."] if missing else []
+
+
+def _about(
+    study: Study, design: dict[str, Any], contrasts: Sequence[Contrast], factorials: Sequence[Factorial]
+) -> dict[str, Any]:
+    """What makes the results stand alone: how they were made, by what, and each seed's own numbers."""
+    per_seed: dict[str, dict[str, dict[str, float]]] = {}
+    for place, summary in study.found.items():
+        of_column = per_seed.setdefault(study.column(place.arm, place.setting), {})
+        for key, one in summary["measured"].items():
+            share = float(np.mean(one["correct"])) / one["samples"]
+            of_column.setdefault(key, {})["base" if place.seed is None else str(place.seed)] = round(share, 6)
+    return {
+        "seeds": list(study.config.sweep.seeds),
+        "command": "python -m semrep_jax.main " + shlex.join(sys.argv[1:]),
+        "versions": versions(),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "devices": sorted({device.device_kind for device in jax.devices()}),
+        },
+        "design": design,
+        "suites": next((summary["suites"] for summary in study.found.values()), {}),
+        "contrasts": [one.to_json() for one in contrasts],
+        "factorial": [one.to_json() for one in factorials],
+        "per_seed": per_seed,
+        "unfinished": _missing(study),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            pass
+    return found

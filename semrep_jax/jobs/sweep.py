@@ -1,0 +1,106 @@
+"""`job: sweep`: arms x settings x seeds at equal budget, resumable at any point, by one process or several.
+
+    python -m semrep_jax.main --config configs/replicate/nano.yaml
+    python -m semrep_jax.main --config configs/replicate/nano.yaml --set "sweep.only=[*-s0]"     # a part of it
+
+Before anything is trained the primary contrast and the smallest difference that the design can detect are printed and
+written to `design.json`; a later run with another design is refused there. Every process with the same command takes
+the cells that no other one holds, seed by seed, and tells at its end what all finished cells say, and which are
+missing. Kill it, and give the same command: it goes on, to the same bits (`jobs.cells`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+from semrep_jax.core.bucket import scheme
+from semrep_jax.core.progress import console
+from semrep_jax.core.results import Results
+from semrep_jax.core.settings import ConfigError, flatten
+from semrep_jax.core.workdir import WorkDirError, describe_changes
+from semrep_jax.jobs import checks
+from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.design import axes, design
+from semrep_jax.jobs.job import TRAINING, Context, Job
+
+DESIGN = "design.json"
+NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
+
+
+def _run(config: Config, context: Context) -> Results:
+    from semrep_jax.jobs import cells, studies
+
+    plan = cells.planned(config)
+    settled = design(config)
+    _settle(settled, context)
+    bench = cells.Bench(context)
+    distinct = {cell.name: cell for cell in plan.values()}
+    mine = [distinct[name] for name in _chosen(list(distinct), config.sweep.only)]
+    for number, cell in enumerate(mine, 1):
+        if cell.summary(context.work.path) is None:
+            console.print(f"cell {number} of {len(mine)}: {cell.name}", highlight=False)
+            if not bench.run(cell):
+                console.print(f"{cell.name} is in the hands of another process", highlight=False)
+    context.work.alone()  # two processes that end at one time: the second sees all that the first did
+    return studies.results(config, plan, cells.summaries(plan, context.work.path), settled)
+
+
+def _chosen(names: list[str], patterns: list[str]) -> list[str]:
+    """The cells that this process works on, in order. Raises ConfigError for a pattern that is of none."""
+    if not patterns:
+        return names
+    if patterns == [NOTHING]:
+        return []
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(f"sweep.only: {pattern!r} is the pattern of no cell; there are {', '.join(names)}")
+    return [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+
+
+def _settle(settled: dict[str, Any], context: Context) -> None:
+    """Write the design down and say it; refuse another one than the directory's. Raises WorkDirError."""
+    theirs = context.work.read(DESIGN)
+    if theirs is None:
+        context.work.write(DESIGN, settled)
+    elif changes := describe_changes(flatten(theirs), flatten(settled)):
+        raise WorkDirError(
+            f"{context.work.path / DESIGN} was written before the study began, and the design is another now: "
+            f"{changes}; a study keeps its design: use another work_dir"
+        )
+    console.print(settled["statement"], highlight=False, soft_wrap=True)
+
+
+def _check(config: Config) -> None:
+    checks.local(config)
+    if config.distributed.processes > 1 or config.distributed.coordinator is not None:
+        raise ConfigError(
+            "distributed.coordinator: the processes of a sweep share out its cells and know nothing of each other; "
+            "set it to null and give the same command on each host, with a work_dir that all share"
+        )
+    if scheme(config.work_dir):
+        raise ConfigError(
+            f"work_dir: {config.work_dir} is in a bucket, where processes can't share out cells; choose a directory"
+        )
+    names = axes(config.evaluate.suites)
+    if config.sweep.primary.metric not in names:
+        raise ConfigError(
+            f"sweep.primary.metric: {config.sweep.primary.metric!r} is not measured; evaluate.suites gives "
+            f"{', '.join(names)}"
+        )
+    forms, prompts = config.tasks.variants, config.rollout.prompts
+    if "variants_pooled" in config.sweep.arms and prompts % forms:
+        raise ConfigError(
+            f"rollout.prompts: {prompts} prompts can't hold tasks of tasks.variants = {forms} forms each; choose a "
+            f"multiple of {forms}"
+        )
+
+
+JOB = Job(
+    "sweep",
+    "arms x settings x seeds at equal budget, with statistics over tasks and seeds",
+    _run,
+    settings=(*TRAINING, "evaluate"),
+    shares=True,
+    check=_check,
+)
