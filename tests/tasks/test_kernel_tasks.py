@@ -22,6 +22,7 @@ from semrep_jax.rewards import RewardConfig
 from semrep_jax.tasks.kernels import builtin, catalogue
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 from semrep_jax.train import stages
+from semrep_jax.train.arms import ARMS
 from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
 from semrep_jax.train.trainer import Recipe, Trainer
 from semrep_jax.verify import Verifier
@@ -184,7 +185,7 @@ def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong
     config = build({"job": "train", "train": {"budget": 2}, "rollout": rollout})
     recipe = Recipe(0, config.rollout, config.reward, config.train, {})
     source = TaskSource(lambda request: [RELU] * request.count)
-    of_arm = stages.build(source, SourceRequest(2, 1), config.reward, alpha=0.5)
+    of_arm = stages.build(source, SourceRequest(2, 1), config.reward, ARMS["semrep"], 0.5)
     trainer = Trainer(recipe, of_arm, Budget(2, 0.5), tiny, kernels, tmp_path, Stop())
     for stage in (REWRITE, TRANSFORM):
         trainer.policy = Scripted([STRIDED, RENAMED, WRONG, "no"], tiny.tokenizer, trainer.policy.usage)
