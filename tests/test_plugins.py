@@ -42,7 +42,8 @@ def test_a_language_with_its_source_suite_reward_and_advantage_in_one_file_train
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert set(results["arms"]) == {"base", "semrep", "finetune"} and results["suites"]["big_sums"]["tasks"] == 3
-    assert results["rows"][0]["title"] == "sums of big numbers, direct (T=1)" and "sums of big numbers" in done.stdout
+    # the base solves none of them, which the mark says
+    assert results["rows"][0]["title"] == "sums of big numbers †, direct (T=1)" and "sums of big numbers" in done.stdout
     steps = [json.loads(line) for line in (tmp_path / "run/arms/semrep/metrics.jsonl").read_text().splitlines()]
     assert [step["stage"] for step in steps] == ["rewrite", "transform"]
     samples = [json.loads(line) for line in (tmp_path / "run/arms/semrep/samples.jsonl").read_text().splitlines()]

@@ -129,7 +129,7 @@ def test_two_processes_may_share_a_sweep_and_no_other_job_its_directory(file, wh
         ("sweep.only=[gardening]", "is the pattern of no cell; there are base-default"),
         ("sweep.primary.metric=beauty", "is not measured; evaluate.suites gives correctness, robust_pass"),
         ("sweep.arms=[semrep]", "the arm 'finetune' is not among"),
-        ("sweep.arms=[semrep,gardening]", "there is no arm 'gardening'"),
+        ("sweep.arms=[semrep,finetune,gardening]", "there is no arm 'gardening'"),
         ("sweep.seeds=[0,0]", "names one twice"),
     ],
 )
