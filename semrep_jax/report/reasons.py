@@ -1,0 +1,92 @@
+"""Why programs were rejected, over training: what share of each step's rollouts was a copy, did not compile, failed ...
+
+    for_steps(run.samples("semrep"), "canonical")        # {step: {"accepted": 31, "duplicate": 4, ...}}
+
+A rollout counts once: as a copy of C_src if it is one, else by its verdict's status.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from semrep_jax.core.programs import Duplicate, Status
+from semrep_jax.report.bands import around, window
+from semrep_jax.report.curves import STEPS
+from semrep_jax.report.panels import Panel, Series
+from semrep_jax.report.reading import Row
+
+# From below in a plot: the name (also of its colour), and how a legend calls it.
+REASONS = {
+    "accepted": "accepted",
+    "failing": "failing a test",
+    "duplicate": "a copy of C_src",
+    "compile": "not compiling",
+    "format": "no program",
+    "timeout": "timeout, memory, crash",
+    "hack": "a hack, or banned",
+    "unknown": "not judged",
+}
+# By status; a language's own words beside those of `core.programs.Status`. Other words are `unknown`.
+_REASON_OF = {
+    Status.OK: "accepted",
+    Status.WRONG: "failing",
+    Status.FORMAT: "format",
+    Status.COMPILE: "compile",
+    Status.TIMEOUT: "timeout",
+    Status.MEMORY: "timeout",
+    Status.CRASH: "timeout",
+    "numeric": "failing",
+    "race": "failing",
+    "nondeterministic": "failing",
+    "launch": "compile",
+    "banned": "hack",
+    "hack_suspect": "hack",
+}
+_COPIES = {"exact": (Duplicate.EXACT,), "canonical": (Duplicate.EXACT, Duplicate.CANONICAL)}
+
+
+def reason(sample: Row, rule: str) -> str:
+    """The reason for a row of samples.jsonl; `rule` is `reward.duplicate`."""
+    if sample["duplicate"] in _COPIES.get(rule, ()):
+        return "duplicate"
+    return _REASON_OF.get(sample["status"], "unknown")
+
+
+def for_steps(samples: Iterable[Row], rule: str) -> dict[int, Counter[str]]:
+    """Rollouts of each step by reason."""
+    found: dict[int, Counter[str]] = {}
+    for sample in samples:
+        found.setdefault(sample["step"], Counter())[reason(sample, rule)] += 1
+    return found
+
+
+def from_metrics(rows: Iterable[Row]) -> dict[int, Counter[str]]:
+    """The same from metrics.jsonl, where no samples were kept: in shares, and copies are told from accepted programs
+    only by their share."""
+    found: dict[int, Counter[str]] = {}
+    for row in rows:
+        shares: Counter[str] = Counter()
+        for key, value in row.items():
+            if key.startswith("status/"):
+                shares[_REASON_OF.get(key.removeprefix("status/"), "unknown")] += value
+        copies = min(row.get("duplicates") or 0.0, shares["accepted"])
+        if shares:
+            found[row["step"]] = Counter(shares) + Counter({"duplicate": copies})
+            found[row["step"]]["accepted"] -= copies
+    return found
+
+
+def panel(title: str, counts: Mapping[int, Mapping[str, float]], marks: Sequence[tuple[float, str]] = ()) -> Panel:
+    """Shares of rollouts by reason, as areas: a running mean over steps, of the reasons that occur."""
+    steps = sorted(counts)
+    totals = np.array([sum(counts[step].values()) for step in steps], float)
+    series = []
+    for name, words in REASONS.items():
+        values = np.array([counts[step].get(name, 0.0) for step in steps]) / totals
+        if values.any():
+            smooth = around(values, window(len(steps))).middle
+            series.append(Series(words, name, np.array(steps, float) + 1, smooth))
+    return Panel(title, STEPS, tuple(series), tuple(marks), stacked=True)
