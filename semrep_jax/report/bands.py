@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 RESAMPLES = 1000
 SHORTEST, LONGEST = 5, 51  # steps of a window; between them a tenth of the run
@@ -43,7 +43,7 @@ def around(values: np.ndarray, width: int) -> Band:
 
 def _reach(values: np.ndarray) -> float:
     n = values.size
-    return float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 2 else 0.0
+    return float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n)) if n > 2 else 0.0
 
 
 def over_seeds(lines: np.ndarray) -> Band:

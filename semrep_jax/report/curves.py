@@ -3,6 +3,7 @@ other.
 
     panels(sources, TRAINING, STEPS)         # a panel for every metric that the rows hold
     held_out(sources, titles, TOKENS)        # a panel for every suite of curve.jsonl
+    rejections("SemRep", counts)             # a panel of areas: why rollouts were rejected
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from semrep_jax.report.bands import Band, around, over_seeds, window
 from semrep_jax.report.panels import Panel, Series
 from semrep_jax.report.reading import Row
+from semrep_jax.report.reasons import REASONS
 
 REWRITE = "rewrite"  # the stage that is drawn dashed
 STEPS, TOKENS = "optimiser steps of B", "tokens sampled"
@@ -145,7 +147,8 @@ def held_out(sources: Sequence[Source], titles: Mapping[str, str], against: str 
     for suite in dict.fromkeys(row["suite"] for row in rows):
         turns = sorted({row["turns"] for row in rows if row["suite"] == suite})
         lines = [line for source in sources for t in turns if (line := _measured(source, suite, t, against))]
-        found.append(Panel(f"{titles.get(suite, suite)}: share correct", against, tuple(lines)))
+        how = "" if against == STEPS else ", by tokens"
+        found.append(Panel(f"{titles.get(suite, suite)}: share correct{how}", against, tuple(lines)))
     return found
 
 
@@ -165,3 +168,19 @@ def _measured(source: Source, suite: str, turns: int, against: str) -> Series | 
         band = over_seeds(np.array([_numbers(rows, "value") for rows in picked]))
     dots = (xs, band.middle)
     return _series(f"{source.name}, T={turns}", source, xs, band, dots, turns > 1)
+
+
+def rejections(title: str, counts: Mapping[int, Mapping[str, float]]) -> Panel:
+    """Shares of rollouts by reason, as areas: a running mean over steps, of the reasons that occur.
+
+    counts: of each step, by reason (`reasons.for_steps`).
+    """
+    steps = sorted(counts)
+    totals = np.array([sum(counts[step].values()) for step in steps], float)
+    series = []
+    for name, words in REASONS.items():
+        values = np.array([counts[step].get(name, 0.0) for step in steps]) / totals
+        if values.any():
+            smooth = around(values, window(len(steps))).middle
+            series.append(Series(words, name, np.array(steps, float) + 1, smooth))
+    return Panel(title, STEPS, tuple(series), stacked=True)

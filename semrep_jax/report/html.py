@@ -55,6 +55,7 @@ def render(template: str, content: Row) -> str:
         sampled_tokens=sampled_tokens,
         difference=DIFFERENCE,
     )
+    environment.filters["minus"] = lambda text: text.replace("-", "−")  # as wide as a plus
     text = environment.get_template(template).render(content)
     return text.encode("utf-8", "replace").decode()  # a program may hold half of a surrogate pair
 
@@ -180,7 +181,7 @@ def _rejected(run: Run) -> list[Panel]:
     for arm, rows in run.metrics.items():
         counts = reasons.for_steps(run.samples(arm), run.duplicate_rule) or reasons.from_metrics(rows)
         if counts:
-            found.append(reasons.panel(label(arm), counts))
+            found.append(curves.rejections(label(arm), counts))
     return found
 
 

@@ -26,6 +26,11 @@ from semrep_jax.report.labels import in_order
 
 Row = dict[str, Any]  # a line of metrics.jsonl, curve.jsonl or samples.jsonl
 NEEDED = ("job", "seed", "config_sha256", "arms", "rows", "differences", "costs", "tables", "notes", "verdict")
+IN_A_LINE = {  # of a JSON-lines file, by its name, beside "step"
+    "metrics.jsonl": (),
+    "curve.jsonl": ("tokens", "suite", "turns", "value", "low", "high"),
+    "samples.jsonl": ("group", "task", "source", "c_rep", "completion", "status", "duplicate", "feedback"),
+}
 ALONE = "base"  # the arm of a job that trains one model at the top of its work directory
 
 
@@ -190,6 +195,12 @@ def _lines(path: Path) -> Iterator[Row]:
                 mend = "give the run's command again: it goes on from its newest checkpoint and writes what is lost"
                 broken = ReportError(f"{path}: line {number} is no object with a step; {mend}")
                 continue
+            missing = [key for key in IN_A_LINE[path.name] if key not in row]
+            if missing:
+                raise ReportError(
+                    f"{path} is of another version (no {', '.join(missing)} in line {number}); run the job again in a "
+                    "new work_dir"
+                )
             yield row
 
 

@@ -8,14 +8,9 @@ A rollout counts once: as a copy of C_src if it is one, else by its verdict's st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterable
 
 from semrep_jax.core.programs import Duplicate, Status
-from semrep_jax.report.bands import around, window
-from semrep_jax.report.curves import STEPS
-from semrep_jax.report.panels import Panel, Series
 from semrep_jax.report.reading import Row
 
 # From below in a plot: the name (also of its colour), and how a legend calls it.
@@ -77,16 +72,3 @@ def from_metrics(rows: Iterable[Row]) -> dict[int, Counter[str]]:
             found[row["step"]] = Counter(shares) + Counter({"duplicate": copies})
             found[row["step"]]["accepted"] -= copies
     return found
-
-
-def panel(title: str, counts: Mapping[int, Mapping[str, float]], marks: Sequence[tuple[float, str]] = ()) -> Panel:
-    """Shares of rollouts by reason, as areas: a running mean over steps, of the reasons that occur."""
-    steps = sorted(counts)
-    totals = np.array([sum(counts[step].values()) for step in steps], float)
-    series = []
-    for name, words in REASONS.items():
-        values = np.array([counts[step].get(name, 0.0) for step in steps]) / totals
-        if values.any():
-            smooth = around(values, window(len(steps))).middle
-            series.append(Series(words, name, np.array(steps, float) + 1, smooth))
-    return Panel(title, STEPS, tuple(series), tuple(marks), stacked=True)
