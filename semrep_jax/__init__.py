@@ -1,7 +1,7 @@
 """semrep_jax: train and use language models that transform code (SemRep, arXiv 2603.13640, in JAX).
 
-For a notebook: `semrep_jax.load_run("runs/quickstart")` reads a run into tables of pandas. Importing this package imports
-nothing else.
+For a notebook: `semrep_jax.load_run("runs/quickstart")` reads a run into tables of pandas. Importing this package
+imports nothing else.
 """
 
 from __future__ import annotations

@@ -16,13 +16,18 @@ def parser() -> argparse.ArgumentParser:
     options = command.parser(
         "report",
         "One run: write its report.html again from what its work directory holds, also while it is running, and print "
-        "its tables. Several: write one page that compares them; those that differ in the seed alone are taken together.",
+        "its tables. Several: write one page that compares them; those that differ in the seed alone are one group.",
         "Exit code 0: written; 2: a directory holds no run, a broken one, or runs that can't be compared.",
     )
     options.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the work directory of a run")
-    options.add_argument("--curves", type=Path, metavar="FILE.png", help="also write a run's training curves as a picture")
     options.add_argument(
-        "--output", type=Path, metavar="FILE.html", help=f"of several runs: the page (default: {COMPARISON} beside the first)"
+        "--curves", type=Path, metavar="FILE.png", help="also write a run's training curves as a picture"
+    )
+    options.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.html",
+        help=f"of several runs: the page (default: {COMPARISON} beside the first)",
     )
     return options
 

@@ -91,7 +91,9 @@ def require_comparable(runs: Sequence[Run]) -> None:
     first = runs[0]
     for other in runs[1:]:
         if other.job != first.job:
-            raise ReportError(f"{first.path} is of job {first.job} and {other.path} of job {other.job}; compare one job's")
+            raise ReportError(
+                f"{first.path} is of job {first.job} and {other.path} of job {other.job}; compare one job's"
+            )
     measured: dict[str, tuple[str, Run]] = {}
     for run in runs:
         for suite, about in (run.results or {}).get("suites", {}).items():
@@ -116,7 +118,9 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
             paths = ", ".join(str(run.path) for run in of_group if seeds.count(run.seed) > 1)
             raise ReportError(f"{paths} are of one config and one seed; name runs that differ in something")
     settings = [flat[of_group[0].path] for of_group in found.values()]
-    differ = [key for key in dict.fromkeys(k for one in settings for k in one) if len({one.get(key) for one in settings}) > 1]
+    differ = [
+        key for key in dict.fromkeys(k for one in settings for k in one) if len({one.get(key) for one in settings}) > 1
+    ]
     names = [_name(one, differ) for one in settings] if len(found) > 1 else [runs[0].job]
     return [
         Group(name, tuple(sorted(of_group, key=lambda run: run.seed)))
@@ -158,10 +162,12 @@ def _content(runs: Sequence[Run], groups: Sequence[Group]) -> Row:
         "rows": rows,
         "columns": columns,
         "differences": differences,
-        "scale": html.widest(differences),
+        "scale": html.widest(differences.values()),
         "costs": next((run.results["costs"] for run in runs if run.results), []),
         "training": [(heading, _drawn(lines, "metrics", titles)) for heading, lines in pictures(groups)],
-        "held_out": [(heading, drawn) for heading, lines in pictures(groups) if (drawn := _drawn(lines, "curves", titles))],
+        "held_out": [
+            (heading, drawn) for heading, lines in pictures(groups) if (drawn := _drawn(lines, "curves", titles))
+        ],
         "partly": _measured_by_some(runs),
     }
 
@@ -187,7 +193,9 @@ class Line:
 
     def source(self, rows: str) -> Source:
         """Its rows: "metrics" or "curves"."""
-        return Source(self.name, self.colour, [found for run in self.group.runs if (found := getattr(run, rows).get(self.arm))])
+        return Source(
+            self.name, self.colour, [found for run in self.group.runs if (found := getattr(run, rows).get(self.arm))]
+        )
 
 
 def pictures(groups: Sequence[Group]) -> list[tuple[str, list[Line]]]:

@@ -148,7 +148,7 @@ def held_out(sources: Sequence[Source], titles: Mapping[str, str], against: str 
         turns = sorted({row["turns"] for row in rows if row["suite"] == suite})
         lines = [line for source in sources for t in turns if (line := _measured(source, suite, t, against))]
         how = "" if against == STEPS else ", by tokens"
-        found.append(Panel(f"{titles.get(suite, suite)}: share correct{how}", against, tuple(lines)))
+        found.append(Panel(f"{titles.get(suite, suite)}{how}", against, tuple(lines)))
     return found
 
 

@@ -165,7 +165,8 @@ def _sampled(run: Run) -> list[Card]:
 
 def _newest(samples: Iterable[Row]) -> Sequence[dict[str, Any]]:
     """The first rollout of each group of the newest step."""
-    step, groups = -1, {}
+    step = -1
+    groups: dict[int, Row] = {}
     for sample in samples:
         if sample["step"] != step:
             step, groups = sample["step"], {}

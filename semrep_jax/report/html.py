@@ -8,7 +8,7 @@ that is not done yet. Plots are SVG, colours CSS variables: one page for the lig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,9 @@ def suite_titles(results: Row | None) -> dict[str, str]:
     return {name: titles.get(f"{name}/T1", name) for name in (results or {}).get("suites", ())}
 
 
-def widest(differences: Row) -> float:
+def widest(differences: Iterable[Row]) -> float:
     """What half of a whisker's width stands for: the farthest end of any interval."""
-    return max((abs(gap[edge]) for gap in differences.values() for edge in ("low", "high")), default=1.0) or 1.0
+    return max((abs(gap[edge]) for gap in differences for edge in ("low", "high")), default=1.0) or 1.0
 
 
 def _content(run: Run) -> Row:
@@ -106,7 +106,7 @@ def _content(run: Run) -> Row:
         "run": run,
         "results": results,
         "state": state(run),
-        "scale": widest(differences),
+        "scale": widest(differences.values()),
         "headline": _headline(results) if results else {},
         "training": training(training_sources(run)),
         "diagnostics": _diagnostics(run),

@@ -1,4 +1,4 @@
-"""A plot as data, and how it is drawn: lines with bands, or areas that add up; as themed SVG each, or a row as a PNG."""
+"""A plot as data, and how it is drawn: lines with bands, or areas that add up; as themed SVG, or several as a PNG."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Series:
 class Panel:
     """One plot.
 
-    title: what is drawn. x_label: against what. series: the lines; of a `stacked` panel the areas, shares of 1 from below. marks:
-    (x, colour) of upright lines.
+    title: what is drawn. x_label: against what. series: the lines; of a `stacked` panel the areas, shares of 1 from
+    below. marks: (x, colour) of upright lines.
     """
 
     title: str
@@ -78,7 +78,8 @@ def _draw(axis: Axes, panel: Panel, paint: Paint) -> None:
     for x, colour in panel.marks:
         axis.axvline(x, color=paint[colour], lw=0.9, ls=":")
     axis.set_xlabel(panel.x_label)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+    whole = all(np.array_equal(series.xs, np.round(series.xs)) for series in panel.series)
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
     axis.yaxis.set_major_locator(MaxNLocator(5))
     for side in (axis.xaxis, axis.yaxis):
         if max(map(abs, side.get_view_interval())) >= THOUSANDS:

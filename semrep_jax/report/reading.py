@@ -134,7 +134,9 @@ def _results(path: Path) -> Row | None:
         return None
     missing = [key for key in NEEDED if not isinstance(found, dict) or key not in found]
     if missing:
-        raise ReportError(f"{path} is of another version (no {', '.join(missing)}); run the job again in a new work_dir")
+        raise ReportError(
+            f"{path} is of another version (no {', '.join(missing)}); run the job again in a new work_dir"
+        )
     return dict(found)
 
 

@@ -58,17 +58,18 @@ def for_steps(samples: Iterable[Row], rule: str) -> dict[int, Counter[str]]:
     return found
 
 
-def from_metrics(rows: Iterable[Row]) -> dict[int, Counter[str]]:
+def from_metrics(rows: Iterable[Row]) -> dict[int, dict[str, float]]:
     """The same from metrics.jsonl, where no samples were kept: in shares, and copies are told from accepted programs
     only by their share."""
-    found: dict[int, Counter[str]] = {}
+    found: dict[int, dict[str, float]] = {}
     for row in rows:
-        shares: Counter[str] = Counter()
+        shares: dict[str, float] = {}
         for key, value in row.items():
             if key.startswith("status/"):
-                shares[_REASON_OF.get(key.removeprefix("status/"), "unknown")] += value
-        copies = min(row.get("duplicates") or 0.0, shares["accepted"])
+                name = _REASON_OF.get(key.removeprefix("status/"), "unknown")
+                shares[name] = shares.get(name, 0.0) + value
         if shares:
-            found[row["step"]] = Counter(shares) + Counter({"duplicate": copies})
-            found[row["step"]]["accepted"] -= copies
+            copies = min(row.get("duplicates") or 0.0, shares.get("accepted", 0.0))
+            shares["accepted"] = shares.get("accepted", 0.0) - copies
+            found[row["step"]] = shares | {"duplicate": copies}
     return found

@@ -4,8 +4,8 @@
     axis.plot(xs, ys, color=THEMED["semrep"])
     to_svg(figure, "reward of SemRep")           # ... stroke: var(--semrep) ..., no width, no height, text as text
 
-A `Paint` gives a colour for every name of PALETTE. THEMED's stand for the names: in the SVG each becomes a CSS variable,
-whose two values `css_variables` gives to the page. ON_PAPER's are those of the light theme, for a PNG.
+A `Paint` gives a colour for every name of PALETTE. THEMED's stand for the names: in the SVG each becomes a CSS
+variable, whose two values `css_variables` gives to the page. ON_PAPER's are those of the light theme, for a PNG.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ Paint = Mapping[str, str]  # what to draw with for a name of PALETTE
 # Stand for the names until the SVG is written; nothing else is drawn in such a colour.
 THEMED: Paint = {name: f"#fe{number:02x}01" for number, name in enumerate(PALETTE)}
 ON_PAPER: Paint = {name: light for name, (light, _) in PALETTE.items()}
+MARGINS = {"left": 0.13, "right": 0.98, "bottom": 0.18, "top": 0.95}
 WIDTH, HEIGHT = 4.2, 2.6  # inches: at 400 pixels wide 9-point text is 12 pixels high
 
 
@@ -58,7 +59,11 @@ def css_variables() -> str:
 
 def new_figure(paint: Paint, height: float = HEIGHT, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure, `height` inches high, with as many axes beside each other as it has columns."""
-    figure = Figure(figsize=(WIDTH * columns, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH * columns, height))
+    if columns == 1:
+        figure.subplots_adjust(**MARGINS)  # all plots of a page alike, in half the time that a layout takes
+    else:
+        figure.set_layout_engine("constrained")
     return figure, [_styled(axis, paint) for axis in figure.subplots(1, columns, squeeze=False)[0]]
 
 
@@ -86,7 +91,9 @@ def to_svg(figure: Figure, alt: str) -> str:
     for axis in figure.axes:
         axis.patch.set_visible(False)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt, "path.simplify": True}):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+        FigureCanvasSVG(figure).print_svg(
+            buffer, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
+        )
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", text, flags=re.S)

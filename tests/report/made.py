@@ -50,7 +50,12 @@ def train(directory: Path, arm: str, steps: int, seed: int) -> None:
     recorder = Recorder(directory)
     for step in range(steps):
         stage = "rewrite" if arm == "semrep" and step < BOUNDARY else "transform"
-        metrics = {"stage": stage, "reward": 0.1 * step + 0.01 * seed, "correct": 0.25, "total_tokens": 100 * (step + 1)}
+        metrics = {
+            "stage": stage,
+            "reward": 0.1 * step + 0.01 * seed,
+            "correct": 0.25,
+            "total_tokens": 100 * (step + 1),
+        }
         metrics |= {"loss": 0.5 / (step + 1), "status/ok": 0.75, "status/wrong": 0.25, "duplicates": 0.25}
         recorder.write(step, metrics, [sample(status, duplicate) for status, duplicate in ROLLOUTS])
     recorder.close()

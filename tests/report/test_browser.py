@@ -10,7 +10,9 @@ import pytest
 from semrep_jax.report import comparison, html
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs playwright: pip install -e ".[dev]"')
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 SMALLEST_TEXT = 9.5  # pixels, of a plot on a phone
 
@@ -63,7 +65,9 @@ def test_no_page_is_wider_than_its_window_and_plots_can_be_read(opened):
         "[...document.querySelectorAll('figure svg text')].filter(t => t.checkVisibility())"
         ".map(t => parseFloat(getComputedStyle(t).fontSize) * t.ownerSVGElement.getScreenCTM().a)"
     )
-    assert heights and min(heights) >= SMALLEST_TEXT * page.viewport_size["width"] / max(400, page.viewport_size["width"])
+    assert heights and min(heights) >= SMALLEST_TEXT * page.viewport_size["width"] / max(
+        400, page.viewport_size["width"]
+    )
 
 
 @pytest.mark.parametrize("opened", [("run", 1300, "dark"), ("run", 400, "light")], indirect=True, ids=["dark", "light"])
@@ -82,7 +86,9 @@ def test_the_theme_follows_the_system_and_the_switch(opened):
     assert background(page) == system
 
 
-@pytest.mark.parametrize("opened", [("run", 1300, "light"), ("run", 400, "light")], indirect=True, ids=["wide", "phone"])
+@pytest.mark.parametrize(
+    "opened", [("run", 1300, "light"), ("run", 400, "light")], indirect=True, ids=["wide", "phone"]
+)
 def test_filters_leave_the_cards_and_the_arms_that_are_asked_for(opened):
     page, _ = opened
     cards, side = page.locator(".card:visible"), page.viewport_size["width"] > 760

@@ -37,7 +37,9 @@ def test_curves_of_seeds_have_bands_over_seeds(seeds):
     line = curves.held_out([source], {})[0].series[0]
     assert line.ys.tolist() == pytest.approx([0.4, 0.55, 0.7])  # the mean of 0, 0.1 and 0.2 above seed 0
     assert np.all(line.low < line.ys) and np.all(line.high > line.ys) and np.all(line.high - line.low <= 0.2 + 1e-9)
-    trained = curves.panels([curves.Source("SemRep", "semrep", [run.metrics["semrep"] for run in runs])], curves.TRAINING)
+    trained = curves.panels(
+        [curves.Source("SemRep", "semrep", [run.metrics["semrep"] for run in runs])], curves.TRAINING
+    )
     assert trained[0].series[1].low is not None and trained[0].series[1].dots is None
 
 

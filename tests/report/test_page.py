@@ -179,7 +179,9 @@ def test_half_a_character_in_a_program_does_not_cost_the_page(tmp_path):
 def test_kernel_times_are_shown_where_something_was_timed_and_nowhere_else(tmp_path, page):
     assert "Kernel times" not in page
     path = made.run(tmp_path / "run")
-    one = made.measured("semrep", "correctness", 1, speedups=[[1.5, 2.0], [None, None]], timings=[[None, TIMING]] + [[None] * 2])
+    one = made.measured(
+        "semrep", "correctness", 1, speedups=[[1.5, 2.0], [None, None]], timings=[[None, TIMING]] + [[None] * 2]
+    )
     (path / "evaluation" / "semrep-correctness-T1.json").write_text(json.dumps(one.to_json()))
     found = kernels.times(read(path))
     assert [(time.task, time.speedup, time.device_ms) for time in found] == [("correctness/0", 2.0, 0.4)]
