@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the work directory of a run that has ended")
     parser.add_argument("to", type=Path, help="a directory that is not there yet")
-    parser.add_argument("--samples", type=int, default=0, metavar="N", help="rollouts kept of each step (default: none)")
+    parser.add_argument("--samples", type=int, default=0, metavar="N", help="rollouts kept of a step (default: none)")
     options = parser.parse_args()
     run = read(options.run)
     if run.state is not State.FINISHED:
