@@ -103,11 +103,16 @@ def to_svg(figure: Figure, alt: str) -> str:
     text = re.sub(r"<svg\b[^>]*>", f'<svg viewBox="{view[1]}" role="img" aria-label="{_quoted(alt)}">', text, count=1)
     text = re.sub(r"font(-family)?: ([^;\"]*?)'?DejaVu Sans'?[^;\"]*", _sans, text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
+    text = re.sub(r'="[^"]*"', _rounded, text)
     text = re.sub(r"\n\s+", "\n", text)
     for name, stand_in in THEMED.items():
         text = text.replace(stand_in, f"var(--{name})")
     return text
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    """Coordinates need no more than two digits; what is written on an axis stays as it is."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", attribute[0])
 
 
 def _sans(match: re.Match[str]) -> str:

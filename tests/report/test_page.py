@@ -16,6 +16,7 @@ from semrep_jax.core.results import Results, Table, exact
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.report import bands, code, curves, html, kernels, reasons, terminal
 from semrep_jax.report.code import ADDED, CHANGED, EMPTY, GONE, SAME
+from semrep_jax.report.panels import Panel, Series
 from semrep_jax.report.reading import State, read
 
 TIMING = {"reference_ms": 2.0, "candidate_ms": 1.0, "speedup": 2.0, "low": 1.9, "high": 2.1, "kept": 30, "dropped": 0}
@@ -73,6 +74,13 @@ def test_a_plot_has_no_fixed_size_and_keeps_its_text_as_text(page):
     drawings = re.findall(r"<svg[^>]*>", page)
     assert all("viewBox" in svg and "width=" not in svg for svg in drawings)
     assert "optimiser steps of B</text>" in page
+
+
+def test_an_axis_says_its_numbers_in_full():
+    xs = np.array([1.0, 2.0, 3.0])
+    drawn = Panel("small", "steps", (Series("one", "base", xs, np.array([0.2451, 0.2452, 0.2453])),)).svg()
+    written = re.findall(r">(0\.2\d+)</text>", drawn)
+    assert len(set(written)) == len(written) >= 3
 
 
 def test_a_task_is_one_card_with_its_source_once_a_view_and_the_arms_beside_each_other(page):
