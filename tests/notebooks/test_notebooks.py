@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import made_run
 import pytest
 
 from semrep_jax.cuda.gpu.nvrtc import Compiler, CompilerError
@@ -86,3 +87,12 @@ def test_kernels_are_judged_without_a_gpu_and_no_time_is_claimed(monkeypatch):
     text = said(executed("kernel_timing", monkeypatch))
     assert text.count(" ok ") >= 10 and "registers" in text and "occupancy" in text
     assert "no kernel was timed in this run" in text and "wrong" not in text
+
+
+def test_a_held_out_curve_and_a_run_in_progress_can_be_analysed(monkeypatch, tmp_path):
+    path = made_run.run(tmp_path / "run", finished=False)
+    made_run.curve(path)
+    book = executed("analyse_run", monkeypatch, SEMREP_RUN=str(path))
+    assert "stopped, 3 of 6 steps" in said(book) and "compares no two arms" in said(book)
+    drawn = [cell for cell in book.cells if cell.cell_type == "code" and "image/png" in str(cell.outputs)]
+    assert any("run.curve" in cell.source for cell in drawn)

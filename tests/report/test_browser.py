@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-import made
+import made_run as made
 import pytest
 
 from semrep_jax.report import comparison, html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-import made
+import made_run as made
 import numpy as np
 import pytest
 

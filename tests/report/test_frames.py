@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import made
+import made_run as made
 import pytest
 
 import semrep_jax

@@ -7,7 +7,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-import made
+import made_run as made
 import numpy as np
 import pytest
 
