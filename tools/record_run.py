@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -31,7 +30,8 @@ def record(run: Run, to: Path, samples: int) -> None:
         for path in run.path.glob(pattern):
             target = to / path.relative_to(run.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            text = path.read_text()
+            target.write_text(_compact(text) if path.suffix == ".json" else text)
     for arm in run.metrics:
         kept: Counter[int] = Counter()
         lines = []
@@ -41,6 +41,11 @@ def record(run: Run, to: Path, samples: int) -> None:
                 lines.append(json.dumps(row) + "\n")
         if lines:
             (to / "arms" / arm / "samples.jsonl").write_text("".join(lines))
+
+
+def _compact(text: str) -> str:
+    """The same JSON on one line."""
+    return json.dumps(json.loads(text), separators=(",", ":")) + "\n"
 
 
 def main() -> int:
