@@ -41,7 +41,7 @@ def run(path: Path, seed: int = 0, finished: bool = True, **settings: Any) -> Pa
                     one = measured(arm, suite, turns)
                     work.write(f"evaluation/{arm}-{suite}-T{turns}.json", one.to_json())
         work.write("results.json", results(seed).to_json("compare", f"{seed}" * 64, seed))
-    work.lock.close()
+    work.close()
     return path
 
 

@@ -210,7 +210,7 @@ def _held(path: Path) -> bool:
     """Whether a process holds the work directory (`core.workdir`)."""
     try:
         with (path / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:

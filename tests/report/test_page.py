@@ -203,7 +203,7 @@ def of_job(path, job: str, found: Results):
     work = WorkDir(path, {"job": job})
     work.write("config.yaml", f"job: {job}\nsupervised: {{steps: 9}}\n")
     work.write("results.json", found.to_json(job, "0" * 64, 0))
-    work.lock.close()
+    work.close()
     return path
 
 
