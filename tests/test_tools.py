@@ -54,6 +54,7 @@ def test_a_benchmark_without_its_model_says_how_to_get_it(script, tmp_path):
         ("base_success.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
         ("seed_table.py", ["/no/such/run"], "/no/such/run/results.json do not exist"),
         ("get_smollm2.py", ["--to", "/proc/no"], "/proc/no"),
+        ("record_run.py", ["/no/such/run", "/no/such/copy"], "/no/such/run is no directory"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(script, arguments, why):

@@ -1,46 +1,73 @@
-"""`python -m semrep_jax.main report RUN`: write a finished run's report.html again, and print its tables."""
+"""`python -m semrep_jax.main report RUN...`: write a run's report.html again and print its tables; or compare runs."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from semrep_jax.commands import command
 from semrep_jax.commands.command import Command
+
+COMPARISON = "comparison.html"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = command.parser(
         "report",
-        "Write a finished run's report.html again from what its work directory holds, and print its tables.",
-        "Exit code 0: written; 2: the directory holds no finished run.",
+        "One run: write its report.html again from what its work directory holds, also while it is running, and print "
+        "its tables. Several: write one page that compares them; those that differ in the seed alone are one group.",
+        "Exit code 0: written; 2: a directory holds no run, a broken one, or runs that can't be compared.",
     )
-    options.add_argument("run", type=Path, metavar="RUN", help="the work directory of a finished run")
-    options.add_argument("--curves", type=Path, metavar="FILE.png", help="also write the training curves as a picture")
+    options.add_argument("runs", type=Path, metavar="RUN", nargs="+", help="the work directory of a run")
+    options.add_argument(
+        "--curves", type=Path, metavar="FILE.png", help="also write a run's training curves as a picture"
+    )
+    options.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.html",
+        help=f"of several runs: the page (default: {COMPARISON} beside the first)",
+    )
     return options
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page of a finished run."""
-    from rich.console import Console
+    """Write the page."""
+    from semrep_jax.report import comparison
+    from semrep_jax.report.reading import ReportError
 
-    from semrep_jax.report import html, terminal
-
-    directory = options.run
-    page = html.write(directory)
+    if len(options.runs) == 1:
+        if options.output is not None:
+            raise ReportError("--output is for several runs; one run's page is report.html in its work directory")
+        return _one(options.runs[0], options.curves)
     if options.curves is not None:
-        picture = html.curves_of(directory)
-        if picture is None:
-            raise html.ReportError(f"{directory} holds no training, so there are no curves to write")
-        options.curves.write_bytes(picture)
-    results = json.loads((directory / "results.json").read_text())
-    console = Console()
-    for table in terminal.tables(results):
-        console.print(table, highlight=False)
-    console.print(f"{results['verdict']}\nreport: {page}", highlight=False, soft_wrap=True)
+        raise ReportError("--curves is for one run; the page of several holds their curves")
+    beside: Path = options.runs[0].resolve().parent / COMPARISON
+    print(f"report: {comparison.write(options.runs, options.output or beside)}")
     return 0
 
 
-COMMAND = Command("report RUN", "write a finished run's report.html again and print its tables", parser, run)
+def _one(directory: Path, picture: Path | None) -> int:
+    from rich.console import Console
+
+    from semrep_jax.report import html, terminal
+    from semrep_jax.report.reading import ReportError, read
+
+    page = html.write(directory)
+    if picture is not None:
+        drawn = html.curves_of(directory)
+        if drawn is None:
+            raise ReportError(f"{directory} holds no training, so there are no curves to write")
+        picture.write_bytes(drawn)
+    found = read(directory)
+    console = Console()
+    if found.results is not None:
+        for table in terminal.tables(found.results):
+            console.print(table, highlight=False)
+    said = found.results["verdict"] if found.results else html.state(found)
+    console.print(f"{said}\nreport: {page}", highlight=False, soft_wrap=True)
+    return 0
+
+
+COMMAND = Command("report RUN...", "write a run's report.html again and print its tables, or compare runs", parser, run)

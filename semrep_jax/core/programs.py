@@ -184,7 +184,8 @@ class Verdict:
     """Raw facts about one program on one task; no reward.
 
     status: a `Status`, or a word of the language's own. preserve, edit: tests of U_sem and U_edit passed. speedup: time
-    of C_src over its own, where it was measured. feedback: one line for a person or a policy. seconds: wall time of the
+    of C_src over its own, where it was measured; timing: what was measured of it beside, as plain JSON (of CUDA:
+    `cuda.gpu.timing.Timing`). feedback: one line for a person or a policy. seconds: wall time of the
     judgement (s). hidden: hidden tests passed, where the task has some. facts: what else the language's judge has seen,
     by name (of CUDA: `emulated`, `on_gpu`, `published`); a fact that nobody looked at is not there. `executed` is false
     of a copy of C_src that was not run: its scores hold by definition, and nobody has seen them.
@@ -200,6 +201,7 @@ class Verdict:
     seconds: float = 0.0
     hidden: Score | None = None
     facts: dict[str, bool] = field(default_factory=dict)
+    timing: dict[str, Any] | None = None
 
     @property
     def judged(self) -> bool:

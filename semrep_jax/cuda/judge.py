@@ -192,9 +192,17 @@ def _confirmed(verdict: Verdict, found: GpuResult) -> Verdict:
     if found.status == Status.UNJUDGED:
         return replace(verdict, status=found.status, feedback=found.feedback)
     right, score = found.status is Status.OK, Score(found.passed, found.total)
-    speedup = found.timing.speedup if right and found.timing is not None else None
+    timing = found.timing if right else None
     facts = verdict.facts | {"on_gpu": right}
-    return replace(verdict, status=found.status, preserve=score, speedup=speedup, feedback=found.feedback, facts=facts)
+    return replace(
+        verdict,
+        status=found.status,
+        preserve=score,
+        speedup=None if timing is None else timing.speedup,
+        timing=None if timing is None else timing.to_json(),
+        feedback=found.feedback,
+        facts=facts,
+    )
 
 
 def _compared(

@@ -37,10 +37,11 @@ class Measured:
     share of samples that had a rewrite. too_long: prompts that did not fit. examples: a few worked ones. identity:
     settings that decide the draws. facts: what the language's judge said of each sample beside, [tasks][samples] by
     name, silence counting as no; without a fact that it said of none. speedups: of right samples that were timed, else
-    None. generalises: correct, and right on the hidden tests too, where the suite has some. comparisons: what
-    `reward.accept: behaviour` cost and did. unjudged: samples of which nothing is known by a fault of ours; they count
-    as wrong. excess_change: of right samples of tasks whose edit is known, the tokens that they change beyond it, else
-    None.
+    None; timings: what was measured of them beside (`Verdict.timing`). generalises: correct, and right on the hidden
+    tests too, where the suite has some. comparisons: what `reward.accept: behaviour` cost and did. unjudged: samples of
+    which nothing is known by a fault of ours; they count as wrong.
+    excess_change: of right samples of tasks whose edit is known, the tokens that they change beyond it,
+    else None.
     """
 
     suite: str
@@ -61,6 +62,7 @@ class Measured:
     comparisons: dict[str, float] = field(default_factory=dict)
     unjudged: int = 0
     excess_change: list[list[float | None]] | None = None
+    timings: list[list[dict[str, Any] | None]] | None = None
 
     @property
     def per_task(self) -> np.ndarray:
@@ -133,6 +135,7 @@ def measure(
         comparisons=judge.metrics(),
         unjudged=sum(not verdict.judged for verdict in verdicts),
         excess_change=_excess_change(groups, judged),
+        timings=_timings(judged),
     )
 
 
@@ -144,6 +147,12 @@ def _facts(judged: Sequence[Sequence[Verdict]]) -> dict[str, list[list[bool]]]:
 def _speedups(judged: Sequence[Sequence[Verdict]]) -> list[list[float | None]] | None:
     """None where nothing was timed."""
     found = [[v.speedup for v in row] for row in judged]
+    return None if all(value is None for row in found for value in row) else found
+
+
+def _timings(judged: Sequence[Sequence[Verdict]]) -> list[list[dict[str, Any] | None]] | None:
+    """None where nothing was timed."""
+    found = [[v.timing for v in row] for row in judged]
     return None if all(value is None for row in found for value in row) else found
 
 
@@ -184,6 +193,7 @@ def _example(group: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str,
     task, program = attempt.task, attempt.program
     return {
         "task": task.id,
+        "language": task.source.language,
         "family": task.tags.get("family", ""),
         "kind": task.tags.get("kind", ""),
         "instruction": task.instruction,

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-COLOURS = {"base": "#888888", "semrep": "#1f6fb2", "finetune": "#d1682b"}
+from collections.abc import Iterable
+
+KNOWN = ("base", "semrep", "finetune")  # in the order that tables and legends have them
 LABELS = {"base": "base", "semrep": "SemRep", "finetune": "fine-tuning only"}
 DIFFERENCE = "SemRep − fine-tuning"
+MORE_COLOURS = 6  # for arms of other names, and for runs that are compared
 
 
 def label(arm: str) -> str:
     """An arm's name for a person."""
     return LABELS.get(arm, arm)
+
+
+def in_order(arms: Iterable[str]) -> list[str]:
+    """Arms that have an order of their own first, the others by name."""
+    return sorted(arms, key=lambda arm: (KNOWN.index(arm) if arm in KNOWN else len(KNOWN), arm))
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour (a name of `svg.PALETTE`) of each arm or run."""
+    free = iter(range(1000))
+    return {name: name if name in KNOWN else f"other{next(free) % MORE_COLOURS}" for name in names}
 
 
 def estimate(value: dict[str, float] | None, sign: bool = False) -> str:

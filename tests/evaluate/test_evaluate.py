@@ -1,22 +1,18 @@
-"""Intervals, suites, measurements, the verdict and the report."""
+"""Intervals, suites, measurements and the verdict."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
-from semrep_jax import main
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.results import Results
-from semrep_jax.core.workdir import WorkDir
 from semrep_jax.evaluate import intervals
 from semrep_jax.evaluate.measure import Measured
 from semrep_jax.evaluate.summary import differences, metrics, ordered, robustness, rows
 from semrep_jax.jobs import arms as jobs
-from semrep_jax.report import html, terminal
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS
 from semrep_jax.tasks.generated.suites import perturbed
@@ -117,33 +113,3 @@ def test_the_rows_of_a_table_are_what_suites_say_of_themselves():
     assert list(shown) == ["correctness/T1", "robustness/T1", "robust_pass/T1", "consistency/T1"]
     assert shown["robust_pass/T1"].title == "robustness: right on both, direct (T=1)"
     assert [row.difference for row in shown.values()] == ["correctness/T1", None, "robust_pass/T1", None]
-
-
-def test_the_report_is_one_file_that_shows_tables_curves_and_escaped_programs(tmp_path):
-    work = WorkDir(tmp_path / "run", {"job": "compare"})
-    by, found = compared([[True, False]] * 6, [[False, False]] * 6)
-    work.write("results.json", found.to_json("compare", "0" * 64, 0))
-    for arm, of_arm in by.items():
-        work.write(f"evaluation/{arm}-correctness-T2.json", of_arm[1].to_json())
-    for arm in ("semrep", "finetune"):
-        lines = [
-            {
-                "step": s,
-                "stage": "rewrite" if arm == "semrep" and s < 2 else "transform",
-                "reward": 0.1 * s,
-                "correct": 0.2,
-                "total_tokens": s,
-            }
-            for s in range(4)
-        ]
-        work.write(f"arms/{arm}/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    page = html.write(work.path).read_text()
-    assert 'src="data:image/png;base64,' in page and "http" not in page.split("base64")[0]
-    assert "SemRep" in page and "do &lt;b&gt;it&lt;/b&gt;" in page and "a &lt; b" in page
-    assert "class=win" in page and "SemRep as the paper uses it" in page
-    assert len(terminal.tables(work.read("results.json"))) == 2
-
-
-def test_a_report_of_a_directory_without_results_names_the_way_out(tmp_path, capsys):
-    assert main.main(["report", str(tmp_path)]) == 2
-    assert "finish the run first" in capsys.readouterr().err

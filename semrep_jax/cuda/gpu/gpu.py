@@ -240,7 +240,7 @@ class Gpu:
             return replace(correct, status=KernelStatus.NUMERIC, feedback=feedback, facts=())
         measured = timing.summarise(reply["samples"])
         share = timing.share_of_roofline(self.name, task.work(axes), measured.candidate_ms)
-        measured = replace(measured, roofline=share)
+        measured = replace(measured, roofline=share, device=self.name)
         status, feedback = str(Status.OK), measured.summary(self.name)
         if measured.suspect:
             status = KernelStatus.HACK_SUSPECT

@@ -59,7 +59,8 @@ PEAKS = {
 class Timing:
     """Times of a candidate beside the reference's: medians (ms), the speed-up with its 95 % interval, sample counts.
 
-    `roofline` is the share of the device's roofline that the candidate reaches, None where its peaks are not known.
+    `roofline` is the share of the device's roofline that the candidate reaches, None where its peaks are not known;
+    `device` is the device's name, as the driver gives it.
     """
 
     reference_ms: float
@@ -70,6 +71,7 @@ class Timing:
     kept: int
     dropped: int
     roofline: float | None = None
+    device: str = ""
 
     @property
     def suspect(self) -> bool:
