@@ -100,6 +100,12 @@ class TrainConfig(Section):
     layout: Layout = Field(
         Layout.SHARED, description="shared computes a group's prompt once; plain repeats it (to compare with)."
     )
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        description="Groups whose gradient is computed at once, 0 for the whole batch; where no group of a piece "
+        "counts, the piece costs nothing.",
+    )
     epochs: int = Field(1, ge=1, description="Optimiser updates on one batch of rollouts; each consumes one step of B.")
     kl: KL = Field(KL.NONE, description="Penalty for leaving the base.")
     kl_weight: float = Field(0.02, ge=0, description="Weight of the penalty.")

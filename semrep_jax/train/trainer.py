@@ -243,6 +243,7 @@ class Trainer:
             bucket=self.recipe.rollout.bucket,
             pad_id=self.base.tokenizer.pad_id,
             mask_truncated=self.recipe.train.truncation is Truncation.MASK,
+            micro_batch=self.recipe.train.micro_batch,
         )
 
     def _on_devices(self, host: RolloutBatch) -> RolloutBatch:

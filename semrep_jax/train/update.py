@@ -12,6 +12,7 @@ import optax
 
 from semrep_jax.model.decoder import Model
 from semrep_jax.train import finite, grpo
+from semrep_jax.train.accumulate import gradient
 from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.optimiser import adamw, state_shardings
 from semrep_jax.train.settings import Layout, NonFinite, TrainConfig
@@ -35,10 +36,7 @@ def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> U
     optimiser = optimiser_of(setting)
 
     def update(state: Any, frozen: Any, batch: RolloutBatch) -> tuple[Any, Any]:
-        def loss(trained: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-            return grpo.loss(model, model.join(trained, frozen), batch, setting, temperature)
-
-        grads, metrics = jax.grad(loss, has_aux=True)(state["params"])
+        grads, metrics = gradient(model, state["params"], frozen, batch, setting, temperature)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         new = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
         metrics |= {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
