@@ -21,6 +21,7 @@ from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate import metrics as metric
 from semrep_jax.evaluate.measure import Measured, measure
 from semrep_jax.inference.turns import TURNS
+from semrep_jax.jobs import gains, held_out
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import TRAINING, Context
 from semrep_jax.model import pretrained, sharding
@@ -33,6 +34,7 @@ from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
 from semrep_jax.train.budget import Budget
+from semrep_jax.train.curve import Curve
 from semrep_jax.train.finite import require_finite
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
@@ -78,7 +80,8 @@ def run_arms(config: Config, context: Context, alphas: Mapping[str, float]) -> R
     for suite in suites:
         asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
         require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
-    trained = {name: train_arm(config, context, name, alpha, base) for name, alpha in alphas.items()}
+    curve = held_out.curve(config, context, base) if alphas else None
+    trained = {name: train_arm(config, context, name, alpha, base, curve) for name, alpha in alphas.items()}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
     local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
     return _measured(config, context, began, suites, local, trained)
@@ -88,6 +91,8 @@ def _warn_of_replicas(config: Config, base: PretrainedModel) -> None:
     """Say which batches do not divide over the mesh: each of its devices computes the whole of them."""
     pieces = base.model.sharding.size("batch")
     sizes = {"rollout.prompts": config.rollout.prompts, "evaluate.batch": config.evaluate.batch}
+    if config.train.micro_batch:
+        sizes["train.micro_batch"] = config.train.micro_batch
     for key, size in sizes.items():
         if size % pieces:
             console.print(
@@ -98,10 +103,14 @@ def _warn_of_replicas(config: Config, base: PretrainedModel) -> None:
             )
 
 
-def train_arm(config: Config, context: Context, name: str, alpha: float, base: PretrainedModel) -> Trained:
-    """One arm, trained to the end of its budget and exported as a model directory under arms/NAME.
+def train_arm(
+    config: Config, context: Context, name: str, alpha: float, base: PretrainedModel, curve: Curve | None = None
+) -> Trained:
+    """One arm, trained to the end of its budget and exported as arms/NAME/model; the best of its held-out curve, where
+    one is measured, as arms/NAME/best.
 
-    alpha: share of the budget that stage 1 takes; 0 is fine-tuning only. base: what it starts from. Raises Stopped.
+    alpha: share of the budget that stage 1 takes; 0 is fine-tuning only. base: what it starts from. curve: what is
+    measured while it trains. Raises Stopped.
     """
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
     of_arm = stages.build(SOURCES[config.tasks.source], request, config.reward, alpha)
@@ -109,7 +118,7 @@ def train_arm(config: Config, context: Context, name: str, alpha: float, base: P
     recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity)
     directory = context.work.path / "arms" / name
     budget = Budget(config.train.budget, alpha)
-    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop).run()
+    arm = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, curve).run()
     exported = f"arms/{name}/exported.json"  # an arm may have been trained further since
     if context.work.read(exported) != {"steps": budget.used}:
         pretrained.export(directory / "model", base.model, arm.params, base.tokenizer)
@@ -139,17 +148,23 @@ def _measured(
     arms = {arm: metric.metrics(ms, setting.resamples) | costs(trained.get(arm)) for arm, ms in measured.items()}
     compared = {SEMREP, FINETUNE} <= measured.keys()
     gaps = metric.differences(measured[SEMREP], measured[FINETUNE], setting.resamples) if compared else {}
+    gained = gains.of(measured, BASE, setting.resamples)
     names, keys = [s.name for s in suites], arms[BASE]
+    rows = metric.rows(names, keys)
     notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
     return Results(
         arms,
         _seconds(config, context, began, measured, trained),
-        verdict(gaps),
-        rows=metric.rows(names, keys),
+        " ".join(filter(None, (gains.sentence(gained), verdict(gaps)))),
+        rows=rows,
         differences=gaps,
         costs=COSTS,
         notes=(*notes, *_shortfalls(measured)),
-        about={"suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites}},
+        tables=gains.table(gained, rows, BASE),
+        about={
+            "suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites},
+            "gains": {arm: {key: e.to_json() for key, e in of_arm.items()} for arm, of_arm in gained.items()},
+        },
     )
 
 

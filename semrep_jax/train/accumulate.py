@@ -1,4 +1,4 @@
-"""The gradient of a batch, whole or piece by piece: memory for one piece, time for the pieces in which something counts.
+"""The gradient of a batch, whole or piece by piece: memory for one piece, time for the pieces in which anything counts.
 
     grads, metrics = gradient(model, trained, frozen, batch, setting, temperature)
 
@@ -56,9 +56,7 @@ def gradient(
         index, total, seen = state
         piece = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, 1, keepdims=False), split)
         grads, found = jax.grad(of_piece, has_aux=True)(trained, piece)
-        seen = [
-            jax.lax.dynamic_update_index_in_dim(kept, new, index, 1) for kept, new in zip(seen, found, strict=True)
-        ]
+        seen = [jax.lax.dynamic_update_index_in_dim(kept, new, index, 1) for kept, new in zip(seen, found, strict=True)]
         return index + 1, jax.tree.map(jnp.add, total, grads), seen
 
     nothing = (jnp.int32(0), jax.tree.map(jnp.zeros_like, trained), [split.sampled, jnp.zeros_like(split.sampled)])

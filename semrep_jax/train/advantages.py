@@ -58,11 +58,12 @@ class Scored:
 @dataclass(frozen=True)
 class Advantages:
     """values: [B, G] float32. keep: [B] bool, the groups that count. counts: [B, G] bool, the members that do: those of
-    such a group that were judged."""
+    such a group that were judged. flat: [B] bool, the groups whose judged members all earn the same."""
 
     values: np.ndarray
     keep: np.ndarray
     counts: np.ndarray
+    flat: np.ndarray
 
 
 def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
@@ -75,7 +76,8 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
     judged_BG = np.array([[member.judged for member in group] for group in groups])
     correct_BG = np.array([[member.correct for member in group] for group in groups])
     reward_BG = np.array([[total(member.terms) for member in group] for group in groups])
-    keep_B = (correct_BG & judged_BG).any(axis=1) & (_spread(reward_BG, judged_BG) > SMALLEST_SPREAD)
+    flat_B = _spread(reward_BG, judged_BG) <= SMALLEST_SPREAD
+    keep_B = (correct_BG & judged_BG).any(axis=1) & ~flat_B
     counts_BG = judged_BG & keep_B[:, None]
     scaled_BG = np.zeros(judged_BG.shape)
     whole_B = np.asarray(judged_BG.all(axis=1))
@@ -86,7 +88,7 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
     if kind == GDPO:
         scaled_BG = _over_batch(scaled_BG, counts_BG)
     values_BG = scaled_BG + np.array([_shaping(group) for group in groups])
-    return Advantages(np.where(counts_BG, values_BG, 0.0).astype(np.float32), keep_B, counts_BG)
+    return Advantages(np.where(counts_BG, values_BG, 0.0).astype(np.float32), keep_B, counts_BG, flat_B)
 
 
 def _spread(reward_BG: np.ndarray, judged_BG: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ A checkpoint is written between steps, never with one in flight. After a SIGTERM
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,10 +66,17 @@ class LoopSettings:
     may_change: MayChange = field(default_factory=dict)
 
 
-def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
+def run(
+    training: Training,
+    name: str,
+    settings: LoopSettings,
+    stop: Stop,
+    between: Callable[[Recorder], None] = lambda recorder: None,
+) -> None:
     """Take all steps that are left.
 
-    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar. Raises
+    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar.
+    between: called before each step and after the last; it may look at the training and change nothing in it. Raises
     Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
     intact, and NonFiniteError, with the last good checkpoint, for a step that is NaN.
     """
@@ -81,6 +89,7 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
     recorder = Recorder(settings.directory, training.done, stop.peers.leader)
     with bar(name, training.total, training.done) as progress:
         while training.done < training.total:
+            between(recorder)
             before = training.done
             try:
                 result = training.step()
@@ -96,5 +105,6 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
                 saved.close()
                 done = f"stopped after step {training.done} of {training.total}"
                 raise Stopped(f"{done}; the same command goes on from there")
+        between(recorder)
     saved.close()
     recorder.close()

@@ -38,8 +38,8 @@ from semrep_jax.train import finite, loop
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.finite import Watch
 from semrep_jax.train.loop import LoopSettings, StepResult
-from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
-from semrep_jax.train.settings import NonFinite
+from semrep_jax.train.optimiser import adamw, initial_state, rate, state_shardings
+from semrep_jax.train.settings import NonFinite, Schedule
 
 TOKENIZER_EXAMPLES = 3000
 
@@ -87,7 +87,8 @@ class _Supervised:
     def __init__(self, recipe: WarmStart, model: Model, blocks: Blocks):
         setting = self.setting = recipe.supervised
         self.sharding, self.total, self.done = model.sharding, setting.steps, 0
-        optimiser = adamw(setting.learning_rate, setting.steps, setting.warmup, setting.weight_decay, max_norm=1.0)
+        schedule = rate(Schedule.COSINE, setting.learning_rate, setting.steps, setting.warmup)
+        optimiser = adamw(schedule, setting.weight_decay, max_norm=1.0)
         self.arrays = initial_state(model, optimiser, model.init(recipe.seed))
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,16 @@ from semrep_jax.train.advantages import Advantages, advantages
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
+from semrep_jax.train.curve import Curve, CurveFile, Spent
 from semrep_jax.train.draws import Draws
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.loop import LoopSettings, StepResult
-from semrep_jax.train.optimiser import initial_state
-from semrep_jax.train.settings import KL, Correction, EmptyBatch, TrainConfig, Truncation
+from semrep_jax.train.metrics import Recorder
+from semrep_jax.train.optimiser import initial_state, without_moments
+from semrep_jax.train.settings import KL, Correction, EmptyBatch, Schedule, Seam, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
-from semrep_jax.train.update import compiled_update, optimiser_of, score
+from semrep_jax.train.update import Update, compiled_update, mean_k3, optimiser_of, score
 from semrep_jax.verify import Saved, Verifier
 
 # The streams of random keys of a step; those of a batch drawn in the place of an empty one come behind.
@@ -90,7 +92,7 @@ class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint.
 
     stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its
-    peers are the run's. stop: asked between steps.
+    peers are the run's. stop: asked between steps. curve: what is measured between steps, if anything.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class Trainer:
         verifier: Verifier,
         directory: Path,
         stop: Stop,
+        curve: Curve | None = None,
     ):
+        self.curve = curve
         self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
         self.verifier, self.directory, self.stop = verifier, directory, stop
         batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
@@ -116,7 +120,7 @@ class Trainer:
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
         self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
         self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
-        self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
+        self.update = self._compiled_update()
         self.watch = Watch(base.model, recipe.train.non_finite)
         self.seconds = 0.0
 
@@ -131,8 +135,28 @@ class Trainer:
         settings = LoopSettings(
             self.directory, self.recipe.identity, setting.checkpoint_every, setting.keep, MAY_CHANGE
         )
-        loop.run(self, self.directory.name, settings, self.stop)
+        loop.run(self, self.directory.name, settings, self.stop, self._points())
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
+
+    def _points(self) -> Callable[[Recorder], None]:
+        """What the loop calls between steps: takes a point of the held-out curve where one is due."""
+        if self.curve is None:
+            return lambda recorder: None
+        curve, file = self.curve, None
+
+        def take(recorder: Recorder) -> None:
+            nonlocal file
+            if file is None:  # now that the newest checkpoint is restored
+                file = CurveFile(curve, self.directory, self.base, self.done, self.stop.peers)
+            file.take(Spent(self.done, self.policy.usage.tokens, self.seconds), self.total, self.params, recorder)
+
+        return take
+
+    def _compiled_update(self) -> Update:
+        """The compiled update; it knows where stage 2 begins only if the learning rate asks for it."""
+        train = self.recipe.train
+        boundary = self.budget.boundary if train.schedule is Schedule.STAGE else 0
+        return compiled_update(self.base.model, train, self.recipe.rollout.temperature, boundary)
 
     @property
     def params(self) -> Any:
@@ -153,6 +177,8 @@ class Trainer:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
         stage, clock, before = self.stages[self.budget.stage], _Clock(), self._counts()
         key = jax.random.fold_in(self.key, self.budget.used)
+        if self.recipe.train.seam is Seam.RESET and 0 < self.budget.used == self.budget.boundary:
+            self.arrays = without_moments(self.base.model, optimiser_of(self.recipe.train), self.arrays)
         self.policy.params = self.params
         rule = self.recipe.train.empty_batch
         most = 1 + (self.recipe.train.resamples if rule is EmptyBatch.RESAMPLE else 0)
@@ -164,7 +190,9 @@ class Trainer:
         if batch.empty and rule is not EmptyBatch.STEP:
             metrics = self._pass_over(batch)
         else:
-            metrics = self._update(self._on_devices(batch.host))
+            on_devices = self._on_devices(batch.host)
+            drift = self._drift(on_devices)
+            metrics = self._update(on_devices) | drift
         clock.lap("update")
 
         self.seconds += clock.total
@@ -256,6 +284,17 @@ class Trainer:
             batch.reference = score(self.base.params, batch, model, rollout.temperature, train.layout)
         return batch
 
+    def _drift(self, batch: RolloutBatch) -> dict[str, float]:
+        """The KL of the policy that sampled the batch to the base, k3 over its tokens, at every `train.drift_every`th
+        step."""
+        rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
+        if not train.drift_every or self.budget.used % train.drift_every:
+            return {}
+        reference = batch.reference
+        if reference is None:
+            reference = score(self.base.params, batch, model, rollout.temperature, train.layout)
+        return {"kl_to_base": float(mean_k3(batch.sampled, reference, batch.mask))}
+
     def _update(self, batch: RolloutBatch) -> dict[str, Any]:
         """Every update on the batch, one step of B each; the metrics of the first, whose mismatch is on policy."""
         metrics: dict[str, Any] = {}
@@ -289,6 +328,8 @@ class Trainer:
             "compiled": float(np.mean([v.compiled for v in verdicts])),
             "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
             "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),
+            "zero_variance_groups": float(np.mean([flat for batch in batches for flat in batch.advantages.flat])),
+            "effective_tokens": sum(batch.effective_tokens for batch in batches),
             "empty_batches": sum(batch.empty for batch in batches),
             "unjudged": float(np.mean([not member.judged for member in members])),
             "left_out_steps": self.watch.skipped,
@@ -324,6 +365,7 @@ class Trainer:
         for name, draws in self.draws.items():
             draws.set_state(record["draws"][name])
         self.budget.resume(record["used"], record["total"], record["boundary"])
+        self.update = self._compiled_update()  # the boundary may be an earlier budget's
         self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
         self.policy.usage = Usage(**record["usage"])
 
@@ -342,6 +384,11 @@ class _Batch:
     def empty(self) -> bool:
         """Whether nothing in it counts."""
         return not self.host.mask.any()
+
+    @property
+    def effective_tokens(self) -> int:
+        """Tokens that pull at the weights: they count, and their advantage is not zero."""
+        return int((self.host.mask & (self.host.advantage != 0)[..., None]).sum())
 
 
 def _compiled(*functions: Any) -> int:
