@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 import pytest
 from safetensors.numpy import load_file
 
@@ -36,7 +36,7 @@ class Arm:
         file = CurveFile(self.curve, self.directory, self.tiny, begin)
         recorder = Recorder(self.directory)
         for self.step in range(begin, end + 1):
-            params = jax.tree.map(lambda x: np.full_like(x, self.step), self.tiny.params)
+            params = jax.tree.map(lambda x: jnp.full_like(x, self.step), self.tiny.params)
             file.take(Spent(self.step, 10 * self.step, 0.5), TOTAL, params, recorder)
         recorder.close()
 
