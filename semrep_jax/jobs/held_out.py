@@ -29,9 +29,8 @@ def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | No
     if not config.evaluate.every:
         return None
     held_out = config.evaluate.held_out
-    setting = config.evaluate.model_copy(
-        update={"samples": held_out.samples, "seed": config.evaluate.seed + OTHER_SEED, "tasks": held_out.tasks}
-    )
+    own = {"samples": held_out.samples, "tasks": held_out.tasks, "seed": config.evaluate.seed + OTHER_SEED}
+    setting = config.evaluate.model_copy(update=own | {"batch": min(config.evaluate.batch, held_out.tasks)})
     suites = [_drawn(config, context, name, setting) for name in dict.fromkeys(held_out.suites)]
     context.stop.peers.require_equal(" ".join(suite.sha256 for suite in suites), "the held-out set")
     wanted = [(suite, turns) for suite in suites for turns in dict.fromkeys(held_out.turns)]
