@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section
 from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig, PerturbationConfig
+
+
+class HeldOutConfig(Section):
+    """The small fixed set behind the held-out curve of a training; its tasks are drawn from another seed than those
+    that the arms are compared on, so that choosing the best model by it favours none there."""
+
+    suites: list[str] = Field(["correctness"], min_length=1, description="Suites; the first decides which is best.")
+    tasks: int = Field(32, ge=2, description="Tasks in each suite.")
+    samples: int = Field(4, ge=1, description="Completions of each task, of the direct prompt.")
+    turns: list[Literal[1, 2]] = Field([1], min_length=1, description="1: the edit directly. 2: a rewrite first.")
 
 
 class EvaluateConfig(Section):
@@ -29,6 +41,10 @@ class EvaluateConfig(Section):
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each 95 % interval.")
     seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
     perturbed: PerturbationConfig = PerturbationConfig()
+    every: int = Field(
+        0, ge=0, description="Steps of B between points of an arm's held-out curve, from 0 to the end; 0 for no curve."
+    )
+    held_out: HeldOutConfig = HeldOutConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
     mined_robustness: MinedTasksConfig = Field(
         MinedTasksConfig(), description="As evaluate.mined, for its other forms."

@@ -21,6 +21,7 @@ from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured, measure
 from semrep_jax.inference.turns import TURNS
+from semrep_jax.jobs import gains, held_out
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import TRAINING, Context
 from semrep_jax.model import pretrained, sharding
@@ -35,6 +36,7 @@ from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
 from semrep_jax.train.arms import ARMS, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
+from semrep_jax.train.curve import Curve
 from semrep_jax.train.finite import require_finite
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.monitoring import Monitoring
@@ -80,7 +82,8 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     warn_of_replicas(config, base)
     suites = drawn_suites(config, context)
     require_fitting(config, suites, base)
-    trained = {name: train_arm(config, context, ARMS[name], base) for name in arms}
+    curve = held_out.curve(config, context, base) if arms else None
+    trained = {name: train_arm(config, context, ARMS[name], base, curve) for name in arms}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
     local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
     return _measured(config, context, began, suites, local, trained)
@@ -97,6 +100,8 @@ def warn_of_replicas(config: Config, base: PretrainedModel) -> None:
     """Say which batches do not divide over the mesh: each of its devices computes the whole of them."""
     pieces = base.model.sharding.size("batch")
     sizes = {"rollout.prompts": config.rollout.prompts, "evaluate.batch": config.evaluate.batch}
+    if config.train.micro_batch:
+        sizes["train.micro_batch"] = config.train.micro_batch
     for key, size in sizes.items():
         if size % pieces:
             console.print(
@@ -107,10 +112,11 @@ def warn_of_replicas(config: Config, base: PretrainedModel) -> None:
             )
 
 
-def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel) -> Trained:
-    """One arm, trained to the end of its budget and exported as a model directory under arms/NAME.
+def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel, curve: Curve | None = None) -> Trained:
+    """One arm, trained to the end of its budget and exported as arms/NAME/model; the best of its held-out curve, where
+    one is measured, as arms/NAME/best.
 
-    base: what it starts from. Raises Stopped.
+    base: what it starts from. curve: what is measured while it trains. Raises Stopped.
     """
     alpha, forms = config.train.alpha, config.tasks.variants
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
@@ -121,9 +127,9 @@ def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel)
     work = context.work.path
     monitoring = Monitoring(config.profile, config.logging, f"{work.name}/{arm.name}", work / "profile" / arm.name)
     recipe = Recipe(config.seed, config.rollout, config.reward, config.train, identity, monitoring, config.inference)
-    directory = work / "arms" / arm.name
+    directory, bucket = work / "arms" / arm.name, context.work.bucket
     budget = Budget(config.train.budget, arm.share(alpha))
-    trained = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, context.work.bucket).run()
+    trained = Trainer(recipe, of_arm, budget, base, context.judges, directory, context.stop, bucket, curve).run()
     exported = f"arms/{arm.name}/exported.json"  # an arm may have been trained further since
     if context.work.read(exported) != {"steps": budget.used}:
         pretrained.export(directory / "model", base.model, trained.params, base.tokenizer)
@@ -155,19 +161,26 @@ def _measured(
     compared = {SEMREP, FINETUNE} <= measured.keys()
     gaps = metric.differences(measured[SEMREP], measured[FINETUNE], setting.resamples) if compared else {}
     tests = metric.paired_tests(measured[SEMREP], measured[FINETUNE]) if compared else {}
+    gained = gains.of(measured, BASE, setting.resamples)
     names, keys = [s.name for s in suites], arms[BASE]
+    rows = metric.rows(names, keys)
     notes = dict.fromkeys(note for name in names if (note := SUITES[name].note(set().union(*arms.values()))))
     return Results(
         arms,
         _seconds(config, context, began, measured, trained),
-        verdict(gaps),
-        rows=metric.rows(names, keys),
+        " ".join(filter(None, (gains.sentence(gained), verdict(gaps)))),
+        rows=rows,
         differences=gaps,
         costs=COSTS,
         notes=(*notes, *metric.out_of_range_note(names, keys), *shortfalls(measured)),
-        tables=(*metric.further(names, found), *metric.mcnemar_table(tests, label(SEMREP), label(FINETUNE))),
+        tables=(
+            *gains.table(gained, rows, BASE),
+            *metric.further(names, found),
+            *metric.mcnemar_table(tests, label(SEMREP), label(FINETUNE)),
+        ),
         about={
             "suites": {s.name: {"tasks": len(s.tasks), "sha256": s.sha256} for s in suites},
+            "gains": {arm: {key: e.to_json() for key, e in of_arm.items()} for arm, of_arm in gained.items()},
             "mcnemar": {name: asdict(test) for name, test in tests.items()},
         },
     )

@@ -25,6 +25,7 @@ from semrep_jax.core.workdir import InUse, WorkDir
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured
 from semrep_jax.jobs import config as configuration
+from semrep_jax.jobs import held_out
 from semrep_jax.jobs.arms import (
     BASE,
     costs,
@@ -167,7 +168,9 @@ class Bench:
             work.write("config.yaml", config.to_yaml())
             context = Context(work, around.stop, around.verifier, around.work)
             base, suites, arm = self.base(config), self.suites(config), cell.place.arm
-            trained = None if arm == BASE else train_arm(config, context, ARMS[arm], base)
+            trained = None
+            if arm != BASE:
+                trained = train_arm(config, context, ARMS[arm], base, held_out.curve(config, context, base))
             params = base.params if trained is None else trained.params
             policy = partial(LocalPolicy, base.model, params, base.tokenizer, config.rollout)
             steps = {} if trained is None else {arm: trained.budget.used}

@@ -100,6 +100,7 @@ class Config(Section):
         _require(JOBS, [self.job])
         _require(SOURCES, [self.tasks.source])
         _require(SUITES, self.evaluate.suites)
+        _require(SUITES, self.evaluate.held_out.suites)
         _require(ADVANTAGES, [self.train.advantage])
         _require(ARMS, self.sweep.arms)
         _require(REWARDS, [self.reward.rewrite, self.reward.transform])

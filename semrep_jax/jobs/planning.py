@@ -21,7 +21,7 @@ from semrep_jax.model.decoder import ComputeConfig, Model, Shape
 from semrep_jax.model.settings import Remat
 from semrep_jax.model.sharding import Sharding
 from semrep_jax.rollout.local import decode
-from semrep_jax.train.batch import RolloutBatch
+from semrep_jax.train.batch import RolloutBatch, padded
 from semrep_jax.train.optimiser import state_shardings
 from semrep_jax.train.settings import KL, Correction
 from semrep_jax.train.update import compiled_update, optimiser_of
@@ -70,7 +70,8 @@ def _update(config: Config, model: Model) -> tuple[Any, tuple[Any, ...], dict[st
     _, of_frozen = model.split(model.shardings())
     moments = jax.eval_shape(optimiser.init, trained)
     state = _abstract({"params": trained, "optimiser": moments}, state_shardings(model, optimiser))
-    b, g, p, t = setting.prompts, setting.group, setting.max_prompt, setting.max_new
+    g, p, t = setting.group, setting.max_prompt, setting.max_new
+    b = padded(setting.prompts, config.train.micro_batch)
     compared = _rows(sharding, (b, g, t), jnp.float32)  # log-probs that the objective compares with
     batch = RolloutBatch(
         prompt=_rows(sharding, (b, p), jnp.int32),

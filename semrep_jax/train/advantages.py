@@ -74,8 +74,8 @@ def advantages(groups: Sequence[Sequence[Scored]], kind: str) -> Advantages:
     """
     judged_BG = np.array([[member.judged for member in group] for group in groups])
     correct_BG = np.array([[member.correct for member in group] for group in groups])
-    reward_BG = np.array([[total(member.terms) for member in group] for group in groups])
-    keep_B = (correct_BG & judged_BG).any(axis=1) & (_spread(reward_BG, judged_BG) > SMALLEST_SPREAD)
+    flat_B = np.array([is_flat(group) for group in groups])
+    keep_B = (correct_BG & judged_BG).any(axis=1) & ~flat_B
     counts_BG = judged_BG & keep_B[:, None]
     scaled_BG = np.zeros(judged_BG.shape)
     whole_B = np.asarray(judged_BG.all(axis=1))
@@ -104,13 +104,6 @@ def is_flat(group: Sequence[Scored]) -> bool:
     """Whether the rewards of a group's judged members are all equal, so that it teaches nothing ("zero variance")."""
     rewards = [total(member.terms) for member in group if member.judged]
     return not rewards or max(rewards) - min(rewards) <= SMALLEST_SPREAD
-
-
-def _spread(reward_BG: np.ndarray, judged_BG: np.ndarray) -> np.ndarray:
-    """The largest minus the smallest reward of each group's judged members [B]; 0 where there are none."""
-    least = np.where(judged_BG, reward_BG, np.inf).min(axis=1)
-    most = np.where(judged_BG, reward_BG, -np.inf).max(axis=1)
-    return np.subtract(most, least, where=judged_BG.any(axis=1), out=np.zeros(len(reward_BG)))
 
 
 def _scaled(groups: Sequence[Sequence[Scored]], kind: str) -> np.ndarray:

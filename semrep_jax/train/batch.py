@@ -90,23 +90,50 @@ def make_batch(
     bucket: int,
     pad_id: int,
     mask_truncated: bool,
+    micro_batch: int = 0,
 ) -> RolloutBatch:
     """The host arrays of a step's groups.
 
     advantage: of each completion, and which of them count. max_new: T. bucket: P is a multiple of it. pad_id: fills.
-    mask_truncated: whether completions that ran into the limit count for nothing.
+    mask_truncated: whether completions that ran into the limit count for nothing. micro_batch: groups in a piece of the
+    update; those that count come into its first pieces, and the last one is filled up. 0: all groups in their order.
     """
-    shape = (*advantage.values.shape, max_new)
+    places = piece_by_piece(advantage.keep, micro_batch)
+    shape = (len(places), advantage.values.shape[1], max_new)
     ids = np.full(shape, pad_id, np.int32)
     sampled, mask = np.zeros(shape, np.float32), np.zeros(shape, bool)
-    prompts = []
-    for b, group in enumerate(groups):
+    values = np.zeros(shape[:2], np.float32)
+    prompts: list[list[int]] = [[pad_id]] * len(places)
+    for row, b in enumerate(places):
+        if b is None:
+            continue
+        group, values[row] = groups[b], advantage.values[b]
         for g, completion in enumerate(group.completions):
             size = len(completion.token_ids)
-            ids[b, g, :size], sampled[b, g, :size] = completion.token_ids, completion.logprobs
+            ids[row, g, :size], sampled[row, g, :size] = completion.token_ids, completion.logprobs
             dropped = mask_truncated and completion.finish is Finish.LENGTH
-            mask[b, g, :size] = advantage.counts[b, g] and not dropped
+            mask[row, g, :size] = advantage.counts[b, g] and not dropped
         too_long = group.completions[0].finish is Finish.PROMPT_TOO_LONG
-        prompts.append(group.prompt_ids[:1] if too_long else group.prompt_ids)
+        prompts[row] = group.prompt_ids[:1] if too_long else group.prompt_ids
     prompt, length = pad_prompts(prompts, pad_id, len(prompts), bucket)
-    return RolloutBatch(prompt, length, ids, mask, sampled, advantage.values)
+    return RolloutBatch(prompt, length, ids, mask, sampled, values)
+
+
+def piece_by_piece(keep: np.ndarray, micro_batch: int) -> list[int | None]:
+    """The group at each row of an update's arrays, None for a row that fills up.
+
+    keep: [B] bool, the groups that count. micro_batch: M groups make a piece, 0 for all in their order. Piece i of N
+    holds the rows i, i + N, i + 2 N ... (as `accumulate.gradient` cuts them), the first pieces the groups that count.
+    """
+    if not micro_batch:
+        return list(range(len(keep)))
+    pieces = padded(len(keep), micro_batch) // micro_batch
+    rows: list[int | None] = [None] * (pieces * micro_batch)
+    for place, b in enumerate(np.argsort(~keep, kind="stable")):
+        rows[place % micro_batch * pieces + place // micro_batch] = int(b)
+    return rows
+
+
+def padded(groups: int, micro_batch: int) -> int:
+    """Rows of the update's arrays for a step's groups: the next multiple of `micro_batch` (0 for one piece)."""
+    return -(-groups // micro_batch) * micro_batch if micro_batch else groups

@@ -85,31 +85,66 @@ def loss(
     params: all of the policy's. config: clipping, reduction, penalty, correction. temperature: the sampler's.
     """
     logp, entropy = score(model, params, batch, temperature, config.layout)
-    mask, advantage = batch.mask, batch.advantage[..., None]
-    old = batch.old if config.correction is Correction.TIS else batch.sampled
+    return objective(logp, batch, config, denominator(batch, config)), summary(logp, entropy, batch, config)
+
+
+def denominator(batch: RolloutBatch, config: TrainConfig) -> jax.Array:
+    """What a batch's sums are divided by, float32 and at least 1; it depends on the masks alone."""
+    _, count = REDUCTIONS[config.reduction](jnp.zeros(batch.mask.shape), batch.mask)
+    return jnp.maximum(count, 1).astype(jnp.float32)
+
+
+def objective(logp: jax.Array, batch: RolloutBatch, config: TrainConfig, count: jax.Array) -> jax.Array:
+    """The loss of a batch, or of a piece of one, penalty included: the pieces' add up to the whole batch's.
+
+    logp: [B, G, T] float32, the trainer's. count: `denominator` of the whole batch.
+    """
+    reduce = REDUCTIONS[config.reduction]
+    value = reduce(-_clipped(logp, batch, config), batch.mask)[0] / count
+    if config.kl is KL.K3:
+        value += config.kl_weight * reduce(k3(logp, batch.reference, batch.mask), batch.mask)[0] / count
+    return value
+
+
+def k3(logp: jax.Array, reference: jax.Array, mask: jax.Array) -> jax.Array:
+    """Schulman's estimate of KL(policy || reference) at each sampled token [B, G, T] (nats): never below zero, 0 where
+    `mask` is false."""
+    gap = jnp.where(mask, reference - logp, 0.0)
+    return jnp.expm1(gap) - gap
+
+
+def _old(batch: RolloutBatch, config: TrainConfig) -> jax.Array:
+    """The log-probs that the policy's are compared with [B, G, T]."""
+    return batch.old if config.correction is Correction.TIS else batch.sampled
+
+
+def _clipped(logp: jax.Array, batch: RolloutBatch, config: TrainConfig) -> jax.Array:
+    """The clipped objective of each token [B, G, T], to be maximised."""
+    mask, advantage, old = batch.mask, batch.advantage[..., None], _old(batch, config)
     ratio = jnp.exp(jnp.where(mask, logp - old, 0.0))
     clipped = jnp.clip(ratio, 1.0 - config.clip_low, 1.0 + config.clip_high)
-    objective = jnp.minimum(ratio * advantage, clipped * advantage)
+    value = jnp.minimum(ratio * advantage, clipped * advantage)
     if config.correction is Correction.TIS:
-        objective *= jnp.minimum(jnp.exp(jnp.where(mask, old - batch.sampled, 0.0)), config.tis_cap)
-    reduce = REDUCTIONS[config.reduction]
-    total, count = reduce(-objective, mask)
-    value = total / jnp.maximum(count, 1)
+        value *= jnp.minimum(jnp.exp(jnp.where(mask, old - batch.sampled, 0.0)), config.tis_cap)
+    return value
+
+
+def summary(logp: jax.Array, entropy: jax.Array, batch: RolloutBatch, config: TrainConfig) -> dict[str, jax.Array]:
+    """The metrics of a batch (scalars). logp, entropy: [B, G, T] float32, the trainer's."""
+    reduce, mask, advantage = REDUCTIONS[config.reduction], batch.mask, batch.advantage[..., None]
+    ratio = jnp.exp(jnp.where(mask, logp - _old(batch, config), 0.0))
+    count = denominator(batch, config)
     metrics = {
         "entropy": _mean(entropy, mask),
         "ratio_mean": _mean(ratio, mask),
         "ratio_max": jnp.max(ratio, where=mask, initial=0.0),
         "clipped_low": _mean((ratio < 1.0 - config.clip_low) & (advantage < 0), mask),
         "clipped_high": _mean((ratio > 1.0 + config.clip_high) & (advantage > 0), mask),
-        "loss": value,
+        "loss": reduce(-_clipped(logp, batch, config), mask)[0] / count,
     }
     if config.kl is KL.K3:
-        gap = jnp.where(mask, batch.reference - logp, 0.0)
-        kl, _ = reduce(jnp.expm1(gap) - gap, mask)
-        value += config.kl_weight * kl / jnp.maximum(count, 1)
-        metrics["kl"] = kl / jnp.maximum(count, 1)
-    metrics |= _mismatch(logp, batch)
-    return value, metrics
+        metrics["kl"] = reduce(k3(logp, batch.reference, mask), mask)[0] / count
+    return metrics | _mismatch(logp, batch)
 
 
 def _mismatch(logp: jax.Array, batch: RolloutBatch) -> dict[str, jax.Array]:

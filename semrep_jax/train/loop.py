@@ -6,6 +6,7 @@ A checkpoint is written between steps, never with one in flight. After a SIGTERM
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,10 +73,17 @@ class LoopSettings:
     bucket: Bucket | None = None
 
 
-def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> None:
+def run(
+    training: Training,
+    name: str,
+    settings: LoopSettings,
+    stop: Stop,
+    between: Callable[[Recorder], None] = lambda recorder: None,
+) -> None:
     """Take all steps that are left.
 
-    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar. Raises
+    training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar.
+    between: called before each step and after the last; it may look at the training and change nothing in it. Raises
     Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
     intact, NonFiniteError, with the last good checkpoint, for a step that is NaN, and ProfileError for steps to be
     traced that there are not.
@@ -92,6 +100,7 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
     recorder = Recorder(settings.directory, training.done, stop.peers.leader, monitoring, settings.identity)
     with closing(recorder), closing(trace), bar(name, training.total, training.done) as progress:
         while training.done < training.total:
+            between(recorder)
             before = training.done
             try:
                 with trace.step(before):
@@ -110,4 +119,5 @@ def run(training: Training, name: str, settings: LoopSettings, stop: Stop) -> No
                 saved.close()
                 done = f"stopped after step {training.done} of {training.total}"
                 raise Stopped(f"{done}; the same command goes on from there")
+        between(recorder)
     saved.close()

@@ -28,19 +28,24 @@ class JsonLines:
 
     def __init__(self, path: Path, before: int):
         self.path = path
-        kept = []
-        if path.exists():
-            for line in path.read_text().splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    break  # a line cut short by a kill; everything from here on is written again
-                if row["step"] < before:
-                    kept.append(line)
+        kept = [json.dumps(row, allow_nan=False) for row in self.read(path, before)]
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(line + "\n" for line in kept))
         temporary.replace(path)
         self.file = path.open("a")
+
+    @staticmethod
+    def read(path: Path, before: int) -> list[dict[str, Any]]:
+        """The objects of steps below `before`; a line that a kill cut short ends them."""
+        rows = []
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break  # everything from here on is written again
+            if row["step"] < before:
+                rows.append(row)
+        return rows
 
     def write(self, step: int, row: dict[str, Any]) -> None:
         """Append one object."""

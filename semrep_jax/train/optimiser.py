@@ -1,4 +1,7 @@
-"""AdamW with linear warm-up and cosine decay over the budget, gradients clipped by their global norm."""
+"""AdamW under a schedule of the learning rate, gradients clipped by their global norm; its state born sharded.
+
+optimiser = adamw(rate(Schedule.COSINE, 1e-4, steps=100, warmup=4), weight_decay=0.0, max_norm=1.0)
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,37 @@ import jax.numpy as jnp
 import optax
 
 from semrep_jax.model.decoder import Model, decay_mask
+from semrep_jax.train.settings import Schedule
+
+FLOOR = 0.1  # share of the peak at which a rate that falls ends
 
 
-def adamw(
-    learning_rate: float, steps: int, warmup: int, weight_decay: float, max_norm: float, floor: float = 0.1
-) -> Any:
+def rate(kind: Schedule, peak: float, steps: int, warmup: int, boundary: int = 0) -> optax.Schedule:
+    """The learning rate of each step, from 0.
+
+    peak: after the warm-up. steps: of the whole budget. warmup: steps of linear warm-up. boundary: the first step of
+    stage 2, for a schedule that begins anew there; 0 where there is one stage.
+    """
+    if kind is Schedule.STAGE and 0 < boundary < steps:
+        stages = [rate(Schedule.COSINE, peak, length, warmup) for length in (boundary, steps - boundary)]
+        return optax.join_schedules(stages, [boundary])
+    warmup = min(warmup, max(steps - 1, 0))
+    first = peak / max(warmup, 1)
+    if kind in (Schedule.COSINE, Schedule.STAGE):
+        return optax.warmup_cosine_decay_schedule(first, peak, warmup, max(steps, warmup + 1), peak * FLOOR)
+    last = peak * FLOOR if kind is Schedule.LINEAR else peak
+    after = optax.linear_schedule(peak, last, max(steps - warmup, 1))
+    return optax.join_schedules([optax.linear_schedule(first, peak, max(warmup, 1)), after], [warmup])
+
+
+def adamw(schedule: optax.Schedule, weight_decay: float, max_norm: float) -> Any:
     """The optax transformation. Norms and biases are not decayed.
 
-    learning_rate: peak step size. steps: of the whole budget. warmup: steps of linear warm-up. weight_decay: decoupled.
-    max_norm: gradients are clipped to this global norm. floor: share of the peak at which the rate ends.
+    schedule: of the learning rate. weight_decay: decoupled. max_norm: gradients are clipped to this global norm.
     """
-    warmup = min(warmup, max(steps - 1, 0))
-    rate = optax.warmup_cosine_decay_schedule(
-        learning_rate / max(warmup, 1), learning_rate, warmup, max(steps, warmup + 1), learning_rate * floor
-    )
     return optax.chain(
         optax.clip_by_global_norm(max_norm),
-        optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=weight_decay, mask=decay_mask),
+        optax.adamw(schedule, b1=0.9, b2=0.95, weight_decay=weight_decay, mask=decay_mask),
     )
 
 
@@ -56,3 +73,17 @@ def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
     trained, _ = model.split(params)
     params = jax.jit(partial(jax.tree.map, jnp.copy), out_shardings=shardings["params"])(trained)
     return {"params": params, "optimiser": jax.jit(optimiser.init, out_shardings=shardings["optimiser"])(params)}
+
+
+def without_moments(model: Model, optimiser: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """A training state {"params", "optimiser"} whose moments, and their bias correction, are those of step 0; the
+    schedule's own counter goes on."""
+    counters = optax.ScaleByScheduleState
+    fresh = jax.jit(optimiser.init, out_shardings=state_shardings(model, optimiser)["optimiser"])(state["params"])
+    moments = jax.tree.map(
+        lambda old, new: old if isinstance(old, counters) else new,
+        state["optimiser"],
+        fresh,
+        is_leaf=lambda node: isinstance(node, counters),
+    )
+    return {"params": state["params"], "optimiser": moments}

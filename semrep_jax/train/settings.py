@@ -59,6 +59,27 @@ class NonFinite(StrEnum):
     SKIP = "skip"
 
 
+class Schedule(StrEnum):
+    """The learning rate after its warm-up, over the whole budget B.
+
+    CONSTANT stays at the peak. COSINE and LINEAR fall to a tenth of it at the end of B, across the stages' seam. STAGE
+    warms up and falls as COSINE does in each stage anew.
+    """
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    STAGE = "stage"
+    LINEAR = "linear"
+
+
+class Seam(StrEnum):
+    """What becomes of AdamW's moments where stage 2 begins: they are kept, or start again at zero, their bias
+    correction too. The learning rate follows its schedule either way."""
+
+    KEEP = "keep"
+    RESET = "reset"
+
+
 class EmptyBatch(StrEnum):
     """What becomes of a batch in which no group counts: nobody right, or all alike.
 
@@ -98,7 +119,14 @@ class TrainConfig(Section):
     budget: int = Field(24, ge=1, description="Optimiser steps B, shared by both stages.")
     alpha: float = Field(0.5, ge=0, le=1, description="Share of B spent on stage 1; 0 is fine-tuning only.")
     learning_rate: float = Field(3e-4, gt=0, description="Peak step size of AdamW.")
-    warmup: int = Field(2, ge=0, description="Steps of linear warm-up at the start of the budget.")
+    warmup: int = Field(
+        2, ge=0, description="Steps of linear warm-up at the start of the budget (schedule stage: of each stage)."
+    )
+    schedule: Schedule = Field(
+        Schedule.COSINE,
+        description="Learning rate over B: constant, cosine or linear down to a tenth, or a cosine in each stage.",
+    )
+    seam: Seam = Field(Seam.KEEP, description="AdamW's moments at the start of stage 2: kept, or reset to zero.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_norm: float = Field(1.0, gt=0, description="Global gradient norm is clipped to this.")
     advantage: str = Field(
@@ -111,6 +139,12 @@ class TrainConfig(Section):
     clip_high: float = Field(0.28, gt=0, description="Upper clip of the probability ratio.")
     layout: Layout = Field(
         Layout.SHARED, description="shared computes a group's prompt once; plain repeats it (to compare with)."
+    )
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        description="Groups whose gradient is computed at once, 0 for the whole batch; where no group of a piece "
+        "counts, the piece costs nothing.",
     )
     epochs: int = Field(1, ge=1, description="Optimiser updates on one batch of rollouts; each consumes one step of B.")
     kl: KL = Field(KL.NONE, description="Penalty for leaving the base.")
@@ -134,6 +168,12 @@ class TrainConfig(Section):
     order: Order = Field(
         Order.SHUFFLED,
         description="Tasks of stage 1: in shuffled epochs, or those soon again whose rewrites are seldom accepted.",
+    )
+    drift_every: int = Field(
+        10,
+        ge=0,
+        description="Steps between measurements of the KL to the base, on the update's batch (a forward pass each); "
+        "0 for never. With a penalty it is known at every step.",
     )
     checkpoint_every: int = Field(8, ge=1, description="Steps between checkpoints.")
     keep: int = Field(2, ge=1, description="Checkpoints kept.")

@@ -12,6 +12,7 @@ from semrep_jax import prompts, rewards
 from semrep_jax.core.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
 from semrep_jax.rewards import OF_EDITS, REWARDS, DuplicateRule, Judged, RewardConfig, Terms
+from semrep_jax.tasks.kept import Kept
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 from semrep_jax.train.advantages import Scored
 from semrep_jax.train.arms import Arm, Prompts, Sources
@@ -29,7 +30,7 @@ class Stage:
     """
 
     name: str
-    tasks: list[Task]
+    tasks: Sequence[Task]
     prompt: Callable[[Task, Program | None], Prompt]
     reward: Callable[[Judged], Sequence[float | Terms]]
     correct: Callable[[Verdict], bool]
@@ -42,7 +43,7 @@ class Stage:
         """What a batch is drawn from: each a task, or the forms of one."""
         return range(len(self.tasks) // self.pooled)
 
-    def drawn(self, index: int) -> list[Task]:
+    def drawn(self, index: int) -> Sequence[Task]:
         """The tasks behind one of `draws`."""
         return self.tasks[index * self.pooled : (index + 1) * self.pooled]
 
@@ -54,7 +55,7 @@ class Stage:
         ]
 
 
-def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
+def rewrite_stage(tasks: Sequence[Task], weights: RewardConfig) -> Stage:
     """Stage 1: C_src -> C_rep under R_sem."""
     reward = REWARDS[weights.rewrite]
     return Stage(
@@ -68,7 +69,7 @@ def rewrite_stage(tasks: list[Task], weights: RewardConfig) -> Stage:
     )
 
 
-def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool, pooled: int = 1) -> Stage:
+def transform_stage(tasks: Sequence[Task], weights: RewardConfig, uses_rewrite: bool, pooled: int = 1) -> Stage:
     """Stage 2 or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst.
 
     tasks: with instructions and U_edit. weights: of the reward, and its name. uses_rewrite: whether it is stage 2.
@@ -86,7 +87,7 @@ def transform_stage(tasks: list[Task], weights: RewardConfig, uses_rewrite: bool
     )
 
 
-Widen = Callable[[list[Task]], list[Task]]
+Widen = Callable[[Sequence[Task]], Sequence[Task]]
 
 
 def build(
@@ -106,7 +107,7 @@ def build(
     """
     share, stages = arm.share(alpha), {}
     if share < 1:
-        edits = list(islice(source.transform(request), request.count))
+        edits: Sequence[Task] = Kept(islice(source.transform(request), request.count), "edits", request.count)
         if arm.sources is not Sources.ONE:
             assert widen is not None
             edits = widen(edits)
@@ -114,14 +115,14 @@ def build(
         stages[TRANSFORM] = transform_stage(edits, weights, arm.prompts is Prompts.GUIDED, pooled)
     if share > 0:
         found = (source.transform if weights.rewrite in OF_EDITS else source.rewriting)(request)
-        stages[REWRITE] = rewrite_stage(list(islice(found, request.count)), weights)
+        stages[REWRITE] = rewrite_stage(Kept(islice(found, request.count), "programs", request.count), weights)
     return stages
 
 
 def fingerprint(stages: dict[str, Stage]) -> dict[str, str]:
     """A content hash of each stage's tasks, for the identity of a checkpoint."""
 
-    def digest(tasks: list[Task]) -> str:
+    def digest(tasks: Sequence[Task]) -> str:
         return hashlib.sha256("".join(t.sha256 for t in tasks).encode()).hexdigest()[:16]
 
     return {f"tasks of stage {name}": digest(stage.tasks) for name, stage in stages.items()}

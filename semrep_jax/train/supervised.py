@@ -43,9 +43,9 @@ from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.finite import Watch
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.monitoring import Monitoring
-from semrep_jax.train.optimiser import adamw, initial_state, state_shardings
+from semrep_jax.train.optimiser import adamw, initial_state, rate, state_shardings
 from semrep_jax.train.performance import Work, train_flops, utilisation
-from semrep_jax.train.settings import NonFinite
+from semrep_jax.train.settings import NonFinite, Schedule
 
 TOKENIZER_EXAMPLES = 3000
 
@@ -111,8 +111,9 @@ class _Supervised:
     def __init__(self, recipe: WarmStart, model: Model, params: Any, blocks: Blocks):
         setting = self.setting = recipe.supervised
         self.model, self.sharding, self.total, self.done = model, model.sharding, setting.steps, 0
-        schedule = setting.schedule or setting.steps
-        optimiser = adamw(setting.learning_rate, schedule, setting.warmup, setting.weight_decay, max_norm=1.0)
+        steps = setting.schedule or setting.steps
+        schedule = rate(Schedule.COSINE, setting.learning_rate, steps, setting.warmup)
+        optimiser = adamw(schedule, setting.weight_decay, max_norm=1.0)
         self.arrays = initial_state(model, optimiser, params)
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)

@@ -38,17 +38,19 @@ from semrep_jax.train.advantages import Advantages, is_flat, pooled
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
+from semrep_jax.train.curve import Curve, CurveFile, Spent
 from semrep_jax.train.draws import Draws, hardest
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.likelihood import BaseLikelihoods
 from semrep_jax.train.loop import LoopSettings, StepResult
+from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.monitoring import Monitoring
-from semrep_jax.train.optimiser import initial_state
+from semrep_jax.train.optimiser import initial_state, without_moments
 from semrep_jax.train.performance import Texts, Work, forward_flops, train_flops, utilisation
-from semrep_jax.train.settings import KL, Correction, EmptyBatch, Order, TrainConfig, Truncation
+from semrep_jax.train.settings import KL, Correction, EmptyBatch, Order, Schedule, Seam, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
-from semrep_jax.train.update import compiled_update, optimiser_of, score
+from semrep_jax.train.update import Update, compiled_update, mean_k3, optimiser_of, score
 from semrep_jax.train.utility import Utility
 from semrep_jax.verify import Saved, Verifier
 
@@ -101,7 +103,8 @@ class Trainer:
     """Trains one arm in `directory`, resuming from its newest checkpoint.
 
     stages: by name. budget: B and alpha; spent step by step. base: the model that it starts from. verifier: judges; its
-    peers are the run's. stop: asked between steps. bucket: that `directory` is a copy of.
+    peers are the run's. stop: asked between steps. bucket: that `directory` is a copy of. curve: what is measured
+    between steps, if anything.
     """
 
     def __init__(
@@ -114,7 +117,9 @@ class Trainer:
         directory: Path,
         stop: Stop,
         bucket: Bucket | None = None,
+        curve: Curve | None = None,
     ):
+        self.curve = curve
         self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
         self.verifier, self.directory, self.stop, self.bucket = verifier, directory, stop, bucket
         batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
@@ -130,7 +135,7 @@ class Trainer:
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
         self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
         self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
-        self.update = compiled_update(base.model, recipe.train, recipe.rollout.temperature)
+        self.update = self._compiled_update()
         self.likelihoods = BaseLikelihoods(base, recipe.rollout, recipe.train.layout)
         rows, temperature = recipe.rollout.prompts, recipe.rollout.temperature
         self.utility = Utility(self.policy, verifier, recipe.reward, rows, temperature)
@@ -154,8 +159,28 @@ class Trainer:
             self.recipe.monitoring,
             self.bucket,
         )
-        loop.run(self, self.directory.name, settings, self.stop)
+        loop.run(self, self.directory.name, settings, self.stop, self._points())
         return Trained(self.params, self.budget, self.policy.usage, self.seconds)
+
+    def _points(self) -> Callable[[Recorder], None]:
+        """What the loop calls between steps: takes a point of the held-out curve where one is due."""
+        if self.curve is None:
+            return lambda recorder: None
+        curve, file = self.curve, None
+
+        def take(recorder: Recorder) -> None:
+            nonlocal file
+            if file is None:  # now that the newest checkpoint is restored
+                file = CurveFile(curve, self.directory, self.base, self.done, self.stop.peers)
+            file.take(Spent(self.done, self.policy.usage.tokens, self.seconds), self.total, self.params, recorder)
+
+        return take
+
+    def _compiled_update(self) -> Update:
+        """The compiled update; it knows where stage 2 begins only if the learning rate asks for it."""
+        train = self.recipe.train
+        boundary = self.budget.boundary if train.schedule is Schedule.STAGE else 0
+        return compiled_update(self.base.model, train, self.recipe.rollout.temperature, boundary)
 
     @property
     def params(self) -> Any:
@@ -176,6 +201,8 @@ class Trainer:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
         stage, clock, before = self.stages[self.budget.stage], _Clock(), self._counts()
         key = jax.random.fold_in(self.key, self.budget.used)
+        if self.recipe.train.seam is Seam.RESET and 0 < self.budget.used == self.budget.boundary:
+            self.arrays = without_moments(self.base.model, optimiser_of(self.recipe.train), self.arrays)
         self.policy.params = self.params
         rule = self.recipe.train.empty_batch
         most = 1 + (self.recipe.train.resamples if rule is EmptyBatch.RESAMPLE else 0)
@@ -188,7 +215,9 @@ class Trainer:
             metrics = self._pass_over(batch)
         else:
             done = self.budget.used
-            metrics = self._update(self._on_devices(batch.host))
+            on_devices = self._on_devices(batch.host)
+            drift = self._drift(on_devices)
+            metrics = self._update(on_devices) | drift
             updates = self.budget.used - done
         clock.lap("update")
 
@@ -277,6 +306,7 @@ class Trainer:
             bucket=self.recipe.rollout.bucket,
             pad_id=self.base.tokenizer.pad_id,
             mask_truncated=self.recipe.train.truncation is Truncation.MASK,
+            micro_batch=self.recipe.train.micro_batch,
         )
 
     def _on_devices(self, host: RolloutBatch) -> RolloutBatch:
@@ -288,6 +318,17 @@ class Trainer:
         if train.kl is not KL.NONE:
             batch.reference = score(self.base.params, batch, model, rollout.temperature, train.layout)
         return batch
+
+    def _drift(self, batch: RolloutBatch) -> dict[str, float]:
+        """The KL of the policy that sampled the batch to the base, k3 over its tokens, at every `train.drift_every`th
+        step."""
+        rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
+        if not train.drift_every or self.budget.used % train.drift_every:
+            return {}
+        reference = batch.reference
+        if reference is None:
+            reference = score(self.base.params, batch, model, rollout.temperature, train.layout)
+        return {"kl_to_base": float(mean_k3(batch.sampled, reference, batch.mask))}
 
     def _update(self, batch: RolloutBatch) -> dict[str, Any]:
         """Every update on the batch, one step of B each; the metrics of the first, whose mismatch is on policy, but of
@@ -327,6 +368,7 @@ class Trainer:
             "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
             "zero_variance_groups": float(np.mean([is_flat(group.scored) for group in groups])),
             "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),
+            "effective_tokens": sum(batch.effective_tokens for batch in batches),
             "empty_batches": sum(batch.empty for batch in batches),
             "unjudged": float(np.mean([not member.judged for member in members])),
             "left_out_steps": self.watch.skipped,
@@ -378,6 +420,7 @@ class Trainer:
         for name, draws in self.draws.items():
             draws.set_state(record["draws"][name])
         self.budget.resume(record["used"], record["total"], record["boundary"])
+        self.update = self._compiled_update()  # the boundary may be an earlier budget's
         self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
         self.policy.usage = Usage(**record["usage"])
 
@@ -403,6 +446,11 @@ class _Batch:
         sizes = self.host.mask.sum(axis=2)
         kept = [b for b in range(len(sizes)) if sizes[b].any()]
         return Work.of([Texts(int(self.host.length[b]), [int(n) for n in sizes[b] if n]) for b in kept])
+
+    @property
+    def effective_tokens(self) -> int:
+        """Tokens that pull at the weights: they count, and their advantage is not zero."""
+        return int((self.host.mask & (self.host.advantage != 0)[..., None]).sum())
 
 
 def _row(values_BG: Callable[[], np.ndarray], row: int) -> list[float]:

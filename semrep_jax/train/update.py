@@ -12,33 +12,33 @@ import optax
 
 from semrep_jax.model.decoder import Model
 from semrep_jax.train import finite, grpo
+from semrep_jax.train.accumulate import gradient
 from semrep_jax.train.batch import RolloutBatch
-from semrep_jax.train.optimiser import adamw, state_shardings
+from semrep_jax.train.optimiser import adamw, rate, state_shardings
 from semrep_jax.train.settings import Layout, NonFinite, TrainConfig
 
 Update = Callable[[Any, Any, RolloutBatch], tuple[Any, dict[str, jax.Array]]]
 
 
-def optimiser_of(setting: TrainConfig) -> Any:
-    """AdamW as the settings ask for it, over the whole budget."""
-    return adamw(setting.learning_rate, setting.budget, setting.warmup, setting.weight_decay, setting.max_norm)
+def optimiser_of(setting: TrainConfig, boundary: int = 0) -> Any:
+    """AdamW as the settings ask for it, over the whole budget. boundary: the first step of the arm's stage 2."""
+    schedule = rate(setting.schedule, setting.learning_rate, setting.budget, setting.warmup, boundary)
+    return adamw(schedule, setting.weight_decay, setting.max_norm)
 
 
 @lru_cache(maxsize=4)
-def compiled_update(model: Model, setting: TrainConfig, temperature: float) -> Update:
+def compiled_update(model: Model, setting: TrainConfig, temperature: float, boundary: int = 0) -> Update:
     """(state, frozen, batch) -> (state, metrics): one optimiser step on a batch of rollouts, compiled once for both
     arms.
 
-    setting: the objective's and the optimiser's. temperature: the sampler's. The state is donated: its old buffers hold
+    setting: the objective's and the optimiser's. temperature: the sampler's. boundary: as in `optimiser_of`; 0 where
+    the schedule does not ask for it, so that arms share the program. The state is donated: its old buffers hold
     the new one. `norms` among the metrics are those of the gradient and of the update, by tensor.
     """
-    optimiser = optimiser_of(setting)
+    optimiser = optimiser_of(setting, boundary)
 
     def update(state: Any, frozen: Any, batch: RolloutBatch) -> tuple[Any, Any]:
-        def loss(trained: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-            return grpo.loss(model, model.join(trained, frozen), batch, setting, temperature)
-
-        grads, metrics = jax.grad(loss, has_aux=True)(state["params"])
+        grads, metrics = gradient(model, state["params"], frozen, batch, setting, temperature)
         updates, moments = optimiser.update(grads, state["optimiser"], state["params"])
         new = {"params": optax.apply_updates(state["params"], updates), "optimiser": moments}
         metrics |= {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(updates)}
@@ -59,3 +59,9 @@ def score(params: Any, batch: RolloutBatch, model: Model, temperature: float, la
     params: of the policy that is asked. temperature, layout: as in `grpo.score`.
     """
     return grpo.score(model, params, batch, temperature, layout)[0]
+
+
+@jax.jit
+def mean_k3(logp: jax.Array, reference: jax.Array, mask: jax.Array) -> jax.Array:
+    """`grpo.k3` over the tokens that count (a scalar); arguments as there."""
+    return jnp.sum(grpo.k3(logp, reference, mask)) / jnp.maximum(jnp.sum(mask), 1)

@@ -50,7 +50,7 @@ class Variants:
     directory: Path
     peers: Peers = ALONE
 
-    def widen(self, tasks: list[Task]) -> list[Task]:
+    def widen(self, tasks: Sequence[Task]) -> list[Task]:
         """Each task `count` times in a row, with C_src and its variants by turns."""
         found = self._texts(tasks)
         wide = []

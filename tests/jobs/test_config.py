@@ -72,8 +72,8 @@ def test_a_name_that_is_none_is_refused_with_those_there_are(tree, says):
 def test_a_preset_lies_under_the_file_and_over_the_defaults():
     plain, preset = config.build({"job": "compare"}), config.build({"job": "compare", "preset": "nano"})
     own = config.build({"job": "compare", "preset": "nano", "rollout": {"max_new": 64}})
-    assert plain.rollout.bucket != preset.rollout.bucket == own.rollout.bucket == 192
-    assert (preset.rollout.max_new, own.rollout.max_new) == (88, 64)
+    assert plain.rollout.bucket != preset.rollout.bucket == own.rollout.bucket == 128
+    assert (preset.rollout.max_new, own.rollout.max_new) == (80, 64)
 
 
 @pytest.mark.parametrize("preset", list(config.Preset))

@@ -82,7 +82,7 @@ def test_a_plan_counts_what_lives_beside_a_program():
 def test_a_batch_that_does_not_divide_the_mesh_is_named(capsys):
     config = small()
     base = SimpleNamespace(model=SimpleNamespace(sharding=SimpleNamespace(size=lambda axis: 5)))
-    arms._warn_of_replicas(config, base)
+    arms.warn_of_replicas(config, base)
     err = capsys.readouterr().err
     assert "rollout.prompts: 2 rows do not divide" in err and "multiple of 5" in err and "evaluate.batch" in err
 

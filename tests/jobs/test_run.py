@@ -55,6 +55,11 @@ def untimed(row: dict) -> dict:
     return {k: v for k, v in row.items() if not k.startswith(("times/", "process/", "perf/"))}
 
 
+def curve(work: Path, arm: str = "semrep") -> list[dict]:
+    lines = (work / "arms" / arm / "curve.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
 def wait_for_steps(work: Path, process: subprocess.Popen, count: int) -> None:
     path = work / "arms" / "semrep" / "metrics.jsonl"
     deadline = time.monotonic() + 240
@@ -101,6 +106,30 @@ def test_the_run_takes_the_steps_that_it_took_before_the_rooms_were_rebuilt(whol
         assert {k: row[k] for k in golden} == pytest.approx(golden, rel=1e-3, abs=1e-3)
 
 
+def test_a_run_leaves_its_held_out_curve_its_best_model_and_what_training_gave(whole):
+    found = curve(whole)
+    assert [row["step"] for row in found] == [0, 4, STEPS]
+    assert {row["suite"] for row in found} == {"correctness"} and {row["n"] for row in found} == {2}
+    assert [row["tokens"] for row in found] == [0, *(rows(whole)[step - 1]["total_tokens"] for step in (4, STEPS))]
+    best = json.loads((whole / "arms/semrep/best.json").read_text())
+    values = [row["value"] for row in found]
+    assert best == {"step": found[values.index(max(values))]["step"], "metric": "correctness/T1", "value": max(values)}
+    assert (whole / "arms/semrep/best/config.json").exists()
+    results = json.loads((whole / "results.json").read_text())
+    gain, arms = results["gains"]["semrep"]["correctness/T1"], results["arms"]
+    gap = arms["semrep"]["correctness/T1"]["value"] - arms["base"]["correctness/T1"]["value"]
+    assert gain["value"] == pytest.approx(gap, abs=1e-6) and gain["low"] <= gap <= gain["high"]
+    assert "SemRep − base" in results["tables"][0]["columns"]
+
+
+def test_a_run_logs_what_its_updates_do(whole):
+    logged = rows(whole)
+    assert logged[0]["kl_to_base"] == pytest.approx(0, abs=1e-6) and "kl_to_base" not in logged[1]
+    for row in logged:
+        assert 0 <= row["kept_groups"] <= 1 - row["zero_variance_groups"]
+        assert (row["effective_tokens"] > 0) == (row["kept_groups"] > 0) and row["effective_tokens"] <= row["tokens"]
+
+
 def test_the_weights_moved_and_the_exported_arm_is_a_model(whole):
     new = load_file(whole / "arms/semrep/model/model.safetensors")
     old = load_file(pretrained.NANO / "model.safetensors")
@@ -119,6 +148,11 @@ def test_kill_minus_nine_and_the_same_command_again_end_in_the_same_bits(config,
     assert all(np.array_equal(want[k], got[k]) for k in want)
     assert [untimed(r) for r in rows(whole)] == [untimed(r) for r in rows(work)]
     assert (whole / "arms/semrep/samples.jsonl").read_text() == (work / "arms/semrep/samples.jsonl").read_text()
+    assert curve(whole) == curve(work)
+    want, got = (w / "arms/semrep" for w in (whole, work))
+    assert (want / "best.json").read_text() == (got / "best.json").read_text()
+    want, got = (load_file(arm / "best/model.safetensors") for arm in (want, got))
+    assert all(np.array_equal(want[k], got[k]) for k in want)
 
 
 def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, whole, tmp_path):
