@@ -27,7 +27,7 @@ from semrep_jax.core.bucket import SIZES, Bucket, BucketError
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.workdir import describe_changes, write_atomically
 
-logging.getLogger("absl").setLevel(logging.ERROR)
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs with a traceback what it raises beside
 
 # By a key of the identity: what its change from one value to another means, or None where it is not allowed.
 MayChange = Mapping[str, Callable[[Any, Any], str | None]]

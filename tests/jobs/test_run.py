@@ -33,7 +33,8 @@ tasks: {{train_size: 8}}
 rollout: {{prompts: 2, group: 4, max_prompt: 192, bucket: 192, max_new: 88}}
 train: {{budget: {STEPS}, alpha: 0.5, checkpoint_every: 1, learning_rate: 0.001, kl: k3, kl_weight: 1.0,
   empty_batch: step}}
-evaluate: {{suites: [correctness], tasks: 2, samples: 2, batch: 2, resamples: 100}}
+evaluate: {{suites: [correctness], tasks: 2, samples: 2, batch: 2, resamples: 100, every: 4,
+  held_out: {{tasks: 2, samples: 2}}}}
 """)
     return path
 
