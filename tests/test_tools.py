@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -83,3 +84,9 @@ def test_a_part_that_can_not_be_measured_says_why_and_a_fault_of_ours_keeps_its_
 def test_a_damaged_result_is_named(text, tmp_path):
     (tmp_path / "results.json").write_text(text)
     assert str(tmp_path) in one_line(run("seed_table.py", str(tmp_path)))
+
+
+def test_the_model_benchmark_measures_the_nano_base():
+    done = run("bench_model.py", "--peers", "none", "--source", "nano", "--rounds", "1")
+    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    assert done.returncode == 0 and all(figures[f"{part}_tokens_per_s"] > 0 for part in ("decode", "update"))

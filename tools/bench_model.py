@@ -75,9 +75,10 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
     from semrep_jax.model import pretrained, sharding
     from semrep_jax.model.decoder import ComputeConfig
     from semrep_jax.rollout.local import decode
-    from semrep_jax.train import trainer
+    from semrep_jax.train.batch import RolloutBatch
     from semrep_jax.train.optimiser import initial_state
     from semrep_jax.train.settings import Layout, TrainConfig
+    from semrep_jax.train.update import compiled_update, optimiser_of
 
     on_gpu = jax.default_backend() == "gpu"
     compute = ComputeConfig(compute=jnp.bfloat16 if on_gpu else jnp.float32)
@@ -88,9 +89,9 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
     lengths, live = np.full(PROMPTS, PROMPT_TOKENS, np.int32), np.ones(PROMPTS, bool)
     prompts, lengths, live = model.sharding.batch((prompts, lengths, live))
     settings = TrainConfig(layout=Layout.SHARED)
-    state = initial_state(model, trainer._optimiser(settings), params)
+    state = initial_state(model, optimiser_of(settings), params)
     _, frozen = model.split(params)
-    update = trainer.compiled_update(model, settings, 1.0)
+    update = compiled_update(model, settings, 1.0)
 
     def sample(params: Any) -> Any:
         how = {"model": model, "group": GROUP, "max_new": NEW_TOKENS, "end_ids": (-1,), "pad_id": 0}
@@ -99,14 +100,8 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
 
     def learn(tokens: Any, logprobs: Any) -> None:
         nonlocal state
-        batch = {
-            "prompt": prompts,
-            "length": lengths,
-            "completion": tokens,
-            "sampled": logprobs,
-            "advantage": jnp.array(advantages(np.asarray(tokens))),
-            "mask": jnp.ones(tokens.shape, bool),
-        }
+        counts, advantage = jnp.ones(tokens.shape, bool), jnp.array(advantages(np.asarray(tokens)))
+        batch = RolloutBatch(prompts, lengths, tokens, counts, logprobs, advantage)
         state, _ = jax.block_until_ready(update(state, frozen, batch))
 
     def advantages(tokens: Any) -> Any:
