@@ -1,0 +1,189 @@
+"""The engine: a completion is decided by its ask alone, rows are freed, nothing compiles after the start."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from threading import Event
+
+import jax
+import numpy as np
+import pytest
+
+from semrep_jax import prompts
+from semrep_jax.core.programs import Program
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.serve.batcher import Batcher, idle
+from semrep_jax.serve.decoding import Decoding
+from semrep_jax.serve.engine import Ask, End, EngineClosed, Piece
+
+MAX_PROMPT, MAX_NEW = 96, 24
+
+
+class Heard:
+    """Listens to one completion and puts its pieces together."""
+
+    def __init__(self, batcher, ask):
+        self.pieces, self.ended = [], Event()
+        self.handle = batcher.submit(ask, self)
+
+    def __call__(self, piece):
+        self.pieces.append(piece)
+        if piece.end is not None:
+            self.ended.set()
+
+    def whole(self):
+        assert self.ended.wait(60)
+        joined = Piece()
+        for piece in self.pieces:
+            joined = Piece(
+                joined.token_ids + piece.token_ids,
+                joined.logprobs + piece.logprobs,
+                joined.ranked + piece.ranked,
+                piece.end,
+            )
+        return joined
+
+
+@pytest.fixture(scope="module")
+def batcher(nano):
+    decoding = Decoding(
+        nano.model,
+        nano.params,
+        nano.tokenizer.pad_id,
+        rows=5,
+        max_prompt=MAX_PROMPT,
+        bucket=48,
+        max_new=MAX_NEW,
+        chunk=4,
+    )
+    decoding.warm_up()
+    batcher = Batcher(decoding, nano.tokenizer.end_ids)
+    yield batcher
+    batcher.close(5)
+
+
+def mixed_asks(tokenizer, count):
+    """Prompts of every length, all temperatures, nuclei, limits; what a busy server sees."""
+    rng, asks = random.Random(0), []
+    for number in range(count):
+        ids = tuple(rng.randrange(7, tokenizer.vocab_size) for _ in range(rng.randint(1, MAX_PROMPT)))
+        key = np.frombuffer(hashlib.sha256(str(number).encode()).digest()[:8], np.uint32)
+        asks.append(
+            Ask(
+                ids,
+                (int(key[0]), int(key[1])),
+                max_new=rng.randint(1, MAX_NEW),
+                temperature=rng.choice([0.0, 0.3, 1.0, 1.7]),
+                top_p=rng.choice([1.0, 1.0, 0.6]),
+                ranked=rng.random() < 0.3,
+            )
+        )
+    return asks
+
+
+def test_every_completion_of_a_mixed_batch_equals_the_one_drawn_alone_to_the_bit(batcher, nano):
+    asks = mixed_asks(nano.tokenizer, 24)
+    alone = [Heard(batcher, ask).whole() for ask in asks]
+    order = list(range(len(asks)))
+    random.Random(1).shuffle(order)
+    together = {number: Heard(batcher, asks[number]) for number in order}
+    for number, expected in enumerate(alone):
+        assert together[number].whole() == expected
+    assert {piece.end for piece in alone} == {End.STOP, End.LENGTH} or {p.end for p in alone} == {End.LENGTH}
+    assert len({piece.token_ids for piece in alone}) > 20
+
+
+def test_nothing_compiles_after_the_start(batcher, nano):
+    before = batcher.decoding.compiled
+    for ask in mixed_asks(nano.tokenizer, 6):
+        Heard(batcher, ask).whole()
+    assert batcher.decoding.compiled == before == len(batcher.decoding.widths) * 2 + 2
+
+
+def test_the_same_key_draws_what_the_local_policy_draws(batcher, nano):
+    policy = LocalPolicy(
+        nano.model,
+        nano.params,
+        nano.tokenizer,
+        RolloutConfig(max_prompt=MAX_PROMPT, max_new=MAX_NEW, bucket=48),
+    )
+    prompt = prompts.rewrite(Program("python", "def f(n):\n    return n + 2 * n"))
+    ids = prompts.encode(prompt, nano.tokenizer)
+    base = jax.random.key(3)
+    theirs = policy.sample([prompt], 3, 1.0, base)[0]
+    of_prompt = jax.random.fold_in(jax.random.fold_in(base, 0), 0)
+    for sample, expected in enumerate(theirs):
+        first, second = jax.random.key_data(jax.random.fold_in(of_prompt, sample)).tolist()
+        ours = Heard(batcher, Ask(tuple(ids), (first, second), MAX_NEW)).whole()
+        assert ours.token_ids == expected.token_ids
+        assert ours.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
+
+
+def test_temperature_0_and_the_smallest_nucleus_take_the_likeliest_token(batcher, nano):
+    for ask in mixed_asks(nano.tokenizer, 4):
+        greedy = Ask(ask.prompt_ids, ask.key, 8, temperature=0.0, ranked=True)
+        said = Heard(batcher, greedy).whole()
+        assert said.token_ids == tuple(alternatives[0][0] for alternatives in said.ranked)
+        assert said.logprobs == pytest.approx([alternatives[0][1] for alternatives in said.ranked], abs=1e-4)
+        narrow = Ask(ask.prompt_ids, (1, 2), 8, temperature=1.0, top_p=1e-6)
+        assert Heard(batcher, narrow).whole().token_ids == said.token_ids
+
+
+def test_a_nucleus_gives_its_tokens_by_their_mass_and_no_other(batcher):
+    ids, draws = (40, 50, 60), 300
+    full = Heard(batcher, Ask(ids, (0, 0), 1, ranked=True)).whole().ranked[0]
+    allowed, held = [], 0.0
+    for token, logprob in full:
+        allowed.append((token, float(np.exp(logprob))))
+        held += allowed[-1][1]
+        if held >= 0.3:
+            break
+    assert held >= 0.3, "the prompt is no good for this test: five tokens hold less than the nucleus"
+    heard = [Heard(batcher, Ask(ids, (1, number), 1, top_p=0.3)) for number in range(draws)]
+    seen = [one.whole().token_ids[0] for one in heard]
+    assert set(seen) <= {token for token, _ in allowed}
+    for token, mass in allowed:
+        assert abs(seen.count(token) / draws - mass / held) < 0.12
+
+
+def test_a_cancelled_completion_leaves_its_row_to_the_next_and_a_waiting_one_is_never_begun(batcher, nano):
+    long = [Ask((9, 10, number), (5, number), MAX_NEW, temperature=1.7) for number in range(20)]
+    expected = Heard(batcher, long[19]).whole()
+    heard = [Heard(batcher, ask) for ask in long]
+    for one in heard[:19]:
+        one.handle.cancel()
+    assert heard[19].whole() == expected
+    assert idle(batcher, 10)
+    ends = [one.whole().end for one in heard[:19]]
+    assert ends.count(End.CANCELLED) >= 14
+    assert sum(len(one.whole().token_ids) for one in heard[5:19]) == 0
+
+
+def test_a_fault_costs_what_is_under_way_and_nothing_after_it(batcher, monkeypatch, caplog):
+    ask = Ask((11, 12), (3, 4), 6)
+    expected = Heard(batcher, ask).whole()
+    with monkeypatch.context() as patched:
+        patched.setattr(batcher.decoding, "_advance", lambda *_: 1 / 0)
+        assert Heard(batcher, ask).whole().end is End.FAILED
+    assert Heard(batcher, ask).whole() == expected
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_closing_ends_what_is_under_way_and_refuses_the_rest(nano):
+    decoding = Decoding(nano.model, nano.params, 0, rows=5, max_prompt=MAX_PROMPT, bucket=48, max_new=MAX_NEW, chunk=4)
+    batcher = Batcher(decoding, ())
+    heard = [Heard(batcher, Ask((9, number), (5, 6), MAX_NEW)) for number in range(8)]
+    batcher.close(60)
+    assert [len(one.whole().token_ids) for one in heard] == [MAX_NEW] * 8
+    with pytest.raises(EngineClosed):
+        batcher.submit(Ask((9,), (5, 6), 1), print)
+
+
+def test_closing_in_a_hurry_cancels_what_is_under_way(nano):
+    decoding = Decoding(nano.model, nano.params, 0, rows=5, max_prompt=MAX_PROMPT, bucket=48, max_new=MAX_NEW, chunk=4)
+    batcher = Batcher(decoding, ())
+    heard = [Heard(batcher, Ask((9, number), (5, 6), MAX_NEW)) for number in range(50)]
+    batcher.close(0)
+    assert End.CANCELLED in {one.whole().end for one in heard}
