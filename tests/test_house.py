@@ -23,6 +23,8 @@ FLOORS = (
     ("mining", "data", "rollout"),
     ("inference",),
     ("train", "evaluate"),
+    ("search",),
+    ("serve",),
     ("jobs",),
     ("commands",),
     ("main",),

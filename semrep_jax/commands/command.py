@@ -34,7 +34,7 @@ COMMANDS: Registry[Command] = Registry(
     "command",
     {
         name: f"semrep_jax.commands.{name}:COMMAND"
-        for name in ("transform", "verify", "perturb", "test", "judge", "report")
+        for name in ("transform", "verify", "perturb", "test", "judge", "report", "serve")
     }
     | {"time": "semrep_jax.commands.judge:TIME"},
 )

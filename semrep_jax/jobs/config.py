@@ -32,6 +32,7 @@ from semrep_jax.model.settings import MeshConfig, ModelConfig
 from semrep_jax.rewards import REWARDS, RewardConfig
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 from semrep_jax.sandbox.settings import SandboxConfig
+from semrep_jax.serve.settings import ServeConfig
 from semrep_jax.tasks.settings import TasksConfig
 from semrep_jax.tasks.source import SOURCES
 from semrep_jax.tasks.suite import SUITES
@@ -94,6 +95,7 @@ class Config(Section):
     mine: MineConfig = MineConfig()
     profile: ProfileConfig = ProfileConfig()
     logging: LoggingConfig = LoggingConfig()
+    serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Config:

@@ -121,16 +121,19 @@ class Batcher:
                 self._changed.wait()
 
     def _fill(self) -> None:
-        """Free the rows of completions that nobody wants, and begin as many as there is room for."""
-        for row, job in enumerate(self._rows):
-            if job is not None and job.unwanted:
+        """Drop completions that nobody wants, in rows and in the queue, and begin as many as there is room for."""
+        with self._changed:
+            unwanted = [job for job in self._queue if job.unwanted]
+            if unwanted:
+                self._queue = deque(job for job in self._queue if not job.unwanted)
+        for job in unwanted:
+            job.heard(Piece(end=End.CANCELLED))
+        for row, occupant in enumerate(self._rows):
+            if occupant is not None and occupant.unwanted:
                 self._leave(row, Piece(end=End.CANCELLED))
-            while self._rows[row] is None and (new := self._next()) is not None:
-                if new.unwanted:
-                    new.heard(Piece(end=End.CANCELLED))
-                else:
-                    self._rows[row] = new
-                    self.decoding.admit(row, new.ask, *self._prefilled(new.ask.prompt_ids))
+            if self._rows[row] is None and (new := self._next()) is not None:
+                self._rows[row] = new
+                self.decoding.admit(row, new.ask, *self._prefilled(new.ask.prompt_ids))
 
     def _next(self) -> Job | None:
         with self._changed:

@@ -6,7 +6,7 @@
     tokens_RC, logprobs_RC, hidden_RCD = decoding.advance(live_R)
 
 Every row has its own clock, length, key, temperature and caches, so one may begin while others are half-way. Shapes
-never change: one program for each bucket of prompts, one for `advance`, all compiled by `warm_up`. That a row's bits
+never change: one program for each bucket of prompts, one for `advance`, all compiled by `warming_up`. That a row's bits
 don't depend on its neighbours rests on this, and on a product of matrices computing each of its columns alike, which
 tests/serve/test_engine.py looks at; they may change with `rows`. Axis letters: R rows, C chunk, P prompt, S own
 tokens, K kv heads, H head size, D model, V vocabulary, L layers.
@@ -14,6 +14,7 @@ tokens, K kv heads, H head size, D model, V vocabulary, L layers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -122,14 +123,21 @@ class Decoding:
         )
         self.rows = jax.device_put(empty, self.everywhere)
 
-    def warm_up(self) -> None:
-        """Compile everything that a request can need."""
+    def warming_up(self) -> Iterator[str]:
+        """Compile everything that a request can need, `steps_to_warm_up` steps; gives the name of each."""
         ask = Ask((self.pad_id,), (0, 0), 1)
         for width in self.widths:
             last, caches = self.prefill((self.pad_id,) * width)
             self.admit(0, ask, last, caches)
+            yield f"prompts of {width} tokens"
         self.alternatives(self.advance(np.ones(self.count, bool))[2])
         self.reset()
+        yield "decoding"
+
+    @property
+    def steps_to_warm_up(self) -> int:
+        """How many there are."""
+        return len(self.widths) + 1
 
     @property
     def compiled(self) -> int:

@@ -58,7 +58,7 @@ def batcher(nano):
         max_new=MAX_NEW,
         chunk=4,
     )
-    decoding.warm_up()
+    list(decoding.warming_up())
     batcher = Batcher(decoding, nano.tokenizer.end_ids)
     yield batcher
     batcher.close(5)

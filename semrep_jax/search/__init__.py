@@ -1,0 +1,1 @@
+"""Iterative inference: strategies that write, judge and keep programs for one task, under one budget."""
