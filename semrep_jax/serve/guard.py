@@ -55,7 +55,7 @@ def check_key(request: Request, key: str | None) -> None:
     if key is None:
         return
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), key.encode()):
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), key.encode()):
         why = "this server wants its API key: Authorization: Bearer KEY"
         raise RequestError(401, why, None, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 

@@ -69,8 +69,7 @@ class EnginePolicy:
         rows: int | None = None,
         prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt; sample s of prompt g has the key fold_in(fold_in(key, g), s), and `rows` is
-        not used. Raises Withdrawn, EngineFault, EngineClosed."""
+        """n completions of each prompt; `key` and its place decide each one, and `rows` is not used. Raises Withdrawn, EngineFault, EngineClosed."""
         tokenizer, most = self.kitchen.tokenizer, self.kitchen.rollout.max_prompt
         ids = prompt_ids or [prompts.encode(prompt, tokenizer) for prompt in prompts_asked]
         words = _key_words(key, len(ids), n)
@@ -119,14 +118,8 @@ class EnginePolicy:
 def _key_words(key: jax.Array, groups: int, n: int) -> list[list[tuple[int, int]]]:
     """Two words of key for each sample of each prompt."""
 
-    def of(group: jax.Array, sample: jax.Array) -> jax.Array:
-        return jax.random.key_data(jax.random.fold_in(jax.random.fold_in(key, group), sample))
-
-    with jax.default_device(jax.devices("cpu")[0]):
-        return [
-            [(int(word[0]), int(word[1])) for word in (np.asarray(of(np.int32(g), np.int32(s))) for s in range(n))]
-            for g in range(groups)
-        ]
+    high, low = np.asarray(jax.random.key_data(key)).tolist()
+    return [[Draw(high, low).key(group, sample) for sample in range(n)] for group in range(groups)]
 
 
 @dataclass(frozen=True)
