@@ -41,15 +41,21 @@ def page(request, browser, server):
 def test_a_person_sees_rewrite_edit_diff_and_verdicts(page):
     page.fill("#program", PROGRAM)
     page.fill("#instruction", "use the sum instead of the largest")
-    page.fill("#seed", "3")
-    page.click("#go")
-    page.wait_for_selector("section.card", timeout=90_000)
-    assert page.locator("section.card").count() == 2
+    page.select_option("#n", "4")
+    page.fill("#temperature", "1")
+    for seed in range(8):  # a rewrite is accepted in every third attempt or so
+        page.fill("#seed", str(seed))
+        page.click("#go")
+        page.wait_for_selector("#go:enabled", timeout=90_000)
+        if "Rewrite, found to do the same" in page.inner_text("#results"):
+            break
+    assert "The rewrite did the same as the program" in page.inner_text("#results")
+    assert page.locator("section.card").count() == 4
     assert "def run(" in page.inner_text("section.card >> nth=0")
     assert page.locator("pre.diff span.added").count() >= 1 and page.locator("pre.diff span.removed").count() >= 1
     verdicts = page.inner_text("#results")
-    assert "Behaves differently now: run(" in verdicts and "of 2 attempts wrote this program" in verdicts
-    assert "tokens read" in page.inner_text("#status") and page.is_enabled("#go")
+    assert "Behaves differently now: run(" in verdicts and "of 4 attempts wrote this program" in verdicts
+    assert "tokens read" in page.inner_text("#status")
 
 
 def test_what_is_refused_is_said_and_a_program_is_never_taken_for_markup(page):
