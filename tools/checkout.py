@@ -23,6 +23,10 @@ EXTRAS = {
     "accelerate": "bench",
     "cupy": "cuda13",
     "cuda": "nvrtc",
+    "openai": "dev",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
 }
 
 sys.path.insert(0, str(ROOT))

@@ -168,7 +168,11 @@ class Isolated:
                 os.rmdir(own)
 
     def _in(self, own: str, program: Path) -> EvaluationResult:
-        told = {"evaluator": str(self.evaluator), "program": program.read_text(errors="replace"), "scratch": own}
+        told: dict[str, Any] = {
+            "evaluator": str(self.evaluator),
+            "program": program.read_text(errors="replace"),
+            "scratch": own,
+        }
         told |= {"suffix": program.suffix, "memory_mb": self.memory_mb, "seconds": math.ceil(self.seconds)}
         process = children.start(
             [sys.executable, str(CHILD), json.dumps(told)],

@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 SCRATCH_MB = 256
 
@@ -41,7 +42,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _evaluate(told: dict) -> dict:  # type: ignore[type-arg]
+def _evaluate(told: dict[str, Any]) -> dict[str, Any]:
     program = Path(told["scratch"]) / f"candidate{told['suffix']}"
     program.write_text(told["program"])
     sys.path.insert(0, str(Path(told["evaluator"]).parent))
@@ -55,10 +56,11 @@ def _evaluate(told: dict) -> dict:  # type: ignore[type-arg]
         return {"metrics": {}, "artifacts": text, "error": f"{type(error).__name__}: {error}"}
 
 
-def _load(path):  # type: ignore[no-untyped-def]
+def _load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

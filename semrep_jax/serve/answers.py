@@ -10,7 +10,7 @@ A plan is made from a request before anything is decoded, so that what can't be 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,7 +69,7 @@ class Plan(Protocol):
     completions: int
     cost: Usage
 
-    def deltas(self, draw: Draw) -> AsyncIterator[Delta]:
+    def deltas(self, draw: Draw) -> AsyncGenerator[Delta]:
         """All choices, in the order in which their parts arrive. Leaving the loop early ends the work."""
 
 
@@ -96,7 +96,7 @@ class OneTurn:
         self.completions = wanted.n
         self.cost = Usage(wanted.n, len(prompt_ids), 0)
 
-    async def deltas(self, draw: Draw) -> AsyncIterator[Delta]:
+    async def deltas(self, draw: Draw) -> AsyncGenerator[Delta]:
         """See `Plan`."""
         told: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
 
@@ -121,7 +121,7 @@ class OneTurn:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _choice(self, index: int, draw: Draw) -> AsyncIterator[Delta]:
+    async def _choice(self, index: int, draw: Draw) -> AsyncGenerator[Delta]:
         wanted = self.wanted
         growing = Growing(self.kitchen.tokenizer, wanted.stop)
         ask = Ask(

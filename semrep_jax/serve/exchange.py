@@ -1,6 +1,6 @@
 """One request from its bytes to its answer.
 
-    body -> request -> plan -> let in -> deltas of all choices -> one answer, or a stream of pieces
+body -> request -> plan -> let in -> deltas of all choices -> one answer, or a stream of pieces
 """
 
 from __future__ import annotations

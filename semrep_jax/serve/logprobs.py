@@ -9,7 +9,9 @@ from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.serve.answers import Delta
 
 
-def worded(tokenizer: Tokenizer, deltas: Sequence[Delta], alternatives: int | None, chat: bool) -> dict[str, Any] | None:
+def worded(
+    tokenizer: Tokenizer, deltas: Sequence[Delta], alternatives: int | None, chat: bool
+) -> dict[str, Any] | None:
     """The log-probs of some deltas of one choice; None where none are asked for.
 
     alternatives: how many likeliest tokens are told in each one's place. chat: in which endpoint's words.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from threading import Event
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax import prompts
@@ -69,7 +70,8 @@ class EnginePolicy:
         rows: int | None = None,
         prompt_ids: list[list[int]] | None = None,
     ) -> list[list[Completion]]:
-        """n completions of each prompt; `key` and its place decide each one, and `rows` is not used. Raises Withdrawn, EngineFault, EngineClosed."""
+        """n completions of each prompt; `key` and its place decide each one, and `rows` is not used. Raises Withdrawn,
+        EngineFault, EngineClosed."""
         tokenizer, most = self.kitchen.tokenizer, self.kitchen.rollout.max_prompt
         ids = prompt_ids or [prompts.encode(prompt, tokenizer) for prompt in prompts_asked]
         words = _key_words(key, len(ids), n)
@@ -151,7 +153,7 @@ class Turns:
         self.completions = max(wanted.n, kitchen.setting.samples)
         self.cost = self.policy.usage
 
-    async def deltas(self, draw: Draw) -> AsyncIterator[Delta]:
+    async def deltas(self, draw: Draw) -> AsyncGenerator[Delta]:
         """See `Plan`."""
         work = asyncio.get_running_loop().run_in_executor(self.threads, self._work, draw)
         try:
@@ -165,7 +167,7 @@ class Turns:
         source = Program(PYTHON, self.asked.program)
         task = Task("request", source, Tests(""), Tests(""), self.asked.instruction or "")
         sampling = Sampling(self.completions, self.kitchen.temperature(self.wanted))
-        key = jax.random.wrap_key_data(np.array(draw.key(), np.uint32))
+        key = jax.random.wrap_key_data(jnp.array(draw.key(), jnp.uint32))
         with ExitStack() as stack:
             comparer, why = _comparer(source, self.kitchen, stack)
             attempts = infer(self.policy, self._accepts(comparer), [task], 2, sampling, key)[0]

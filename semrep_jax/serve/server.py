@@ -1,9 +1,9 @@
 """The server's life: compile, listen, and at SIGTERM end what is under way.
 
-    with Server(config.serve, config.rollout, base, sandbox) as server:      # compiled and listening, in a thread
-        openai.OpenAI(base_url=server.url + "/v1", api_key="-")
+with Server(config.serve, config.rollout, base, sandbox) as server:      # compiled and listening, in a thread
+    openai.OpenAI(base_url=server.url + "/v1", api_key="-")
 
-    Server(...).run()                                                        # in this thread, until SIGTERM or Ctrl-C
+Server(...).run()                                                        # in this thread, until SIGTERM or Ctrl-C
 """
 
 from __future__ import annotations

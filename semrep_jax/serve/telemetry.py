@@ -12,16 +12,18 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Telemetry:
-    """Counts of one server. Model ids that nobody serves are counted under `unknown`, so that strangers can't fill it."""
+    """Counts of one server. Model ids that nobody serves are counted under `unknown`: strangers can't fill it."""
 
     def __init__(self, batcher: Batcher, gate: Gate):
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
-        self.requests = Counter("semrep_requests", "Requests answered.", ("endpoint", "model", "status"), **own)
-        self.seconds = Histogram("semrep_request_seconds", "From request to end.", ("model",), buckets=SECONDS, **own)
-        self.prompt_tokens = Counter("semrep_prompt_tokens", "Tokens of prompts.", ("model",), **own)
-        self.completion_tokens = Counter("semrep_completion_tokens", "Tokens written.", ("model",), **own)
-        self.gone = Counter("semrep_clients_gone", "Requests whose client left before the end.", **own)
+        own = self.registry
+        self.requests = Counter("semrep_requests", "Requests answered.", ("endpoint", "model", "status"), registry=own)
+        self.seconds = Histogram(
+            "semrep_request_seconds", "From request to end.", ("model",), buckets=SECONDS, registry=own
+        )
+        self.prompt_tokens = Counter("semrep_prompt_tokens", "Tokens of prompts.", ("model",), registry=own)
+        self.completion_tokens = Counter("semrep_completion_tokens", "Tokens written.", ("model",), registry=own)
+        self.gone = Counter("semrep_clients_gone", "Requests whose client left before the end.", registry=own)
         gauges = {
             "semrep_rows": ("Completions decoded side by side at most.", lambda: batcher.decoding.count),
             "semrep_rows_busy": ("Completions decoded now.", lambda: batcher.load.running),
@@ -33,7 +35,7 @@ class Telemetry:
             "semrep_prefills": ("Prompts computed since the start.", lambda: batcher.load.prefills),
         }
         for name, (meaning, value) in gauges.items():
-            Gauge(name, meaning, **own).set_function(value)
+            Gauge(name, meaning, registry=own).set_function(value)
 
     def answered(self, endpoint: str, model: str, status: int, seconds: float, cost: Usage | None) -> None:
         """Count a request.

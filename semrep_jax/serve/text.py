@@ -1,10 +1,10 @@
 """Tokens that become text while they arrive: nothing is let out that a later token could still change.
 
-    growing = Growing(tokenizer, stops=["\n\n"])
-    for piece in pieces:
-        new = growing.add(piece.token_ids)
-        if growing.stopped: ...                 # one of the stops was written; the text ends before it
-    new += growing.end()
+growing = Growing(tokenizer, stops=["\n\n"])
+for piece in pieces:
+    new = growing.add(piece.token_ids)
+    if growing.stopped: ...                 # one of the stops was written; the text ends before it
+new += growing.end()
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def evaluate(path):
     [
         ("def f(n): return n / 4", 0.75, "fine"),
         ("print('loud')\ndef f(n): raise KeyError(n)", 0.0, "KeyError: 3"),
-        ("import subprocess\nsubprocess.Popen(['sleep', '61234'])\ndef f(n):\n    while True: pass", 0.0, "killed after"),
+        ("import subprocess as s\ns.Popen(['sleep', '61234'])\ndef f(n):\n    while True: pass", 0.0, "killed after"),
         ("import os\nos._exit(3)", 0.0, "without a result"),
         ("import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)", 0.0, "Error"),
         ("open('{inside}', 'w')\ndef f(n): return 1", 0.0, "Error"),

@@ -77,7 +77,10 @@ def test_without_a_program_nothing_is_made_up(text):
     assert read([Said("assistant", BLOCK)]) is None
 
 
-@pytest.mark.parametrize("text", ["`" * 60_000, "```\n" * 20_000, "#" * 60_000, "instruction:" * 5_000, "\n\n" * 30_000])
+@pytest.mark.parametrize(
+    "text",
+    ["`" * 60_000, "```\n" * 20_000, "# " * 30_000, "instruction:" * 5_000, "instruction: " * 5_000, "\n" * 60_000],
+)
 def test_a_text_that_is_meant_to_take_long_does_not(text):
     began = time.process_time()
     said(text)

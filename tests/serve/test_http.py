@@ -289,5 +289,3 @@ def test_an_address_that_is_taken_is_named(server, nano, sandbox):
         Server(ServeConfig(port=port), RolloutConfig(), nano, sandbox)
     with pytest.raises(ServeError, match="no NO_SUCH_KEY"):
         Server(ServeConfig(port=0, key_variable="NO_SUCH_KEY"), RolloutConfig(), nano, sandbox)
-
-
