@@ -33,7 +33,13 @@ from semrep_jax.sandbox.pool import Sandbox
 BARS = {"throughput_ratio": Bar(3), "lost": Bar(0, at_most=True), "mixed_up": Bar(0, at_most=True)}
 CLIENTS = 64
 MAX_PROMPT, MAX_NEW = 192, 88
-PROGRAM = "def run(xs):\n    res = []\n    s = {k}\n    for a in xs:\n        s = max(s, a - {n})\n        res.append(s)\n    return res"
+PROGRAM = """def run(xs):
+    res = []
+    s = {k}
+    for a in xs:
+        s = max(s, a - {n})
+        res.append(s)
+    return res"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Answered:
 
 
 def jobs(count: int) -> list[Job]:
-    """Requests with completions of 4 to 88 tokens, the median near 20; every eighth leaves, every eighth is malformed."""
+    """Requests for 4 to 88 tokens, the median near 20; every eighth leaves, every eighth is malformed."""
     rng, made = random.Random(0), []
     for number in range(count):
         program = PROGRAM.format(k=rng.randint(0, 9), n=rng.randint(2, 9))
@@ -111,7 +117,7 @@ async def answered(client: openai.AsyncOpenAI, job: Job) -> Answered:
 
 
 async def run(url: str, work: list[Job], clients: int, name: str) -> tuple[list[Answered], float]:
-    """All requests by so many clients, each sending its next when the last is answered; answers in order, and seconds."""
+    """All requests by so many clients, each sending its next when its last is answered; the answers, and seconds."""
     found: dict[int, Answered] = {}
     waiting = iter(enumerate(work))
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="-", max_retries=0, timeout=300) as client:
@@ -131,10 +137,8 @@ async def run(url: str, work: list[Job], clients: int, name: str) -> tuple[list[
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=256, help="how many are sent in each round (default 256)")
-    parser.add_argument(
-        "--rows", type=int, default=32, help="serve.rows, completions decoded side by side (default 32)"
-    )
+    parser.add_argument("--requests", type=int, default=128, help="how many are sent in each round (default 128)")
+    parser.add_argument("--rows", type=int, default=32, help="completions decoded side by side (default 32)")
     options = parser.parse_args()
     work = jobs(options.requests)
     with ExitStack() as stack:
@@ -160,9 +164,10 @@ def main() -> None:
         together, seconds = measured(options.rows, CLIENTS, f"{CLIENTS} clients")
         single, single_seconds = measured(1, 1, "one at a time, one row")
     device = f"{platform.machine()}, {os.cpu_count()} cores, kernel {platform.release()}"
-    report("serve", device, figures(work, alone, alone_seconds, together, seconds, single, single_seconds), BARS,
-           ["openai", "starlette", "uvicorn", "jax"], load=round(os.getloadavg()[0], 1),
-           kinds={kind: sum(job.kind == kind for job in work) for kind in sorted({job.kind for job in work})})  # fmt: skip
+    found = figures(work, alone, alone_seconds, together, seconds, single, single_seconds)
+    kinds = {kind: sum(job.kind == kind for job in work) for kind in ("whole", "stream", "leaves", "malformed")}
+    packages = ["openai", "starlette", "uvicorn", "jax"]
+    report("serve", device, found, BARS, packages, kinds=kinds, load=round(os.getloadavg()[0], 1))
 
 
 def figures(

@@ -1,6 +1,6 @@
 """What the server wants of whatever decodes for it, and nothing more: asks go in, pieces of completions come out.
 
-    handle = engine.submit(ask, heard)      # `heard(piece)` is called from the engine's thread, until a piece has an end
+    handle = engine.submit(ask, heard)      # the engine's thread calls `heard(piece)` until a piece has an end
     handle.cancel()                         # its row is free at the next look
 
     async for piece in stream(engine, ask): ...
