@@ -64,6 +64,12 @@ def batcher(nano):
     batcher.close(5)
 
 
+@pytest.fixture(scope="module")
+def small(tiny):
+    """A decoding that compiles fast."""
+    return Decoding(tiny.model, tiny.params, 0, rows=5, max_prompt=MAX_PROMPT, bucket=48, max_new=MAX_NEW, chunk=4)
+
+
 def mixed_asks(tokenizer, count):
     """Prompts of every length, all temperatures, nuclei, limits; what a busy server sees."""
     rng, asks = random.Random(0), []
@@ -102,15 +108,16 @@ def test_nothing_compiles_after_the_start(batcher, nano):
     assert batcher.decoding.compiled == before == len(batcher.decoding.widths) * 2 + 2
 
 
-def test_the_same_key_draws_what_the_local_policy_draws(batcher, nano):
+def test_the_same_key_draws_what_the_local_policy_draws(small, tiny):
+    batcher = Batcher(small, tiny.tokenizer.end_ids)
     policy = LocalPolicy(
-        nano.model,
-        nano.params,
-        nano.tokenizer,
+        tiny.model,
+        tiny.params,
+        tiny.tokenizer,
         RolloutConfig(max_prompt=MAX_PROMPT, max_new=MAX_NEW, bucket=48),
     )
     prompt = prompts.rewrite(Program("python", "def f(n):\n    return n + 2 * n"))
-    ids = prompts.encode(prompt, nano.tokenizer)
+    ids = prompts.encode(prompt, tiny.tokenizer)
     base = jax.random.key(3)
     theirs = policy.sample([prompt], 3, 1.0, base)[0]
     of_prompt = jax.random.fold_in(jax.random.fold_in(base, 0), 0)
@@ -119,6 +126,7 @@ def test_the_same_key_draws_what_the_local_policy_draws(batcher, nano):
         ours = Heard(batcher, Ask(tuple(ids), (first, second), MAX_NEW)).whole()
         assert ours.token_ids == expected.token_ids
         assert ours.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
+    batcher.close(5)
 
 
 def test_temperature_0_and_the_smallest_nucleus_take_the_likeliest_token(batcher, nano):
@@ -132,7 +140,7 @@ def test_temperature_0_and_the_smallest_nucleus_take_the_likeliest_token(batcher
 
 
 def test_a_nucleus_gives_its_tokens_by_their_mass_and_no_other(batcher):
-    ids, draws = (40, 50, 60), 300
+    ids, draws = (40, 50, 60), 150
     full = Heard(batcher, Ask(ids, (0, 0), 1, ranked=True)).whole().ranked[0]
     allowed, held = [], 0.0
     for token, logprob in full:
@@ -145,7 +153,7 @@ def test_a_nucleus_gives_its_tokens_by_their_mass_and_no_other(batcher):
     seen = [one.whole().token_ids[0] for one in heard]
     assert set(seen) <= {token for token, _ in allowed}
     for token, mass in allowed:
-        assert abs(seen.count(token) / draws - mass / held) < 0.12
+        assert abs(seen.count(token) / draws - mass / held) < 0.15
 
 
 def test_a_cancelled_completion_leaves_its_row_to_the_next_and_a_waiting_one_is_never_begun(batcher, nano):
@@ -171,9 +179,8 @@ def test_a_fault_costs_what_is_under_way_and_nothing_after_it(batcher, monkeypat
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_closing_ends_what_is_under_way_and_refuses_the_rest(nano):
-    decoding = Decoding(nano.model, nano.params, 0, rows=5, max_prompt=MAX_PROMPT, bucket=48, max_new=MAX_NEW, chunk=4)
-    batcher = Batcher(decoding, ())
+def test_closing_ends_what_is_under_way_and_refuses_the_rest(small):
+    batcher = Batcher(small, ())
     heard = [Heard(batcher, Ask((9, number), (5, 6), MAX_NEW)) for number in range(8)]
     batcher.close(60)
     assert [len(one.whole().token_ids) for one in heard] == [MAX_NEW] * 8
@@ -181,9 +188,8 @@ def test_closing_ends_what_is_under_way_and_refuses_the_rest(nano):
         batcher.submit(Ask((9,), (5, 6), 1), print)
 
 
-def test_closing_in_a_hurry_cancels_what_is_under_way(nano):
-    decoding = Decoding(nano.model, nano.params, 0, rows=5, max_prompt=MAX_PROMPT, bucket=48, max_new=MAX_NEW, chunk=4)
-    batcher = Batcher(decoding, ())
+def test_closing_in_a_hurry_cancels_what_is_under_way(small):
+    batcher = Batcher(small, ())
     heard = [Heard(batcher, Ask((9, number), (5, 6), MAX_NEW)) for number in range(50)]
     batcher.close(0)
     assert End.CANCELLED in {one.whole().end for one in heard}
