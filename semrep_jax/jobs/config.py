@@ -46,6 +46,7 @@ _ELSEWHERE: Any = {
     "distributed": True,
     "profile": True,
     "logging": True,
+    "serve": True,
     "sandbox": {"workers"},
     "supervised": {"workers", "cache"},
     "sweep": {"only"},

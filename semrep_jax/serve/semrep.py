@@ -27,7 +27,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Completion, Duplicate, Finish, Program, Task, Tests
 from semrep_jax.inference.rewrite import Accept, Sampling, Written, accept_by_comparison
 from semrep_jax.inference.turns import Attempt, infer
-from semrep_jax.languages import LANGUAGES, Comparer, Resources, canonical, duplicate
+from semrep_jax.languages import LANGUAGES, Answer, Comparer, Finding, Resources, canonical, duplicate
 from semrep_jax.prompts import Prompt
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
@@ -248,7 +248,10 @@ def _verdict(source: Program, program: Program, comparer: Comparer | None) -> di
     copied = duplicate(source, program)
     if comparer is None:
         return {"copy": copied.value, "behaviour": "unknown", "calls": 0, "counterexample": ""}
-    found = comparer.compare(program.source)
+    try:
+        found = comparer.compare(program.source)
+    except SemRepError as error:  # it has nothing that could be called
+        found = Finding(Answer.UNKNOWN, 0, reason=str(error))
     said = found.counterexample or found.reason
     return {"copy": copied.value, "behaviour": found.answer.value, "calls": found.calls, "counterexample": said}
 

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving import PROGRAM
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[dev]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PROGRAM = "def run(xs):\n    return sum([x * 2 for x in xs if x > 3])"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the path: apt-get install chromium")
 
 
@@ -40,10 +40,10 @@ def page(request, browser, server):
 
 def test_a_person_sees_rewrite_edit_diff_and_verdicts(page):
     page.fill("#program", PROGRAM)
-    page.fill("#instruction", "use the sum instead of the largest")
+    page.fill("#instruction", "use 5 instead of 3")
     page.select_option("#n", "4")
     page.fill("#temperature", "1")
-    for seed in range(8):  # a rewrite is accepted in every third attempt or so
+    for seed in range(8):  # a rewrite of this one is accepted in every third attempt or so
         page.fill("#seed", str(seed))
         page.click("#go")
         page.wait_for_selector("#go:enabled", timeout=90_000)
