@@ -49,6 +49,8 @@ LONGEST = (
     "test_kernels",
     "test_rollout",
     "test_grpo",
+    "test_http",
+    "test_openevolve",
 )
 
 

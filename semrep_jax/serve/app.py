@@ -33,7 +33,9 @@ class Routes:
         return FileResponse(PAGE, headers={"Cache-Control": "no-cache"})
 
     async def health(self, request: Request) -> Response:
-        """That it is up; everything was compiled before it listened."""
+        """Whether the engine decodes; everything was compiled before the server listened."""
+        if not self.service.alive():
+            return JSONResponse({"status": "the engine has ended; its log says why"}, 503)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:

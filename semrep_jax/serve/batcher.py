@@ -96,18 +96,31 @@ class Batcher:
             self._changed.notify()
         self._thread.join()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still decodes; not after `close`, nor where a fault left nothing to begin again with."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
-        while self._wait():
-            try:
-                self._fill()
-                if any(job is not None for job in self._rows):
-                    self._advance()
-            except Exception:
-                log.exception("decoding failed; what was under way gets an error, the engine goes on")
-                self._fail()
-        for job in (*self._rows, *self._queue):
-            if job is not None:
-                job.heard(Piece(end=End.CANCELLED))
+        last = End.FAILED
+        try:
+            while self._wait():
+                try:
+                    self._fill()
+                    if any(job is not None for job in self._rows):
+                        self._advance()
+                except Exception:
+                    log.exception("decoding failed; what was under way gets an error, the engine goes on")
+                    self._fail()
+            last = End.CANCELLED
+        except Exception:
+            log.exception("decoding can't begin again; the engine has ended")
+        finally:
+            with self._changed:
+                self._open = False
+            for job in (*self._rows, *self._queue):
+                if job is not None:
+                    job.heard(Piece(end=last))
 
     def _wait(self) -> bool:
         """Sleep while there is nothing to do; False when all is done and no more will come."""

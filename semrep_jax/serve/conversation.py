@@ -33,12 +33,13 @@ from dataclasses import dataclass
 
 from semrep_jax.python import PYTHON, canonical
 
-FENCE = re.compile(r"```[ \t]*([\w+-]*)[^\n`]*\n(.*?)```", re.DOTALL)
-CURRENT = re.compile(r"^#+[ \t]*(?:the[ \t]+)?current[ \t]+program[ \t]*:?[ \t]*$", re.IGNORECASE | re.MULTILINE)
-TASK = re.compile(r"^#+[ \t]*task[ \t]*:?[ \t]*$", re.IGNORECASE | re.MULTILINE)
+# Possessive where two parts could share a run of characters: what strangers send must not take quadratic time.
+FENCE = re.compile(r"```[ \t]*+([\w+-]*+)[^\n`]*+\n(.*?)```", re.DOTALL)
+CURRENT = re.compile(r"^#+[ \t]*(?:the[ \t]+)?current[ \t]+program[ \t]*+:?[ \t]*+$", re.IGNORECASE | re.MULTILINE)
+TASK = re.compile(r"^#+[ \t]*task[ \t]*+:?[ \t]*+$", re.IGNORECASE | re.MULTILINE)
 MARKED = re.compile(r"\binstruction:[ \t]*(.+?)(?=\n\s*\n|\n?```|\Z)", re.IGNORECASE | re.DOTALL)
 SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|\Z)", re.DOTALL)
-EVOLVE = re.compile(r"^[^\n]*EVOLVE-BLOCK-START[^\n]*\n(.*?)^[^\n]*EVOLVE-BLOCK-END[^\n]*$", re.DOTALL | re.MULTILINE)
+START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,13 @@ def read(messages: Sequence[Said]) -> Asked | None:
     program, words = found
     system = "\n\n".join(said.content for said in messages if said.role in ("system", "developer"))
     instruction = _instruction(text, words, system)
-    inner = EVOLVE.search(program)
-    if inner is None:
+    lines = program.splitlines(keepends=True)
+    begin = next((place for place, line in enumerate(lines) if START in line), len(lines))
+    end = next((place for place in range(begin + 1, len(lines)) if END in lines[place]), None)
+    if end is None:
         return Asked(program.strip("\n"), instruction)
-    before, after = program[: inner.start(1)], "\n" + program[inner.end(1) :]
-    return Asked(inner.group(1).strip("\n"), instruction, before, after)
+    inner = "".join(lines[begin + 1 : end]).strip("\n")
+    return Asked(inner, instruction, "".join(lines[: begin + 1]), "\n" + "".join(lines[end:]))
 
 
 def _program(text: str) -> tuple[str, str] | None:

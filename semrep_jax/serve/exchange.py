@@ -6,7 +6,7 @@ body -> request -> plan -> let in -> deltas of all choices -> one answer, or a s
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +34,8 @@ GOING_DOWN = RequestError(503, "the server is going down", kind="server_error", 
 
 @dataclass(frozen=True)
 class Service:
-    """What all requests share. fingerprint: of all that decides bits beside a request. key: that clients must send, or
-    None."""
+    """What all requests share. fingerprint: of all that decides bits beside a request. alive: whether the engine
+    decodes. key: that clients must send, or None."""
 
     models: Models
     setting: ServeConfig
@@ -43,6 +43,7 @@ class Service:
     telemetry: Telemetry
     draws: Draws
     fingerprint: str
+    alive: Callable[[], bool]
     key: str | None = None
 
 

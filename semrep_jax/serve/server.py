@@ -82,6 +82,7 @@ class Server:
             Telemetry(self.batcher, gate),
             Draws(),
             fingerprint(setting, rollout, base),
+            lambda: self.batcher.alive,
             key,
         )
         config = uvicorn.Config(

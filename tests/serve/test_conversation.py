@@ -78,12 +78,15 @@ def test_without_a_program_nothing_is_made_up(text):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["`" * 60_000, "```\n" * 20_000, "# " * 30_000, "instruction:" * 5_000, "instruction: " * 5_000, "\n" * 60_000],
+    ("first", "part"),
+    [("", part) for part in ("`", "```\n", "```python\n", "# ", "instruction:", "instruction: ", "\n", "x\n \n")]
+    + [("```", " "), ("```", "a"), ("```", "\t a"), ("# current program", " "), ("# task", "\t"), ("#", "#")]
+    + [("```\n", "# EVOLVE-BLOCK-START\n"), ("instruction: a", "\n x"), ("instruction: a\n", " ")],
 )
-def test_a_text_that_is_meant_to_take_long_does_not(text):
+def test_a_text_that_is_meant_to_take_long_does_not(first, part):
     began = time.process_time()
-    said(text)
+    said(f"{first}{part * (60_000 // len(part))}x")
+    said(f"{first}{part * (60_000 // len(part))}x\n```")
     assert time.process_time() - began < 2
 
 

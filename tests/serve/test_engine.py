@@ -179,6 +179,19 @@ def test_a_fault_costs_what_is_under_way_and_nothing_after_it(batcher, monkeypat
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_fault_that_leaves_nothing_to_go_on_with_ends_the_engine_and_is_heard(small, monkeypatch):
+    batcher = Batcher(small, ())
+    with monkeypatch.context() as patched:
+        patched.setattr(small, "_advance", lambda *_: 1 / 0)
+        patched.setattr(small, "reset", lambda: 1 / 0)
+        assert Heard(batcher, Ask((9,), (5, 6), MAX_NEW)).whole().end is End.FAILED
+        batcher.close(5)
+    assert not batcher.alive
+    with pytest.raises(EngineClosed):
+        batcher.submit(Ask((9,), (5, 6), 1), print)
+    small.reset()
+
+
 def test_closing_ends_what_is_under_way_and_refuses_the_rest(small):
     batcher = Batcher(small, ())
     heard = [Heard(batcher, Ask((9, number), (5, 6), MAX_NEW)) for number in range(8)]
