@@ -97,7 +97,7 @@ class Decoding:
         self.everywhere = NamedSharding(model.sharding.mesh, PartitionSpec())
         jit = partial(jax.jit, out_shardings=self.everywhere)
         self._prefill = jit(partial(_prefill, model))
-        self._admit = jit(_admit, donate_argnums=(0,))
+        self._admit = jit(partial(_admit), donate_argnums=(0,))  # a cache of its own, for `compiled`
         self._advance = jit(partial(_advance, model, slices, chunk), donate_argnums=(2,))
         self._alternatives = jit(partial(_alternatives, model))
         self.reset()
