@@ -6,6 +6,9 @@ warm-started on, every marker one token of its tokenizer; an instruct model is a
     stage 1          <|rewrite|>C_src<|program|>                                       -> C_rep<|end|>
     direct           <|edit|>I<|source|>C_src<|program|>                               -> C_tgt<|end|>
     with a rewrite   <|edit|>I<|source|>C_src<|equivalent|>C_rep<|program|>            -> C_tgt<|end|>
+    repair           <|edit|>I (FEEDBACK)<|source|>ATTEMPT<|program|>                  -> C_tgt<|end|>
+
+The nano base has never seen a repair: its feedback stands within the instruction, in words it does not know.
 """
 
 from __future__ import annotations
@@ -20,18 +23,22 @@ from semrep_jax.model.tokenizer import EDIT, END, EQUIVALENT, MARKERS, PROGRAM, 
 @dataclass(frozen=True)
 class Prompt:
     """What is asked: an equivalent of C_src (no instruction), or C_tgt by the instruction I, perhaps with a C_rep at
-    hand."""
+    hand, or with an attempt that failed and the feedback on it."""
 
     source: str
     instruction: str | None = None
     equivalent: str | None = None
     language: str = "python"
+    attempt: str | None = None
+    feedback: str = ""
 
     @property
     def compact(self) -> str:
         """The wording with markers."""
         if self.instruction is None:
             return f"{REWRITE}{self.source}{PROGRAM}"
+        if self.attempt is not None:
+            return f"{EDIT}{self.instruction} ({self.feedback}){SOURCE}{self.attempt}{PROGRAM}"
         middle = "" if self.equivalent is None else f"{EQUIVALENT}{self.equivalent}"
         return f"{EDIT}{self.instruction}{SOURCE}{self.source}{middle}{PROGRAM}"
 
@@ -41,6 +48,12 @@ class Prompt:
         wording, program = LANGUAGES[self.language].wording, self._shown(self.source)
         if self.instruction is None:
             asked = f"Rewrite this program so that it is written differently and {wording.same}\n\n{program}"
+        elif self.attempt is not None:
+            asked = (
+                f"Change this program. Instruction: {self.instruction}\n\n{program}\n\n"
+                f"This attempt at it is wrong:\n\n{self._shown(self.attempt)}\n\n"
+                f"What was found: {self.feedback}\n\nGive the whole program, mended."
+            )
         elif self.equivalent is None:
             asked = f"Change this program. Instruction: {self.instruction}\n\n{program}"
         else:
@@ -67,6 +80,14 @@ def transform(program: Program, instruction: str, equivalent: str | None = None)
     program: C_src. instruction: I. equivalent: C_rep, which makes it stage 2's; None for the direct transformation.
     """
     return Prompt(program.source, instruction, equivalent, program.language)
+
+
+def repair(program: Program, instruction: str, attempt: str, feedback: str) -> Prompt:
+    """Prompt to mend an attempt at a transformation.
+
+    program: C_src. instruction: I. attempt: the text that failed. feedback: the one line of the verdict on it.
+    """
+    return Prompt(program.source, instruction, None, program.language, attempt, feedback)
 
 
 def text_of(prompt: Prompt, tokenizer: Tokenizer) -> str:

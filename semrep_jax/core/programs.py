@@ -128,12 +128,22 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True)
 class Completion:
-    """What the policy said. `logprobs[t]` is log p(token_ids[t]) under the distribution sampled from (nats)."""
+    """What the policy said. `logprobs[t]` is log p(token_ids[t]) under the distribution sampled from (nats).
+
+    cost: tokens that it took, as whoever sampled it counts them: its own, and on one completion of each prompt (on all,
+    where an endpoint asks for each) those of the prompt. None where nobody counted.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Finish
+    cost: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it took; its own, where nobody counted."""
+        return len(self.token_ids) if self.cost is None else self.cost
 
 
 class Status(StrEnum):

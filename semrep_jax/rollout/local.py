@@ -183,10 +183,12 @@ class LocalPolicy:
         groups = []
         for row, ok in enumerate(fits):
             if ok:
-                groups.append([self._completion(ids, lps) for ids, lps in zip(tokens[row], logprobs[row], strict=True)])
-                self.usage.prompt_tokens += len(prompt_ids[row])
+                size = len(prompt_ids[row])
+                drawn = enumerate(zip(tokens[row], logprobs[row], strict=True))
+                groups.append([self._completion(ids, lps, 0 if i else size) for i, (ids, lps) in drawn])
+                self.usage.prompt_tokens += size
             else:
-                groups.append([Completion("", (), (), Finish.PROMPT_TOO_LONG)] * n)
+                groups.append([Completion("", (), (), Finish.PROMPT_TOO_LONG, 0)] * n)
         self.usage.rollouts += n * len(prompt_ids)
         self.usage.completion_tokens += sum(len(c.token_ids) for group in groups for c in group)
         return groups
@@ -212,9 +214,11 @@ class LocalPolicy:
         )
         return sharding.fetch(decoded)
 
-    def _completion(self, ids: np.ndarray, logprobs: np.ndarray) -> Completion:
+    def _completion(self, ids: np.ndarray, logprobs: np.ndarray, prompt_tokens: int) -> Completion:
+        """The completion of these token ids; prompt_tokens: those that it is charged for beside its own."""
         ends = np.flatnonzero(np.isin(ids, self.tokenizer.end_ids))
         size = int(ends[0]) + 1 if ends.size else len(ids)
         text = self.tokenizer.decode(int(i) for i in ids[: size - bool(ends.size)])
         finish = Finish.STOP if ends.size else Finish.LENGTH
-        return Completion(text, tuple(map(int, ids[:size])), tuple(map(float, logprobs[:size])), finish)
+        own, cost = tuple(map(int, ids[:size])), prompt_tokens + size
+        return Completion(text, own, tuple(map(float, logprobs[:size])), finish, cost)

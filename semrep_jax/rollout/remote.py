@@ -110,7 +110,7 @@ class RemotePolicy:
             self.usage.rollouts += 1
             self.usage.prompt_tokens += usage.get("prompt_tokens", 0)
             self.usage.completion_tokens += usage.get("completion_tokens", 0)
-        return Completion(text, (), (), finish)
+        return Completion(text, (), (), finish, usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0))
 
     def _ask(self, body: dict[str, Any]) -> Any:
         """The endpoint's answer, after as many tries as allowed."""

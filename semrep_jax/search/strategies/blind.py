@@ -1,0 +1,29 @@
+"""Baselines without any model, in the space of programs that a case study says: random restarts, and basin hopping
+(programs near the best so far). They cost no tokens, and are compared at equal seconds of judging."""
+
+from __future__ import annotations
+
+from semrep_jax.core.settings import ConfigError
+from semrep_jax.search.node import Kind
+from semrep_jax.search.strategies.strategy import Ask, Strategy, View
+
+
+def _restarts(view: View) -> list[Ask]:
+    draw = view.problem.draw
+    if draw is None:
+        raise ConfigError("search.strategies: restarts draws programs of a case study; set search.case or leave it out")
+    texts = [draw(view.rng) for _ in range(view.plan.samples)]
+    return [Ask(Kind.DRAWN, 0, 1, "draw", program=text) for text in texts]
+
+
+def _hopping(view: View) -> list[Ask]:
+    perturb = view.problem.perturb
+    if perturb is None:
+        raise ConfigError("search.strategies: hopping needs a case study's programs; set search.case or leave it out")
+    best = view.tree.best
+    texts = [perturb(best.program or "", view.rng) for _ in range(view.plan.samples)]
+    return [Ask(Kind.DRAWN, best.id, 1, "hop", program=text) for text in texts]
+
+
+RESTARTS = Strategy("no model: random programs", _restarts, model=False)
+HOPPING = Strategy("no model: programs near the best", _hopping, model=False)
