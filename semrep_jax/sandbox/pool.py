@@ -92,6 +92,7 @@ class Observation:
 
     outcomes, messages (an exception's one line, or None): one for each call, unless the next two say why not.
     load_error: one line, where the program did not load. died: how its process ended early. seconds: wall time (s).
+    cpu_seconds: processor time of its process and threads, as the kernel counts it (s); 0 where nobody knows.
     fault: what of ours went wrong instead, so that this says nothing about the candidate.
     """
 
@@ -101,6 +102,7 @@ class Observation:
     died: str | None = None
     seconds: float = 0.0
     fault: str | None = None
+    cpu_seconds: float = 0.0
 
 
 class _Dead(Exception):
@@ -280,16 +282,16 @@ def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -
 
     reply: the zygote's facts. raw: the report. token: what marks it as this run's. expected: how many calls were asked.
     """
-    seconds = float(reply["seconds"])
+    seconds, cpu = float(reply["seconds"]), float(reply["cpu"])
     if not raw or reply["timeout"]:
         busy = "the machine was too busy to run it within its wall time" if reply["starved"] else None
-        return Observation(died=_death(reply), seconds=seconds, fault=busy)
+        return Observation(died=_death(reply), seconds=seconds, fault=busy, cpu_seconds=cpu)
     try:
         report = json.loads(raw)
         if report["token"] != token:
             raise ValueError("not this run's report")
         if report["load"] is not None:
-            return Observation(load_error=_text(report["load"]), seconds=seconds)
+            return Observation(load_error=_text(report["load"]), seconds=seconds, cpu_seconds=cpu)
         if len(report["calls"]) != expected:
             raise ValueError("wrong number of calls")
         outcomes, messages = [], []
@@ -297,9 +299,9 @@ def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -
             decode(value), decode(mutated)
             outcomes.append(Outcome(value, _text(error), mutated, _text(output) or ""))
             messages.append(_text(message))
-        return Observation(tuple(outcomes), tuple(messages), seconds=seconds)
+        return Observation(tuple(outcomes), tuple(messages), seconds=seconds, cpu_seconds=cpu)
     except Exception:
-        return Observation(died="forged report", seconds=seconds)
+        return Observation(died="forged report", seconds=seconds, cpu_seconds=cpu)
 
 
 def _death(reply: dict[str, Any]) -> str:

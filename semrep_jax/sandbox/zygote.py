@@ -228,8 +228,8 @@ def run_child(request, containment, act):
 
     request: its JSON, with `limits` and `token`. containment: as `serve` gave it. act: what the child does once it is
     locked in; what it returns is reported as JSON. Returns facts about the child's end ("timeout", "signal",
-    "seconds"; "spoilt" where scratch can't be emptied, and so this one must end) and its bytes as they came, none where
-    there were more than MAX_REPLY.
+    "seconds" of wall time, "cpu" seconds; "spoilt" where scratch can't be emptied, and so this one must end) and its
+    bytes as they came, none where there were more than MAX_REPLY.
     """
     began = time.monotonic()
     reader, report = os.pipe()
@@ -245,6 +245,7 @@ def run_child(request, containment, act):
     os.close(reader)
     code, usage = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
     facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
+    facts["cpu"] = usage.ru_utime + usage.ru_stime
     facts["starved"] = timeout and starved(usage, request["limits"])
     try:
         scratch.empty(containment.scratch)
