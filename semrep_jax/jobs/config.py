@@ -32,6 +32,9 @@ from semrep_jax.model.settings import MeshConfig, ModelConfig
 from semrep_jax.rewards import REWARDS, RewardConfig
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 from semrep_jax.sandbox.settings import SandboxConfig
+from semrep_jax.search.cases.case import CASES
+from semrep_jax.search.settings import SearchConfig
+from semrep_jax.search.strategies.strategy import STRATEGIES
 from semrep_jax.serve.settings import ServeConfig
 from semrep_jax.tasks.settings import TasksConfig
 from semrep_jax.tasks.source import SOURCES
@@ -68,7 +71,7 @@ class Config(Section):
 
     job: str = Field(
         description="compare base, SemRep and fine-tuning at equal budget; sweep arms, seeds and settings; train one "
-        "arm; pretrain a base; evaluate; headroom; plan; mine packages."
+        "arm; pretrain a base; evaluate; headroom; search; plan; mine packages."
     )
     preset: Preset = Field(Preset.NONE, description="Values to start from: the nano base, SmolLM2, one GPU, a TPU pod.")
     plugins: list[str] = Field([], description="Modules or .py files imported first, which add what settings may name.")
@@ -92,6 +95,7 @@ class Config(Section):
     cuda: CudaConfig = CudaConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     sweep: SweepConfig = SweepConfig()
+    search: SearchConfig = SearchConfig()
     plan: PlanConfig = PlanConfig()
     mine: MineConfig = MineConfig()
     profile: ProfileConfig = ProfileConfig()
@@ -107,6 +111,8 @@ class Config(Section):
         _require(ADVANTAGES, [self.train.advantage])
         _require(ARMS, self.sweep.arms)
         _require(REWARDS, [self.reward.rewrite, self.reward.transform])
+        _require(STRATEGIES, self.search.strategies)
+        _require(CASES, [] if self.search.case is None else [self.search.case])
         return self
 
     @property

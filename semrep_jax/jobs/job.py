@@ -86,6 +86,6 @@ JOBS: Registry[Job] = Registry(
     "job",
     {
         name: f"semrep_jax.jobs.{name}:JOB"
-        for name in ("compare", "train", "sweep", "evaluate", "headroom", "pretrain", "mine", "plan")
+        for name in ("compare", "train", "sweep", "evaluate", "headroom", "search", "pretrain", "mine", "plan")
     },
 )
