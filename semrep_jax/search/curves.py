@@ -71,14 +71,19 @@ def mean_at(courses: Sequence[Sequence[Course]], axis: Axis, grid: np.ndarray, r
     means = per_task[draws].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     centre = per_task.mean(axis=0)
-    return [Estimate(*map(float, row), len(per_task)) for row in zip(centre, low, high, strict=True)]
+    return _estimates(centre, low, high, len(per_task))
 
 
 def quartiles_at(courses: Sequence[Course], axis: Axis, grid: np.ndarray) -> list[Estimate]:
     """The median over seeds of the best at each amount of the grid; low and high are the quartiles."""
     values = np.array([one.at(axis, grid) for one in courses])
     low, centre, high = np.percentile(values, [25, 50, 75], axis=0)
-    return [Estimate(*map(float, row), len(values)) for row in zip(centre, low, high, strict=True)]
+    return _estimates(centre, low, high, len(values))
+
+
+def _estimates(centre: np.ndarray, low: np.ndarray, high: np.ndarray, n: int) -> list[Estimate]:
+    rows = zip(centre.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Estimate(value, least, most, n) for value, least, most in rows]
 
 
 def to_reach(
@@ -86,8 +91,9 @@ def to_reach(
 ) -> Estimate:
     """Compute that `ours` needs to reach the score that `theirs` ends with, over what `theirs` needs for it.
 
-    ours, theirs: courses of the same tasks, of each task those of its seeds. The interval is a bootstrap over tasks, both
-    resampled alike. inf: not reached. nan: `theirs` ends where it began, and there is nothing to reach.
+    ours, theirs: courses of the same tasks, of each task those of its seeds. axis: what is counted as compute.
+    resamples: of a bootstrap over tasks, both sides resampled alike. points: at which the two are read. inf: not
+    reached. nan: `theirs` ends where it began, and there is nothing to reach.
     """
     end = max(float(getattr(one, axis)[-1]) for side in (ours, theirs) for task in side for one in task)
     grid = np.linspace(0, end, points + 1)

@@ -86,7 +86,7 @@ def of_suites(found: Sequence[Searched], resamples: int, seconds: float) -> Resu
             "Share of tasks with a right program, 95 % bootstrap interval over tasks. Programs of every turn count, "
             "rewrites too.",
         ),
-        about={"search": {"curves": _pictures(courses, "tasks solved", lambda *a: mean_at(*a, resamples))}},
+        about={"search": {"curves": _pictures(courses, "tasks solved", Means(resamples))}},
     )
 
 
@@ -131,6 +131,16 @@ def of_case(case: Case, found: Sequence[Searched], sandbox: Sandbox, seconds: fl
     )
 
 
+@dataclass(frozen=True)
+class Means:
+    """Means over tasks, with so many resamples behind their intervals."""
+
+    resamples: int
+
+    def __call__(self, tasks: Sequence[Sequence[Course]], axis: str, grid: np.ndarray) -> list[Estimate]:
+        return mean_at(tasks, axis, grid, self.resamples)
+
+
 def _each(courses: dict[str, list[Course]]) -> dict[str, list[list[Course]]]:
     return {strategy: [seeds] for strategy, seeds in courses.items()}
 
@@ -168,7 +178,12 @@ def _spent_table(arms: dict[str, dict[str, Estimate]]) -> Table:
         (name, STRATEGIES[name].title, *(f"{values[key].value:,.{2 if 'seconds' in key else 0}f}" for key in keys))
         for name, values in arms.items()
     )
-    return Table("What the searches cost (thrown away: tokens beyond the budget)", columns, rows, left=(0, 1))
+    return Table(
+        "What the searches cost (beyond: tokens that were not in the budget, and bought nothing)",
+        columns,
+        rows,
+        left=(0, 1),
+    )
 
 
 def compute(courses: dict[str, list[list[Course]]], resamples: int) -> dict[tuple[str, str, str], Estimate]:
@@ -255,7 +270,7 @@ def _held_out(case: Case, found: Sequence[Searched], sandbox: Sandbox) -> dict[s
 
 
 def _best_programs(case: Case, found: Sequence[Searched]) -> list[Table]:
-    best = {}
+    best: dict[str, tuple[float, str]] = {}
     for one in found:
         node = one.tree.best
         if node.value is not None and (one.strategy not in best or node.value > best[one.strategy][0]):
