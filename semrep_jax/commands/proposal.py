@@ -1,7 +1,7 @@
-"""What `transform` proposes for a person's file: programs sampled for it, ranked by the person's tests, the best shown
-as a diff.
+"""What `transform` proposes for a person's file: programs searched for it, ranked by the person's tests, the best shown
+as a diff, and what each of them cost.
 
-At two turns each sample has a rewrite of the file first, accepted where running finds that it behaves as the file does.
+At two turns there are rewrites of the file first, accepted where running finds that they behave as the file does.
 Nothing is written but a program that passed every test given.
 """
 
@@ -10,23 +10,28 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
+from semrep_jax.commands.judging import PersonsTests, Tested
 from semrep_jax.core.errors import SemRepError, TaskError
-from semrep_jax.core.programs import Finish, Program, Task, Tests
-from semrep_jax.inference.rewrite import Sampling, Written, accept_by_comparison
-from semrep_jax.inference.turns import Attempt, infer
-from semrep_jax.languages import LANGUAGES, Resources, canonical, read_program
+from semrep_jax.core.programs import Program, Task, Tests
+from semrep_jax.inference.rewrite import Sampling, accept_by_comparison
+from semrep_jax.languages import LANGUAGES, Resources, read_program
 from semrep_jax.python import PYTHON, usertests
 from semrep_jax.python.usertests import Bench, Outcome, Report
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.search.budget import Budget
+from semrep_jax.search.node import Kind, Node
+from semrep_jax.search.problem import Problem
+from semrep_jax.search.run import Search
+from semrep_jax.search.strategies.strategy import Plan
+from semrep_jax.search.tree import Tree
 
 
 class TransformError(SemRepError):
@@ -35,12 +40,17 @@ class TransformError(SemRepError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One program written for the file, with what the person's tests found (None where none were given) and the number
-    of samples that agree on it."""
+    """One program written for the file.
+
+    report: what the person's tests found, None where none were given. votes: samples that agree on it. tokens: that
+    those samples took. seconds: of testing it (s).
+    """
 
     program: Program
     report: Report | None
     votes: int
+    tokens: int = 0
+    seconds: float = 0.0
 
     @property
     def passed(self) -> int:
@@ -55,23 +65,35 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What came of a transformation: the best candidate or None, all reasons why samples held no program, a diff.
+    """What came of a transformation.
 
-    rewrites: samples that had an accepted rewrite of the file in their prompt.
+    ranked: the candidates, best first. samples: programs asked for as the edit. rejected: why samples held no program.
+    diff: of the best. before: what the tests found on the file. rewrites: samples that had an accepted rewrite of the
+    file in their prompt. tokens, seconds: of everything that was written, rewrites too, and of judging it.
     """
 
-    best: Candidate | None
+    ranked: tuple[Candidate, ...]
     samples: int
     rejected: Counter[str]
     diff: str
     before: Report | None
     rewrites: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> Candidate | None:
+        """The best candidate; None where no sample held a program."""
+        return self.ranked[0] if self.ranked else None
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: the file, the change in words, the person's tests or None, how to sample, at how many turns, from
-    which seed."""
+    """What is asked.
+
+    path: the file. instruction: the change in words. tests: the person's, or None. sampling: how many programs a turn
+    writes, and how. turns: T. seed: of the draws. beam: b. strategy: by name; None for semrep, at one turn best of N.
+    """
 
     path: Path
     instruction: str
@@ -79,10 +101,12 @@ class Request:
     sampling: Sampling
     turns: int = 1
     seed: int = 0
+    beam: int = 2
+    strategy: str | None = None
 
 
 def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
-    """Sample programs for the file and rank them: tests passed first, then how many samples agree. A program on which
+    """Search programs for the file and rank them: tests passed first, then how many samples agree. A program on which
     the tests can't run (it lacks what they import) passes none.
 
     request: the file, the change, the tests, how to sample. policy: writes. sandbox: where programs and tests run.
@@ -102,53 +126,57 @@ def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
         before = tested(source)
         if before is not None and before.problem is not None and not before.programs_fault:
             raise TaskError(f"the tests {request.tests} do not run: {before.problem}")
-        return _ranked(request, source, before, tested, policy, sandbox)
+        judge = _judge(request, source, before, tested, sandbox, stack)
+        judge.reports[source.source] = before
+        tree, budget = _searched(request, source, judge, policy)
+        return _ranked(request, tree, budget, judge)
 
 
-def _ranked(
-    request: Request,
-    source: Program,
-    before: Report | None,
-    tested: Callable[[Program], Report | None],
-    policy: Policy,
-    sandbox: Sandbox,
-) -> Proposal:
-    """The proposal of a request.
-
-    source: the file. before: what the tests found on it. tested: what they find on a program. policy, sandbox: as in
-    `propose`.
-    """
-    attempts = _attempts(request, source, policy, sandbox)
-    found: dict[str, Program] = {}
-    votes, rejected = Counter[str](), Counter[str]()
-    for attempt in attempts:
-        program = attempt.program
-        if isinstance(program, str):
-            cut = attempt.completion.finish is not Finish.STOP and not attempt.completion.text
-            rejected[attempt.completion.finish.value if cut else program] += 1
-            continue
-        form = canonical(program) or program.source
-        found.setdefault(form, program)
-        votes[form] += 1
-    ranked = [Candidate(program, tested(program), votes[form]) for form, program in found.items()]
-    best = max(ranked, key=lambda c: c.rank, default=None)
-    diff = _diff(request.path, source, source if best is None else best.program)
-    with_rewrite = sum(attempt.rewrite is not None for attempt in attempts)
-    return Proposal(best, request.sampling.n, rejected, diff, before, with_rewrite)
-
-
-def _attempts(request: Request, source: Program, policy: Policy, sandbox: Sandbox) -> list[Attempt]:
-    task = Task(str(request.path), source, Tests(""), Tests(""), request.instruction)
-    key = jax.random.key(request.seed)
+def _judge(
+    request: Request, source: Program, before: Report | None, tested: Tested, sandbox: Sandbox, stack: ExitStack
+) -> PersonsTests:
+    """Who judges the programs of a request: the tests, and of rewrites what compares them with the file."""
     if request.turns == 1:
-        return infer(policy, _accept_nothing, [task], 1, request.sampling, key)[0]
-    with closing(LANGUAGES[PYTHON].comparer(source, Resources(sandbox), None)) as comparer:
-        accept = accept_by_comparison(comparer, DuplicateRule.CANONICAL)
-        return infer(policy, accept, [task], request.turns, request.sampling, key)[0]
+        return PersonsTests(tested, before, lambda pairs: [False] * len(pairs))
+    comparer = stack.enter_context(closing(LANGUAGES[PYTHON].comparer(source, Resources(sandbox), None)))
+    return PersonsTests(tested, before, accept_by_comparison(comparer, DuplicateRule.CANONICAL))
 
 
-def _accept_nothing(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
-    return [False] * len(pairs)
+def _searched(request: Request, source: Program, judge: PersonsTests, policy: Policy) -> tuple[Tree, Budget]:
+    task = Task(str(request.path), source, Tests(""), Tests(""), request.instruction)
+    strategy = request.strategy or ("iid" if request.turns == 1 else "semrep")
+    plan = Plan(request.turns, request.sampling.n, request.beam)
+    key = jax.random.key(request.seed)
+    search = Search(Problem(task, judge), strategy, plan, policy, key, request.seed, source=judge.source())
+    search.temperature = request.sampling.temperature
+    return search.run()
+
+
+def _ranked(request: Request, tree: Tree, budget: Budget, judge: PersonsTests) -> Proposal:
+    """The proposal of a tree: copies count as votes for the program that they repeat."""
+    edits = [node for node in tree.nodes[1:] if node.kind is not Kind.REWRITE]
+    groups: dict[int, list[Node]] = {}
+    for node in edits:
+        if node.program is not None:
+            groups.setdefault(node.id if node.copy_of is None else node.copy_of, []).append(node)
+    ranked = sorted((_candidate(tree, group, judge) for group in groups.values()), key=lambda c: c.rank, reverse=True)
+    source = tree.program(0)
+    return Proposal(
+        tuple(ranked),
+        len(edits),
+        Counter(node.reason for node in edits if node.program is None),
+        _diff(request.path, source, ranked[0].program if ranked else source),
+        judge.before,
+        sum(bool(node.guide) for node in edits),
+        budget.spent.tokens,
+        budget.spent.verifier_seconds,
+    )
+
+
+def _candidate(tree: Tree, group: list[Node], judge: PersonsTests) -> Candidate:
+    program = tree.program(0) if group[0].copy_of == 0 else Program(PYTHON, group[0].program or "")
+    tokens, seconds = sum(node.tokens for node in group), sum(node.seconds for node in group)
+    return Candidate(program, judge.report(program), len(group), tokens, seconds)
 
 
 def _diff(path: Path, source: Program, after: Program) -> str:

@@ -37,9 +37,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--turns",
         type=int,
-        choices=(1, 2),
         default=1,
-        help="1: write the edit directly (default); 2: write a rewrite of the file first, and edit with it at hand",
+        help="1: write the edit directly (default); 2: write rewrites of the file first, and edit with them at hand; "
+        "more: go on from the best",
+    )
+    options.add_argument(
+        "--strategy",
+        help="how the turns are spent, e.g. semrep (default at two turns), repair (needs --tests), direct, greedy",
     )
     options.add_argument(
         "--tests", type=Path, metavar="T.py", help="your tests of FILE, as for pytest; see the command test"
@@ -53,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from semrep_jax.jobs import config as configuration
 
     config = configuration.load(options.config, options.set)
+    _check(options.turns, options.strategy)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with Sandbox(config.sandbox.workers) as sandbox:
         from semrep_jax.commands import proposal
@@ -61,13 +66,25 @@ def run(options: argparse.Namespace) -> int:
 
         sampling = Sampling(config.evaluate.samples, config.evaluate.temperature)
         request = proposal.Request(
-            options.file, options.instruction, options.tests, sampling, options.turns, config.seed
+            options.file,
+            options.instruction,
+            options.tests,
+            sampling,
+            options.turns,
+            config.seed,
+            config.search.beam,
+            options.strategy,
         )
         found = proposal.propose(request, arms.policy(config), sandbox)
     for reason, count in found.rejected.most_common():
         print(f"{count} of {found.samples} samples: {reason}")
     if options.turns > 1:
         print(f"{found.rewrites} of {found.samples} samples had an accepted rewrite of the file before them")
+    for place, one in enumerate(found.ranked, start=1):
+        tests = "" if one.report is None else f", {one.passed} of {len(one.report.results)} tests passed"
+        cost = f"{one.tokens} tokens, {one.seconds:.2f} s of testing"
+        print(f"candidate {place}: {one.votes} of {found.samples} samples{tests}; it cost {cost}")
+    print(f"all of it cost {found.tokens} tokens and {found.seconds:.2f} s of testing")
     best = found.best
     if best is None:
         print("no sample held a program")
@@ -79,6 +96,17 @@ def run(options: argparse.Namespace) -> int:
         proposal.write(options.file, found)
         print(f"written to {options.file}")
     return 0 if best.report is None or best.report.all_passed else 1
+
+
+def _check(turns: int, strategy: str | None) -> None:
+    """Refuse turns and strategies that there are not. Raises ConfigError."""
+    from semrep_jax.core.settings import ConfigError
+    from semrep_jax.search.strategies.strategy import STRATEGIES
+
+    if turns < 1:
+        raise ConfigError(f"--turns {turns}: one turn at least writes something")
+    if strategy is not None and (not STRATEGIES[strategy].model or STRATEGIES[strategy].learns):
+        raise ConfigError(f"--strategy {strategy}: it writes nothing with the model as it is; choose another")
 
 
 def _print_tests(before: Report | None, after: Report | None) -> None:

@@ -75,4 +75,4 @@ def _finish(config: Config, work: WorkDir, results: Results, console: Console) -
     for table in terminal.tables(envelope):
         console.print(table, highlight=False)
     for line in (*results.notes, results.verdict, f"report: {work.address(path)}"):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True, markup=False)

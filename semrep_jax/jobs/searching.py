@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Task
 from semrep_jax.core.progress import bar
 from semrep_jax.core.results import Results
 from semrep_jax.core.settings import flatten
@@ -26,13 +27,14 @@ from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.rollout.remote import RemotePolicy
 from semrep_jax.search import figures
+from semrep_jax.search.adapt import GrpoLearner
 from semrep_jax.search.budget import Budget, Limits
 from semrep_jax.search.cases.case import CASES, CaseAssessor
 from semrep_jax.search.export import records_of
 from semrep_jax.search.figures import Searched
 from semrep_jax.search.journal import Journal
 from semrep_jax.search.problem import Assessed, Problem, VerifierAssessor
-from semrep_jax.search.run import Learner, Search
+from semrep_jax.search.run import Search
 from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
 from semrep_jax.search.tree import Tree
 from semrep_jax.tasks.suite import SuiteRequest, draw
@@ -121,18 +123,26 @@ def _searched(
     setting = config.search
     task = place.problem.task
     key = jax.random.fold_in(jax.random.key(config.seed + seed), int(task.sha256[:7], 16))
+    learner: GrpoLearner | None = None
+    policy: Policy | None = None
+    problem = place.problem
+    if STRATEGIES[strategy].learns:  # from a group, which has one prompt
+        learner, problem = _learner(config, models, task), replace(problem, move=None)
+        policy = learner.policy
+    elif STRATEGIES[strategy].model:
+        policy = models.policy()
     search = Search(
-        place.problem,
+        problem,
         strategy,
         Plan(setting.turns, setting.samples, setting.beam, setting.passes),
-        models.policy() if STRATEGIES[strategy].model else None,
+        policy,
         key,
         seed=config.seed + seed,
         limits=Limits(**setting.budget.model_dump()),
         temperature=setting.temperature,
         w1=setting.w1,
         w2=setting.w2,
-        learner=_learner(config, models) if STRATEGIES[strategy].learns else None,
+        learner=learner,
         source=place.source,
     )
     journal = Journal(tree_file(context.work.path, strategy, place.name, seed), _about(config, strategy, place, seed))
@@ -158,8 +168,10 @@ def _about(config: Config, strategy: str, place: Place, seed: int) -> dict[str, 
     return about | shown | start | config.comparable(("model", "remote", "rollout", "reward")) | chosen
 
 
-def _learner(config: Config, models: Models) -> Learner:
-    raise NotImplementedError
+def _learner(config: Config, models: Models, task: Task) -> GrpoLearner:
+    setting = config.search
+    most = setting.steps * max(setting.turns * setting.passes - 1, 1)
+    return GrpoLearner(task, models.base, config.rollout, config.train, setting.temperature, setting.steps, most)
 
 
 def _export(directory: Path, found: list[Searched]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from semrep_jax.core.workdir import write_atomically
-from semrep_jax.report import bands, code, curves, gallery, kernels, reasons
+from semrep_jax.report import bands, code, curves, gallery, kernels, reasons, tree
 from semrep_jax.report.curves import STEPS, TOKENS, Source
 from semrep_jax.report.labels import DIFFERENCE, colours, label, sampled_tokens
 from semrep_jax.report.panels import Panel, png
@@ -115,6 +115,7 @@ def _content(run: Run) -> Row:
         "rejected": _rejected(run),
         "fast_p": kernels.fast_p(run),
         "times": kernels.times(run),
+        "search": tree.fragment(run.path),
         "cards": cards,
         "measured": bool(run.measurements),
         "arm_choices": [(arm, label(arm)) for arm in run.arms],
@@ -137,6 +138,7 @@ def _contents(content: Row) -> list[tuple[str, str]]:
         ("kernels", "kernel times", content["times"]),
         ("cost", "cost", results.get("costs")),
         ("tables", "tables", results.get("tables")),
+        ("search", "search", content["search"]),
         ("programs", "programs", content["cards"]),
         ("settings", "settings", content["settings"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from semrep_jax.report.labels import DIFFERENCE, estimate, label, sampled_tokens
@@ -23,7 +24,7 @@ def _metrics(results: dict[str, Any]) -> Table:
     arms, differences = results["arms"], results["differences"]
     judged = bool(results["costs"])
     title = "share of samples correct, mean [95 % interval over tasks]" if judged else None
-    table = Table(title=title, caption=" ".join(results["notes"]) or None)
+    table = Table(title=title, caption=escape(" ".join(results["notes"])) or None)
     table.add_column("metric")
     for arm in arms:
         table.add_column(label(arm), justify="right")
@@ -55,5 +56,5 @@ def _plain(content: dict[str, Any]) -> Table:
     for index, column in enumerate(content["columns"]):
         table.add_column(column, justify="left" if index in content["left"] else "right")
     for row in content["rows"]:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table

@@ -54,7 +54,7 @@ def course(nodes: Sequence[Node], start: float, measured: bool) -> Course:
         worth = start
         if node.correct and node.judged:
             worth = 1.0 if not measured else start if node.value is None else node.value
-        tokens.append(tokens[-1] + node.tokens)
+        tokens.append(tokens[-1] + node.tokens + node.learning)
         seconds.append(seconds[-1] + node.seconds)
         best.append(max(best[-1], worth))
     return Course(np.arange(len(best)), np.array(tokens), np.array(seconds), np.array(best, float))

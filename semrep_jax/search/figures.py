@@ -171,7 +171,7 @@ def _spent_table(arms: dict[str, dict[str, Estimate]]) -> Table:
         "programs",
         "run",
         "copies, not run",
-        "thrown away",
+        "beyond",
     )
     keys = ("tokens", "verifier_seconds", "written", "judged", "copies", "beyond_tokens")
     rows = tuple(
@@ -179,7 +179,7 @@ def _spent_table(arms: dict[str, dict[str, Estimate]]) -> Table:
         for name, values in arms.items()
     )
     return Table(
-        "What the searches cost (beyond: tokens that were not in the budget, and bought nothing)",
+        "What the searches cost (beyond: tokens that were not left, and bought nothing)",
         columns,
         rows,
         left=(0, 1),

@@ -31,10 +31,10 @@ class Node:
     strategy called it. instruction: what was asked for, where something was. program, reason: the text, or why there
     is none. copy_of: the node that was judged already and has the same canonical form; its facts are repeated here and
     nothing was run. beyond: written or judged beyond the budget; nothing is known of it.
-    tokens, seconds: what it cost, in tokens and seconds of judging. status, compiled, preserve, edit (passed, total),
-    feedback, facts: of its verdict. value: what is measured of it, more is better: the speed-up, or a case study's
-    figure. score: w1 [equivalent on U_sem] + w2 [passes U_edit]. novelty: distance to the nearest of C_src and the
-    beam that its turn began with, in [0, 1].
+    tokens, seconds: what it cost, in tokens and seconds of judging. learning: tokens that an update behind it cost.
+    status, compiled, preserve, edit (passed, total), feedback, facts: of its verdict. value: what is measured of it,
+    more is better: the speed-up, or a case study's figure. score: w1 [equivalent on U_sem] + w2 [passes U_edit].
+    novelty: distance to the nearest of C_src and the beam that its turn began with, in [0, 1].
     """
 
     id: int
@@ -50,6 +50,7 @@ class Node:
     copy_of: int | None = None
     beyond: bool = False
     tokens: int = 0
+    learning: int = 0
     seconds: float = 0.0
     status: str = ""
     compiled: bool = False

@@ -67,6 +67,7 @@ class VerifierAssessor:
 Move = Callable[[str, Random], str]  # the text of a program -> an instruction to change it
 Draw = Callable[[Random], str]  # the text of a program drawn from the space
 Perturb = Callable[[str, Random], str]  # the text of a program -> one near it
+Optimise = Callable[[str, Random], tuple[str, float]]  # the text of a program -> a better one, processor seconds
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Problem:
     """A task to search on.
 
     task: C_src, I and the tests. assessor: judges. move: an instruction for each sample; None where I is the task's.
-    draw, perturb: a program from the space, and one near another; None where only a model can write one.
+    draw, perturb: a program from the space, and one near another; None where only a model can write one. optimise: a
+    local optimum near a program's answer by numbers alone, and what it took; None where there is no such thing.
     """
 
     task: Task
@@ -82,3 +84,4 @@ class Problem:
     move: Move | None = None
     draw: Draw | None = None
     perturb: Perturb | None = None
+    optimise: Optimise | None = None

@@ -48,7 +48,10 @@ class Learner(Protocol):
     def begin(self) -> None:
         """Forget everything: the next search begins with the model as it was."""
 
-    def learn(self, tree: Tree, written: Sequence[Written]) -> None:
+    def price(self, written: Sequence[Written]) -> int:
+        """Tokens that learning from a round costs."""
+
+    def learn(self, written: Sequence[Written]) -> None:
         """Learn from a round that was judged."""
 
 
@@ -124,15 +127,22 @@ class Search:
         began = time.perf_counter()
         beam = tree.beam(self.plan.beam)
         written = self._written(tree, asks)
-        self._pay_for_tokens(written, budget)
+        self._pay_for_writing(written, budget)
         nodes = [one.node for one in written]
         self._judge(tree, budget, nodes, beam)
-        if self.learner is not None and STRATEGIES[self.strategy].learns:
-            self.learner.learn(tree, [one for one in written if not one.node.beyond])
+        if self.learner is not None and tree.rounds + 1 < self.plan.rounds and not budget.exhausted:
+            self._learn(self.learner, budget, written)
         if not budget.spend("wall_seconds", time.perf_counter() - began):
             for node in nodes:
                 _void(tree, node)
         return nodes
+
+    def _learn(self, learner: Learner, budget: Budget, written: Sequence[Written]) -> None:
+        """Learn from a round, where that can be paid for; its last node bears the cost in the curves."""
+        price = learner.price(written)
+        if price and budget.spend("tokens", price):
+            written[-1].node.learning = price
+            learner.learn(written)
 
     def _written(self, tree: Tree, asks: Sequence[Ask]) -> list[Written]:
         """Everything that was asked for, in order, nothing judged yet."""
@@ -177,7 +187,7 @@ class Search:
         node = Node(number, ask.parent, ask.kind, tree.rounds + 1, tree.rounds % self.plan.turns, ask.step, ask.guide)
         node.instruction = (prompt and prompt.instruction) or ""
         if completion is None:
-            node.program = ask.program
+            node.program, node.seconds = ask.program, ask.seconds
             return node
         node.tokens = completion.tokens
         program = program_of(completion, self.problem.task.source.language)
@@ -188,9 +198,10 @@ class Search:
             node.reason = completion.finish.value if cut else program
         return node
 
-    def _pay_for_tokens(self, written: Sequence[Written], budget: Budget) -> None:
+    def _pay_for_writing(self, written: Sequence[Written], budget: Budget) -> None:
         for one in written:
-            if not budget.spend("tokens", one.node.tokens):
+            paid = [budget.spend("tokens", one.node.tokens), budget.spend("verifier_seconds", one.node.seconds)]
+            if not all(paid):
                 _void(None, one.node)
 
     def _judge(self, tree: Tree, budget: Budget, nodes: Sequence[Node], beam: Sequence[Node]) -> None:

@@ -35,6 +35,6 @@ class SearchConfig(Section):
     w1: float = Field(0.5, ge=0, description="Score(c): weight of [equivalent on U_sem].")
     w2: float = Field(0.5, ge=0, description="Score(c): weight of [passes U_edit].")
     seeds: int = Field(1, ge=1, description="Searches of each task, each with keys of its own.")
-    steps: int = Field(2, ge=1, description="adapt: optimiser steps on the task, one after each turn but the last.")
+    steps: int = Field(1, ge=1, description="adapt: optimiser steps on the task after each turn but the last.")
     export: bool = Field(False, description="Write improving steps as records of kind fix to WORK_DIR/fixes.")
     budget: BudgetConfig = BudgetConfig()

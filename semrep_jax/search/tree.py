@@ -82,7 +82,8 @@ class Tree:
         node.status, node.compiled, node.feedback = str(verdict.status), verdict.compiled, verdict.feedback
         node.preserve = (verdict.preserve.passed, verdict.preserve.total)
         node.edit = (verdict.edit.passed, verdict.edit.total)
-        node.facts, node.value, node.seconds = dict(verdict.facts), assessed.value, assessed.seconds
+        node.facts, node.value = dict(verdict.facts), assessed.value
+        node.seconds += assessed.seconds
         node.score = self._score(node, verdict)
         if node.score > 0 and node.kind is not Kind.SOURCE:
             program = replace(self.task.source, source=node.program or "")

@@ -116,7 +116,7 @@ class TwoTurns(Scripted):
     notes its prompts."""
 
     def sample(self, prompts, n, temperature, key, rows=None):
-        self.asked = [*getattr(self, "asked", []), *prompts]
+        self.asked = [*getattr(self, "asked", []), *[(prompt.equivalent, n) for prompt in prompts]]
         if prompts[0].instruction is None:
             texts = [SAME, SAME.replace("total", "1 + total")] * (n // 2)
             return [[Completion(t, (), (), Finish.STOP) for t in texts] for _ in prompts]
@@ -131,8 +131,36 @@ SAME = SOURCE.replace(
 def test_at_two_turns_a_rewrite_that_behaves_the_same_is_in_the_prompt_and_another_is_not(files, sandbox):
     policy = TwoTurns()
     found = proposal.propose(Request(files[0], "Return 0 for an empty list.", None, SAMPLING, turns=2), policy, sandbox)
-    assert [p.equivalent for p in policy.asked[1:]] == [SAME.strip("\n"), SOURCE] * 2
+    assert policy.asked == [(None, 4), (SAME.strip("\n"), 2), (SOURCE, 2)]
     assert found.rewrites == 2 and found.best.votes == 4
+
+
+class Mending(Scripted):
+    """A policy whose first programs fail a test, and that mends them once it is told which."""
+
+    def sample(self, prompts, n, temperature, key, rows=None):
+        self.asked = [*getattr(self, "asked", []), *prompts]
+        texts = [GOOD if prompt.attempt else SOURCE.replace("start +", "start -") for prompt in prompts]
+        return [[Completion(text, (), (), Finish.STOP, 7)] * n for text in texts]
+
+
+def test_repair_is_told_which_test_fails_and_every_candidate_says_what_it_cost(files, sandbox):
+    path, tests = files
+    policy = Mending()
+    request = Request(path, "Return 0 for an empty list.", tests, SAMPLING, turns=2, strategy="repair")
+    found = proposal.propose(request, policy, sandbox)
+    assert "test_plain" in policy.asked[1].feedback and policy.asked[1].attempt.count("start -") == 1
+    assert [(one.votes, one.tokens) for one in found.ranked] == [(4, 28), (4, 28)] and found.tokens == 56
+    assert found.best.report.all_passed and all(one.seconds > 0 for one in found.ranked)
+    assert found.seconds == pytest.approx(sum(one.seconds for one in found.ranked))
+
+
+def test_turns_and_strategies_that_there_are_not_are_refused(files, capsys):
+    command = ["transform", str(files[0]), "--instruction", "x", "--config", "configs/smollm2_transform.yaml"]
+    wrong = (["--turns", "0"], ["--strategy", "hopping"], ["--strategy", "nonesuch"])
+    for option in wrong:
+        assert main.main([*command, *option]) == 2
+        assert option[1] in capsys.readouterr().err
 
 
 def test_files_that_can_not_be_used_are_named(files, sandbox, tmp_path, capsys):

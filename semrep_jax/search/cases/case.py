@@ -15,7 +15,7 @@ from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Duplicate, Objective, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python import PYTHON
 from semrep_jax.sandbox.pool import Observation, Sandbox
-from semrep_jax.search.problem import Assessed, Problem
+from semrep_jax.search.problem import Assessed, Optimise, Problem
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Case:
     `signature` spells out. seed: the candidate's text that a search begins with. instruction: what is asked of a model
     that needs no moves. whole: a candidate's text as a whole program. evaluate: the judge. held_out: measures the best
     of a search anew, where its value was measured and chosen for; None where it was computed, which also says that
-    candidates may be judged side by side. draw, perturb, move: as of a `Problem`.
+    candidates may be judged side by side. draw, perturb, move, optimise: as of a `Problem`.
     """
 
     title: str
@@ -61,6 +61,7 @@ class Case:
     perturb: Callable[[str, Random], str]
     move: Callable[[str, Random], str]
     held_out: Callable[[str, Sandbox], Evaluation] | None = None
+    optimise: Optimise | None = None
 
     def task(self, name: str) -> Task:
         """The seed program as a task: U_sem is that the answer is valid, U_edit that it is better than the seed's."""
@@ -70,7 +71,7 @@ class Case:
     def problem(self, name: str, sandbox: Sandbox, moves: bool = True) -> Problem:
         """The case as something to search on; without `moves` every prompt has the one instruction."""
         task, assessor = self.task(name), CaseAssessor(self, sandbox)
-        return Problem(task, assessor, self.move if moves else None, self.draw, self.perturb)
+        return Problem(task, assessor, self.move if moves else None, self.draw, self.perturb, self.optimise)
 
 
 @dataclass

@@ -3,8 +3,8 @@
     CASE.evaluate("def pack(): return '[[0.1, 0.1, 0.1], ...]'", sandbox)
 
 The judge takes any program with a function `pack()` that returns JSON. A search by a small policy moves in a space of
-its own: functions `make(xs)` from 0..25 to marks, which `packing_frame` makes a packing of (about 2.49 to 2.57, and
-0.05 s a program). Best known is 2.635983 (arXiv 2506.13131 published 2.635863); that this space, and this frame's short
+its own: functions `make(xs)` from 0..25 to marks, which `packing_frame` makes a packing of (2.49 to 2.60, and 0.05 s a
+program). Best known is 2.635983 (arXiv 2506.13131 published 2.635863); that this space, and this frame's short
 climb, do not reach it is a property of the space and not of a policy.
 """
 
@@ -17,6 +17,7 @@ from semrep_jax.core.programs import Status
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.search.cases import moves
 from semrep_jax.search.cases.case import Case, Evaluation, failed
+from semrep_jax.search.cases.coordinates import hop
 from semrep_jax.search.cases.packing import CIRCLES, rule
 
 FRAME = Path(__file__).with_name("packing_frame.py")
@@ -25,7 +26,9 @@ SEED = "def make(xs):\n    return [x + 2 for x in xs if x > 3]"
 
 
 def whole(text: str) -> str:
-    """A candidate's text with the frame below it."""
+    """A candidate's text with the frame below it; one that has a `pack` of its own, and begins with it, is whole."""
+    if text.startswith("def pack("):
+        return text
     return f"{text}\n\n\n{FRAME.read_text()}\n\ndef pack():\n    return packed(make(list(range({CIRCLES}))))\n"
 
 
@@ -59,4 +62,5 @@ CASE = Case(
     draw=moves.draw(CIRCLES, 9),
     perturb=moves.perturb(CIRCLES, 9),
     move=moves.move,
+    optimise=hop,
 )

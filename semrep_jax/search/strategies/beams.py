@@ -9,6 +9,8 @@ adapt    as iid, with a GRPO step on this one task after each turn
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from semrep_jax.search.node import Kind
 from semrep_jax.search.strategies.strategy import Ask, Strategy, View, shared, transform_of
 
@@ -16,7 +18,8 @@ from semrep_jax.search.strategies.strategy import Ask, Strategy, View, shared, t
 def _semrep(view: View) -> list[Ask]:
     if view.turn == 0 and view.plan.turns > 1:
         return [Ask(Kind.REWRITE, 0, view.plan.samples, "rewrite")]
-    return _of_beam(view)
+    # C_src, where the beam holds it, stands in for a C_rep, as in training
+    return [replace(ask, guide=0) if ask.parent == 0 and ask.guide is None else ask for ask in _of_beam(view)]
 
 
 def _direct(view: View) -> list[Ask]:

@@ -1,5 +1,6 @@
-"""Baselines without any model, in the space of programs that a case study says: random restarts, and basin hopping
-(programs near the best so far). They cost no tokens, and are compared at equal seconds of judging."""
+"""Baselines without any model: in the space of programs that a case study says, random restarts and basin hopping
+(programs near the best so far); and basin hopping over the numbers of the answer, with no program at all. They cost no
+tokens, and are compared at equal seconds of judging."""
 
 from __future__ import annotations
 
@@ -21,9 +22,21 @@ def _hopping(view: View) -> list[Ask]:
     if perturb is None:
         raise ConfigError("search.strategies: hopping needs a case study's programs; set search.case or leave it out")
     best = view.tree.best
+    if not view.tree.rounds:
+        return _restarts(view)
     texts = [perturb(best.program or "", view.rng) for _ in range(view.plan.samples)]
     return [Ask(Kind.DRAWN, best.id, 1, "hop", program=text) for text in texts]
 
 
+def _coordinates(view: View) -> list[Ask]:
+    optimise = view.problem.optimise
+    if optimise is None:
+        raise ConfigError("search.strategies: coordinates is for the case study circles; leave it out")
+    best = view.tree.best
+    found = [optimise(best.program or "", view.rng) for _ in range(view.plan.samples)]
+    return [Ask(Kind.DRAWN, best.id, 1, "optimise", program=text, seconds=seconds) for text, seconds in found]
+
+
 RESTARTS = Strategy("no model: random programs", _restarts, model=False)
 HOPPING = Strategy("no model: programs near the best", _hopping, model=False)
+COORDINATES = Strategy("no model, no program: basin hopping by SLSQP", _coordinates, model=False)

@@ -38,7 +38,8 @@ class Ask:
     """What is to be written: `samples` programs from one prompt.
 
     kind: of the prompt. parent: the node that it asks to change. step: what the strategy calls it. guide: the node in
-    the prompt as C_rep. program: the text itself, of kind DRAWN, which asks no model.
+    the prompt as C_rep. program: the text itself, of kind DRAWN, which asks no model. seconds: of processor time that
+    the strategy took for it, which count as judging.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Ask:
     step: str
     guide: int | None = None
     program: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ STRATEGIES: Registry[Strategy] = Registry(
         "adapt": "semrep_jax.search.strategies.beams:ADAPT",
         "restarts": "semrep_jax.search.strategies.blind:RESTARTS",
         "hopping": "semrep_jax.search.strategies.blind:HOPPING",
+        "coordinates": "semrep_jax.search.strategies.blind:COORDINATES",
     },
 )
 

@@ -1,0 +1,227 @@
+"""The searches of a run as a part of its page: curves of what they found, and each tree as a picture one can walk.
+
+    fragment(directory)      # HTML that needs nothing from outside; "" where the run searched nothing
+
+It reads trees/STRATEGY/TASK-sSEED.jsonl (a header, nodes, a closing line a round) and `search` in results.json. Every
+node of a picture leads to its card: the prompt's kind, what it was written from, its verdict, what it cost, its text
+and the lines that differ from its parent's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from semrep_jax.report.labels import label
+
+MOST_TREES = 24  # on a page; the others are named
+COLOURS = ("#1f6fb2", "#c2571a", "#2a7d4f", "#8b46b5", "#b23a6f", "#8a8a00", "#00798c", "#7a4f2b")
+WIDTH, HEIGHT, LEFT, BOTTOM = 360, 220, 46, 34  # of a plot's picture
+COLUMN, ROW, RADIUS = 150, 17, 6  # of a tree's picture
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve of a plot: its points and the band around them, as SVG coordinates."""
+
+    name: str
+    colour: str
+    points: str
+    band: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot: its axes' names, its lines, ticks (place, text) of both axes."""
+
+    x: str
+    y: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A node in a tree's picture."""
+
+    id: int
+    x: float
+    y: float
+    state: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A line from a node to the one that was written from it; a rewrite that stood beside C_src is dashed."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    dashed: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown of a node."""
+
+    node: dict[str, Any]
+    state: str
+    best: bool
+    diff: str
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A tree of a page. anchor: begins the ids of its nodes. outcome: in a few words."""
+
+    anchor: str
+    title: str
+    outcome: str
+    about: dict[str, Any]
+    width: float
+    height: float
+    dots: tuple[Dot, ...]
+    edges: tuple[Edge, ...]
+    cards: tuple[Card, ...]
+
+
+def fragment(directory: Path) -> str:
+    """The part of a page about the searches in a work directory; "" where there are none."""
+    paths = sorted(directory.glob("trees/*/*.jsonl"), key=lambda path: (path.name, path.parent.name))
+    if not paths:
+        return ""
+    walks = [walk for number, path in enumerate(paths[:MOST_TREES]) if (walk := _walk(path, f"t{number}"))]
+    folder = Path(__file__).parent / "templates"
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
+    content = {"plots": plots(directory), "walks": walks, "left_out": len(paths) - len(walks)}
+    size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "bottom": BOTTOM, "radius": RADIUS}
+    return environment.get_template("tree.html.j2").render(content | size)
+
+
+def plots(directory: Path) -> list[Plot]:
+    """The curves in results.json, as plots; none before the run has ended."""
+    path = directory / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    return [_plot(picture) for picture in results.get("search", {}).get("curves", [])]
+
+
+def _plot(picture: dict[str, Any]) -> Plot:
+    lines: dict[str, list[list[float]]] = picture["lines"]
+    right = max(point[0] for points in lines.values() for point in points) or 1.0
+    low = min(point[2] for points in lines.values() for point in points)
+    high = max(point[3] for points in lines.values() for point in points)
+    high = high if high > low else low + 1.0
+
+    def place(x: float, y: float) -> str:
+        across = LEFT + (WIDTH - LEFT - 8) * x / right
+        up = (HEIGHT - BOTTOM) - (HEIGHT - BOTTOM - 8) * (y - low) / (high - low)
+        return f"{across:.1f},{up:.1f}"
+
+    drawn = tuple(
+        Line(
+            label(name),
+            COLOURS[number % len(COLOURS)],
+            " ".join(place(x, value) for x, value, _, _ in points),
+            " ".join([place(x, top) for x, _, _, top in points] + [place(x, down) for x, _, down, _ in points[::-1]]),
+        )
+        for number, (name, points) in enumerate(lines.items())
+    )
+    x_ticks = tuple((float(place(right * i / 4, low).split(",")[0]), f"{right * i / 4:,.4g}") for i in range(5))
+    heights = [low + (high - low) * i / 4 for i in range(5)]
+    y_ticks = tuple((float(place(0, y).split(",")[1]), f"{y:.4g}") for y in heights)
+    return Plot(picture["x"], picture["y"], drawn, x_ticks, y_ticks)
+
+
+def _walk(path: Path, anchor: str) -> Walk | None:
+    """A tree's file as a picture and cards; None where it holds no header yet."""
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # the line that a killed search was writing
+            break
+    if not lines:
+        return None
+    about = lines[0]["search"]
+    root = {"id": 0, "kind": "source", "program": about["source"], "step": "C_src", "round": 0, "score": 0.0}
+    nodes = [root | {"value": about.get("start")}, *(line for line in lines[1:] if "id" in line)]
+    known = [node for node in nodes if _state(node) not in ("none", "beyond", "copy")]
+    best = max(known, key=lambda node: (node.get("score", 0.0), _value(node), node.get("novelty", 0.0), -node["id"]))
+    dots = {node["id"]: dot for node, dot in zip(nodes, _dots(nodes), strict=True)}
+    outcome = f"{len(nodes) - 1} programs, best is #{best['id']} with a score of {best.get('score', 0.0):g}"
+    if best.get("value") is not None:
+        outcome += f" and {best['value']:.6g}"
+    return Walk(
+        anchor,
+        f"{about['strategy']} on {about['place']}, seed {about['seed']}",
+        outcome,
+        about,
+        max(dot.x for dot in dots.values()) + 40,
+        max(dot.y for dot in dots.values()) + 20,
+        tuple(dots.values()),
+        tuple(edge for node in nodes[1:] for edge in _edges(node, dots)),
+        tuple(Card(node, _state(node), node is best, _diff(node, nodes)) for node in nodes),
+    )
+
+
+def _value(node: dict[str, Any]) -> float:
+    value = node.get("value")
+    return float("-inf") if value is None else float(value)
+
+
+def _state(node: dict[str, Any]) -> str:
+    """What colours a node: source, right, equivalent, wrong, copy, none (no program), beyond (the budget)."""
+    if node["kind"] == "source":
+        return "source"
+    if node.get("beyond"):
+        return "beyond"
+    if node.get("program") is None:
+        return "none"
+    if node.get("copy_of") is not None:
+        return "copy"
+    keeps = node.get("compiled", False) and node["preserve"][0] == node["preserve"][1]
+    edited = node["edit"][0] == node["edit"][1]
+    return "right" if keeps and edited else "equivalent" if keeps else "wrong"
+
+
+def _dots(nodes: Sequence[dict[str, Any]]) -> list[Dot]:
+    """A column for each round, its nodes below each other."""
+    places: dict[int, int] = {}
+    found = []
+    for node in nodes:
+        column = node.get("round", 0)
+        row = places.setdefault(column, 0)
+        places[column] += 1
+        state = _state(node)
+        tip = f"#{node['id']} {node.get('step', '')}: {state}, score {node.get('score', 0.0):g}"
+        found.append(Dot(node["id"], 20.0 + COLUMN * column, 14.0 + ROW * row, state, tip))
+    return found
+
+
+def _edges(node: dict[str, Any], dots: dict[int, Dot]) -> list[Edge]:
+    here = dots[node["id"]]
+    ends = [(node.get("parent"), False), (node.get("guide"), True)]
+    return [
+        Edge(dots[end].x, dots[end].y, here.x, here.y, dashed)
+        for end, dashed in ends
+        if end is not None and end in dots
+    ]
+
+
+def _diff(node: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> str:
+    """The lines by which a program differs from its parent's."""
+    parent = node.get("parent")
+    if parent is None or node.get("program") is None:
+        return ""
+    old, new = (nodes[parent].get("program") or "").splitlines(), node["program"].splitlines()
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
+    return "\n".join(line for line in lines if not line.startswith("@@"))
