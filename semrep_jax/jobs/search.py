@@ -12,7 +12,7 @@ from __future__ import annotations
 from semrep_jax.core.results import Results
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import Config
-from semrep_jax.jobs.job import Context, Job
+from semrep_jax.jobs.job import TRAINING, Context, Job
 
 
 def _run(config: Config, context: Context) -> Results:
@@ -41,6 +41,6 @@ JOB = Job(
     "search",
     "strategies of iterative inference at equal budget, on suites or a case study",
     _run,
-    settings=("job", "seed", "model", "mesh", "remote", "rollout", "reward", "search", "sandbox", "cuda", "evaluate"),
+    settings=(*TRAINING, "remote", "search", "evaluate"),
     check=_check,
 )

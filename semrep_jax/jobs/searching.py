@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ from semrep_jax.search.figures import Searched
 from semrep_jax.search.journal import Journal
 from semrep_jax.search.problem import Assessed, Problem, VerifierAssessor
 from semrep_jax.search.run import Search
+from semrep_jax.search.settings import TasksFrom
 from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
 from semrep_jax.search.tree import Tree
+from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SuiteRequest, draw
 
 FIXES = "fixes"
@@ -110,6 +113,12 @@ def _places(config: Config, context: Context) -> Iterator[Place]:
         return
     assessor = VerifierAssessor(RewriteJudge(verifier, config.reward.accept))
     setting = config.evaluate
+    if config.search.tasks is TasksFrom.TRAINING:
+        request = SourceRequest(setting.tasks, config.seed + 1, settings=config.of_source())
+        tasks = islice(SOURCES[config.tasks.source].transform(request), setting.tasks)
+        for number, task in enumerate(tasks):
+            yield Place(f"training-{number:03d}", Problem(task, assessor))
+        return
     for suite in metric.ordered(setting.suites):
         drawn = draw(suite, SuiteRequest(setting.tasks, setting.seed, verifier, config.of_suite(suite)))
         for number, task in enumerate(drawn.tasks):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from semrep_jax.core.settings import Section
+
+
+class TasksFrom(StrEnum):
+    """Which tasks are searched on: held-out ones, or those of the training source."""
+
+    SUITES = "suites"
+    TRAINING = "training"
 
 
 class BudgetConfig(Section):
@@ -26,6 +35,10 @@ class SearchConfig(Section):
     )
     case: str | None = Field(
         None, description="A case study in the place of the tasks of evaluate.suites: circles, mst, or a plugin's."
+    )
+    tasks: TasksFrom = Field(
+        TasksFrom.SUITES,
+        description="Where tasks are from: evaluate.suites, or tasks.source, whose improving steps may be trained on.",
     )
     turns: int = Field(2, ge=1, description="T: turns of a pass; the first of semrep writes equivalents.")
     samples: int = Field(16, ge=1, description="k: programs written in a turn.")

@@ -17,8 +17,7 @@ BLIND = {
         "case": "circles",
         "strategies": ["restarts", "hopping", "coordinates"],
         "turns": 2,
-        "samples": 4,
-        "passes": 2,
+        "samples": 3,
         "seeds": 2,
         "budget": {"verifier_seconds": 60.0},
     },
@@ -33,7 +32,7 @@ def values(tmp_path):
     found = {}
     for path in sorted((tmp_path / "run" / "trees").glob("*/*.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        found[f"{path.parent.name}/{path.name}"] = [(n["program"], n["value"]) for n in lines if "id" in n]
+        found[f"{path.parent.name}/{path.name}"] = [(n.get("program"), n.get("value")) for n in lines if "id" in n]
     return found
 
 
@@ -48,37 +47,44 @@ def test_a_case_study_without_a_model_has_a_curve_a_table_and_a_tree_on_the_page
     numbers = results["arms"]["coordinates"]
     assert numbers["best"]["value"] > best["value"] and numbers["verifier_seconds"]["value"] > 0.1
     page = (tmp_path / "run" / "report.html").read_text()
-    assert page.count("<circle") == 6 * 17 and "hopping on circles, seed 1" in page
+    assert page.count("<circle") == 6 * 7 and "hopping on circles, seed 1" in page
     targets = set(re.findall(r'href="#(t\dn\d+)"', page))
     assert targets and targets <= set(re.findall(r'id="(t\dn\d+)"', page))
     assert not re.search(r'(src|href)="(?!#|data:)', page)
     first = values(tmp_path)
     path = tmp_path / "run" / "trees" / "hopping" / "circles-s1.jsonl"
-    path.write_bytes(path.read_bytes()[:-900])  # killed in its last round
+    path.write_bytes(path.read_bytes()[:-500])  # killed in its last round
     (tmp_path / "run" / "trees" / "restarts" / "circles-s0.jsonl").unlink()
     assert run(build(tmp_path, BLIND)) == 0
     assert values(tmp_path) == first and len(first) == 6
 
 
-def test_a_suite_is_searched_with_the_nano_base_and_its_improving_steps_are_written(tmp_path, capsys):
+def test_training_tasks_are_searched_with_the_nano_base_and_improving_steps_are_written(tmp_path, capsys):
     tree = {
         "job": "search",
         "preset": "nano",
-        "evaluate": {"suites": ["correctness"], "tasks": 3},
-        "search": {"strategies": ["semrep", "iid"], "samples": 4, "beam": 2, "export": True, "budget": {"tokens": 700}},
+        "evaluate": {"tasks": 2},
+        "search": {
+            "tasks": "training",
+            "strategies": ["semrep", "iid"],
+            "samples": 4,
+            "beam": 2,
+            "export": True,
+            "budget": {"tokens": 700},
+        },
     }
     assert run(build(tmp_path, tree)) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     for arm in ("semrep", "iid"):
-        assert 0 < results["arms"][arm]["tokens"]["value"] <= 3 * 700
-        assert results["arms"][arm]["best@8"]["n"] == 3
+        assert 0 < results["arms"][arm]["tokens"]["value"] <= 2 * 700
+        assert results["arms"][arm]["best@8"]["n"] == 2
     assert "The paper reports 25% less compute" in capsys.readouterr().out
     solved = results["arms"]["iid"]["best@8"]["value"] + results["arms"]["semrep"]["best@8"]["value"]
     assert solved > 0  # so that there is a step to write
     from semrep_jax.core.shards import Shards
 
     records = list(Shards(tmp_path / "run" / "fixes"))
-    assert records and all(r["kind"] == "fix" and r["split"] == "test" for r in records)  # a held-out suite stays one
+    assert records and all(r["kind"] == "fix" and r["split"] == "train" for r in records)
 
 
 @pytest.mark.parametrize(
