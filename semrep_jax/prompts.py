@@ -85,8 +85,11 @@ def transform(program: Program, instruction: str, equivalent: str | None = None)
 def repair(program: Program, instruction: str, attempt: str, feedback: str) -> Prompt:
     """Prompt to mend an attempt at a transformation.
 
-    program: C_src. instruction: I. attempt: the text that failed. feedback: the one line of the verdict on it.
+    program: C_src. instruction: I. attempt: the text that failed. feedback: the one line of the verdict on it, which
+    may quote what the attempt said; markers are taken out.
     """
+    for marker in MARKERS:
+        feedback = feedback.replace(marker, "")
     return Prompt(program.source, instruction, None, program.language, attempt, feedback)
 
 

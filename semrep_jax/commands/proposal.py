@@ -11,7 +11,7 @@ import difflib
 import os
 from collections import Counter
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -26,7 +26,7 @@ from semrep_jax.python.usertests import Bench, Outcome, Report
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.search.budget import Budget
+from semrep_jax.search.budget import Budget, Limits
 from semrep_jax.search.node import Kind, Node
 from semrep_jax.search.problem import Problem
 from semrep_jax.search.run import Search
@@ -93,6 +93,7 @@ class Request:
 
     path: the file. instruction: the change in words. tests: the person's, or None. sampling: how many programs a turn
     writes, and how. turns: T. seed: of the draws. beam: b. strategy: by name; None for semrep, at one turn best of N.
+    limits: the budget.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class Request:
     seed: int = 0
     beam: int = 2
     strategy: str | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
@@ -147,8 +149,17 @@ def _searched(request: Request, source: Program, judge: PersonsTests, policy: Po
     strategy = request.strategy or ("iid" if request.turns == 1 else "semrep")
     plan = Plan(request.turns, request.sampling.n, request.beam)
     key = jax.random.key(request.seed)
-    search = Search(Problem(task, judge), strategy, plan, policy, key, request.seed, source=judge.source())
-    search.temperature = request.sampling.temperature
+    search = Search(
+        Problem(task, judge),
+        strategy,
+        plan,
+        policy,
+        key,
+        request.seed,
+        request.limits,
+        request.sampling.temperature,
+        source=judge.source(),
+    )
     return search.run()
 
 

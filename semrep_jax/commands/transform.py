@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         from semrep_jax.commands import proposal
         from semrep_jax.inference.rewrite import Sampling
         from semrep_jax.jobs import arms
+        from semrep_jax.search.budget import Limits
 
         sampling = Sampling(config.evaluate.samples, config.evaluate.temperature)
         request = proposal.Request(
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
             config.seed,
             config.search.beam,
             options.strategy,
+            Limits(**config.search.budget.model_dump()),
         )
         found = proposal.propose(request, arms.policy(config), sandbox)
     for reason, count in found.rejected.most_common():

@@ -18,7 +18,7 @@ from semrep_jax.core.results import Results
 from semrep_jax.core.settings import flatten
 from semrep_jax.core.shards import Writer
 from semrep_jax.core.stop import Stopped
-from semrep_jax.evaluate import metrics as metric
+from semrep_jax.evaluate import summary
 from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.jobs import arms
 from semrep_jax.jobs.config import Config
@@ -104,7 +104,7 @@ def _strategies(config: Config) -> list[str]:
 def _places(config: Config, context: Context) -> Iterator[Place]:
     name, verifier = config.search.case, context.judges
     if name is not None:
-        problem = CASES[name].problem(name, verifier.sandbox)
+        problem = CASES[name].problem(name, verifier.sandbox, moves=config.remote.url is None)
         assert isinstance(problem.assessor, CaseAssessor)
         source = problem.assessor.source()
         if source.value is None:
@@ -119,7 +119,7 @@ def _places(config: Config, context: Context) -> Iterator[Place]:
         for number, task in enumerate(tasks):
             yield Place(f"training-{number:03d}", Problem(task, assessor))
         return
-    for suite in metric.ordered(setting.suites):
+    for suite in summary.ordered(setting.suites):
         drawn = draw(suite, SuiteRequest(setting.tasks, setting.seed, verifier, config.of_suite(suite)))
         for number, task in enumerate(drawn.tasks):
             yield Place(f"{suite}-{number:03d}", Problem(task, assessor))

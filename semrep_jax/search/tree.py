@@ -115,8 +115,10 @@ class Tree:
         return [node for node in self.nodes if node.judged]
 
     def beam(self, size: int) -> list[Node]:
-        """The best `size` candidates, best first. C_src is one of them where too few others score."""
-        return sorted(self.candidates, key=lambda node: node.rank, reverse=True)[:size]
+        """The best `size` candidates that score, best first. C_src, which passes U_sem, is one of them where too few
+        others are better."""
+        scoring = [node for node in self.candidates if node.score > 0]
+        return sorted(scoring, key=lambda node: node.rank, reverse=True)[:size] or [self.nodes[0]]
 
     @property
     def best(self) -> Node:

@@ -119,3 +119,27 @@ def test_a_dead_endpoint_is_one_line_and_the_trees_so_far_are_kept(tmp_path, cap
     assert main(["--config", str(path)]) == 2
     assert "is it up, is remote.url right?" in capsys.readouterr().err
     assert len(values(tmp_path)["restarts/circles-s0.jsonl"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("seed='def make(xs: pass'", "starts from does not run"),
+        ("evaluate=lambda source, sandbox: 'good'", "evaluate returned 'good', and has to return an Evaluation"),
+    ],
+)
+def test_a_case_study_of_ones_own_that_is_broken_is_one_line(tmp_path, capsys, changed, said):
+    import yaml
+
+    name = f"broken_{len(said)}"
+    (tmp_path / f"{name}.py").write_text(
+        "from dataclasses import replace\nfrom semrep_jax.search.cases.case import CASES\n"
+        f"CASES.add('{name}', replace(CASES['circles'], {changed}))\n"
+    )
+    search = {"case": name, "strategies": ["restarts"], "turns": 1, "samples": 1}
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        yaml.safe_dump({"job": "search", "plugins": [f"{name}.py"], "work_dir": str(tmp_path / "r"), "search": search})
+    )
+    assert main(["--config", str(path)]) == 2
+    assert said in capsys.readouterr().err

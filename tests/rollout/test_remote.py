@@ -73,6 +73,7 @@ def test_every_prompt_gets_its_own_answers_in_order_and_tokens_are_counted(endpo
     assert [len(g) for g in groups] == [3, 3]
     assert all("111111" in c.text for c in groups[0]) and all("222222" in c.text for c in groups[1])
     assert len({c.text for g in groups for c in g}) == 6  # six seeds
+    assert [c.tokens for g in groups for c in g] == [10] * 6 and one.usage.tokens == 60
     assert all(c.finish is Finish.LENGTH and c.logprobs == () for g in groups for c in g)
     assert (one.usage.rollouts, one.usage.prompt_tokens, one.usage.completion_tokens) == (6, 42, 18)
     path, _, body = bodies[0]

@@ -96,6 +96,7 @@ def test_usage_counts_a_groups_prompt_once(policy):
     assert policy.usage.rollouts == 6
     assert policy.usage.prompt_tokens == sum(len(encode(p, policy.tokenizer)) for p in PROMPTS)
     assert policy.usage.completion_tokens == sum(len(c.token_ids) for g in groups for c in g)
+    assert policy.usage.tokens == sum(c.tokens for g in groups for c in g)
 
 
 def test_a_low_temperature_is_nearly_greedy(policy):

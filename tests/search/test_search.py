@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import httpx
 import jax
 import pytest
 from keyed import Keyed
@@ -13,11 +14,13 @@ from keyed import Keyed
 from semrep_jax.core.programs import Case, Outcome, Program, Task, Tests
 from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.rewards import AcceptBy
+from semrep_jax.rollout.remote import RemotePolicy
+from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
 from semrep_jax.search.budget import Budget, Limits
 from semrep_jax.search.export import records_of
 from semrep_jax.search.journal import Journal, JournalError, read
 from semrep_jax.search.node import Kind
-from semrep_jax.search.problem import Assessed, Problem, VerifierAssessor
+from semrep_jax.search.problem import Problem, VerifierAssessor
 from semrep_jax.search.run import Search
 from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
 from semrep_jax.verify import Verifier
@@ -221,6 +224,21 @@ def test_improving_steps_become_records_that_keep_the_rewrite_and_the_split(judg
     assert records_of(tree, "t")[0]["split"] == "test"
 
 
+def test_a_model_behind_an_endpoint_is_searched_with_and_pays_for_every_prompt(judge, monkeypatch):
+    said = {"choices": [{"message": {"content": f"```python\n{RIGHT}\n```"}, "finish_reason": "stop"}]}
+    said["usage"] = {"prompt_tokens": 30, "completion_tokens": 12}
+    seen = []
+
+    def answer(request):
+        seen.append(json.loads(request.content)["messages"][-1]["content"])
+        return httpx.Response(200, json=said)
+
+    policy = RemotePolicy(RemoteConfig(url="http://model.invalid/v1"), RolloutConfig())
+    policy.client = httpx.Client(base_url="http://model.invalid/v1", transport=httpx.MockTransport(answer))
+    tree, budget = search(judge, policy=policy, plan=Plan(2, 4, 2)).run()
+    assert tree.solved and budget.spent.tokens == 8 * 42 == policy.usage.tokens
+    assert "Rewrite this program" in seen[0] and "return 0 for an empty list" in seen[-1]
+
+
 def test_every_strategy_says_what_it_does():
     assert all(STRATEGIES[name].title for name in STRATEGIES)
-    assert Assessed.__doc__

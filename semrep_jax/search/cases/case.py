@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Duplicate, Objective, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python import PYTHON
@@ -92,14 +93,23 @@ class CaseAssessor:
     def source(self) -> Assessed:
         """What is known of the seed program; its value is the bar from now on. A measured one is 1 by definition: so
         many times as fast as itself."""
-        found = self.case.evaluate(self.case.whole(self.case.seed), self.sandbox)
+        found = self._evaluated(self.case.seed)
         if self.case.held_out is not None and found.value is not None:
             found = replace(found, value=1.0)
         self.bar = found.value
         return _verdict(found, None)
 
     def _assessed(self, text: str) -> Assessed:
-        return _verdict(self.case.evaluate(self.case.whole(text), self.sandbox), self.bar)
+        return _verdict(self._evaluated(text), self.bar)
+
+    def _evaluated(self, text: str) -> Evaluation:
+        """What the case's judge says. Raises TaskError where that is no Evaluation."""
+        found: object = self.case.evaluate(self.case.whole(text), self.sandbox)
+        if not isinstance(found, Evaluation):
+            raise TaskError(
+                f"case study {self.case.title}: evaluate returned {found!r:.60}, and has to return an Evaluation"
+            )
+        return found
 
 
 def _verdict(found: Evaluation, bar: float | None) -> Assessed:

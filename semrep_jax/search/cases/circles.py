@@ -56,7 +56,8 @@ CASE = Case(
     entry="pack",
     signature="pack() -> str: JSON, 26 times [x, y, radius], disjoint circles in the unit square",
     seed=SEED,
-    instruction="Change the numbers that the function returns, so that they differ from item to item.",
+    instruction="The function gives 26 circles the sizes that they start with, 0 to 9, row by row in a unit square. "
+    "They are then pushed apart and grown. Change it so that the sum of their radii gets larger.",
     whole=whole,
     evaluate=evaluate,
     draw=moves.draw(CIRCLES, 9),

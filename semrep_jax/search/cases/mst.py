@@ -109,7 +109,8 @@ CASE = Case(
     entry="mst",
     signature="mst(n, weights) -> list of n - 1 edges [i, j]; weights: of a complete graph, row by row",
     seed=SEED,
-    instruction="Change the numbers that the function returns; the fewer and the smaller they are, the less is sorted.",
+    instruction="The function returns marks, 0 to 64: up to which weight, in 64ths, each stage of Kruskal's algorithm "
+    "takes edges. Change it so that little is sorted; the last mark has to reach far enough to span the graph.",
     whole=whole,
     evaluate=evaluate,
     draw=moves.draw(4, 64),
