@@ -29,6 +29,8 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"search.strategies: {learning[0]} updates the model, and that of remote.url can't be; leave it out"
         )
+    if config.distributed.processes > 1:
+        raise ConfigError("distributed.processes: job search runs in one process; leave the section out")
     if not config.search.case:
         blind = [name for name in config.search.strategies if not STRATEGIES[name].model]
         if blind:

@@ -119,8 +119,10 @@ class Search:
         asks = STRATEGIES[self.strategy].asks(View(tree, self.plan, self.problem, rng))
         if self.problem.move is None:
             return asks
-        # each sample has an instruction of its own, and so a prompt of its own
-        return [one for ask in asks for one in [replace(ask, samples=1)] * ask.samples]
+        # each sample that follows an instruction has one of its own, and so a prompt of its own
+        told = (Kind.TRANSFORM, Kind.REPAIR)
+        split = [[replace(ask, samples=1)] * ask.samples if ask.kind in told else [ask] for ask in asks]
+        return [ask for some in split for ask in some]
 
     def _round(self, tree: Tree, budget: Budget, asks: Sequence[Ask]) -> list[Node]:
         """One round: what was written, paid for and judged."""

@@ -93,6 +93,7 @@ def test_training_tasks_are_searched_with_the_nano_base_and_improving_steps_are_
         ({"strategies": ["beam"]}, "there is no search strategy 'beam'; there are semrep"),
         ({"case": "squares"}, "there is no case study 'squares'; there are circles, mst"),
         ({"strategies": ["hopping"]}, "hopping draws programs of a case study; set search.case"),
+        ({"strategies": ["adapt"], "budget": {"tokens": -1}}, "search.budget.tokens"),
         ({"budget": {"tokens": 0}}, "search.budget.tokens"),
         ({"budget": {"dollars": 5}}, "known here: tokens, verifier_seconds, wall_seconds"),
     ],

@@ -225,19 +225,32 @@ def test_improving_steps_become_records_that_keep_the_rewrite_and_the_split(judg
 
 
 def test_a_model_behind_an_endpoint_is_searched_with_and_pays_for_every_prompt(judge, monkeypatch):
-    said = {"choices": [{"message": {"content": f"```python\n{RIGHT}\n```"}, "finish_reason": "stop"}]}
-    said["usage"] = {"prompt_tokens": 30, "completion_tokens": 12}
     seen = []
 
     def answer(request):
         seen.append(json.loads(request.content)["messages"][-1]["content"])
-        return httpx.Response(200, json=said)
+        text = REWRITES[0] if "Rewrite this program" in seen[-1] else RIGHT
+        choice = {"message": {"content": f"```python\n{text}\n```"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 30, "completion_tokens": 12}
+        return httpx.Response(200, json={"choices": [choice], "usage": usage})
 
     policy = RemotePolicy(RemoteConfig(url="http://model.invalid/v1"), RolloutConfig())
     policy.client = httpx.Client(base_url="http://model.invalid/v1", transport=httpx.MockTransport(answer))
     tree, budget = search(judge, policy=policy, plan=Plan(2, 4, 2)).run()
     assert tree.solved and budget.spent.tokens == 8 * 42 == policy.usage.tokens
     assert "Rewrite this program" in seen[0] and "return 0 for an empty list" in seen[-1]
+    assert any(REWRITES[0] in text for text in seen)
+
+
+def test_where_a_problem_has_moves_every_sample_follows_an_instruction_of_its_own(judge):
+    policy = Keyed(REWRITES, WRONG)
+    one = search(judge, policy=policy, plan=Plan(2, 8, 2, 1))
+    one.problem = replace(one.problem, move=lambda text, rng: f"use {rng.randint(0, 10**9)}")
+    tree, _ = one.run()
+    (rewrite, samples), *later = policy.asked
+    assert rewrite.instruction is None and samples == 8
+    assert len({prompt.instruction for prompt, _ in later}) == 8 and [n for _, n in later] == [1] * 8
+    assert [node.instruction for node in tree.nodes[9:]] == [prompt.instruction for prompt, _ in later]
 
 
 def test_every_strategy_says_what_it_does():
