@@ -172,7 +172,8 @@ def _about(config: Config, strategy: str, place: Place, seed: int) -> dict[str, 
     names = {"turns", "samples", "beam", "passes", "temperature", "w1", "w2", "budget", "steps"}
     about = {"strategy": strategy, "place": place.name, "seed": seed, "task": task.id, "task_sha256": task.sha256}
     shown = {"instruction": task.instruction, "language": task.source.language, "source": task.source.source}
-    start = {} if place.source is None else {"start": place.source.value}
+    root = Tree(task, setting.w1, setting.w2, place.source).nodes[0]
+    start = {"source_score": root.score} | ({} if root.value is None else {"start": root.value})
     chosen = flatten(setting.model_dump(mode="json", include=names), "search.")
     return about | shown | start | config.comparable(("model", "remote", "rollout", "reward")) | chosen
 

@@ -152,8 +152,9 @@ def _walk(path: Path, anchor: str) -> Walk | None:
     if not lines:
         return None
     about = lines[0]["search"]
-    root = {"id": 0, "kind": "source", "program": about["source"], "step": "C_src", "round": 0, "score": 0.0}
-    nodes = [root | {"value": about.get("start")}, *(line for line in lines[1:] if "id" in line)]
+    root = {"id": 0, "kind": "source", "program": about["source"], "step": "C_src", "round": 0}
+    known_of_it = {"score": about.get("source_score", 0.0), "value": about.get("start")}
+    nodes = [root | known_of_it, *(line for line in lines[1:] if "id" in line)]
     known = [node for node in nodes if _state(node) not in ("none", "beyond", "copy")]
     best = max(known, key=lambda node: (node.get("score", 0.0), _value(node), node.get("novelty", 0.0), -node["id"]))
     dots = {node["id"]: dot for node, dot in zip(nodes, _dots(nodes), strict=True)}

@@ -59,6 +59,18 @@ def test_a_case_study_without_a_model_has_a_curve_a_table_and_a_tree_on_the_page
     assert values(tmp_path) == first and len(first) == 6
 
 
+def test_the_best_of_a_search_for_speed_is_timed_anew_on_graphs_that_no_search_saw(tmp_path, monkeypatch):
+    monkeypatch.setattr("semrep_jax.search.cases.mst.TIMES_HELD_OUT", 5)
+    search = {"case": "mst", "strategies": ["hopping"], "turns": 2, "samples": 4}
+    assert run(build(tmp_path, {"job": "search", "search": search})) == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    arm = results["arms"]["hopping"]
+    nodes = [value for _, value in values(tmp_path)["hopping/mst-s0.jsonl"]]
+    assert arm["best"]["value"] == pytest.approx(max(1.0, *(v for v in nodes if v is not None)), abs=1e-5)
+    assert arm["held_out"]["value"] > 0 and arm["held_out"]["value"] != arm["best"]["value"]
+    assert "held-out inputs" in {row["metric"]: row["title"] for row in results["rows"]}["held_out"]
+
+
 def test_training_tasks_are_searched_with_the_nano_base_and_improving_steps_are_written(tmp_path, capsys):
     tree = {
         "job": "search",
