@@ -90,16 +90,21 @@ def _timed(source: str, sandbox: Sandbox, stream: str, times: int) -> Evaluation
 def speedup(runs: Sequence[tuple[float, float, float]]) -> float:
     """How many times as fast a candidate is; runs: seconds of the seed, of the candidate, and of nothing, each time one
     after the other."""
-    seed, candidate, nothing = np.median(np.asarray(runs), axis=0)
-    base = max(seed - nothing, 1e-9)
-    return float(base / max(candidate - nothing, REST * base))
+    return float(_ratios(np.asarray(runs)[None])[0])
+
+
+def _ratios(runs_NR3: np.ndarray) -> np.ndarray:
+    """The speed-up in each of N sets of R runs: [N]."""
+    seed, candidate, nothing = np.median(runs_NR3, axis=1).T
+    base = np.maximum(seed - nothing, 1e-9)
+    return np.asarray(base / np.maximum(candidate - nothing, REST * base))
 
 
 def interval(runs: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     """The 95 % bootstrap interval of the speed-up, over runs (percentile method)."""
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(runs), (RESAMPLES, len(runs)))
-    low, high = np.percentile([speedup([runs[i] for i in draw]) for draw in draws.tolist()], [2.5, 97.5])
+    low, high = np.percentile(_ratios(np.asarray(runs)[draws]), [2.5, 97.5])
     return float(low), float(high)
 
 
