@@ -10,7 +10,7 @@ in the same tree, measured seconds aside.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from random import Random
@@ -129,7 +129,9 @@ class Search:
         began = time.perf_counter()
         beam = tree.beam(self.plan.beam)
         written = self._written(tree, asks)
-        self._pay_for_writing(written, budget)
+        for one in written:
+            if not budget.spend("tokens", one.node.tokens):
+                _void(None, one.node)
         nodes = [one.node for one in written]
         self._judge(tree, budget, nodes, beam)
         if self.learner is not None and tree.rounds + 1 < self.plan.rounds and not budget.exhausted:
@@ -200,12 +202,6 @@ class Search:
             node.reason = completion.finish.value if cut else program
         return node
 
-    def _pay_for_writing(self, written: Sequence[Written], budget: Budget) -> None:
-        for one in written:
-            paid = [budget.spend("tokens", one.node.tokens), budget.spend("verifier_seconds", one.node.seconds)]
-            if not all(paid):
-                _void(None, one.node)
-
     def _judge(self, tree: Tree, budget: Budget, nodes: Sequence[Node], beam: Sequence[Node]) -> None:
         """Judge what is new among the nodes, in their order, and repeat what is known of copies."""
         own = {node.id: node for node in nodes}
@@ -221,24 +217,17 @@ class Search:
         programs = [replace(self.problem.task.source, source=node.program or "") for node in new]
         rewrites = [node.kind is Kind.REWRITE for node in new]
         assessed = self.problem.assessor.assess(self.problem.task, programs, rewrites) if new else []
-        for node, found in zip(new, assessed, strict=True):
-            if not budget.spend("verifier_seconds", found.seconds):
+        facts = {node.id: found for node, found in zip(new, assessed, strict=True)}
+        for node in paid:  # in order: the seconds that the strategy itself took for it, and those of judging it
+            seconds = node.seconds + (facts[node.id].seconds if node.id in facts else 0.0)
+            if not budget.spend("verifier_seconds", seconds):
                 _void(tree, node)
-                continue
-            tree.judge(node, found, beam)
-            if not node.judged:  # a fault of ours: it may be judged another time
-                tree.forget(node)
-        for node in _copies(paid):
-            assert node.copy_of is not None
-            original_node = own.get(node.copy_of) or tree.nodes[node.copy_of]
-            if original_node.beyond:
-                _void(None, node)
+            elif node.copy_of is None:
+                tree.judge(node, facts[node.id], beam)
+                if not node.judged:  # a fault of ours: it may be judged another time
+                    tree.forget(node)
             else:
-                tree.repeat(node, original_node)
-
-
-def _copies(nodes: Sequence[Node]) -> Iterator[Node]:
-    return (node for node in nodes if node.copy_of is not None)
+                tree.repeat(node, own.get(node.copy_of) or tree.nodes[node.copy_of])
 
 
 def _void(tree: Tree | None, node: Node) -> None:

@@ -22,7 +22,7 @@ from semrep_jax.search.journal import Journal, JournalError, read
 from semrep_jax.search.node import Kind
 from semrep_jax.search.problem import Problem, VerifierAssessor
 from semrep_jax.search.run import Search
-from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
+from semrep_jax.search.strategies.strategy import STRATEGIES, Ask, Plan, Strategy
 from semrep_jax.verify import Verifier
 
 SOURCE = "def f(xs):\n    return sum(xs) + 1"
@@ -106,6 +106,15 @@ def test_seconds_of_judging_end_a_search_too(judge):
     judged = [node for node in tree.nodes[1:] if node.judged]
     assert len(judged) == 2 and budget.spent.verifier_seconds == 0.5
     assert all(node.score == 0 and not node.status for node in tree.nodes if node.beyond)
+
+
+def test_what_a_strategy_computes_itself_is_paid_with_its_judging_program_by_program(judge, monkeypatch):
+    asks = [Ask(Kind.DRAWN, 0, 1, "drawn", program=text, seconds=1.0) for text in (*WRONG[:2], RIGHT, WRONG[3])]
+    monkeypatch.setitem(STRATEGIES._found, "own", Strategy("by hand", lambda view: asks, model=False))
+    tree, budget = search(judge, "own", limits=Limits(verifier_seconds=2.6)).run()
+    assert [node.beyond for node in tree.nodes] == [False, False, False, True, True]
+    assert budget.spent.verifier_seconds == 2.5 and budget.spent.tokens == 0 and not tree.solved
+    assert [node.seconds for node in tree.nodes[1:3]] == [1.25, 1.25]
 
 
 def test_a_round_that_ends_beyond_the_clock_counts_for_nothing(judge):
