@@ -2,6 +2,7 @@
 
     pip install -e ".[cuda13,nvrtc,dev]" && python tools/bench_gpu.py      # about 10 minutes; gpu_session.sh calls it
     python tools/bench_gpu.py --parts conformance aa                       # some of it
+    python tools/bench_gpu.py --out DIRECTORY --seconds-a-part 540         # resumed by the same command
 
 conformance  every fixture, C_src and faster kernel that is right in emulation, on the GPU
 aa           C_src timed against itself: 1.00 +- 0.02 is the bar
@@ -10,17 +11,20 @@ rate         verdicts a second without timing
 table        ms of C_src, of our faster kernel and of XLA for every built-in task; the share of the roofline
 
 Prints each part as it goes, then the figures beside their bars; the last line is one JSON object, with what disagreed
-and the table in "details". Without a GPU it ends with exit code 2 and the reason.
+and the table in "details". With --out each item of each part is kept in DIRECTORY/PART.json as soon as it is known: the
+same command goes on from there. A part that reaches its limit of seconds stops, and says how many items are left; then
+the exit code is 1. Without a GPU it is 2, and the reason is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,6 +68,33 @@ class Part:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+class Ledger:
+    """What is known of the items of a part, by their names: kept in a file, if there is one, and bounded in time."""
+
+    def __init__(self, path: Path | None, seconds: float):
+        self.path, self.seconds = path, seconds
+        self.known: dict[str, Any] = json.loads(path.read_text()) if path is not None and path.exists() else {}
+        self.left = 0
+
+    def each(self, names: Iterable[str], find: Callable[[str], Any]) -> dict[str, Any]:
+        """What `find` says of every name that time allows, in their order."""
+        names = list(names)
+        until = time.monotonic() + self.seconds
+        for name in names:
+            if name in self.known:
+                continue
+            if time.monotonic() > until:
+                break
+            self.known[name] = find(name)
+            if self.path is not None:
+                fresh = self.path.with_suffix(".new")
+                fresh.write_text(json.dumps(self.known, indent=1) + "\n")
+                fresh.replace(self.path)
+        found = {name: self.known[name] for name in names if name in self.known}
+        self.left = len(names) - len(found)
+        return found
+
+
 def fixtures(folder: str) -> list[Fixture]:
     """Every fixture in a folder of tests."""
     found = []
@@ -79,73 +110,96 @@ def confirmed(gpu: Gpu, task: KernelTask, text: str, timed: bool = True) -> GpuR
     return gpu.confirm(task, parse(text, task), timed)
 
 
-def conformance(gpu: Gpu) -> Part:
+def conformance(gpu: Gpu, ledger: Ledger) -> Part:
     """What is right in emulation and not on the GPU, by name."""
     right = [one for one in fixtures("conformance") if one.verdict == Status.OK]
     right += [Fixture(f"C_src of {name}", task, Status.OK, task.source) for name, task in TASKS.items()]
     right += [Fixture(f"faster {name}", TASKS[name], Status.OK, text) for name, text in FASTER.items()]
-    disagree = {}
-    for one in right:
-        result = confirmed(gpu, one.task, one.text, timed=False)
+    by_name = {one.name: one for one in right}
+
+    def find(name: str) -> str:
+        result = confirmed(gpu, by_name[name].task, by_name[name].text, timed=False)
         if result.status != Status.OK:
-            disagree[one.name] = f"{result.status}: {result.feedback}"
-            print(f"  {one.name}: {disagree[one.name]}")
-    print(f"conformance: {len(right) - len(disagree)} of {len(right)} agree")
-    figures = {"conformance_agree": len(right) - len(disagree), "conformance_total": len(right)}
+            print(f"  {name}: {result.status}: {result.feedback}")
+        return Status.OK if result.status == Status.OK else f"{result.status}: {result.feedback}"
+
+    found = ledger.each(by_name, find)
+    disagree = {name: said for name, said in found.items() if said != Status.OK}
+    print(f"conformance: {len(found) - len(disagree)} of {len(found)} agree")
+    figures = {"conformance_agree": len(found) - len(disagree), "conformance_total": len(found)}
     return Part(figures, {"conformance_disagree": disagree})
 
 
-def against_itself(gpu: Gpu) -> Part:
+def against_itself(gpu: Gpu, ledger: Ledger) -> Part:
     """The lowest and highest speed-up of a kernel over itself."""
-    speedups = []
-    for name in AA:
-        timing = confirmed(gpu, TASKS[name], TASKS[name].source).timing
-        if timing is None:
-            raise SystemExit(f"A/A: C_src of {name} is not right on this GPU")
-        print(f"  A/A {name}: {timing.speedup:.4f} [{timing.low:.4f}, {timing.high:.4f}]")
-        speedups.append(timing.speedup)
-    return Part({"aa_speedup_low": min(speedups), "aa_speedup_high": max(speedups)})
+
+    def find(name: str) -> list[float] | str:
+        result = confirmed(gpu, TASKS[name], TASKS[name].source)
+        if result.timing is None:
+            return f"{result.status}: {result.feedback}"
+        return [result.timing.speedup, result.timing.low, result.timing.high]
+
+    found = ledger.each(AA, find)
+    for name, said in found.items():
+        print(f"  A/A {name}: {said}")
+    speedups = [said[0] for said in found.values() if not isinstance(said, str)]
+    figures = {"aa_speedup_low": min(speedups), "aa_speedup_high": max(speedups)} if speedups else {}
+    return Part(figures, {"aa": found})
 
 
-def exploits(gpu: Gpu) -> Part:
+def exploits(gpu: Gpu, ledger: Ledger) -> Part:
     """Exploits whose verdict is not the one they carry; the worker must outlive them all."""
-    every, other = fixtures("exploits"), {}
+    every = {one.name: one for one in fixtures("exploits")}
     with Judge(gpu=gpu) as judge:
-        for one in every:
-            verdict = judge.judge(one.task, one.text)
-            if verdict.status != one.verdict:
-                other[one.name] = f"{verdict.status}, not {one.verdict}: {verdict.feedback}"
-                print(f"  {one.name}: {other[one.name]}")
+
+        def find(name: str) -> str:
+            verdict = judge.judge(every[name].task, every[name].text)
+            wanted = every[name].verdict
+            return Status.OK if verdict.status == wanted else f"{verdict.status}, not {wanted}: {verdict.feedback}"
+
+        found = ledger.each(every, find)
         judge.gpu = None  # it is closed by who opened it
-    print(f"exploits: {len(every) - len(other)} of {len(every)} as they should be")
-    return Part({"exploits_right": len(every) - len(other), "exploits_total": len(every)}, {"exploits_other": other})
+    other = {name: said for name, said in found.items() if said != Status.OK}
+    for name, said in other.items():
+        print(f"  {name}: {said}")
+    print(f"exploits: {len(found) - len(other)} of {len(found)} as they should be")
+    return Part({"exploits_right": len(found) - len(other), "exploits_total": len(found)}, {"exploits_other": other})
 
 
-def rate(gpu: Gpu) -> Part:
+def rate(gpu: Gpu, ledger: Ledger) -> Part:
     """Verdicts a second: compiled, run over shapes and seeds, compared; not timed."""
-    began, right = time.perf_counter(), 0
-    for task in TASKS.values():
-        text = task.source.replace("```cuda\n", "```cuda\n__device__ const int made_new = 1;\n", 1)
-        right += confirmed(gpu, task, text, timed=False).status == Status.OK
-    return Part({"gpu_verdicts_per_s": right / (time.perf_counter() - began)})
+
+    def find(_: str) -> float:
+        began, right = time.perf_counter(), 0
+        for task in TASKS.values():
+            text = task.source.replace("```cuda\n", "```cuda\n__device__ const int made_new = 1;\n", 1)
+            right += confirmed(gpu, task, text, timed=False).status == Status.OK
+        return right / (time.perf_counter() - began)
+
+    return Part({f"gpu_{name}": value for name, value in ledger.each(["verdicts_per_s"], find).items()})
 
 
-def table(gpu: Gpu) -> Part:
-    """Times of every task in ms: C_src, ours, XLA (float32, highest precision)."""
-    rows: dict[str, Any] = {}
-    print(f"{'task':28s} {'C_src ms':>10s} {'ours ms':>10s} {'XLA ms':>10s} {'ours times C_src':>17s} {'roofline':>9s}")
-    for name, task in TASKS.items():
+def table(gpu: Gpu, ledger: Ledger) -> Part:
+    """Times of every task in ms: C_src, ours (plain launches, and as one CUDA graph), XLA (float32, highest precision)."""
+    heads = f"{'C_src ms':>10s} {'ours ms':>10s} {'graph ms':>10s} {'XLA ms':>10s}"
+    print(f"{'task':28s} {heads} {'ours times C_src':>17s} {'roofline':>9s}")
+
+    def find(name: str) -> dict[str, Any]:
+        task = TASKS[name]
         result = confirmed(gpu, task, FASTER.get(name, task.source))
-        rows[name] = {"status": str(result.status), "xla_ms": xla(task)}
+        row: dict[str, Any] = {"status": str(result.status), "xla_ms": xla(task)}
         timing = result.timing
         if timing is None:
             print(f"{name:28s} {result.status}: {result.feedback}")
-            continue
-        rows[name] |= {"faster": name in FASTER} | timing.to_json()
-        times = f"{timing.reference_ms:10.4f} {timing.candidate_ms:10.4f} {rows[name]['xla_ms']:10.4f}"
+            return row | {"feedback": result.feedback}
+        graph = "" if timing.graph_ms is None else f"{timing.graph_ms:.4f}"
+        times = f"{timing.reference_ms:10.4f} {timing.candidate_ms:10.4f} {graph:>10s} {row['xla_ms']:10.4f}"
         share = "" if timing.roofline is None else f"{timing.roofline:9.0%}"
         print(f"{name:28s} {times} {timing.speedup:17.2f} {share}")
-    return Part({}, {"table": rows})
+        return row | {"faster": name in FASTER} | timing.to_json()
+
+    ours_first = sorted(TASKS, key=lambda name: name not in FASTER)
+    return Part({}, {"table": ledger.each(ours_first, find)})
 
 
 def xla(task: KernelTask) -> float:
@@ -165,7 +219,7 @@ def xla(task: KernelTask) -> float:
     return 1e3 * statistics.median(times)
 
 
-PARTS: dict[str, Callable[[Gpu], Part]] = {
+PARTS: dict[str, Callable[[Gpu, Ledger], Part]] = {
     "conformance": conformance,
     "aa": against_itself,
     "exploits": exploits,
@@ -179,17 +233,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which parts to run")
     parser.add_argument("--seconds", type=float, default=0.3, help="time for the reference's runs of each timing")
+    parser.add_argument("--out", type=Path, help="where each part's items are kept, and taken from when resumed")
+    parser.add_argument("--seconds-a-part", type=float, default=540.0, help="after which a part stops")
     options = parser.parse_args()
     try:
         gpu = Gpu(seconds=options.seconds)
     except NoGpu as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    paths = {name: options.out and options.out / f"{name}.json" for name in options.parts}
+    ledgers = {name: Ledger(path, options.seconds_a_part) for name, path in paths.items()}
     with gpu:
-        parts = [PARTS[name](gpu) for name in options.parts]
+        parts = [PARTS[name](gpu, ledgers[name]) for name in options.parts]
     figures = {name: value for part in parts for name, value in part.figures.items()}
     details = {name: value for part in parts for name, value in part.details.items()}
-    report("gpu", gpu.name, figures, BARS, ["jax", "cuda-core", "nvidia-cuda-nvrtc"], details=details)
+    left = {name: ledger.left for name, ledger in ledgers.items() if ledger.left}
+    details |= {"machine": gpu.device, "left": left}
+    report("gpu", gpu.name, figures, BARS, ["jax", "cupy-cuda13x", "cuda-core", "nvidia-cuda-nvrtc"], details=details)
+    raise SystemExit(1 if left else 0)
 
 
 if __name__ == "__main__":

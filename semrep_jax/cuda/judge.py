@@ -191,7 +191,7 @@ def _confirmed(verdict: Verdict, found: GpuResult) -> Verdict:
     """The verdict with what a GPU has found, which has the last word."""
     if found.status == Status.UNJUDGED:
         return replace(verdict, status=found.status, feedback=found.feedback)
-    right, score = found.status is Status.OK, Score(found.passed, found.total)
+    right, score = found.status == Status.OK, Score(found.passed, found.total)
     timing = found.timing if right else None
     facts = verdict.facts | {"on_gpu": right}
     return replace(

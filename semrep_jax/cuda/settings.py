@@ -17,6 +17,17 @@ class UseGpu(StrEnum):
     ALWAYS = "always"
 
 
+class CompileBy(StrEnum):
+    """Who compiles what a GPU is to run.
+
+    NVRTC: a compiler process beside the worker, whose cubins the worker loads; a text is compiled once. RAW_MODULE:
+    CuPy's own NVRTC, in the worker, as `cupy.RawModule(code=...)` does.
+    """
+
+    NVRTC = "nvrtc"
+    RAW_MODULE = "raw_module"
+
+
 class CudaConfig(Section):
     """How CUDA candidates are judged."""
 
@@ -24,4 +35,8 @@ class CudaConfig(Section):
         UseGpu.AUTO,
         description="Run and time on a GPU what is right in emulation: "
         "auto: if a GPU is present; never; always: fail without one.",
+    )
+    compile_by: CompileBy = Field(
+        CompileBy.NVRTC,
+        description="Who compiles for a GPU: nvrtc: a process of its own; raw_module: CuPy's NVRTC, in the worker.",
     )

@@ -1,169 +1,23 @@
-"""The GPU worker's logic and its parent's, on a driver made of NumPy: guards, hidden outputs, fresh inputs, verdicts.
-
-A "cubin" is the name of a Python function that is given the launch's buffers as bytes, and the fake clock runs by the
-milliseconds that it returns.
-"""
+"""The GPU worker's logic and its parent's, on a driver made of NumPy: guards, hidden outputs, fresh inputs."""
 
 from __future__ import annotations
 
-import importlib.util
-import random
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from fake_driver import CANDIDATE, ELEMENTS, ILLEGAL, RELU, doubled, floats, relu, timed
 
-from semrep_jax.core.programs import Status
-from semrep_jax.cuda.candidate.candidate import parse
+from semrep_jax.core.programs import Duplicate, Score, Status, Verdict
+from semrep_jax.cuda import judge
 from semrep_jax.cuda.gpu import gpu
 from semrep_jax.cuda.gpu.nvrtc import Compiled
 from semrep_jax.cuda.status import KernelStatus
-from semrep_jax.tasks.kernels.builtin import TASKS
-
-WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
-ELEMENTS = 64
-
-
-class FakeDriver:
-    """What the worker uses of CuPy."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.kernels: dict[str, Callable[..., float]] = {}
-        self.loads = 0
-
-    def cupy(self) -> ModuleType:
-        module = ModuleType("cupy")
-        for name in (
-            "ndarray",
-            "empty",
-            "uint8",
-            "uint16",
-            "uint32",
-            "float32",
-            "float64",
-            "roll",
-            "where",
-            "isfinite",
-        ):
-            setattr(module, name, getattr(np, name))
-        for name in ("sqrt", "mean", "abs", "isnan", "bitwise_xor"):
-            setattr(module, name, getattr(np, name))
-        module.asarray, module.asnumpy = np.array, np.asarray
-        limits = {"maxThreadsPerMultiProcessor": 2048, "l2CacheSize": 1 << 10}
-        module.cuda = SimpleNamespace(
-            function=SimpleNamespace(Module=lambda: FakeModule(self)),
-            driver=SimpleNamespace(
-                funcSetAttribute=lambda *_: None,
-                funcGetAttribute=lambda attribute, _: attribute,
-                occupancyMaxActiveBlocksPerMultiprocessor=lambda *_: 4,
-            ),
-            runtime=SimpleNamespace(
-                getDeviceProperties=lambda _: limits, deviceSynchronize=lambda: None, deviceSetLimit=lambda *_: None
-            ),
-            Event=lambda: FakeEvent(self),
-            get_elapsed_time=lambda begin, end: end.at - begin.at,
-        )
-        return module
-
-
-class FakeEvent:
-    """A moment on the fake clock."""
-
-    def __init__(self, driver: FakeDriver):
-        self.driver = driver
-
-    def record(self) -> None:
-        self.at = self.driver.now
-
-
-class FakeModule:
-    """A loaded "cubin"."""
-
-    ptr = 0
-
-    def __init__(self, driver: FakeDriver):
-        self.driver = driver
-
-    def load(self, data: bytes) -> None:
-        self.function = self.driver.kernels[data.decode()]
-        self.driver.loads += 1
-
-    def get_function(self, symbol: str) -> FakeModule:
-        return self
-
-    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], shared: int) -> None:
-        self.driver.now += self.function(*args)
-
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, of inf - inf
-
-
-@pytest.fixture
-def driver() -> FakeDriver:
-    random.seed(1)
-    return FakeDriver()
-
-
-@pytest.fixture
-def worker(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setitem(sys.modules, "cupy", driver.cupy())
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    spec = importlib.util.spec_from_file_location("gpu_worker", WORKER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def cubin(driver: FakeDriver, tmp_path: Path) -> Callable[[Callable[..., float]], dict[str, Any]]:
-    """From a Python function to a program as a request has it."""
-
-    def make(function: Callable[..., float]) -> dict[str, Any]:
-        name = f"kernel{len(driver.kernels)}"
-        driver.kernels[name] = function
-        (tmp_path / name).write_text(name)
-        launch = {"symbol": name, "grid": [1, 1, 1], "block": [128, 1, 1], "shared": 0, "args": ["x", "y"]}
-        return {"cubin": str(tmp_path / name), "launches": [launch], "scratch": []}
-
-    return make
-
-
-def floats(data: np.ndarray) -> np.ndarray:
-    return data.view(np.float32)
-
-
-def doubled(milliseconds: float) -> Callable[..., float]:
-    """y = 2 x, and how long that takes."""
-
-    def kernel(x: np.ndarray, y: np.ndarray) -> float:
-        floats(y)[:] = 2 * floats(x)
-        return milliseconds
-
-    return kernel
-
-
-def timed(
-    tmp_path: Path, reference: dict[str, Any], candidate: dict[str, Any], values: np.ndarray, **other: Any
-) -> dict[str, Any]:
-    """A request to time two programs."""
-    (tmp_path / "data").write_bytes(values.astype(np.float32).tobytes())
-    return {
-        "data": str(tmp_path / "data"),
-        "inputs": [{"name": "x", "offset": 0, "size": 4 * ELEMENTS, "row": 4}],
-        "outputs": [{"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", "slack": 1e-6}],
-        "reference": reference,
-        "candidate": candidate,
-        "fewest": 10,
-        "most": 100,
-        "seconds": 0.05,
-    } | other
 
 
 def test_a_pair_is_timed_as_often_as_the_references_time_allows(worker, cubin, tmp_path, driver):
@@ -291,63 +145,12 @@ def test_a_bfloat16_scalar_is_rounded_to_nearest_even(worker):
         assert worker.SCALARS["bf16"](value) == np.array(value, ml_dtypes.bfloat16).view(np.uint16)
 
 
-RELU = replace(TASKS["relu"], bench=({"N": 1000},))
-C_SRC = parse(RELU.source, RELU)
-CANDIDATE = parse(RELU.source.replace("fmaxf", "max"), RELU)
-
-
-def relu(x: np.ndarray, y: np.ndarray, n: int) -> float:
-    floats(y)[:n] = np.maximum(floats(x)[:n], 0)
-    return 2.0
-
-
-class InProcess:
-    """A worker in this process: what it is asked it does, unless the kernel raises or hangs."""
-
-    def __init__(self, worker: ModuleType):
-        self.worker = worker
-        self.ready, self.tail, self.closed = {"name": "NVIDIA H100", "arch": "sm_90"}, "", False
-
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        try:
-            return self.worker.OPERATIONS[request["op"]](request)
-        except TimeoutError:
-            return None
-        except RuntimeError as error:
-            return {"died": str(error)}
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakeCompiler:
-    """Compiles a candidate to the name "source" or "candidate"."""
-
-    def __init__(self, workers: int, arch: str):
-        pass
-
-    def compile(self, candidate: Any, full: bool) -> Compiled:
-        cubin = b"source" if candidate.device.text == C_SRC.device.text else b"candidate"
-        return Compiled(cubin, names=(("relu_kernel", "relu"),))
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def fake_gpu(worker: ModuleType, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[gpu.Gpu]:
-    monkeypatch.setattr(gpu, "JsonWorker", lambda *_: InProcess(worker))
-    monkeypatch.setattr(gpu, "Compiler", FakeCompiler)
-    driver.kernels["source"] = relu
-    with gpu.Gpu(seconds=0.05) as one:
-        yield one
-    assert not one.directory.exists()
-
-
 def test_a_right_candidate_is_timed_beside_its_source(fake_gpu, driver):
     driver.kernels["candidate"] = lambda *args: relu(*args) / 4
     result = fake_gpu.confirm(RELU, CANDIDATE)
     assert (result.status, result.passed, result.total) == (Status.OK, 6, 6)
+    verdict = judge._confirmed(Verdict(Status.OK, True, Duplicate.NONE, Score(9, 9), Score()), result)
+    assert verdict.facts["on_gpu"] and verdict.speedup == result.timing.speedup
     assert result.timing.speedup == pytest.approx(4.0) and result.timing.kept == 25 and len(result.facts) == 1
     assert "4.00 times as fast" in result.feedback and "NVIDIA H100" in result.feedback
     driver.kernels["candidate"] = lambda *args: relu(*args) * 1e-9
@@ -375,8 +178,9 @@ def test_where_shared_memory_is_small_files_go_elsewhere_and_that_is_said_once(f
     real = gpu.shutil.disk_usage(fake_gpu.directory)
     monkeypatch.setattr(gpu.shutil, "disk_usage", lambda _: real._replace(free=gpu.SPARE_BYTES))
     driver.kernels["candidate"] = relu
+    before = list(fake_gpu.directory.iterdir())
     assert fake_gpu.confirm(RELU, CANDIDATE).timing.speedup == pytest.approx(1.0)
-    assert list(fake_gpu.directory.iterdir()) == [] and fake_gpu.overflow.exists()
+    assert list(fake_gpu.directory.iterdir()) == before and fake_gpu.overflow.exists()
     said = capfd.readouterr().err
     assert said.count("shm-size") == 1 and "4 MiB left" in said
     fake_gpu.close()
@@ -417,7 +221,7 @@ def test_what_a_gpu_finds_wrong_has_a_verdict_of_its_own(fake_gpu, driver):
         (wrong_when_large, KernelStatus.NUMERIC, 1, "(axes {'N': 4096})"),
         (sometimes, KernelStatus.NONDETERMINISTIC, 0, "right in one of two runs"),
         (outside, Status.MEMORY, 0, "it wrote outside of y (axes {'N': 1000})"),
-        (raises(RuntimeError("an illegal access")), Status.CRASH, 0, "an illegal access"),
+        (raises(RuntimeError(ILLEGAL)), Status.CRASH, 0, "an illegal memory access"),
         (raises(TimeoutError()), Status.TIMEOUT, 0, "longer than 20 s"),
     ):
         driver.kernels["candidate"] = kernel
@@ -426,7 +230,7 @@ def test_what_a_gpu_finds_wrong_has_a_verdict_of_its_own(fake_gpu, driver):
         assert (result.status, result.passed, result.total) == (status, passed, 6), result.feedback
         assert feedback in result.feedback and result.feedback.startswith("on the GPU: ")
         if status in (Status.CRASH, Status.TIMEOUT):  # the next one has a new worker
-            assert fake_gpu.worker is None and (before is None or before.closed)
+            assert fake_gpu.worker is not before and (before is None or before.closed)
     driver.kernels["candidate"] = relu
     assert fake_gpu.confirm(RELU, CANDIDATE).status == Status.OK
 
@@ -444,7 +248,7 @@ def test_a_candidate_that_fails_while_it_is_timed_says_so(fake_gpu, driver):
         return kernel
 
     def dies(*args: Any) -> float:
-        raise RuntimeError("an illegal access")
+        raise RuntimeError(ILLEGAL)
 
     driver.kernels["candidate"] = later(lambda x, y, n: 1.0)
     result = fake_gpu.confirm(RELU, CANDIDATE)
@@ -452,6 +256,5 @@ def test_a_candidate_that_fails_while_it_is_timed_says_so(fake_gpu, driver):
     assert result.feedback.startswith("while it was timed: timed run 0: y[0] is nan")
     driver.kernels["candidate"] = later(dies)
     result = fake_gpu.confirm(RELU, CANDIDATE)
-    assert (
-        result.status == Status.CRASH and result.feedback == "while it was timed: an illegal access (axes {'N': 1000})"
-    )
+    assert result.status == Status.CRASH
+    assert result.feedback == f"while it was timed: {ILLEGAL} (axes {{'N': 1000}})"

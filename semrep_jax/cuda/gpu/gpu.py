@@ -4,8 +4,8 @@
         result = gpu.confirm(task, candidate)              # status, feedback, timing
 
 A worker process runs them (`gpu_worker`). A hang, an illegal access or an assert ends it and costs that candidate
-only. It has no expected output: it hands back what the kernels wrote, and this process compares. Needs the extra cuda12
-or cuda13 (CuPy) and `nvrtc`.
+only; what no kernel can cause (`faults`) costs none, and leaves it unjudged. It has no expected output: it hands back
+what the kernels wrote, and this process compares. Needs the extra cuda12 or cuda13 (CuPy) and `nvrtc`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from cachetools import LRUCache
 
 from semrep_jax.core import progress
 from semrep_jax.core.errors import SemRepError
@@ -30,16 +29,20 @@ from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.source import InvalidCandidate
 from semrep_jax.cuda.gate import difference
-from semrep_jax.cuda.gpu import timing
-from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler
+from semrep_jax.cuda.gpu import faults, timing
+from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, input_spans, size_of, write
+from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, complaints
 from semrep_jax.cuda.gpu.timing import Timing
 from semrep_jax.cuda.numerics import EPS, FACTOR
-from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask, sample_inputs
+from semrep_jax.cuda.settings import CompileBy
+from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.sandbox.json_worker import JsonWorker
 
 RUN_SECONDS = 20.0  # for all runs of a candidate, by the clock
 TIME_SECONDS = 90.0  # for a whole timing
+PROBE_SECONDS = 30.0  # for a fresh worker's first answer
+FAILED_STARTS = 3  # of workers one after the other, before the GPU is given up
 REQUESTS_A_WORKER = 64
 FEWEST_CHECKS = 5  # shapes are repeated under other seeds until there are so many
 RUNS_A_CHECK = 2
@@ -47,8 +50,8 @@ FEWEST_REPEATS = 10  # of a timing
 MOST_REPEATS = 100
 KEPT_INPUTS = 4  # files of inputs of the benchmark's size; in shared memory, that is RAM
 KEPT_CUBINS = 8
-ALIGNMENT = 256  # of an array in a file
 SPARE_BYTES = 4 << 20  # that a file leaves of shared memory
+NOTHING = 'extern "C" __global__ void nothing() {}'
 
 
 class NoGpu(SemRepError):
@@ -74,51 +77,50 @@ class GpuResult:
     facts: tuple[dict[str, Any], ...] = ()
 
 
-class _Files(LRUCache[str, Path]):
-    """The files used last; one that is dropped is removed."""
-
-    def popitem(self) -> tuple[str, Path]:
-        key, path = super().popitem()
-        path.unlink(missing_ok=True)
-        return key, path
-
-
-class _FileLayout:
-    """Where arrays lie in a file."""
-
-    def __init__(self) -> None:
-        self.end = 0
-
-    def add(self, name: str, size: int) -> dict[str, Any]:
-        """The span of the next array, of `size` bytes."""
-        offset = -(-self.end // ALIGNMENT) * ALIGNMENT
-        self.end = offset + size
-        return {"name": name, "offset": offset, "size": size}
-
-
 class Gpu:
     """One GPU and its worker, one candidate at a time. Safe to call from several threads. Raises NoGpu.
 
-    seed: of the inputs, not the policy's to know. seconds: how long the reference runs in a timing.
+    seed: of the inputs, not the policy's to know. seconds: how long the reference runs in a timing. compile_by: who
+    compiles for it.
     """
 
-    def __init__(self, seed: int = 0, seconds: float = 3.0):
-        self.seed, self.seconds = seed, seconds
+    def __init__(self, seed: int = 0, seconds: float = 3.0, compile_by: CompileBy = CompileBy.NVRTC):
+        self.seed, self.seconds, self.compile_by = seed, seconds, compile_by
         self.lock = Lock()
         memory = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="semrep-gpu-", dir=memory if memory.is_dir() else None))
         self.overflow: Path | None = None
         self.worker: JsonWorker | None = None
         self.requests = 0  # that the worker has had
+        self.failed_starts = 0
+        self.cubins = Files(KEPT_CUBINS)
+        self.inputs = Files(KEPT_INPUTS)
+        compiler: Compiler | None = None
         try:
-            device = self._start()
-        except NoGpu:
+            self.device = self._start()
+            self.name, self.arch = str(self.device["name"]), str(self.device["arch"])
+            self.compiler = compiler = Compiler(1, self.arch)
+            self._try_out()
+        except BaseException:
+            self._stop()
+            if compiler is not None:
+                compiler.close()
             self._remove()
             raise
-        self.name, self.arch = str(device["name"]), str(device["arch"])
-        self.compiler = Compiler(1, self.arch)
-        self.cubins = _Files(KEPT_CUBINS)
-        self.inputs = _Files(KEPT_INPUTS)
+        for note in faults.notes(self.device):
+            progress.console.print(note, highlight=False)
+
+    def _try_out(self) -> None:
+        """Compile a kernel that does nothing and run it: what a driver can't load is no candidate's fault."""
+        compiled = self.compiler.compile_text(NOTHING, ["nothing"], full=True)
+        if not compiled.ok:
+            raise NoGpu(f"{self.name} ({self.arch}) can't be compiled for: {compiled.complaints[0]}")
+        launch = {"symbol": "nothing", "grid": [1, 1, 1], "block": [1, 1, 1], "shared": 0, "args": []}
+        program = {"cubin": self._cubin(compiled), "launches": [launch], "scratch": []}
+        answer = self._answer({"op": "probe", "program": program}, PROBE_SECONDS)
+        if answer is None or "died" in answer:
+            reason = f"no answer in {PROBE_SECONDS:g} s" if answer is None else answer["died"]
+            raise NoGpu(faults.not_run(self.device, reason))
 
     def __enter__(self) -> Gpu:
         return self
@@ -160,7 +162,7 @@ class Gpu:
             worker.close()
             hint = "kernels are run on the CPU by `judge`, or install the extra cuda13 or cuda12"
             raise NoGpu(f"no GPU can be used here ({reason}); {hint}")
-        self.worker, self.requests = worker, 0
+        self.worker, self.requests, self.failed_starts = worker, 0, 0
         return device
 
     def _stop(self) -> None:
@@ -169,22 +171,57 @@ class Gpu:
             self.worker.close()
             self.worker = None
 
+    def _answer(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        """The worker's answer; None where it ended or takes longer."""
+        assert self.worker is not None
+        self.requests += 1
+        return self.worker.ask(request, seconds)
+
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The worker's answer; {"died": why} where it ended or hung, and it is replaced."""
+        """The worker's answer, or what became of it instead: "died", with a reason that is the candidate's, or "fault",
+        with one that is not. Then it is replaced. Raises NoGpu after some workers in a row that do not start."""
         if self.requests >= REQUESTS_A_WORKER:
             self._stop()
         if self.worker is None:
-            self._start()
+            reason = self._restart()
+            if reason is not None:
+                return {"fault": reason}
         assert self.worker is not None
-        self.requests += 1
-        answer = self.worker.ask(request, seconds)
-        if answer is None or "died" in answer:
+        answer = self._answer(request, seconds)
+        if answer is not None and "died" not in answer:
+            return answer
+        if answer is not None:
             self._stop()
-        return answer or {"died": f"it takes longer than {seconds:g} s"}
+            return answer if faults.is_candidates(answer["died"]) else {"fault": answer["died"]}
+        code = faults.exit_code(self.worker)
+        self._stop()
+        if code is not None:
+            return {"fault": f"the worker was ended from outside or by the driver ({faults.named(code)})"}
+        reason = self._restart()  # it hung: in the kernel, if a fresh one answers
+        return {"died": f"it takes longer than {seconds:g} s"} if reason is None else {"fault": reason}
+
+    def _restart(self) -> str | None:
+        """A fresh worker that has answered; what is wrong where there is none."""
+        try:
+            self._start()
+        except NoGpu as error:
+            self.failed_starts += 1
+            if self.failed_starts >= FAILED_STARTS:
+                raise
+            return str(error)
+        answer = self._answer({"op": "probe"}, PROBE_SECONDS)
+        if answer is not None and "died" not in answer:
+            return None
+        self._stop()
+        self.failed_starts += 1
+        reason = f"a fresh worker does not answer in {PROBE_SECONDS:g} s" if answer is None else answer["died"]
+        if self.failed_starts >= FAILED_STARTS:
+            raise NoGpu(f"{self.name} is gone, or its driver hangs: {reason}")
+        return reason
 
     def confirm(self, task: KernelTask, candidate: Candidate, timed: bool = True) -> GpuResult:
         """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right."""
-        compiled = self.compiler.compile(candidate, full=True)
+        compiled = self._compiled(candidate)
         if not compiled.ok:
             status = Status.UNJUDGED if compiled.fault else Status.COMPILE
             return GpuResult(status, "\n".join(compiled.complaints), 0, 0)
@@ -197,24 +234,37 @@ class Gpu:
             except ExpressionError as error:  # a launch that small shapes allow and the timed one does not
                 return GpuResult(KernelStatus.LAUNCH, f"on the GPU: {error}", 0, 0)
 
+    def _compiled(self, candidate: Candidate) -> Compiled:
+        """A cubin of ours, or text for CuPy's NVRTC."""
+        if self.compile_by is CompileBy.RAW_MODULE:
+            return self.compiler.uncompiled(candidate)
+        return self.compiler.compile(candidate, full=True)
+
+    def _loadable(self, compiled: Compiled) -> dict[str, Any]:
+        """What the worker loads."""
+        if compiled.text:
+            options = ["--std=c++17", "--generate-line-info", *(f"-I{path}" for path in self.compiler.include)]
+            return {"code": compiled.text, "options": options}
+        return {"cubin": self._cubin(compiled)}
+
     def _checked(self, task: KernelTask, candidate: Candidate, compiled: Compiled) -> GpuResult:
         """Run every check and compare."""
         shapes = (*task.small, *task.edge)
         shapes = (shapes * FEWEST_CHECKS)[: max(FEWEST_CHECKS, len(shapes))]
         inputs = [sample_inputs(task, axes, self.seed + i) for i, axes in enumerate(shapes)]
-        data = self._path("data", sum(_size(given) for given in inputs))
-        spans = _write(data, (item for given in inputs for item in given.items()))
-        layout = _FileLayout()
+        data = self._path("data", sum(size_of(given) for given in inputs))
+        spans = write(data, (item for given in inputs for item in given.items()))
+        layout = FileLayout()
         runs: list[dict[str, Any]] = []
         for i, axes in enumerate(shapes):
             program = _program(task, candidate, compiled, axes)
             given = spans[i * len(task.inputs) : (i + 1) * len(task.inputs)]
             for _ in range(RUNS_A_CHECK):
-                outputs = [layout.add(a.name, _bytes(a, axes)) for a in task.outputs]
+                outputs = [layout.add(a.name, bytes_of(a, axes)) for a in task.outputs]
                 runs.append({"program": program, "inputs": given, "outputs": outputs})
         answer = self._path("answer", layout.end)
         answer.write_bytes(bytes(max(1, layout.end)))
-        program = {"cubin": self._cubin(compiled)}
+        program = self._loadable(compiled)
         request = {"op": "run", "program": program, "data": str(data), "answer": str(answer), "runs": runs}
         reply = self._ask(request, RUN_SECONDS)
         fault = _fault(reply, shapes)
@@ -231,17 +281,21 @@ class Gpu:
             return replace(correct, feedback=f"right on the GPU, and not timed: {error}")
         reply = self._ask(request, TIME_SECONDS)
         at = f"(axes {dict(axes)})"
-        if "died" in reply:
-            return replace(
-                correct, status=_death(reply), feedback=f"while it was timed: {reply['died']} {at}", facts=()
-            )
+        ended = _ended(reply)
+        if ended is not None:
+            status, why = ended
+            return replace(correct, status=status, feedback=f"while it was timed: {why} {at}", facts=())
         if "wrong" in reply:
             feedback = f"while it was timed: {reply['wrong']} {at}"
             return replace(correct, status=KernelStatus.NUMERIC, feedback=feedback, facts=())
-        measured = timing.summarise(reply["samples"])
+        try:
+            measured = timing.summarise(reply["samples"], reply.get("graph_samples", ()))
+        except timing.UnsteadyClock as error:
+            return replace(correct, feedback=f"right on the GPU, and not timed: {error}")
         share = timing.share_of_roofline(self.name, task.work(axes), measured.candidate_ms)
         measured = replace(measured, roofline=share, device=self.name)
-        status, feedback = str(Status.OK), measured.summary(self.name)
+        status: str = Status.OK
+        feedback = measured.summary(self.name)
         if measured.suspect:
             status = KernelStatus.HACK_SUSPECT
             feedback = f"{measured.candidate_ms:.4f} ms is faster than {self.name} can be; it earns nothing"
@@ -253,22 +307,22 @@ class Gpu:
             reference = parse(task.source, task)
         except InvalidCandidate as error:
             raise NoReference(f"C_src is no CUDA program ({error})") from error
-        of_reference = self.compiler.compile(reference, full=True)
+        of_reference = self._compiled(reference)
         if not of_reference.ok:
             raise NoReference(f"C_src does not compile ({of_reference.complaints[0]})")
         length = float(evaluate(task.length, task.names(axes)))
         outputs = [
-            {"name": a.name, "size": _bytes(a, axes), "dtype": a.dtype, "slack": _slack(task, a.dtype, length)}
+            {"name": a.name, "size": bytes_of(a, axes), "dtype": a.dtype, "slack": _slack(task, a.dtype, length)}
             for a in task.outputs
         ]
         data = self._bench_inputs(task, axes)
         return {
             "op": "time",
             "data": str(data),
-            "inputs": _input_spans(task, axes),
+            "inputs": input_spans(task, axes),
             "outputs": outputs,
-            "reference": {"cubin": self._cubin(of_reference)} | _program(task, reference, of_reference, axes),
-            "candidate": {"cubin": self._cubin(compiled)} | _program(task, candidate, compiled, axes),
+            "reference": self._loadable(of_reference) | _program(task, reference, of_reference, axes),
+            "candidate": self._loadable(compiled) | _program(task, candidate, compiled, axes),
             "fewest": FEWEST_REPEATS,
             "most": MOST_REPEATS,
             "seconds": self.seconds,
@@ -278,8 +332,8 @@ class Gpu:
         """The file of the inputs that a task is timed on."""
         if task.name not in self.inputs:
             inputs = sample_inputs(task, axes, self.seed)
-            path = self._path(f"bench-{task.name}", _size(inputs))
-            _write(path, inputs.items())
+            path = self._path(f"bench-{task.name}", size_of(inputs))
+            write(path, inputs.items())
             self.inputs[task.name] = path
         return self.inputs[task.name]
 
@@ -293,39 +347,6 @@ class Gpu:
         return str(self.cubins[name])
 
 
-def _write(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """Write arrays one after the other; where each lies."""
-    layout = _FileLayout()
-    spans = []
-    with path.open("wb") as file:
-        for name, array in arrays:
-            span = layout.add(name, array.nbytes)
-            file.seek(span["offset"])
-            file.write(np.ascontiguousarray(array).tobytes())
-            spans.append(span)
-    return spans
-
-
-def _size(arrays: Mapping[str, np.ndarray]) -> int:
-    """The bytes of arrays, as a file holds them."""
-    return sum(array.nbytes + ALIGNMENT for array in arrays.values())
-
-
-def _bytes(array: Array, axes: Axes) -> int:
-    return array.count(axes) * DTYPES[array.dtype].itemsize
-
-
-def _input_spans(task: KernelTask, axes: Axes) -> list[dict[str, Any]]:
-    """Where each input lies in its file, and how many bytes stay together when it is rolled: a row or an element."""
-    layout = _FileLayout()
-    spans = []
-    for array in task.inputs:
-        elements = max(1, array.size(axes)[-1]) if len(array.shape) > 1 else 1
-        row = {"row": elements * DTYPES[array.dtype].itemsize}
-        spans.append(layout.add(array.name, _bytes(array, axes)) | row)
-    return spans
-
-
 def _program(task: KernelTask, candidate: Candidate, compiled: Compiled, axes: Axes) -> dict[str, Any]:
     """The launches and scratch buffers at these axes, as the worker takes them."""
     symbols, resolved = dict(compiled.names), candidate.at(axes)
@@ -337,14 +358,23 @@ def _program(task: KernelTask, candidate: Candidate, compiled: Compiled, axes: A
     return {"launches": launches, "scratch": scratch}
 
 
-def _death(reply: Mapping[str, Any]) -> Status:
-    return Status.TIMEOUT if "longer than" in reply["died"] else Status.CRASH
+def _ended(reply: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The status and the reason of a reply that is no answer to what was asked; None for an answer."""
+    if "fault" in reply:
+        return Status.UNJUDGED, f"not the program's fault: {reply['fault']}"
+    if "refused" in reply:
+        return Status.COMPILE, "\n".join(complaints(reply["refused"]))
+    if "died" in reply:
+        return faults.status_of(reply["died"]), reply["died"]
+    return None
 
 
 def _fault(reply: Mapping[str, Any], shapes: tuple[Axes, ...]) -> GpuResult | None:
     """What went wrong before there was anything to compare."""
-    if "died" in reply:
-        return GpuResult(_death(reply), f"on the GPU: {reply['died']}", 0, len(shapes))
+    ended = _ended(reply)
+    if ended is not None:
+        status, why = ended
+        return GpuResult(status, f"on the GPU: {why}", 0, len(shapes))
     for key, what in (("broken", "it wrote outside of"), ("changed", "it changed its input")):
         if key in reply:
             run, name = reply[key]

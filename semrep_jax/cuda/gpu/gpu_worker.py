@@ -2,7 +2,10 @@
 
     {"op": "run", ...}     every launch list once over given inputs; outputs go into the answer file
     {"op": "time", ...}    reference and candidate by turns, on fresh inputs, each output compared
-    {"op": "probe"}        is it alive?
+    {"op": "probe"}        is it alive? With a "program" of no arguments: can what was compiled be loaded and run?
+
+A program is loaded through `cupy.RawModule`: a cubin by its path, or text that CuPy's own NVRTC compiles. CuPy keeps
+every RawModule that was ever asked for; here they are let go after some loads and after each request (`Modules`).
 
 It has no JAX, no oracle and no expected output, and imports nothing of this package. Arrays come and go in files of
 shared memory that the parent names. Whatever a candidate does to its context is this process's end, and the parent
@@ -28,11 +31,7 @@ UNWRITTEN_BYTE = 0xFF  # NaN in every float type
 HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
 WARM_UP = 3  # repeats that are checked and not timed
 PERSISTING_L2_LIMIT = 0x06  # cudaLimitPersistingL2CacheSize
-# CU_FUNC_ATTRIBUTE_*
-STATIC_SHARED = 1
-LOCAL_BYTES = 3
-NUM_REGISTERS = 4
-MAX_DYNAMIC_SHARED = 8
+LOADS_KEPT = 16  # modules that CuPy may keep before all are let go
 INTEGERS = ("i32", "u32", "i64", "u64", "u8")
 FLOATS = {"f32": np.float32, "f16": np.float16, "f64": np.float64}
 SCALARS: dict[str, Callable[[Any], Any]] = FLOATS | {
@@ -45,38 +44,101 @@ SCALARS: dict[str, Callable[[Any], Any]] = FLOATS | {
 }
 
 
+class Modules:
+    """Loads RawModules, each anew, and has CuPy let go of them.
+
+    CuPy keeps a RawModule by its path or text for as long as this process lives, and would give the same one out again,
+    with what the last run left in its __device__ variables. So each load of a cubin has a path of its own, and
+    `clear` empties CuPy's memory of them; a module is unloaded when the last program that holds it is gone.
+    """
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.kept = 0  # by CuPy
+
+    def kernels(self, description: dict[str, Any]) -> list[Any]:
+        """One kernel a launch, of a new module: its "cubin" by path, or its "code" compiled by CuPy with "options"."""
+        symbols = [launch["symbol"] for launch in description["launches"]]
+        if self.kept >= LOADS_KEPT or "code" in description:
+            self.clear()
+        self.loads += 1
+        self.kept += 1
+        if "code" in description:
+            options = tuple(description["options"])
+            module = cp.RawModule(
+                code=description["code"], options=options, backend="nvrtc", name_expressions=sorted(set(symbols))
+            )
+            return [module.get_function(symbol) for symbol in symbols]
+        path = Path(f"{description['cubin']}.{os.getpid()}.{self.loads}")
+        path.symlink_to(description["cubin"])
+        try:
+            module = cp.RawModule(path=str(path))
+            return [module.get_function(symbol) for symbol in symbols]  # the first one loads it
+        finally:
+            path.unlink()
+
+    def clear(self) -> None:
+        """Have CuPy forget every module (and its own kernels, which it finds again in its cache of files)."""
+        cp.clear_memo()
+        self.kept = 0
+
+
+MODULES = Modules()
+
+
 class Program:
-    """A loaded cubin with its launches. Not a RawModule: CuPy would keep each one for as long as this process lives."""
+    """A loaded module with its launches."""
 
     def __init__(self, description: dict[str, Any]):
         launches = description["launches"]
-        self.module = cp.cuda.function.Module()
-        self.module.load(Path(description["cubin"]).read_bytes())
-        self.launches = [(self.module.get_function(launch["symbol"]), launch) for launch in launches]
+        self.launches = list(zip(MODULES.kernels(description), launches, strict=True))
         self.scratch = description["scratch"]
         for kernel, launch in self.launches:  # a kernel's static and dynamic part together may pass 48 KiB
             most = max(other["shared"] for other in launches if other["symbol"] == launch["symbol"])
-            cp.cuda.driver.funcSetAttribute(kernel.ptr, MAX_DYNAMIC_SHARED, most)
+            kernel.max_dynamic_shared_size_bytes = most
 
     def facts(self) -> list[dict[str, Any]]:
         """Registers, spills and occupancy of each launch."""
         most = cp.cuda.runtime.getDeviceProperties(0)["maxThreadsPerMultiProcessor"]
         return [_facts(kernel, launch, most) for kernel, launch in self.launches]
 
-    def launch(self, buffers: dict[str, cp.ndarray]) -> None:
-        """Every launch, one after the other, on the current stream."""
-        for kernel, launch in self.launches:
-            args = tuple(buffers[a] if isinstance(a, str) else SCALARS[a[0]](a[1]) for a in launch["args"])
-            kernel(tuple(launch["grid"]), tuple(launch["block"]), args, launch["shared"])
+    def prepared(self, buffers: dict[str, cp.ndarray]) -> Callable[[], None]:
+        """What makes every launch, one after the other, on the current stream; its arguments are ready by then."""
+        calls = [
+            (
+                kernel,
+                tuple(launch["grid"]),
+                tuple(launch["block"]),
+                tuple(buffers[a] if isinstance(a, str) else SCALARS[a[0]](a[1]) for a in launch["args"]),
+                launch["shared"],
+            )
+            for kernel, launch in self.launches
+        ]
+
+        def launch_all() -> None:
+            for kernel, grid, block, args, shared in calls:
+                kernel(grid, block, args, shared_mem=shared)
+
+        return launch_all
+
+    def captured(self, buffers: dict[str, cp.ndarray]) -> Callable[[], None]:
+        """The same as one CUDA graph, which the driver starts with one call."""
+        launch_all, stream = self.prepared(buffers), cp.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            launch_all()
+            graph = stream.end_capture()
+        graph.upload()
+        return lambda: graph.launch()
 
 
 def _facts(kernel: Any, launch: dict[str, Any], most_threads: int) -> dict[str, Any]:
     threads = int(np.prod(launch["block"]))
-    blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.ptr, threads, launch["shared"])
+    blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.kernel.ptr, threads, launch["shared"])
     return {
-        "registers": cp.cuda.driver.funcGetAttribute(NUM_REGISTERS, kernel.ptr),
-        "spilled_bytes": cp.cuda.driver.funcGetAttribute(LOCAL_BYTES, kernel.ptr),
-        "shared_bytes": cp.cuda.driver.funcGetAttribute(STATIC_SHARED, kernel.ptr) + launch["shared"],
+        "registers": kernel.num_regs,
+        "spilled_bytes": kernel.local_size_bytes,
+        "shared_bytes": kernel.shared_size_bytes + launch["shared"],
         "occupancy": blocks * threads / most_threads,
     }
 
@@ -151,7 +213,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         facts = facts or program.facts()
         inputs = _read(one["inputs"], request["data"])
         buffers = _buffers(inputs, one["outputs"] + program.scratch)
-        program.launch(_reset(buffers, inputs))
+        program.prepared(_reset(buffers, inputs))()
         cp.cuda.runtime.deviceSynchronize()
         damage = _damage(buffers, inputs)
         if damage is not None:
@@ -185,13 +247,18 @@ class TimedPair:
         self.repeats = 0
         self.given: dict[str, cp.ndarray] = {}  # the inputs of the last repeat
 
-    def run(self) -> dict[str, float]:
-        """One repeat: milliseconds of "reference" and "candidate"."""
+    @property
+    def as_graphs(self) -> bool:
+        """Whether either has more launches than one, so that a graph may start them sooner."""
+        return any(len(program.launches) > 1 for program in self.programs.values())
+
+    def run(self, as_graph: bool = False) -> dict[str, float]:
+        """One repeat: milliseconds of "reference" and "candidate"; `as_graph`: each as one CUDA graph."""
         self.given = {n: self._rolled(n) for n in self.inputs}
         first, second = random.sample(list(self.programs), 2)
-        times = {first: self._time(first)}
+        times = {first: self._time(first, as_graph)}
         hidden = self._hide_outputs(first)
-        times[second] = self._time(second)
+        times[second] = self._time(second, as_graph)
         for name, masked in hidden.items():
             self.buffers[first][name].body[:] = cp.bitwise_xor(masked, HIDING_BYTE)
         self.repeats += 1
@@ -220,15 +287,17 @@ class TimedPair:
         rows = self.inputs[name].reshape(-1, self.row_bytes[name])
         return cp.roll(rows, random.randrange(max(1, len(rows))), axis=0).ravel()
 
-    def _time(self, who: str) -> float:
+    def _time(self, who: str, as_graph: bool) -> float:
         """Milliseconds of one run, on a cold cache."""
-        self.programs[who] = Program(self.request[who])  # what its __device__ variables kept of earlier runs is gone
+        program = Program(self.request[who])  # what its __device__ variables kept of earlier runs is gone
+        self.programs[who] = program
         buffers = _reset(self.buffers[who], self.given)
+        launch_all = program.captured(buffers) if as_graph else program.prepared(buffers)
         _forget_persisting_lines()
         self.flush.fill(self.repeats & 0xFF)
         begin, end = cp.cuda.Event(), cp.cuda.Event()
         begin.record()
-        self.programs[who].launch(buffers)
+        launch_all()
         end.record()
         cp.cuda.runtime.deviceSynchronize()
         return cp.cuda.get_elapsed_time(begin, end)
@@ -244,21 +313,27 @@ class TimedPair:
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Reference and candidate by turns, until there are enough repeats or one is wrong.
 
-    `samples` holds (reference ms, candidate ms, SM clock in MHz or null); `wrong` is what the first wrong repeat did.
+    `samples` holds (reference ms, candidate ms, SM clock in MHz or null), by plain launches; `graph_samples` the same
+    of each program as one CUDA graph, where either has more launches than one; `wrong` is what the first wrong repeat
+    did.
     """
     pair, clock = TimedPair(request), _clock_reader()
-    samples: list[list[Any]] = []
-    repeats = request["fewest"]
-    while pair.repeats < WARM_UP + repeats:
-        times = pair.run()
-        wrong = pair.check()
-        if wrong is not None:
-            return {"wrong": wrong, "samples": samples}
-        if pair.repeats == WARM_UP + 1:
-            repeats = pair.calibrate(times["reference"])
-        if pair.repeats > WARM_UP:
-            samples.append([times["reference"], times["candidate"], clock()])
-    return {"samples": samples, "facts": pair.programs["candidate"].facts()}
+    samples: dict[str, list[list[Any]]] = {"samples": []}
+    if pair.as_graphs:
+        samples["graph_samples"] = []
+    repeats, done = request["fewest"], 0
+    while done < WARM_UP + repeats:
+        for kind, kept in samples.items():
+            times = pair.run(as_graph=kind == "graph_samples")
+            wrong = pair.check()
+            if wrong is not None:
+                return {"wrong": wrong} | samples
+            if done == WARM_UP and kind == "samples":
+                repeats = pair.calibrate(times["reference"])
+            if done >= WARM_UP:
+                kept.append([times["reference"], times["candidate"], clock()])
+        done += 1
+    return samples | {"facts": pair.programs["candidate"].facts()}
 
 
 def _difference(reference: cp.ndarray, candidate: cp.ndarray, dtype: str, slack: float) -> str | None:
@@ -308,11 +383,39 @@ def _clock_reader() -> Callable[[], int | None]:
     return lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
 
 
-OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "run": run,
-    "time": measure,
-    "probe": lambda _: {"alive": True},
-}
+def probe(request: dict[str, Any]) -> dict[str, Any]:
+    """Whether the device answers; with a "program", which takes no arguments, whether it runs."""
+    if "program" in request:
+        Program(request["program"]).prepared({})()
+    cp.cuda.runtime.deviceSynchronize()
+    return {"alive": True}
+
+
+OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"run": run, "time": measure, "probe": probe}
+
+
+def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for, and no module kept of it: {"refused": log} where CuPy's NVRTC does not compile a program."""
+    try:
+        answer = OPERATIONS[request["op"]](request)
+    except cp.cuda.compiler.CompileException as error:
+        answer = {"refused": str(error)}
+    MODULES.clear()
+    return answer
+
+
+def about(device: dict[str, Any]) -> dict[str, Any]:
+    """What a device is: name, architecture, bytes of memory and of cache, and the versions of driver and NVRTC."""
+    free, total = cp.cuda.runtime.memGetInfo()
+    return {
+        "name": device["name"].decode(),
+        "arch": f"sm_{device['major']}{device['minor']}",
+        "l2_bytes": device["l2CacheSize"],
+        "free_bytes": free,
+        "total_bytes": total,
+        "driver": cp.cuda.runtime.driverGetVersion(),
+        "nvrtc": list(cp.cuda.nvrtc.getVersion()),
+    }
 
 
 def main() -> None:
@@ -328,17 +431,16 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
     try:
-        device = cp.cuda.runtime.getDeviceProperties(0)
+        device = about(cp.cuda.runtime.getDeviceProperties(0))
     except Exception as error:
         send({"none": f"{type(error).__name__}: {error}"})
         return
-    arch = f"sm_{device['major']}{device['minor']}"
-    send({"name": device["name"].decode(), "arch": arch, "l2_bytes": device["l2CacheSize"]})
+    send(device)
     os.dup2(null, 2)
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = OPERATIONS[request["op"]](request)
+            answer = answer_to(request)
         except Exception as error:  # an illegal access and its kind: the context is gone, and so is this process
             send({"died": f"{type(error).__name__}: {error}"[:400]})
             os._exit(1)  # a broken context makes destructors hang or speak

@@ -70,7 +70,8 @@ class CompilerError(SemRepError):
 class Compiled:
     """A cubin with each launched kernel's linker name and resources, or the complaints: "line N: message".
 
-    fault: the compiler was killed, or the machine was too busy for it; nothing is known of the program.
+    fault: the compiler was killed, or the machine was too busy for it; nothing is known of the program. text: what is
+    left to another compiler, whole, where that was asked for.
     """
 
     cubin: bytes = b""
@@ -79,11 +80,12 @@ class Compiled:
     seconds: float = 0.0
     resources: tuple[tuple[str, Resources], ...] = ()
     fault: bool = False
+    text: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether there is a cubin."""
-        return bool(self.cubin)
+        """Whether there is a cubin, or a text to make one from."""
+        return bool(self.cubin or self.text)
 
 
 class Compiler:
@@ -116,8 +118,16 @@ class Compiler:
 
     def compile(self, candidate: Candidate, full: bool = False) -> Compiled:
         """The cubin of a candidate; `full` optimises it for a GPU to run, otherwise compiling is made quick."""
-        text = _translation_unit(candidate.device.text)
-        names = list(candidate.kernels)
+        return self.compile_text(_translation_unit(candidate.device.text), list(candidate.kernels), full)
+
+    def uncompiled(self, candidate: Candidate) -> Compiled:
+        """A candidate's whole text and the names of its kernels, for another compiler."""
+        return Compiled(
+            names=tuple((name, name) for name in candidate.kernels), text=_translation_unit(candidate.device.text)
+        )
+
+    def compile_text(self, text: str, names: list[str], full: bool) -> Compiled:
+        """The cubin of a whole translation unit with kernels of these names; `full` as of `compile`."""
         key = json.dumps([text, names, full])
         with self.lock:
             known = self.cache.get(key)
@@ -187,7 +197,7 @@ def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
         limit = f"compiling takes more than {CPU_SECONDS:g} s of processor time, or the compiler crashed"
         return Compiled(complaints=(f"{limit}; write less or simpler code",), seconds=seconds)
     if "log" in answer:
-        return Compiled(complaints=tuple(_complaints(answer["log"])), seconds=seconds)
+        return Compiled(complaints=tuple(complaints(answer["log"])), seconds=seconds)
     names = sorted(answer["names"].items())
     by_symbol = resources.read(answer["report"])
     return Compiled(
@@ -198,7 +208,7 @@ def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
     )
 
 
-def _complaints(log: str) -> list[str]:
+def complaints(log: str) -> list[str]:
     """The errors of a log, one line each, without paths."""
     found = [f"line {number}: {what}" for number, what in _ERROR.findall(log)]
     found += [what.strip() for what in _LINKER_ERROR.findall(log)]

@@ -24,6 +24,10 @@ RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)  # percentiles
 
 
+class UnsteadyClock(Exception):
+    """Too few runs were at a steady clock to say anything."""
+
+
 class Peaks(NamedTuple):
     """Of a device: bytes/s of memory, and multiplications and additions a second that can end in float32 accuracy.
 
@@ -61,6 +65,8 @@ class Timing:
 
     `roofline` is the share of the device's roofline that the candidate reaches, None where its peaks are not known;
     `device` is the device's name, as the driver gives it.
+    Launches are plain ones; `graph_ms`, `reference_graph_ms` and `graph_speedup` are of each program as one CUDA graph,
+    None where both have one launch only.
     """
 
     reference_ms: float
@@ -72,6 +78,9 @@ class Timing:
     dropped: int
     roofline: float | None = None
     device: str = ""
+    graph_ms: float | None = None
+    reference_graph_ms: float | None = None
+    graph_speedup: float | None = None
 
     @property
     def suspect(self) -> bool:
@@ -81,6 +90,8 @@ class Timing:
     def summary(self, device: str) -> str:
         """One line for a person or a policy."""
         roofline = "" if self.roofline is None else f", {self.roofline:.0%} of the roofline"
+        if self.graph_ms is not None:
+            roofline += f"; as one CUDA graph {self.graph_ms:.4f} ms, {self.graph_speedup:.2f} times as fast,"
         return (
             f"{self.candidate_ms:.4f} ms, C_src {self.reference_ms:.4f} ms: {self.speedup:.2f} times as fast "
             f"[{self.low:.2f}, {self.high:.2f}]{roofline} "
@@ -92,17 +103,26 @@ class Timing:
         return {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
 
-def summarise(samples: Sequence[Sample], seed: int = 0) -> Timing:
-    """The timing of a candidate; `seed` draws the bootstrap. Raises ValueError for fewer than 5 usable samples."""
+def summarise(samples: Sequence[Sample], graph_samples: Sequence[Sample] = (), seed: int = 0) -> Timing:
+    """The timing of a candidate.
+
+    samples: by plain launches. graph_samples: as CUDA graphs, if any were taken. seed: draws the bootstrap. Raises
+    UnsteadyClock for fewer than 5 usable samples.
+    """
     kept = steady(samples)
     if len(kept) < FEWEST_SAMPLES:
         usable = f"{len(kept)} of {len(samples)} timed runs were at a steady clock"
-        raise ValueError(f"{usable}; at least {FEWEST_SAMPLES} are needed")
+        raise UnsteadyClock(f"{usable}; at least {FEWEST_SAMPLES} are needed")
     times = np.array([sample[:2] for sample in kept], float)
     ratios = times[:, 0] / times[:, 1]
     resampled = np.random.default_rng(seed).integers(0, len(ratios), (RESAMPLES, len(ratios)))
     low, high = np.percentile(np.median(ratios[resampled], axis=1), INTERVAL)
     reference, candidate = np.median(times, axis=0)
+    of_graph: tuple[float | None, ...] = (None, None, None)
+    if graph_samples:
+        graphs = np.array([sample[:2] for sample in steady(graph_samples)], float)
+        medians = np.median(graphs, axis=0)
+        of_graph = (float(medians[1]), float(medians[0]), float(np.median(graphs[:, 0] / graphs[:, 1])))
     return Timing(
         reference_ms=float(reference),
         candidate_ms=float(candidate),
@@ -111,6 +131,9 @@ def summarise(samples: Sequence[Sample], seed: int = 0) -> Timing:
         high=float(high),
         kept=len(kept),
         dropped=len(samples) - len(kept),
+        graph_ms=of_graph[0],
+        reference_graph_ms=of_graph[1],
+        graph_speedup=of_graph[2],
     )
 
 
