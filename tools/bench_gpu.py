@@ -180,7 +180,7 @@ def rate(gpu: Gpu, ledger: Ledger) -> Part:
 
 
 def table(gpu: Gpu, ledger: Ledger) -> Part:
-    """Times of every task in ms: C_src, ours (plain launches, and as one CUDA graph), XLA (float32, highest precision)."""
+    """Times of every task in ms: C_src, ours (by launches, and as one CUDA graph), XLA (float32, highest precision)."""
     heads = f"{'C_src ms':>10s} {'ours ms':>10s} {'graph ms':>10s} {'XLA ms':>10s}"
     print(f"{'task':28s} {heads} {'ours times C_src':>17s} {'roofline':>9s}")
 

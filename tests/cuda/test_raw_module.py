@@ -210,7 +210,7 @@ def parameters(function: Any) -> str | None:
     try:
         return str(inspect.signature(function))
     except (TypeError, ValueError):
-        found = re.match(r"[\w.]+\((.*?)\)", (function.__doc__ or "").strip(), re.DOTALL)
+        found = re.match(r"[\w.]+\((.*)", (function.__doc__ or "").strip())
         return None if found is None else found[1]
 
 
