@@ -41,7 +41,7 @@ from semrep_jax.cuda.emulator.memory import Execution
 from semrep_jax.cuda.emulator.report import Unsupported
 from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu.gpu import Gpu, GpuResult
-from semrep_jax.cuda.gpu.nvrtc import Compiler
+from semrep_jax.cuda.gpu.nvrtc import Compiler, refused
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
 
@@ -160,7 +160,8 @@ class Judge:
         if compiled.fault:
             return candidate, Outcome(Status.UNJUDGED, "\n".join(compiled.complaints))
         if not compiled.ok:
-            return candidate, Outcome(Status.COMPILE, "\n".join(compiled.complaints), published=never)
+            status = refused(candidate)
+            return candidate, Outcome(status, "\n".join(compiled.complaints), published=never)
         try:
             with self.emulator.built(candidate) as library:
                 result = self.emulator.run(library, candidate, executions)

@@ -264,7 +264,7 @@ class FakeCompiler:
 
     include = ("/headers",)
 
-    def compile_text(self, text: str, names: list[str], full: bool) -> Compiled:
+    def compile_text(self, text: str, kernels: Any, full: bool) -> Compiled:
         return Compiled(b"nothing", names=(("nothing", "nothing"),))
 
     def uncompiled(self, candidate: Any) -> Compiled:

@@ -118,3 +118,64 @@ def test_a_candidate_is_parsed_once_and_asked_at_any_axes():
         candidate.at({"N": 1}).scratch  # noqa: B018
     with pytest.raises(ExpressionError, match=r"launch 1 \(k\): grid"):
         candidate.at({"N": 0}).launches  # noqa: B018
+
+
+INLINE = """
+from torch.utils.cpp_extension import load_inline
+
+code = '''
+#include <torch/extension.h>
+#include <c10/cuda/CUDAStream.h>
+#define WIDTH 64
+constexpr int DEPTH = WIDTH / 16;
+
+__global__ void half(const float* x, float* y, int n) {
+    int i = blockIdx.x * WIDTH * DEPTH + threadIdx.x;
+    if (i < n) y[i] = fmaxf(x[i], 0.0f);
+}
+
+torch::Tensor halved(torch::Tensor x) {
+    auto given = x.contiguous();
+    auto options = given.options();
+    auto stream = at::cuda::getCurrentCUDAStream();
+    auto y = torch::empty_like(given);
+    const float* from = given.data_ptr<float>();
+    int n = given.numel();
+    half<<<(n + WIDTH * DEPTH - 1) / (WIDTH * DEPTH), WIDTH * DEPTH, 0, stream>>>(from, y.data_ptr<float>(), n);
+    return y;
+}
+'''
+op = load_inline(name="op", cpp_sources="torch::Tensor halved(torch::Tensor x);", cuda_sources=code)
+
+
+class ModelNew:
+    def forward(self, x):
+        BODY
+"""
+
+
+@pytest.mark.parametrize(
+    "body", ["return op.halved(x)", "x = x.cuda().contiguous()\n        out = self.op.halved(x)\n        return out"]
+)
+def test_macros_constants_streams_and_contiguous_inputs_of_a_host_function_are_read(body):
+    (launch,) = parse(INLINE.replace("BODY", body), TASKS["relu"]).at({"N": 1000}).launches
+    assert launch.grid == (4, 1, 1) and launch.block == (256, 1, 1)
+    assert launch.args == ("x", "y", ("i32", 1000))
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("return op.halved(x).sum()", "op.halved(x).sum()"),
+        ("return 2 * op.halved(x)", "2 * op.halved(x)"),
+        ("return torch.relu(op.halved(x))", "torch.relu(op.halved(x))"),
+        ("return torch.relu(x)", "torch.relu(x)"),
+        ("return op.halved(x * 2)", "x * 2"),
+        ("x = x * 2\n        return op.halved(x)", "x = x * 2"),
+        ("if x.sum() > 0:\n            return x\n        return op.halved(x)", "if x.sum() > 0:"),
+    ],
+)
+def test_a_python_side_that_computes_is_no_answer_of_the_cuda_code(body, shown):
+    with pytest.raises(InvalidCandidate, match=re.escape(shown)) as refused:
+        parse(INLINE.replace("BODY", body), TASKS["relu"])
+    assert not refused.value.banned

@@ -139,7 +139,7 @@ CODE = "__global__ void k(const float* x, float* y, int n) { }"
         (f"template <int T> {CODE}", GOOD, "write its arguments"),
         (CODE, GOOD.replace('{"launch"', '{"scratch": {"x": "f32[N]"}, "launch"'), "a name of its own"),
         ("int f();", GOOD, "no __global__ function"),
-        ("\n\n#include <cub/cub.cuh>\n" + CODE, GOOD, "line 3: #include <cub/cub.cuh> is not available"),
+        ('\n\n#include "kernels.h"\n' + CODE, GOOD, 'line 3: #include "kernels.h" is not available'),
     ],
 )
 def test_a_malformed_candidate_is_told_what_to_write(code, launch, says):

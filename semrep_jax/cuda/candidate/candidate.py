@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from semrep_jax.cuda.candidate import inline
+from semrep_jax.cuda.candidate import inline, python_side
 from semrep_jax.cuda.candidate.blocks import is_code, is_launch_list
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate, integer
 from semrep_jax.cuda.candidate.launch_list import read_launch_list
@@ -39,6 +39,11 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS = 1024
 MAX_SHARED_BYTES = 227 << 10
 MAX_SCRATCH_ELEMENTS = 1 << 30
+_OF_CUDA = re.compile(  # names of mathematical functions that CUDA declares, and of some others
+    r"(?:a?(?:sin|cos|tan)h?|exp(?:2|10|m1)?|log(?:2|10|1p|b)?|sqrt|rsqrt|cbrt|rcbrt|pow|fabs|abs|floor|ceil|round|trunc"
+    r"|rint|fmod|fma|fmax|fmin|max|min|erf|erfc|erfinv|erfcx|tgamma|lgamma|hypot|norm|remainder|atan2|sinpi|cospi|isnan"
+    r"|isinf|isfinite|signbit|copysign|nearbyint|ldexp|frexp|modf|logb|ilogb|scalbn|fdim|div|clock|j[01n]|y[01n])f?"
+)
 _LAUNCH_LINE = re.compile(r"^//[ \t]*launch:(.*)$", re.MULTILINE)
 
 
@@ -55,6 +60,12 @@ class Candidate:
     def kernels(self) -> tuple[str, ...]:
         """The kernels that are launched, as written, templates with their arguments; each once."""
         return tuple(dict.fromkeys(launch.kernel for launch in self.launches))
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """A C++ expression for the address of each launched kernel: its name, and the types of its parameters where it
+        has the name of a function of CUDA."""
+        return {kernel: _address(kernel, self.device) for kernel in self.kernels}
 
     def at(self, axes: Axes) -> ResolvedCandidate:
         """The candidate at these axes."""
@@ -93,6 +104,14 @@ class ResolvedCandidate:
             elements = integer(buffer.length, self.names, what, 0, MAX_SCRATCH_ELEMENTS)
             found[name] = BufferSize(buffer.dtype, elements)
         return found
+
+
+def _address(kernel: str, device: Device) -> str:
+    function = device.kernels.get(kernel)
+    if function is None or function.template is not None or not _OF_CUDA.fullmatch(kernel):
+        return kernel
+    types = [f"{'const ' if p.const else ''}{p.type}{'*' if p.is_buffer else ''}" for p in function.parameters]
+    return f"(void (*)({', '.join(types)})){kernel}"
 
 
 def _resolved(launch: Launch, names: Mapping[str, int | float]) -> ResolvedLaunch:
@@ -140,6 +159,7 @@ def parse(text: str, task: KernelTask) -> Candidate:
         device = clean(codes[0])
         launches, scratch = read_launch_list(lists[0], {a.name for a in task.arrays})
     elif not lists and (with_host := inline.code_of(codes[0] if len(codes) == 1 else text)) is not None:
+        python_side.check(codes[0] if len(codes) == 1 else text)
         device, launches, scratch = inline.convert(with_host, task)
     else:
         raise InvalidCandidate(

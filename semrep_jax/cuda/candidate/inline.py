@@ -12,8 +12,10 @@ becomes, for a task with an input "x" of shape (N,) and an output "y",
            args=(TensorRef("x"), TensorRef("y"), Scalar("i32", "((N))")))
 
 What is read: parameters that are tensors (the task's inputs, in order), `numel` and `size`, integer arithmetic, dim3,
-`empty_like`, `empty` and `zeros`, launches on the default stream, and one returned tensor. Any other host code makes
-the answer `format`, with the line that was too much: nothing of the host is ever run.
+macros and constants that are numbers, `contiguous` (inputs are), pointers to tensors, `empty_like`, `empty` and
+`zeros`, launches on the default or the current stream, and one returned tensor. Any other host code makes the answer
+`format`, with the line that was too much: nothing of the host is ever run. Where there is a Python side, its `forward`
+has to return what the host function returns, and nothing made of it (`python_side`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tree_sitter import Node
 
@@ -41,6 +44,12 @@ _POINTER = re.compile(
     r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\."
     r"(?:data_ptr|mutable_data_ptr|const_data_ptr|data)(?:<[^>]*>)?\(\s*\)\)?"
 )
+_DEFINES = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+([\w ()+*/<>%-]+?)[ \t]*$", re.MULTILINE)
+_CONTIGUOUS = r"(?:\.(?:contiguous|cuda)\(\s*\))"
+_SAME = re.compile(r"(\w+)\s*=\s*\1" + _CONTIGUOUS + r"+\s*;")
+_ALIAS = re.compile(r"(\w+)" + _CONTIGUOUS + "*")
+_OPTIONS = re.compile(r"(?:torch|at)::TensorOptions\b|\w+\.(?:options|device|dtype|scalar_type)\(")
+_STREAM = re.compile(r"(?:at|c10)::cuda::getCurrentCUDAStream\(\s*\)(?:\.stream\(\s*\))?")
 _MADE_LIKE = re.compile(r"(?:torch|at)::(empty|zeros)_like\(\s*(\w+)\s*(?:,.*)?\)", re.DOTALL)
 _MADE = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*\{(.*?)\}\s*(?:,.*)?\)", re.DOTALL)
 _CONVERSION = re.compile(r"static_cast<[^>]*>|int|int64_t|size_t")
@@ -85,6 +94,8 @@ class Names:
     made: Mapping[str, Made] = field(default_factory=dict)
     grids: Mapping[str, Dims] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
+    pointers: Mapping[str, str] = field(default_factory=dict)  # names of pointers: the tensors that they point at
+    streams: frozenset[str] = frozenset()
 
     def dims(self, tensor: str, node: Node) -> Dims:
         """The dimensions of a tensor; `node` is where it is asked for. Raises InvalidCandidate where there is none."""
@@ -120,7 +131,7 @@ def convert(code: str, task: KernelTask) -> tuple[Device, tuple[Launch, ...], di
             f"one host function must make all launches; found {len(launching)}. "
             "Or write a ```cuda block and a ```json launch block"
         )
-    host = read_host(launching[0], task)
+    host = read_host(launching[0], task, _constants(code))
     for definition in on_host:
         code = _blanked(code, definition.node)
     code = _DECLARED_TENSORS.sub("", _BINDINGS.sub("", code))
@@ -130,15 +141,32 @@ def convert(code: str, task: KernelTask) -> tuple[Device, tuple[Launch, ...], di
     return device, _launches(host, device, task), scratch
 
 
-def read_host(definition: Definition, task: KernelTask) -> Host:
-    """What a host function does. Raises InvalidCandidate with the first statement that is more than it may hold."""
-    names, calls, returned = Names(inputs=_inputs(definition, task)), [], ""
+def _constants(code: str) -> dict[str, str]:
+    """Macros and constants outside of functions that are numbers, by name."""
+    defined = _DEFINES.findall(code)
+    listed = [f"const int {name} = {value};" for name, value in defined]
+    listed += [node_text(node) for node in tree(code).named_children if node.type == "declaration"]
+    names = Names()
+    for text in listed:
+        try:
+            names = _declared(tree(text).named_children[0], names)
+        except InvalidCandidate:  # no number: it matters only where the host function uses it, and then that is refused
+            continue
+    return dict(names.values)
+
+
+def read_host(definition: Definition, task: KernelTask, constants: Mapping[str, str] = MappingProxyType({})) -> Host:
+    """What a host function does. Raises InvalidCandidate with the first statement that is more than it may hold.
+
+    constants: numbers by their names outside of the function.
+    """
+    names, calls, returned = Names(inputs=_inputs(definition, task), values=constants), [], ""
     body = definition.node.child_by_field_name("body")
     for statement in body.named_children if body is not None else []:
         text = node_text(statement)
         if statement.type == "return_statement":
             returned = text.removeprefix("return").strip(" ;") or returned
-        elif statement.type == "comment" or _IGNORED.match(text):
+        elif statement.type == "comment" or _IGNORED.match(text) or _SAME.fullmatch(text):
             continue
         elif statement.type == "declaration":
             names = _declared(statement, names)
@@ -173,7 +201,19 @@ def _declared(declaration: Node, names: Names) -> Names:
         if value is None:
             raise _too_much(declaration)
         text = node_text(value)
-        if kind == "dim3" or re.match(r"dim3\s*\(", text):
+        alias = _ALIAS.fullmatch(text)
+        if alias and (alias[1] in names.inputs or alias[1] in names.made):
+            kept = {name: names.inputs[alias[1]]} if alias[1] in names.inputs else {}
+            made_too = {name: names.made[alias[1]]} if alias[1] in names.made else {}
+            names = replace(names, inputs={**names.inputs, **kept}, made={**names.made, **made_too})
+        elif _OPTIONS.match(text):
+            continue
+        elif _STREAM.fullmatch(text):
+            names = replace(names, streams=names.streams | {name})
+        elif pointer := _POINTER.fullmatch(text):
+            names.dims(pointer[1], declaration)
+            names = replace(names, pointers={**names.pointers, name.lstrip("*& "): pointer[1]})
+        elif kind == "dim3" or re.match(r"dim3\s*\(", text):
             names = replace(names, grids={**names.grids, name: _dims(value, names)})
         elif like := _MADE_LIKE.fullmatch(text):
             made = Made(names.dims(like[2], declaration), like[1] == "zeros")
@@ -197,7 +237,11 @@ def _call(statement: Node, names: Names) -> Call | None:
     if chevrons is None or arguments is None:
         return None
     grid, block, *more = chevrons.named_children
-    if len(more) > 1 and node_text(more[1]) not in ("0", "nullptr"):
+    if (
+        len(more) > 1
+        and node_text(more[1]) not in {"0", "nullptr", *names.streams}
+        and not _STREAM.fullmatch(node_text(more[1]))
+    ):
         raise _too_much(more[1])
     return Call(
         kernel=node_text(call.child_by_field_name("function")),
@@ -209,6 +253,8 @@ def _call(statement: Node, names: Names) -> Call | None:
 
 
 def _argument(node: Node, names: Names) -> TensorRef | str:
+    if node_text(node) in names.pointers:
+        return TensorRef(names.pointers[node_text(node)])
     pointer = _POINTER.fullmatch(node_text(node))
     if pointer is None:
         return _value(node, names)

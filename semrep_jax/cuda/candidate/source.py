@@ -4,7 +4,8 @@
     device.kernels["scale"].parameters          # signatures, as `cuda.syntax` reads them
 
 Comments go and lines stay where they were, so that a compiler's line numbers are the writer's. `#include` lines go too:
-what they name is there already, or is not available and the candidate is told so.
+what they name is there already, or is of the host and not needed, or is a library of device code (`Device.libraries`,
+which NVRTC knows and the emulator does not), or is not available and the candidate is told so.
 """
 
 from __future__ import annotations
@@ -23,8 +24,22 @@ HEADERS = """
     cuda_runtime.h cuda.h cuda_runtime_api.h device_launch_parameters.h cuda_fp16.h cuda_bf16.h cooperative_groups.h
     cooperative_groups/reduce.h math.h cmath math_constants.h float.h cfloat limits.h climits limits stdint.h cstdint
     stdio.h cstdio assert.h cassert type_traits stddef.h cstddef vector_types.h torch/extension.h torch/types.h
-    c10/cuda/CUDAException.h ATen/cuda/CUDAContext.h
+    c10/cuda/CUDAException.h c10/cuda/CUDAGuard.h c10/cuda/CUDAStream.h ATen/ATen.h ATen/cuda/CUDAContext.h
+    ATen/cuda/Exceptions.h torch/torch.h torch/all.h cuda_runtime_api.h vector_functions.h device_functions.h
+    math_functions.h device_atomic_functions.h sm_30_intrinsics.h helper_cuda.h
 """.split()  # noqa: SIM905
+# Of the host: without its functions, which no device code can call, there is nothing that they declare
+HOST_HEADERS = """
+    algorithm array bitset cctype cerrno chrono complex cstdarg cstdlib cstring ctime deque exception functional iomanip
+    iostream istream iterator list map memory mutex new numeric optional ostream queue random set sstream stack
+    stdexcept string string_view thread tuple typeinfo unordered_map unordered_set utility variant vector version
+    initializer_list stdlib.h string.h time.h ctype.h errno.h
+""".split()  # noqa: SIM905
+LIBRARY = re.compile(
+    r"(?:cub|thrust|cuda|cooperative_groups|cute|cutlass)/[\w/]+(?:\.(?:h|hpp|cuh|inl))?"
+    r"|mma\.h|curand_kernel\.h|cuda_pipeline(?:_primitives)?\.h|cuda_fp[468]\.h|cuda_awbarrier(?:_primitives)?\.h"
+    r"|cuda_texture_types\.h|texture_fetch_functions\.h|cuComplex\.h"
+)
 MAX_CHARACTERS = 60_000
 MAX_EXPANDED_CHARACTERS = 10 * MAX_CHARACTERS
 
@@ -82,9 +97,11 @@ _BANNED = {
 
 @dataclass(frozen=True)
 class Device:
-    """Cleaned device code. `text` has the lines of the original."""
+    """Cleaned device code. `text` has the lines of the original; `libraries` are headers that it includes and the
+    emulator does not know."""
 
     text: str
+    libraries: tuple[str, ...] = ()
 
     @cached_property
     def kernels(self) -> dict[str, Function]:
@@ -120,8 +137,8 @@ def clean(text: str) -> Device:
     code = _without_literals(uncommented)
     _refuse_directives(code)
     _refuse_banned(code)
-    _refuse_includes(uncommented)
-    device = Device(_preprocess(_INCLUDE.sub("", uncommented)))
+    libraries = _libraries(uncommented)
+    device = Device(_preprocess(_INCLUDE.sub("", uncommented)), libraries)
     if not device.kernels:
         raise InvalidCandidate("there is no __global__ function in the CUDA block")
     return device
@@ -179,15 +196,23 @@ def _refuse_banned(code: str) -> None:
             raise InvalidCandidate(f"line {_line(code, found.start())}: {found[0]!r}: {why}", banned=True)
 
 
-def _refuse_includes(uncommented: str) -> None:
+def _libraries(uncommented: str) -> tuple[str, ...]:
+    """The libraries that a text includes, each once. Raises InvalidCandidate for a header of no kind that we know."""
+    libraries: dict[str, None] = {}
     for found in _INCLUDE.finditer(uncommented):
         name = found[1].strip()
-        if name.strip('<>"') not in HEADERS:
+        header = name.strip('<>"')
+        if header in HEADERS or header in HOST_HEADERS:
+            continue
+        if LIBRARY.fullmatch(header) and ".." not in header:
+            libraries[header] = None
+        else:
             raise InvalidCandidate(
                 f"line {_line(uncommented, found.start())}: #include {name} is not available; what cuda_runtime, "
                 "cuda_fp16, cuda_bf16, cooperative_groups and math declare is there without an #include",
                 banned=True,
             )
+    return tuple(libraries)
 
 
 def _preprocess(text: str) -> str:

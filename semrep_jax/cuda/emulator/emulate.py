@@ -112,6 +112,9 @@ class Emulator:
 
         Raises Unsupported with the compiler's first complaint.
         """
+        if candidate.device.libraries:
+            listed = ", ".join(candidate.device.libraries)
+            raise Unsupported(f"it includes {listed}: a library of device code that the emulator does not know")
         library = self.directory / f"{os.urandom(12).hex()}.so"
         shell = ["/bin/sh", "-c", COMPILER_LIMITS]  # not preexec_fn: this process has threads
         inputs = ["-x", "c++", "-", "-x", "none", "runtime.o"]
@@ -158,7 +161,7 @@ class Emulator:
 
 def _translation_unit(candidate: Candidate) -> str:
     """What g++ compiles: the candidate's text in a namespace of its own, and an entry for each launched kernel."""
-    entries = "\n".join(f"SEMREP_ENTRY({i}, {name})" for i, name in enumerate(candidate.kernels))
+    entries = "\n".join(f"SEMREP_ENTRY({i}, {name})" for i, name in enumerate(candidate.addresses.values()))
     code = f'namespace {{\n#line 1 "kernel.cu"\n{candidate.device.emulated}\n}}'
     return f'#include "cuda.hpp"\n{code}\n#line 1 "launch"\n{entries}\n'
 

@@ -13,6 +13,9 @@ extern "C" {
 // The linker makes these where a candidate has static __shared__ variables.
 extern char __start_semrep_shared[] __attribute__((weak, visibility("hidden")));
 extern char __stop_semrep_shared[] __attribute__((weak, visibility("hidden")));
+// And these around the whole library, which holds a template's __shared__ variables among others.
+extern char __ehdr_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
 }
 
 namespace semrep {
@@ -72,6 +75,13 @@ uint32_t block_number, launch_number;
 struct Granule { uintptr_t at; uint32_t launch, reader, writer; };  // who touched 4 bytes of global memory by plain accesses
 constexpr unsigned GRANULES = 1 << 16;
 Granule granules[GRANULES];
+
+struct Overwrite { uint32_t* at; uint32_t before; };  // another block's plain write, that this block writes over without reading it
+constexpr unsigned OVERWRITES = 1 << 12;
+Overwrite overwrites[OVERWRITES];
+unsigned overwritten;
+bool block_waited;  // this block has waited for another: the order of the two may be meant
+constexpr unsigned SWEEPS_AHEAD = 1 << 10;  // of a warp that runs ahead of the others
 
 uint64_t random64() {
     random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
@@ -161,6 +171,11 @@ void touch(void* where, bool writes) {
         if (writes) {
             if (g.writer && g.writer != block_number && g.reader == block_number && !block_synchronised)
                 fail(RACE, "blocks of one launch read and write the same place without an atomic", 0);
+            bool buffers = at - reinterpret_cast<uintptr_t>(__ehdr_start) >= uintptr_t(_end - __ehdr_start);
+            if (buffers && g.writer && g.writer != block_number && g.reader != block_number && overwritten < OVERWRITES) {
+                auto* word = reinterpret_cast<uint32_t*>(at);
+                overwrites[overwritten++] = {word, *word};
+            }
             g.writer = block_number;
         } else {
             g.reader = block_number;
@@ -274,6 +289,28 @@ void shuffle_order(unsigned schedule) {
         }
 }
 
+// A warp runs until none of its threads can: it may be far ahead of its block, as on a GPU.
+bool run_ahead(unsigned warp, bool backwards) {
+    unsigned first = warp * 32, count = size_of_block - first < 32 ? size_of_block - first : 32;
+    bool moved = false, again = true;
+    for (unsigned sweep = 0; again && sweep < SWEEPS_AHEAD; sweep++) {
+        again = false;
+        for (unsigned i = 0; i < count; i++) {
+            Fibre& f = fibres[first + (backwards ? count - 1 - i : i)];
+            if (f.state == READY) resume(&f), moved = again = true;
+        }
+    }
+    return moved;
+}
+
+// What two blocks have written to one place is one value, or which of them is last decides.
+void compare_overwrites() {
+    for (unsigned i = 0; i < overwritten && !block_waited; i++)
+        if (*overwrites[i].at != overwrites[i].before)
+            fail(RACE, "blocks of one launch write different values to the same place; which one is last is not known", 0);
+    overwritten = 0;
+}
+
 void run_block(unsigned schedule) {
     unsigned t = 0;
     for (unsigned z = 0; z < block_size.z; z++)
@@ -290,7 +327,9 @@ void run_block(unsigned schedule) {
     while (live) {
         bool moved = false;
         for (unsigned i = 0; i < size_of_block; i++)
-            if (fibres[order[i]].state == READY) resume(&fibres[order[i]]), moved = true;
+            if (fibres[order[i]].state != READY) continue;
+            else if (schedule & 1) moved |= run_ahead(order[i] / 32, schedule == 1);
+            else resume(&fibres[order[i]]), moved = true;
         if (!live) break;
         unsigned waiting = 0;
         for (unsigned i = 0; i < size_of_block; i++) waiting += fibres[i].state == AT_BARRIER;
@@ -382,7 +421,7 @@ unsigned active_mask() {
 }
 
 unsigned lane() { return me()->linear % 32; }
-void yield() { park(); }
+void yield() { block_waited = true, park(); }
 Atomic::Atomic() { quiet++, block_synchronised = true; }
 Atomic::~Atomic() { quiet--; }
 namespace { Dynamic* dynamics; }
@@ -446,8 +485,9 @@ extern "C" __attribute__((visibility("default"))) void semrep_launch(
     }
     for (unsigned long b = 0; b < blocks; b++, at = (at + step) % blocks) {
         block = {unsigned(at % dims[0]), unsigned(at / dims[0] % dims[1]), unsigned(at / dims[0] / dims[1])};
-        block_number = unsigned(b) + 1, block_synchronised = false;
+        block_number = unsigned(b) + 1, block_synchronised = block_waited = false;
         run_block(schedule);
+        compare_overwrites();
     }
     self = nullptr;
 }

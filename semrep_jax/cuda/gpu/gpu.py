@@ -31,7 +31,7 @@ from semrep_jax.cuda.candidate.source import InvalidCandidate
 from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu import faults, timing
 from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, input_spans, size_of, write
-from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, complaints
+from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, KernelExpression, complaints, refused
 from semrep_jax.cuda.gpu.timing import Timing
 from semrep_jax.cuda.numerics import EPS, FACTOR
 from semrep_jax.cuda.settings import CompileBy
@@ -112,7 +112,7 @@ class Gpu:
 
     def _try_out(self) -> None:
         """Compile a kernel that does nothing and run it: what a driver can't load is no candidate's fault."""
-        compiled = self.compiler.compile_text(NOTHING, ["nothing"], full=True)
+        compiled = self.compiler.compile_text(NOTHING, [KernelExpression("nothing", "nothing")], full=True)
         if not compiled.ok:
             raise NoGpu(f"{self.name} ({self.arch}) can't be compiled for: {compiled.complaints[0]}")
         launch = {"symbol": "nothing", "grid": [1, 1, 1], "block": [1, 1, 1], "shared": 0, "args": []}
@@ -223,7 +223,7 @@ class Gpu:
         """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right."""
         compiled = self._compiled(candidate)
         if not compiled.ok:
-            status = Status.UNJUDGED if compiled.fault else Status.COMPILE
+            status = Status.UNJUDGED if compiled.fault else refused(candidate)
             return GpuResult(status, "\n".join(compiled.complaints), 0, 0)
         with self.lock:
             try:
@@ -283,8 +283,7 @@ class Gpu:
         at = f"(axes {dict(axes)})"
         ended = _ended(reply)
         if ended is not None:
-            status, why = ended
-            return replace(correct, status=status, feedback=f"while it was timed: {why} {at}", facts=())
+            return replace(correct, status=ended[0], feedback=f"while it was timed: {ended[1]} {at}", facts=())
         if "wrong" in reply:
             feedback = f"while it was timed: {reply['wrong']} {at}"
             return replace(correct, status=KernelStatus.NUMERIC, feedback=feedback, facts=())

@@ -15,28 +15,35 @@ import json
 import queue
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Status
 from semrep_jax.cuda.candidate.candidate import Candidate
+from semrep_jax.cuda.candidate.source import Device
 from semrep_jax.cuda.gpu import resources
 from semrep_jax.cuda.gpu.resources import Resources
+from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.sandbox.json_worker import JsonWorker
 
 CPU_SECONDS = 10.0  # of processor time for one program
+LIBRARY_CPU_SECONDS = 40.0  # for one that includes a library
 WALL_SECONDS = 60.0  # at the very most by the clock, where others compute too
 KEPT = 4096  # results
 MOST_COMPLAINTS = 8
 COMPLAINT_LENGTH = 300
-PRELUDE = """\
+TYPES = """\
 typedef signed char int8_t; typedef short int16_t; typedef int int32_t; typedef long long int64_t;
 typedef unsigned char uint8_t; typedef unsigned short uint16_t; typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t; typedef unsigned int uint; typedef unsigned char uchar;
+"""
+MACROS = """\
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)
 #define FLT_MAX 3.402823466e+38F
@@ -51,6 +58,7 @@ typedef unsigned long long uint64_t; typedef unsigned int uint; typedef unsigned
 #define CUDART_NAN_F __int_as_float(0x7fffffff)
 #define CUDART_PI_F 3.141592654f
 """
+PRELUDE = TYPES + MACROS
 HEADERS = {  # included where the code uses them
     "cuda_fp16.h": r"\b__?half|\bhalf2?\b|\bh(?:exp|log|sqrt|rsqrt)\b",
     "cuda_bf16.h": r"bfloat16",
@@ -64,6 +72,13 @@ _LINKER_ERROR = re.compile(r"^(?:ptxas (?:fatal|error)[^:]*:|nvlink error[^:]*:)
 
 class CompilerError(SemRepError):
     """NVRTC can't be used here at all."""
+
+
+class KernelExpression(NamedTuple):
+    """A kernel as a launch list writes it, and the expression by which NVRTC knows it."""
+
+    kernel: str
+    expression: str
 
 
 @dataclass(frozen=True)
@@ -118,16 +133,22 @@ class Compiler:
 
     def compile(self, candidate: Candidate, full: bool = False) -> Compiled:
         """The cubin of a candidate; `full` optimises it for a GPU to run, otherwise compiling is made quick."""
-        return self.compile_text(_translation_unit(candidate.device.text), list(candidate.kernels), full)
+        seconds = LIBRARY_CPU_SECONDS if candidate.device.libraries else CPU_SECONDS
+        kernels = [KernelExpression(*one) for one in candidate.addresses.items()]
+        return self.compile_text(_translation_unit(candidate.device), kernels, full, seconds)
 
     def uncompiled(self, candidate: Candidate) -> Compiled:
         """A candidate's whole text and the names of its kernels, for another compiler."""
-        return Compiled(
-            names=tuple((name, name) for name in candidate.kernels), text=_translation_unit(candidate.device.text)
-        )
+        return Compiled(names=tuple(candidate.addresses.items()), text=_translation_unit(candidate.device))
 
-    def compile_text(self, text: str, names: list[str], full: bool) -> Compiled:
-        """The cubin of a whole translation unit with kernels of these names; `full` as of `compile`."""
+    def compile_text(
+        self, text: str, kernels: Sequence[KernelExpression], full: bool, seconds: float = CPU_SECONDS
+    ) -> Compiled:
+        """The cubin of a whole translation unit; `full` as of `compile`.
+
+        kernels: what is to be found in it. seconds: of processor time.
+        """
+        names = {one.kernel: one.expression for one in kernels}
         key = json.dumps([text, names, full])
         with self.lock:
             known = self.cache.get(key)
@@ -135,15 +156,15 @@ class Compiler:
             return known
         request = {
             "text": text,
-            "names": names,
+            "names": list(names.values()),
             "arch": self.arch,
             "include": self.include,
             "fast": None if full else "max",
-            "seconds": CPU_SECONDS,
+            "seconds": seconds,
         }
         began = time.perf_counter()
         answer = self._ask(request)
-        compiled = _compiled(answer, time.perf_counter() - began)
+        compiled = _compiled(answer, names, time.perf_counter() - began)
         if "killed" not in answer:  # otherwise it may be the machine that was slow: not to be remembered
             with self.lock:
                 self.cache[key] = compiled
@@ -165,6 +186,12 @@ class Compiler:
             self.free.put(worker)
 
 
+def refused(candidate: Candidate) -> str:
+    """The status of a candidate that NVRTC does not compile: with a library it is not known whose fault that is, for
+    some are for nvcc alone."""
+    return KernelStatus.UNSUPPORTED if candidate.device.libraries else Status.COMPILE
+
+
 def _worker() -> JsonWorker:
     worker = JsonWorker(Path(__file__).with_name("nvrtc_worker.py"))
     if worker.ready is None:
@@ -182,13 +209,18 @@ def _include_paths() -> list[str]:
     return [str(path) for path in paths]
 
 
-def _translation_unit(code: str) -> str:
+def _translation_unit(device: Device) -> str:
     """A candidate's code, its lines numbered from 1, after headers that it uses and what NVRTC lacks of others."""
-    includes = "".join(f"#include <{header}>\n" for header, used in HEADERS.items() if re.search(used, code))
-    return f'{includes}{PRELUDE}#line 1 "kernel.cu"\n{code}\n'
+    code = device.text
+    headers = [header for header, used in HEADERS.items() if re.search(used, code)]
+    includes = "".join(f"#include <{header}>\n" for header in [*headers, *device.libraries])
+    # a library brings these types itself, and would meet our macros in the place of its names
+    prelude = MACROS if device.libraries else PRELUDE
+    before, after = (includes, prelude) if device.libraries else ("", includes + prelude)
+    return f'{before}{after}#line 1 "kernel.cu"\n{code}\n'
 
 
-def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
+def _compiled(answer: dict[str, Any], expressions: Mapping[str, str], seconds: float) -> Compiled:
     if answer.get("killed"):
         return Compiled(
             complaints=("the compiler was killed or too slow on a busy machine",), seconds=seconds, fault=True
@@ -198,7 +230,7 @@ def _compiled(answer: dict[str, Any], seconds: float) -> Compiled:
         return Compiled(complaints=(f"{limit}; write less or simpler code",), seconds=seconds)
     if "log" in answer:
         return Compiled(complaints=tuple(complaints(answer["log"])), seconds=seconds)
-    names = sorted(answer["names"].items())
+    names = sorted((kernel, answer["names"][expression]) for kernel, expression in expressions.items())
     by_symbol = resources.read(answer["report"])
     return Compiled(
         cubin=base64.b64decode(answer["cubin"]),
