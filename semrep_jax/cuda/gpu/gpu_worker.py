@@ -5,7 +5,7 @@
     {"op": "probe"}        is it alive? With a "program" of no arguments: can what was compiled be loaded and run?
 
 A program is loaded through `cupy.RawModule`: a cubin by its path, or text that CuPy's own NVRTC compiles. CuPy keeps
-every RawModule that was ever asked for; here they are let go after some loads and after each request (`Modules`).
+every RawModule that was ever asked for; here they are let go after some loads (`Modules`).
 
 It has no JAX, no oracle and no expected output, and imports nothing of this package. Arrays come and go in files of
 shared memory that the parent names. Whatever a candidate does to its context is this process's end, and the parent
@@ -31,7 +31,7 @@ UNWRITTEN_BYTE = 0xFF  # NaN in every float type
 HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
 WARM_UP = 3  # repeats that are checked and not timed
 PERSISTING_L2_LIMIT = 0x06  # cudaLimitPersistingL2CacheSize
-LOADS_KEPT = 16  # modules that CuPy may keep before all are let go
+LOADS_KEPT = 64  # modules that CuPy may keep before all are let go
 INTEGERS = ("i32", "u32", "i64", "u64", "u8")
 FLOATS = {"f32": np.float32, "f16": np.float16, "f64": np.float64}
 SCALARS: dict[str, Callable[[Any], Any]] = FLOATS | {
@@ -395,13 +395,11 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"run": run,
 
 
 def answer_to(request: dict[str, Any]) -> dict[str, Any]:
-    """What is asked for, and no module kept of it: {"refused": log} where CuPy's NVRTC does not compile a program."""
+    """What is asked for; {"refused": log} where CuPy's NVRTC does not compile a program."""
     try:
-        answer = OPERATIONS[request["op"]](request)
+        return OPERATIONS[request["op"]](request)
     except cp.cuda.compiler.CompileException as error:
-        answer = {"refused": str(error)}
-    MODULES.clear()
-    return answer
+        return {"refused": str(error)}
 
 
 def about(device: dict[str, Any]) -> dict[str, Any]:
