@@ -90,3 +90,42 @@ def test_the_model_benchmark_measures_the_nano_base():
     done = run("bench_model.py", "--peers", "none", "--source", "nano", "--rounds", "1")
     figures = json.loads(done.stdout.splitlines()[-1])["figures"]
     assert done.returncode == 0 and all(figures[f"{part}_tokens_per_s"] > 0 for part in ("decode", "update"))
+
+
+STAND_IN = """#!/bin/bash
+case "$*" in
+  *"--parts rate"*) [ -e {flag} ] || exit 1 ;;
+  *bench_gpu*"--seconds-a-part 0"*) echo '{{"bench": "gpu"}}' ;;
+  *bench_model*) echo '{{"bench": "model"}}' ;;
+esac
+echo "ran $*" >> {log}
+"""
+
+
+def session(tmp_path, *arguments):
+    """`gpu_session.sh` where the driver and every Python command are stand-ins; the stage `rate` fails once."""
+    for name, text in (
+        ("nvidia-smi", "#!/bin/bash\necho 'NVIDIA Stand-In 100'\n"),
+        ("python3", STAND_IN.format(flag=tmp_path / "better", log=tmp_path / "log")),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["bash", str(TOOLS / "gpu_session.sh"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+
+def test_a_dry_run_of_the_gpu_session_names_every_stage_and_runs_none(tmp_path):
+    done = session(tmp_path, "--dry-run", str(tmp_path / "out"))
+    assert done.returncode == 0 and done.stdout.count("timeout 600 python3") == 9
+    assert not (tmp_path / "log").exists() and not (tmp_path / "out").exists()
+
+
+def test_a_gpu_session_goes_on_with_the_stages_that_did_not_end_well(tmp_path):
+    first = session(tmp_path, str(tmp_path / "out"))
+    assert first.returncode == 1 and (tmp_path / "out/kernels.json").read_text() == '{"bench": "gpu"}\n'
+    (tmp_path / "better").touch()
+    (tmp_path / "log").unlink()
+    again = session(tmp_path, str(tmp_path / "out"))
+    ran = [line for line in (tmp_path / "log").read_text().splitlines() if "import semrep_jax" not in line]
+    assert again.returncode == 0 and len(ran) == 1 and "--parts rate" in ran[0]
