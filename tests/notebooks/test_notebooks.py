@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ("analyse_run", "replicate_tables", "rewrite_gallery", "kernel_timing")
 EXTRA = 'needs the extra notebook: pip install -e ".[notebook]"'
 LARGEST = 300_000  # bytes of a notebook
-LARGEST_RUN = 200_000
+LARGEST_RUN = 500_000
 
 nbformat = pytest.importorskip("nbformat", reason=EXTRA)
 nbclient = pytest.importorskip("nbclient", reason=EXTRA)
