@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 MISSING = [n for n in ("gcsfs", "s3fs", "moto", "flask", "gcp_storage_emulator") if importlib.util.find_spec(n) is None]
-REASON = f"needs {', '.join(MISSING)}: pip install -e '.[dev]'"
+REASON = f"needs {', '.join(MISSING)}: pip install -e '.[buckets]'"
 
 
 def _free_port() -> int:
