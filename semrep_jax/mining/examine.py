@@ -19,7 +19,8 @@ from semrep_jax.mining.part import RewriteOutcome, RuleCounts
 from semrep_jax.mining.records import fix_record, function_record, number_of, pair_record
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON, inputs
-from semrep_jax.python.equivalence import NO_END, Behaviour, unseen
+from semrep_jax.python.behaviour import NO_END, Behaviour
+from semrep_jax.python.equivalence import unseen
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import mutants
 from semrep_jax.python.rewrites import RULES

@@ -23,7 +23,8 @@ from typing import Any
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import surface
-from semrep_jax.python.equivalence import Behaviour, Reference
+from semrep_jax.python.behaviour import Behaviour
+from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.surface import Function, Kind
 from semrep_jax.sandbox.pool import Limits, Pool
 

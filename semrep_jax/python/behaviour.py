@@ -1,0 +1,437 @@
+"""What one function, class or module does in sequences of calls, and whether another program does the same.
+
+    behaviour = Behaviour(source, "f", calls, sandbox)
+    behaviour.enough, behaviour.evidence       # does what was answered suffice to know anything?
+    behaviour.compare(other)                   # a Finding
+
+Each sequence is run twice, and only what is done twice in the same way is held against the other program.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from semrep_jax.core.programs import Case
+from semrep_jax.languages import Answer, Finding
+from semrep_jax.python import shrink
+from semrep_jax.python.reach import Walk
+from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, trace
+from semrep_jax.sandbox import pool
+from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.sandbox.writing import written
+
+LIMITS = Limits()  # of one run of the first program
+PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
+PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
+CHUNK = 50  # sequences in one contained process
+STEPS = 5  # calls of one function that share a state
+FEWEST_ANSWERS = 10  # for anything to be known
+FEWEST_SHARE = 0.1  # of the calls, that say something
+MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
+SHRINKING_ROUNDS = 8
+_MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
+# The machine's limits and not the program's answers.
+_EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "session.TooMuchOutput")
+NO_END = "got no end"
+_UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
+_NO_INPUTS = "no inputs were found that it takes"
+
+
+@dataclass
+class Evidence:
+    """What a comparison rests on, by counts of calls.
+
+    returned: with a value. raised: with an exception that says something. refused: with TypeError or AttributeError.
+    unreadable: with a value that can't be compared. unsteady: twice not in the same way, too slow, or not at all.
+    distinct: outcomes.
+    """
+
+    returned: int = 0
+    raised: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    unsteady: int = 0
+    distinct: int = 0
+
+    @property
+    def answers(self) -> int:
+        """Calls that say something."""
+        return self.returned + self.raised
+
+
+@dataclass
+class Recording:
+    """One sequence of steps with what the first program does; None where that is not known."""
+
+    steps: list[Step]
+    load: Seen | None
+    outcomes: list[Seen | None]
+    state: Seen | None
+
+
+class Behaviour:
+    """What one function, class or module does in sequences of steps.
+
+    source, entry: the program and the name of what is looked at. calls: of a function, in wire form; or `sequences`:
+    of steps. sandbox: where it runs. again: the sandbox of the second time; in one with another hash seed an answer
+    that hangs on the order of a set is not steady. variables: the module's, compared after each sequence. lenient:
+    TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
+
+    `recordings` are the sequences with what was answered twice in the same way. `enough` says whether that suffices to
+    know anything, `silent` how many calls gave no steady answer.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        entry: str,
+        calls: Sequence[Any],
+        sandbox: Sandbox,
+        again: Sandbox | None = None,
+        *,
+        sequences: Sequence[Sequence[Step]] | None = None,
+        variables: Sequence[str] = (),
+        lenient: bool = False,
+        sharing: bool = True,
+    ):
+        self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox
+        self.variables, self.sharing = list(variables), sharing
+        self.lenient = lenient and not any(name in source for name in REFUSALS)
+        self.calls = len(calls)
+        self.evidence, self.load_error = Evidence(), ""
+        self.recordings: list[Recording] = []
+        self._unread = Counter[str]()
+        if sequences is None:
+            steps = [["call", entry, call] for call in sorted(calls, key=magnitude)]
+            sequences = [steps[i : i + STEPS] for i in range(0, len(steps), STEPS)]
+        self._record(sequences)
+
+    def _record(self, sequences: Sequence[Sequence[Step]]) -> None:
+        lost = 0
+        for chunk in _chunks(sequences):
+            recorded = self._steady_part(chunk)
+            self.evidence.unsteady += sum(map(len, chunk[len(recorded) :]))
+            lost += not recorded
+            self.recordings += recorded
+            if lost == MOST_LOST_CHUNKS or self.load_error:
+                break
+        distinct = set()
+        for recording in self.recordings:
+            for outcome in recording.outcomes:
+                if outcome is not None:
+                    self._count(outcome)
+                    distinct.add(repr([outcome.how, outcome.value, outcome.output]))
+        self.evidence.distinct = len(distinct)
+
+    def _count(self, outcome: Seen) -> None:
+        if outcome.refused:
+            self.evidence.refused += 1
+        elif outcome.ending == "returned":
+            self.evidence.returned += 1
+        elif outcome.how != "void":
+            self.evidence.raised += 1
+
+    @property
+    def silent(self) -> int:
+        """Calls without a steady answer."""
+        return self.evidence.unsteady
+
+    @property
+    def enough(self) -> bool:
+        """Whether what was answered suffices to know anything."""
+        total = sum(len(r.steps) for r in self.recordings)
+        fewest = max(1, min(FEWEST_ANSWERS, total // 2), FEWEST_SHARE * total)
+        return self.evidence.returned > 0 and self.evidence.answers >= fewest
+
+    def _steady_part(self, chunk: list[list[Step]]) -> list[Recording]:
+        """What is done twice in the same way in a chunk, or in its beginning where the process was lost."""
+        while chunk:
+            recorded = self._steady(chunk)
+            if recorded is not None:
+                return recorded
+            if self.load_error:
+                break
+            chunk = chunk[: len(chunk) // 4]
+        return []
+
+    def _steady(self, chunk: list[list[Step]]) -> list[Recording] | None:
+        """What is done twice in the same way; None where a process gave no outcomes at all."""
+        later = self.again.threads.submit(
+            trace, self.again, self.source, chunk, LIMITS, self.variables, seed=1 if "random" in self.source else 0
+        )
+        first = trace(self.sandbox, self.source, chunk, LIMITS, self.variables)
+        second = later.result()
+        if first is None or second is None:
+            return None
+        if first.load_error or second.load_error:
+            self.load_error = first.load_error or second.load_error or ""
+            return None
+        return [
+            self._recording(steps, x, y) for steps, x, y in zip(chunk, first.sequences, second.sequences, strict=True)
+        ]
+
+    def _recording(self, steps: list[Step], one: Run, other: Run) -> Recording:
+        """What both runs of a sequence agree on, up to a step that had to be broken off."""
+        broken = [i for i, pair in enumerate(zip(one.steps, other.steps, strict=True)) if any(map(_broken_off, pair))]
+        end = broken[0] if broken else len(steps)
+        self.evidence.unsteady += len(steps) - end
+        outcomes = [self._agreed(a, b) for a, b in zip(one.steps[:end], other.steps[:end], strict=True)]
+        state = None if broken else self._agreed(one.state, other.state, count=False)
+        return Recording(list(steps[:end]), self._agreed(one.load, other.load, count=False), outcomes, state)
+
+    def _agreed(self, one: Seen, other: Seen, count: bool = True) -> Seen | None:
+        """An outcome that is the same both times, and known; the others are counted."""
+        if one.how == "unreadable":
+            self._unread[one.message or "a value"] += 1
+            self.evidence.unreadable += count
+            return None
+        if (not one.known and one.how != "void") or one.key() != other.key():
+            self.evidence.unsteady += count
+            return None
+        return one
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Plain cases of the function: positional calls with plain values, and what the sandbox sees of them."""
+        steady = [
+            step[2]
+            for r in self.recordings
+            for step, outcome in zip(r.steps, r.outcomes, strict=True)
+            if outcome is not None
+        ]
+        unread = [
+            step[2]
+            for r in self.recordings
+            for step, outcome in zip(r.steps, r.outcomes, strict=True)
+            if outcome is None
+        ] if self.evidence.unreadable else []  # fmt: skip
+        plain = [call for call in map(plain_call, [*steady, *unread]) if call is not None]
+        found: list[Case] = []
+        for start in range(0, len(plain), 100):
+            calls = plain[start : start + 100]
+            seen = self.sandbox.run(self.source, self.entry, calls, PLAIN_LIMITS)
+            if len(seen.outcomes) == len(calls):
+                found += [Case(call, outcome) for call, outcome in zip(calls, seen.outcomes, strict=True)]
+        return found
+
+    def compare(self, other: str, explain: bool = True) -> Finding:
+        """Compare another program; without `explain` the counterexample is not made small."""
+        compared, lost = 0, ""
+        for chunk in _chunks([r for r in self.recordings if r.steps]):
+            seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.variables)
+            if seen is not None and seen.load_error:
+                return self._different(compared, f"the second program does not load: {seen.load_error}")
+            runs = seen.sequences if seen is not None else self._one_by_one(other, chunk)
+            for recording, run in zip(chunk, runs, strict=False):
+                if run is None:
+                    return self._different(compared, self._explain_loss(other, recording))
+                place = self._first_difference(recording, run)
+                if place is not None:
+                    text = self._explained(other, recording, place) if explain else self._text(recording, run, place)
+                    if text is not None:
+                        return self._different(compared, text)
+                    lost = "a difference was seen once, and not again"
+                compared += sum(
+                    o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True)
+                )
+                if any(s.how == "skipped" for s in run.steps):
+                    lost = "the second program takes much longer than the first; not all calls were compared"
+        return self._verdict(compared, lost)
+
+    @cached_property
+    def walk(self) -> Walk:
+        """Where control goes in the first program."""
+        return Walk(self.source, self.sandbox, self.sequences)
+
+    @property
+    def sequences(self) -> list[list[Step]]:
+        """The steps of all recordings."""
+        return [recording.steps for recording in self.recordings if recording.steps]
+
+    def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
+        """What the other program does in each sequence, in a process of its own; None where it gives no report."""
+        for recording in chunk:
+            seen = trace(self.sandbox, other, [recording.steps], PATIENCE, self.variables)
+            yield seen.sequences[0] if seen is not None and seen.sequences else None
+
+    def _different(self, compared: int, text: str) -> Finding:
+        return Finding(Answer.DIFFERENT, compared, text)
+
+    def _verdict(self, compared: int, lost: str) -> Finding:
+        reason = self._reason() or lost
+        if reason:
+            return Finding(Answer.UNKNOWN, compared, reason=f"{self.entry}: {reason}")
+        return Finding(Answer.EQUIVALENT, compared)
+
+    def _reason(self) -> str:
+        """Why nothing is known; empty where something is."""
+        e = self.evidence
+        if self.load_error:
+            return f"the first program does not load: {self.load_error}"
+        if self._unread:
+            what, count = self._unread.most_common(1)[0]
+            return f"{sum(self._unread.values())} results can't be compared ({what}, {count} times)"
+        if self.enough:
+            return ""
+        if e.unsteady > e.refused and not e.answers:
+            return f"the first program {_UNSTEADY}"
+        if e.raised and not e.returned:
+            return f"no call returned: {e.raised} raised, {e.refused} ended in TypeError or AttributeError"
+        return f"{_NO_INPUTS} ({e.refused} of {e.refused + e.answers} calls ended in TypeError or AttributeError)"
+
+    def _same(self, expected: Seen | None, seen: Seen) -> bool:
+        """Whether the second program does the same, as far as the first one's answer says anything."""
+        if expected is None or seen.how == "skipped" or expected.how == "void" == seen.how:
+            return True
+        if self.lenient and expected.refused:
+            return True
+        return expected.key(self.sharing) == seen.key(self.sharing)
+
+    def _first_difference(self, recording: Recording, run: Run) -> int | None:
+        """The number of the first step that differs: -1 is the loading, the number of steps the state after them."""
+        if not self._same(recording.load, run.load):
+            return -1
+        for i, (expected, seen) in enumerate(zip(recording.outcomes, run.steps, strict=False)):
+            if not self._same(expected, seen):
+                return i
+        return None if self._same(recording.state, run.state) else len(recording.steps)
+
+    def _explain_loss(self, other: str, recording: Recording) -> str:
+        """One line about a sequence on which the other program hangs or ends its process."""
+        for step, expected in zip(recording.steps, recording.outcomes, strict=True):
+            if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.variables) is None:
+                return f"{call_text(step)} {_expected(expected)}, {NO_END}"
+        return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
+
+    def _explained(self, other: str, recording: Recording, place: int) -> str | None:
+        """One line about the smallest failing sequence that is found; None where none fails again."""
+        steps = recording.steps[: place + 1] if place < len(recording.steps) else recording.steps
+        best: tuple[Recording, Run, int] | None = None
+
+        def failing(tries: list[list[Step]]) -> list[list[Step]]:
+            nonlocal best
+            found: list[list[Step]] = []
+            mine = self._steady_quietly(tries)
+            theirs = trace(self.sandbox, other, tries, PATIENCE, self.variables)
+            if mine is None or theirs is None or theirs.load_error:
+                return []
+            for one, run in zip(mine, theirs.sequences, strict=True):
+                where = self._first_difference(one, run)
+                if where is not None and where >= min(0, place):
+                    if not found:
+                        best = (one, run, where)
+                    found.append(one.steps)
+            return found
+
+        if not failing([list(steps)]) and not failing([list(recording.steps)]):
+            return None
+        assert best is not None
+        steps = best[0].steps
+        shrink.smallest_sequence(list(steps), failing, SHRINKING_ROUNDS)
+        assert best is not None
+        return self._text(*best)
+
+    def _steady_quietly(self, sequences: list[list[Step]]) -> list[Recording] | None:
+        before, unread = replace(self.evidence), Counter(self._unread)
+        recorded = self._steady(sequences)
+        self.evidence, self._unread = before, unread
+        return recorded
+
+    def _text(self, recording: Recording, run: Run, place: int) -> str:
+        """One line about a difference."""
+        if place == -1:
+            return f"loading: {_contrast(recording.load, run.load)}"
+        if place == len(recording.steps):
+            return f"{sequence_text(recording.steps)}, then the state: {_contrast(recording.state, run.state)}"
+        expected = recording.outcomes[place]
+        before = recording.steps[:place]
+        call = call_text(recording.steps[place])
+        after = f" after {sequence_text(before)}" if before else ""
+        return f"{call} {_contrast(expected, run.steps[place])}{after}"[:700]
+
+
+def _broken_off(seen: Seen) -> bool:
+    """Whether the machine's limits ended a step, and not the program."""
+    return seen.how in ("slow", "skipped", *_EXHAUSTED)
+
+
+def plain_call(call: Any) -> Any | None:
+    """A positional call with plain values in `wire`'s form; None where it is none."""
+    if call[0] != "t":
+        return None
+    try:
+        return _plain(call)
+    except ValueError:
+        return None
+
+
+def _plain(wire: Any) -> Any:
+    if type(wire) is not list:
+        return wire
+    match wire[0]:
+        case "f" | "b" | "c":
+            return wire
+        case "l" | "t" | "s" | "z":
+            return [wire[0], *map(_plain, wire[1:])]
+        case "d" | "D":
+            return ["d", *sorted(([_plain(k), _plain(x)] for k, x in wire[1:]), key=repr)]
+    raise ValueError
+
+
+def magnitude(wire: Any) -> int:
+    """How large the numbers in a call are, roughly: small ones come first, as large ones may take too long."""
+    if type(wire) is int:
+        return bisect(_MAGNITUDES, abs(wire)) + (wire < 0)
+    if type(wire) is list and wire and wire[0] == "i":
+        return len(_MAGNITUDES)
+    return max(map(magnitude, wire), default=0) if type(wire) is list else 0
+
+
+def call_text(step: Step) -> str:
+    """A step as one would write it."""
+    what, name, *call = step
+    if not call:
+        return f"instance.{name}"
+    given = written(call[0])
+    given = given[1:-1].removesuffix(",") if call[0][0] == "t" else given
+    return {"new": "instance = ", "ask": "instance."}.get(what, "") + f"{name}({given})"
+
+
+def sequence_text(steps: Sequence[Step]) -> str:
+    """Steps as one would write them."""
+    return "; ".join(map(call_text, steps))
+
+
+def _expected(outcome: Seen) -> str:
+    return f"is {written(outcome.value)}" if outcome.how == "returned" else f"raises {outcome.how}"
+
+
+def _contrast(expected: Seen | None, seen: Seen) -> str:
+    """What was expected and what came instead."""
+    assert expected is not None
+    text = _expected(expected)
+    if seen.how == "slow":
+        return f"{text}, {NO_END}"
+    if seen.how != "returned":
+        got = seen.message or seen.how
+        return f"{text}, got {got}" if seen.how != expected.how else f"{text} with other effects"
+    if expected.how != "returned" or expected.value != seen.value or written(expected.value) != written(seen.value):
+        return f"{text}, got {written(seen.value)}"
+    if (expected.output, expected.errors) != (seen.output, seen.errors):
+        return f"prints {expected.output + expected.errors!r}, got {seen.output + seen.errors!r}"
+    if expected.after != seen.after:
+        return f"leaves its arguments {written(expected.after)}, got {written(seen.after)}"
+    if list(expected.shared) != list(seen.shared):
+        return f"{text}, and so is the other, but objects in it or in the arguments are shared otherwise"
+    return f"{text}, got other changes to its arguments or other output"
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
+    """The items in order, CHUNK at a time."""
+    for start in range(0, len(items), CHUNK):
+        yield list(items[start : start + CHUNK])
