@@ -18,7 +18,7 @@ from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Limits, Sandbox
 from semrep_jax.verify import Verifier
 
-pytest_plugins = ["data_sets", "serving"]
+pytest_plugins = ["data_sets", "fake_driver", "serving"]
 
 # Tests compile many programs and run each for moments: optimise the compiling. Runs started by tests inherit this.
 FLAGS = "--xla_backend_optimization_level=0"
