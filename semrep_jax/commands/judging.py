@@ -33,7 +33,10 @@ class PersonsTests:
     reports: dict[str, Report | None] = field(default_factory=dict)
 
     def assess(self, task: Task, programs: Sequence[Program], rewrites: Sequence[bool]) -> list[Assessed]:
-        """What is known of each program."""
+        """What is known of each program.
+
+        task: with C_src. programs: to be judged. rewrites: which of them are to behave as C_src does.
+        """
         return [
             self._rewrite(task, program) if rewrite else self._edit(program)
             for program, rewrite in zip(programs, rewrites, strict=True)

@@ -272,7 +272,10 @@ def _further_of(name: str, known: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def mcnemar_table(tests: Mapping[str, McNemar], ours: str, theirs: str) -> list[Table]:
-    """A table of McNemar's tests; none where there is no test. ours, theirs: the arms, as a person calls them."""
+    """A table of McNemar's tests; none where there is no test. ours, theirs: the arms, as a person calls them.
+
+    tests: by the metric that was compared.
+    """
     if not tests:
         return []
     columns = ("compared", "tasks", "both right", f"won by {ours}", f"won by {theirs}", "neither", "exact p", "mid-p")

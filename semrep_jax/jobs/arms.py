@@ -90,7 +90,10 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
 
 
 def require_fitting(config: Config, suites: Sequence[DrawnSuite], base: PretrainedModel) -> None:
-    """Refuse a suite that holds no prompt short enough for the policy. Raises NothingFits."""
+    """Refuse a suite that holds no prompt short enough for the policy. Raises NothingFits.
+
+    config: says how long a prompt may be. suites: drawn. base: whose tokenizer counts.
+    """
     for suite in suites:
         asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
         require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
@@ -224,7 +227,11 @@ def measure_all(
     suites: list[DrawnSuite],
     steps: Mapping[str, int],
 ) -> dict[str, list[Measured]]:
-    """The measurements of each policy; those that are kept are not made again. steps: that each arm was trained for."""
+    """The measurements of each policy; those that are kept are not made again. steps: that each arm was trained for.
+
+    config, context: of the run. policies: made when they are needed, by arm. suites: drawn, each at T=1 and T=2. Raises
+    Stopped.
+    """
     wanted = [(arm, suite, turns) for arm in policies for suite in suites for turns in TURNS]
     measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
     with bar("evaluation", len(wanted)) as progress:

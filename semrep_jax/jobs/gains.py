@@ -27,7 +27,10 @@ def of(measured: Mapping[str, Sequence[Measured]], base: str, resamples: int) ->
 
 
 def table(gains: Gains, rows: Sequence[Row], base: str) -> tuple[Table, ...]:
-    """One table, a row a metric and a column an arm; none where nothing was trained. rows: of the main table."""
+    """One table, a row a metric and a column an arm; none where nothing was trained. rows: of the main table.
+
+    gains: as `of` gives them. base: its name.
+    """
     if not gains:
         return ()
     lines = []

@@ -36,7 +36,10 @@ UNKNOWN = "-"
 
 
 def measured(config: Config, context: Context, policy: Policy, suites: Sequence[DrawnSuite]) -> Found:
-    """The four measurements of each suite; those that the work directory holds are not made again. Raises Stopped."""
+    """The four measurements of each suite; those that the work directory holds are not made again. Raises Stopped.
+
+    config, context: of the run. policy: untrained. suites: drawn.
+    """
     from semrep_jax.core.progress import bar
     from semrep_jax.core.stop import Stopped
     from semrep_jax.evaluate import headroom

@@ -162,7 +162,10 @@ def _searched(
 
 
 def tree_file(work: Path, strategy: str, place: str, seed: int) -> Path:
-    """Where a tree is kept."""
+    """Where a tree is kept.
+
+    work: of the run. strategy: its name. place: of the task in its suite. seed: of the search.
+    """
     return work / "trees" / strategy / f"{place}-s{seed}.jsonl"
 
 

@@ -77,7 +77,10 @@ class Study:
         return [self.found[Place(arm, setting, seed)] for seed in self.seeds(arm, setting)]
 
     def values(self, arm: str, setting: str, key: str, seeds: Sequence[int]) -> np.ndarray:
-        """The share of samples that are right, [seeds, tasks]. key: METRIC/T1 or METRIC/T2."""
+        """The share of samples that are right, [seeds, tasks]. key: METRIC/T1 or METRIC/T2.
+
+        arm, setting: of the cells. seeds: in this order.
+        """
         rows = []
         for seed in seeds:
             one = self.found[Place(arm, setting, None if arm == BASE else seed)]["measured"][key]

@@ -96,7 +96,10 @@ class _Column:
 
 
 def unified(source: str, version: str, language: str) -> list[Cell]:
-    """One column: lines that are gone, lines that came, and some around them; "…" where lines are left out."""
+    """One column: lines that are gone, lines that came, and some around them; "…" where lines are left out.
+
+    source, version: before and after. language: decides the colours.
+    """
     old, new = source.split("\n"), version.split("\n")
     before, after = lines(source, language), lines(version, language)
     found: list[Cell] = []

@@ -58,7 +58,10 @@ def css_variables() -> str:
 
 
 def new_figure(paint: Paint, height: float = HEIGHT, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure, `height` inches high, with as many axes beside each other as it has columns."""
+    """A figure, `height` inches high, with as many axes beside each other as it has columns.
+
+    paint: the colours, as variables of the page's style.
+    """
     figure = Figure(figsize=(WIDTH * columns, height))
     if columns == 1:
         figure.subplots_adjust(**MARGINS)  # all plots of a page alike, in half the time that a layout takes

@@ -113,7 +113,10 @@ class Reach:
         self.moves = set()
 
     def begin(self, frame, event, argument):
-        """A function is entered or resumed: what follows its lines."""
+        """A function is entered or resumed: what follows its lines.
+
+        frame, event, argument: as `sys.settrace` gives them.
+        """
         if frame.f_code.co_filename != FILE or frame.f_code.co_name in self.PARTS:
             return None
         last, moves = None, self.moves

@@ -75,7 +75,10 @@ def mean_at(courses: Sequence[Sequence[Course]], axis: Axis, grid: np.ndarray, r
 
 
 def quartiles_at(courses: Sequence[Course], axis: Axis, grid: np.ndarray) -> list[Estimate]:
-    """The median over seeds of the best at each amount of the grid; low and high are the quartiles."""
+    """The median over seeds of the best at each amount of the grid; low and high are the quartiles.
+
+    courses: one a seed. axis: what is spent. grid: amounts of it, rising.
+    """
     values = np.array([one.at(axis, grid) for one in courses])
     low, centre, high = np.percentile(values, [25, 50, 75], axis=0)
     return _estimates(centre, low, high, len(values))

@@ -57,7 +57,10 @@ class Journal:
         self._append([{"search": self.about}])
 
     def close_round(self, number: int, nodes: Sequence[Node], budget: Budget) -> None:
-        """Append a round, and have it on the disk before this returns."""
+        """Append a round, and have it on the disk before this returns.
+
+        number: of the round. nodes: that it added. budget: after it.
+        """
         closing = {"closed": number, "budget": budget.to_json()}
         self._append([*(node.to_json() for node in nodes), closing])
 

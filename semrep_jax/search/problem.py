@@ -47,7 +47,10 @@ class VerifierAssessor:
     judge: RewriteJudge
 
     def assess(self, task: Task, programs: Sequence[Program], rewrites: Sequence[bool]) -> list[Assessed]:
-        """Verdicts of the verifier; comparing with C_src is paid for by those that were compared, alike."""
+        """Verdicts of the verifier; comparing with C_src is paid for by those that were compared, alike.
+
+        task: with its tests. programs: candidates. rewrites: which of them are to be equivalents.
+        """
         verdicts: dict[int, Verdict] = {}
         extra = 0.0
         for rewriting in (True, False):

@@ -154,7 +154,11 @@ class Decoding:
         return last, caches
 
     def admit(self, row: int, ask: Ask, last: jax.Array, caches: list[Cache]) -> None:
-        """Begin a completion in a row, after what `prefill` gave for its prompt."""
+        """Begin a completion in a row, after what `prefill` gave for its prompt.
+
+        row: a free one. ask: what is to be written. last, caches: the hidden state after the prompt, and the keys and
+        values of its tokens.
+        """
         self.rows = self._admit(
             self.rows,
             np.int32(row),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -69,7 +70,7 @@ class _StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Wanted(BaseModel):
+class Wanted(BaseModel, ABC):
     """What both endpoints take. Unset: temperature is the server's, max_tokens as many as there is room for."""
 
     model_config = ConfigDict(strict=False, extra="ignore")
@@ -114,9 +115,9 @@ class Wanted(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
+    @abstractmethod
     def alternatives(self) -> int | None:
         """How many alternatives of each token are told beside its log-prob; None where neither is."""
-        raise NotImplementedError
 
 
 class ChatRequest(Wanted):
@@ -199,7 +200,10 @@ def unknown_model(name: str, known: Sequence[str]) -> RequestError:
 
 
 def too_long(tokens: int, most: int, what: str = "the prompt") -> RequestError:
-    """A prompt that the server has no room for."""
+    """A prompt that the server has no room for.
+
+    tokens: of the prompt. most: that there may be. what: is too long, in words.
+    """
     why = f"{what} is {tokens} tokens long and this server takes {most}; shorten it, or raise rollout.max_prompt"
     return RequestError(400, why, "messages", CONTEXT_TOO_LONG)
 

@@ -130,7 +130,10 @@ def _clipped(logp: jax.Array, batch: RolloutBatch, config: TrainConfig) -> jax.A
 
 
 def summary(logp: jax.Array, entropy: jax.Array, batch: RolloutBatch, config: TrainConfig) -> dict[str, jax.Array]:
-    """The metrics of a batch (scalars). logp, entropy: [B, G, T] float32, the trainer's."""
+    """The metrics of a batch (scalars). logp, entropy: [B, G, T] float32, the trainer's.
+
+    batch: with mask, advantages and the sampler's log-probs. config: the objective's settings.
+    """
     reduce, mask, advantage = REDUCTIONS[config.reduction], batch.mask, batch.advantage[..., None]
     ratio = jnp.exp(jnp.where(mask, logp - _old(batch, config), 0.0))
     count = denominator(batch, config)

@@ -63,5 +63,8 @@ def score(params: Any, batch: RolloutBatch, model: Model, temperature: float, la
 
 @jax.jit
 def mean_k3(logp: jax.Array, reference: jax.Array, mask: jax.Array) -> jax.Array:
-    """`grpo.k3` over the tokens that count (a scalar); arguments as there."""
+    """`grpo.k3` over the tokens that count (a scalar); arguments as there.
+
+    logp, reference: float32 [B, G, T], of policy and base (nats). mask: bool [B, G, T], the tokens that count.
+    """
     return jnp.sum(grpo.k3(logp, reference, mask)) / jnp.maximum(jnp.sum(mask), 1)

@@ -18,6 +18,7 @@ class Files(LRUCache[str, Path]):
     """The files used last; one that is dropped is removed."""
 
     def popitem(self) -> tuple[str, Path]:
+        """Drop the file that was not used for longest, and remove it."""
         key, path = super().popitem()
         path.unlink(missing_ok=True)
         return key, path

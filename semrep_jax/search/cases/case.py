@@ -70,7 +70,10 @@ class Case:
         return Task(name, Program(PYTHON, self.seed), none, none, self.instruction, Objective.SPEED)
 
     def problem(self, name: str, sandbox: Sandbox, moves: bool = True) -> Problem:
-        """The case as something to search on; without `moves` every prompt has the one instruction."""
+        """The case as something to search on; without `moves` every prompt has the one instruction.
+
+        name: of the case in CASES. sandbox: where candidates run.
+        """
         task, assessor = self.task(name), CaseAssessor(self, sandbox)
         return Problem(task, assessor, self.move if moves else None, self.draw, self.perturb, self.optimise)
 
@@ -84,7 +87,10 @@ class CaseAssessor:
     bar: float | None = None
 
     def assess(self, task: Task, programs: Sequence[Program], rewrites: Sequence[bool]) -> list[Assessed]:
-        """A verdict on each: U_sem one test, a valid answer; U_edit one test, a better one than the seed's."""
+        """A verdict on each: U_sem one test, a valid answer; U_edit one test, a better one than the seed's.
+
+        task: with the seed as C_src. programs: candidates. rewrites: as in every assessor; here all are judged alike.
+        """
         if self.bar is None:
             self.source()
         texts = [program.source for program in programs]

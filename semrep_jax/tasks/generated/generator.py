@@ -215,7 +215,10 @@ class Generator:
         )
 
     def calls(self, index: int, example: Example, rewriting: bool) -> list[Any]:
-        """Different calls of an example's function, in wire form; the last is of an empty input, where there is one."""
+        """Different calls of an example's function, in wire form; the last is of an empty input, where there is one.
+
+        index, example: as `example(index)`. rewriting: whether they are for stage 1.
+        """
         kind = ALL_FAMILIES[example.family].inputs
         rng = Random(stable_hash(f"{self.identity}:{index}:tests"))
         calls: list[Any] = []
