@@ -176,8 +176,11 @@ class Reference:
 
 def unseen(compared: Reference | Behaviour, other: str) -> str:
     """What stands in one of two programs alone and never ran while they were compared; empty where all of it did."""
-    mine = compared.walk
-    theirs = Walk(other, compared.sandbox, mine.sequences)
+    try:
+        mine = compared.walk
+        theirs = Walk(other, compared.sandbox, mine.sequences)
+    except RecursionError:
+        return "a program nests too deeply for its statements to be followed"
     for name, one, others in (("first", mine, theirs), ("second", theirs, mine)):
         untried = one.untried(others.statements)
         if untried:

@@ -41,8 +41,9 @@ MAX_SHARED_BYTES = 227 << 10
 MAX_SCRATCH_ELEMENTS = 1 << 30
 _OF_CUDA = re.compile(  # names of mathematical functions that CUDA declares, and of some others
     r"(?:a?(?:sin|cos|tan)h?|exp(?:2|10|m1)?|log(?:2|10|1p|b)?|sqrt|rsqrt|cbrt|rcbrt|pow|fabs|abs|floor|ceil|round"
-    r"|trunc|rint|fmod|fma|fmax|fmin|max|min|erf|erfc|erfinv|erfcx|tgamma|lgamma|hypot|norm|remainder|atan2|sinpi|cospi|isnan"
-    r"|isinf|isfinite|signbit|copysign|nearbyint|ldexp|frexp|modf|logb|ilogb|scalbn|fdim|div|clock|j[01n]|y[01n])f?"
+    r"|trunc|rint|fmod|fma|fmax|fmin|max|min|erf|erfc|erfinv|erfcx|tgamma|lgamma|hypot|norm|remainder|atan2|sinpi|cospi"
+    r"|isnan|isinf|isfinite|signbit|copysign|nearbyint|ldexp|frexp|modf|logb|ilogb|scalbn|fdim|div|clock"
+    r"|j[01n]|y[01n])f?"
 )
 _LAUNCH_LINE = re.compile(r"^//[ \t]*launch:(.*)$", re.MULTILINE)
 
