@@ -91,7 +91,8 @@ class Finding:
     is known.
 
     `proved` says that every path of both was followed, not only so many calls; `certificate` what that covers.
-    `evidence`: of each thing that was compared, how many calls returned, raised, and so on.
+    `evidence`: of each thing that was compared, how many calls returned, raised, and so on. `differing`: how many
+    statements stand in the first and in the second program alone, where that was looked at.
     """
 
     answer: Answer
@@ -100,6 +101,7 @@ class Finding:
     reason: str = ""
     proved: bool = False
     evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    differing: Mapping[str, int] = field(default_factory=dict)
     certificate: str = ""
 
     def to_json(self) -> dict[str, Any]:

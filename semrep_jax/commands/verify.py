@@ -76,6 +76,9 @@ def _summary(finding: Finding, sharing: str) -> str:
     lines = [first, finding.counterexample, finding.reason, finding.certificate]
     if finding.answer is not Answer.DIFFERENT:
         lines += [_evidence(name, counts) for name, counts in finding.evidence.items()]
+        if finding.answer is Answer.EQUIVALENT and not finding.proved:
+            counts = " and ".join(f"{count} of the {name} program" for name, count in finding.differing.items())
+            lines.append(f"statements that differ: {counts}; all of them ran")
         lines.append(f"shared references: {sharing}")
     return "\n".join(filter(None, lines))
 

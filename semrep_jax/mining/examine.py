@@ -20,7 +20,7 @@ from semrep_jax.mining.records import fix_record, function_record, number_of, pa
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON, inputs
 from semrep_jax.python.behaviour import NO_END, Behaviour
-from semrep_jax.python.equivalence import unseen
+from semrep_jax.python.equivalence import followed
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import mutants
 from semrep_jax.python.rewrites import RULES
@@ -169,5 +169,5 @@ def _outcome(
     found = behaviour.compare(made.source, explain=False)
     if found.answer is Answer.DIFFERENT:
         return RewriteOutcome.NO_END if found.counterexample.endswith(NO_END) else RewriteOutcome.DIFFERENT
-    known = found.answer is Answer.EQUIVALENT and not unseen(behaviour, made.source)
+    known = found.answer is Answer.EQUIVALENT and not followed(behaviour, made.source)[0]
     return RewriteOutcome.VERIFIED if known else RewriteOutcome.UNKNOWN

@@ -170,24 +170,29 @@ class Reference:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
             if behaviour is not self.mixed:
                 reason = reason or found.reason
-        reason = reason or unseen(self, other)
-        return Finding(Answer.UNKNOWN if reason else Answer.EQUIVALENT, compared, reason=reason, evidence=evidence)
+        differing: dict[str, int] = {}
+        if not reason:
+            reason, differing = followed(self, other)
+        answer = Answer.UNKNOWN if reason else Answer.EQUIVALENT
+        return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
 
 
-def unseen(compared: Reference | Behaviour, other: str) -> str:
-    """What stands in one of two programs alone and never ran while they were compared; empty where all of it did."""
+def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str, int]]:
+    """What stands in one of two programs alone and never ran while they were compared, as a reason; empty where all of
+    it did. Beside it how many such statements each program has."""
     try:
         mine = compared.walk
         theirs = Walk(other, compared.sandbox, mine.sequences)
     except RecursionError:
-        return "a program nests too deeply for its statements to be followed"
+        return "a program nests too deeply for its statements to be followed", {}
+    counts = {"first": len(mine.alone(theirs.statements)), "second": len(theirs.alone(mine.statements))}
     for name, one, others in (("first", mine, theirs), ("second", theirs, mine)):
         untried = one.untried(others.statements)
         if untried:
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
             more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
-            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}"
-    return ""
+            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
+    return "", counts
 
 
 def _bound(source: str, name: str) -> bool:

@@ -73,10 +73,14 @@ class Walk:
         self.statements, self.moves = statements(self.source), frozenset[Move]()
         self._left = deque(sequences[i : i + CHUNK] for i in range(0, len(sequences), CHUNK))
 
+    def alone(self, others: list[Statement]) -> list[Statement]:
+        """Those of its statements that are not among `others`."""
+        known = frozenset[str]().union(*(other.forms for other in others))
+        return [s for s in self.statements if not s.forms & known]
+
     def untried(self, others: list[Statement]) -> list[Statement]:
         """Those of its statements that are not among `others`, and did not run or went one way only."""
-        known = frozenset[str]().union(*(other.forms for other in others))
-        open_ones = [s for s in self.statements if not s.forms & known]
+        open_ones = self.alone(others)
         while True:
             open_ones = [s for s in open_ones if not s.tried(self.moves)]
             if not open_ones or not self._left:

@@ -93,3 +93,14 @@ def test_control_is_followed_only_as_far_as_someone_asks(sandbox):
     walk = Walk(source, sandbox, sequences)
     assert walk.untried(statements(source)) == [] and not walk.moves
     assert walk.untried([]) == [] and walk.moves
+
+
+def test_an_answer_says_how_many_statements_differ_and_ran(sandbox):
+    a, b = TRIED["several statements on a line"]
+    assert Reference(a, sandbox).compare(b).differing == {"first": 3, "second": 3}
+
+
+def test_programs_that_nest_too_deeply_to_be_followed_are_unknown(sandbox):
+    deep = "def f(n: int):\n    return n" + " + 1" * 900
+    finding = Reference(f"{deep}\n", sandbox).compare(f"{deep} + 0\n")
+    assert finding.answer is Answer.UNKNOWN and "nests too deeply" in finding.reason
