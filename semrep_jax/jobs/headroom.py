@@ -4,7 +4,7 @@
 
 Four measurements of each suite: the edit with nothing at hand (T1), with a rewrite of the policy's own (T2), with a
 copy of C_src in the place of C_rep, and with the right C_rep where the tasks know one. Headroom is the right one minus
-nothing. A job that is to compare ways of training rewrites asks `without_headroom` first, and does not run there.
+nothing. `job: sweep` asks `without_headroom` first where `sweep.headroom` names suites, and trains nothing without it.
 """
 
 from __future__ import annotations

@@ -62,6 +62,11 @@ class SweepConfig(Section):
         description="Patterns of the cells that this process works on, e.g. ['semrep-*-s0']; [] for all, "
         "[none] for the tables alone.",
     )
+    headroom: list[str] = Field(
+        [],
+        description="Suites on which the right C_rep has to help the base before anything is trained, as "
+        "`job: headroom` measures it; where it is not seen to, the sweep ends with what to do.",
+    )
     primary: PrimaryConfig = PrimaryConfig()
     spread: SpreadConfig = SpreadConfig()
 

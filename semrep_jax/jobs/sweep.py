@@ -12,7 +12,7 @@ missing. Kill it, and give the same command: it goes on, to the same bits (`jobs
 from __future__ import annotations
 
 import fnmatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semrep_jax.core.bucket import scheme
 from semrep_jax.core.progress import console
@@ -23,6 +23,9 @@ from semrep_jax.jobs import checks
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.design import axes, design
 from semrep_jax.jobs.job import TRAINING, Context, Job
+
+if TYPE_CHECKING:
+    from semrep_jax.jobs.cells import Bench
 
 DESIGN = "design.json"
 NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
@@ -37,6 +40,8 @@ def _run(config: Config, context: Context) -> Results:
     bench = cells.Bench(context)
     distinct = {cell.name: cell for cell in plan.values()}
     mine = [distinct[name] for name in _chosen(list(distinct), config.sweep.only)]
+    if mine and config.sweep.headroom:
+        _require_headroom(config, context, bench)
     for number, cell in enumerate(mine, 1):
         if cell.summary(context.work.path) is None:
             console.print(f"cell {number} of {len(mine)}: {cell.name}", highlight=False)
@@ -44,6 +49,23 @@ def _run(config: Config, context: Context) -> Results:
                 console.print(f"{cell.name} is in the hands of another process", highlight=False)
     context.work.alone()  # two processes that end at one time: the second sees all that the first did
     return studies.results(config, plan, cells.summaries(plan, context.work.path), settled)
+
+
+def _require_headroom(config: Config, context: Context, bench: Bench) -> None:
+    """Refuse a world in which no right C_rep is known to help the base. Raises ConfigError."""
+    from semrep_jax.jobs.headroom import without_headroom
+    from semrep_jax.rollout.local import LocalPolicy
+
+    base = bench.base(config)
+    policy = LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
+    suites = [suite for suite in bench.suites(config) if suite.name in config.sweep.headroom]
+    lacking = without_headroom(config, context, policy, suites)
+    if lacking:
+        raise ConfigError(
+            f"sweep.headroom: on {', '.join(lacking)} the right C_rep is not seen to help {config.model.source}, so "
+            "there is nothing for stage 1 to win; take another model.source or suite, raise evaluate.tasks, or leave it "
+            "out"
+        )
 
 
 def _chosen(names: list[str], patterns: list[str]) -> list[str]:
@@ -88,6 +110,9 @@ def _check(config: Config) -> None:
             f"sweep.primary.metric: {config.sweep.primary.metric!r} is not measured; evaluate.suites gives "
             f"{', '.join(names)}"
         )
+    for name in config.sweep.headroom:
+        if name not in config.evaluate.suites:
+            raise ConfigError(f"sweep.headroom: {name!r} is not among evaluate.suites {config.evaluate.suites}; add it")
     forms, prompts = config.tasks.variants, config.rollout.prompts
     if "variants_pooled" in config.sweep.arms and prompts % forms:
         raise ConfigError(

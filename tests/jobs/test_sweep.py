@@ -131,11 +131,18 @@ def test_two_processes_may_share_a_sweep_and_no_other_job_its_directory(file, wh
         ("sweep.arms=[semrep]", "the arm 'finetune' is not among"),
         ("sweep.arms=[semrep,finetune,gardening]", "there is no arm 'gardening'"),
         ("sweep.seeds=[0,0]", "names one twice"),
+        ("sweep.headroom=[gardening]", "is not among evaluate.suites"),
     ],
 )
 def test_another_design_and_what_can_not_be_are_refused_in_one_line(file, whole, change, says, capsys):
     assert main.main(arguments(file, whole, change)) == 2
     assert says in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_world_in_which_a_rewrite_does_not_help_the_base_is_not_run(file, tmp_path, capsys):
+    assert main.main(arguments(file, tmp_path / "run", "sweep.headroom=[correctness]")) == 2
+    assert "nothing for stage 1 to win" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "cells").exists()
 
 
 def test_the_design_is_written_before_anything_is_run(whole):
