@@ -63,8 +63,8 @@ def _require_headroom(config: Config, context: Context, bench: Bench) -> None:
     if lacking:
         raise ConfigError(
             f"sweep.headroom: on {', '.join(lacking)} the right C_rep is not seen to help {config.model.source}, so "
-            "there is nothing for stage 1 to win; take another model.source or suite, raise evaluate.tasks, or leave it "
-            "out"
+            "there is nothing for stage 1 to win; take another model.source or suite, raise evaluate.tasks, or "
+            "leave it out"
         )
 
 
