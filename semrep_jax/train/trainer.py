@@ -8,9 +8,7 @@ a run that was killed and started again ends with the same bits.
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,10 +17,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from semrep_jax import prompts, rewards
+from semrep_jax import prompts
 from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.errors import SemRepError
-from semrep_jax.core.programs import Finish
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
 from semrep_jax.inference.acceptance import RewriteJudge
@@ -34,7 +31,7 @@ from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.train import loop
-from semrep_jax.train.advantages import Advantages, is_flat, pooled
+from semrep_jax.train.advantages import Advantages, pooled
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
@@ -47,12 +44,12 @@ from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.optimiser import initial_state, without_moments
-from semrep_jax.train.performance import Texts, Work, forward_flops, train_flops, utilisation
 from semrep_jax.train.settings import KL, Correction, EmptyBatch, Order, Schedule, Seam, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
+from semrep_jax.train.step_record import Clock, Counts, StepBatch, compiled_programs, performance, sample_rows, summary
 from semrep_jax.train.update import Update, compiled_update, mean_k3, optimiser_of, score
 from semrep_jax.train.utility import Utility
-from semrep_jax.verify import Saved, Verifier
+from semrep_jax.verify import Verifier
 
 # The streams of random keys of a step; those of a batch drawn in the place of an empty one come behind.
 ROLLOUT, REWRITES, INSTEAD = 0, 1, 2
@@ -199,14 +196,14 @@ class Trainer:
 
     def step(self) -> StepResult:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
-        stage, clock, before = self.stages[self.budget.stage], _Clock(), self._counts()
+        stage, clock, before = self.stages[self.budget.stage], Clock(), self._counts()
         key = jax.random.fold_in(self.key, self.budget.used)
         if self.recipe.train.seam is Seam.RESET and 0 < self.budget.used == self.budget.boundary:
             self.arrays = without_moments(self.base.model, optimiser_of(self.recipe.train), self.arrays)
         self.policy.params = self.params
         rule = self.recipe.train.empty_batch
         most = 1 + (self.recipe.train.resamples if rule is EmptyBatch.RESAMPLE else 0)
-        batches: list[_Batch] = []
+        batches: list[StepBatch] = []
         while len(batches) < most and (not batches or batches[-1].empty):
             instead = len(batches)
             batches.append(self._draw(stage, jax.random.fold_in(key, INSTEAD + instead) if instead else key, clock))
@@ -222,13 +219,14 @@ class Trainer:
         clock.lap("update")
 
         self.seconds += clock.total
-        metrics |= self._summary(stage, batches, before) | clock.laps | self.rewrites.metrics()
-        metrics |= self._performance(batches, updates, clock)
+        metrics |= summary(batches, before, self._counts(), self.recipe.reward.duplicate)
+        metrics |= clock.laps | self.rewrites.metrics()
+        metrics |= performance(batches, updates, clock, self.recipe.train, self.base.model)
         note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
-        groups = [group for batch in batches for group in batch.groups]
-        return StepResult(metrics, [row for index, group in enumerate(groups) for row in _rows(group, index)], note)
+        groups = enumerate(group for batch in batches for group in batch.groups)
+        return StepResult(metrics, [row for index, group in groups for row in sample_rows(group, index)], note)
 
-    def _draw(self, stage: Stage, key: jax.Array, clock: _Clock) -> _Batch:
+    def _draw(self, stage: Stage, key: jax.Array, clock: Clock) -> StepBatch:
         """A batch of tasks with everything that the policy and the verifier make of it."""
         indices = self.draws[stage.name].take()
         groups = [Group(task) for index in indices for task in stage.drawn(index)]
@@ -248,9 +246,9 @@ class Trainer:
         if self.recipe.train.order is Order.HARD_FIRST and stage.name == REWRITE:
             self.draws[stage.name].put_back(hardest(indices, [group.share_correct for group in groups]))
         found = pooled([group.scored for group in groups], self.recipe.train.advantage, stage.pooled)
-        return _Batch(stage, indices, groups, found, self._arrays(groups, found))
+        return StepBatch(stage, indices, groups, found, self._arrays(groups, found))
 
-    def _pass_over(self, batch: _Batch) -> dict[str, Any]:
+    def _pass_over(self, batch: StepBatch) -> dict[str, Any]:
         """An empty batch: nothing moves, and its step of B is spent."""
         if self.recipe.train.empty_batch is EmptyBatch.RETRY:
             forms = batch.stage.pooled
@@ -345,62 +343,9 @@ class Trainer:
         means = {k: float(np.mean([o[k] for o in every])) for k in ("ratio_mean", "clipped_low", "clipped_high")}
         return metrics | means | {"ratio_max": float(max(o["ratio_max"] for o in every))}
 
-    def _counts(self) -> tuple[Usage, Saved]:
-        return replace(self.policy.usage), replace(self.verifier.saved)
-
-    def _summary(self, stage: Stage, batches: Sequence[_Batch], before: tuple[Usage, Saved]) -> dict[str, Any]:
-        """Metrics of all that was drawn in a step, also where nothing came of it."""
-        groups = [group for batch in batches for group in batch.groups]
-        members = [member for group in groups for member in group.scored]
-        judged = [member for member in members if member.judged]
-        verdicts = [v for g in groups for v in g.verdicts]
-        completions = [c for g in groups for c in g.completions]
-        usage, saved, rule = self.policy.usage, self.verifier.saved, self.recipe.reward.duplicate
-        sampled, spared = before
-        statuses = Counter(str(v.status) for v in verdicts)
-        new = [g.c_rep.source != g.task.source.source for g in groups if g.c_rep is not None]
-        return {
-            "stage": stage.name,
-            "reward": float(np.mean([rewards.total(member.terms) for member in judged])),
-            "correct": float(np.mean([member.correct for member in judged])),
-            "solved": float(np.mean([any(member.correct for member in group.scored) for group in groups])),
-            "compiled": float(np.mean([v.compiled for v in verdicts])),
-            "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
-            "zero_variance_groups": float(np.mean([is_flat(group.scored) for group in groups])),
-            "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),
-            "effective_tokens": sum(batch.effective_tokens for batch in batches),
-            "empty_batches": sum(batch.empty for batch in batches),
-            "unjudged": float(np.mean([not member.judged for member in members])),
-            "left_out_steps": self.watch.skipped,
-            "truncated": float(np.mean([c.finish is Finish.LENGTH for c in completions])),
-            "too_long": float(np.mean([c.finish is Finish.PROMPT_TOO_LONG for c in completions])),
-            "length": float(np.mean([len(c.token_ids) for c in completions])),
-            "rewrites_accepted": float(np.mean(new)) if new else 0.0,
-            "rollouts": usage.rollouts - sampled.rollouts,
-            "tokens": usage.tokens - sampled.tokens,
-            "total_rollouts": usage.rollouts,
-            "total_tokens": usage.tokens,
-            "verify/saved": saved.copies + saved.repeats - spared.copies - spared.repeats,
-            "process/known": saved.known - spared.known,
-            "process/judged_again": saved.again - spared.again,
-            "process/programs": _compiled(decode, self.update),
-        } | {f"status/{name}": count / len(verdicts) for name, count in sorted(statuses.items())}
-
-    def _performance(self, batches: Sequence[_Batch], updates: int, clock: _Clock) -> dict[str, Any]:
-        """Tokens a second, and how much of the devices' peak the updates used: of what counted, without padding.
-
-        batches: all that were drawn; the last one was learnt from. updates: on it. clock: of the step.
-        """
-        sampled = sum(len(c.token_ids) for batch in batches for g in batch.groups for c in g.completions)
-        found = {"perf/sampled_tokens_per_s": sampled / clock.laps["times/rollout"]}
-        if not updates:
-            return found
-        train, model, seconds = self.recipe.train, self.base.model, clock.laps["times/update"]
-        work = batches[-1].work
-        scored = (train.correction is Correction.TIS) + (train.kl is not KL.NONE)
-        flops = updates * train_flops(model, work) + scored * forward_flops(model, work)
-        found["perf/trained_tokens_per_s"] = updates * work.tokens / seconds
-        return found | utilisation(model, flops, seconds)
+    def _counts(self) -> Counts:
+        programs = compiled_programs(decode, self.update)
+        return Counts(replace(self.policy.usage), replace(self.verifier.saved), self.watch.skipped, programs)
 
     def record(self) -> dict[str, Any]:
         """The state beside the arrays, as JSON."""
@@ -425,83 +370,5 @@ class Trainer:
         self.policy.usage = Usage(**record["usage"])
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Tasks of a step, what came of them, and the update's arrays on the host."""
-
-    stage: Stage
-    indices: list[int]
-    groups: list[Group]
-    advantages: Advantages
-    host: RolloutBatch
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing in it counts."""
-        return not self.host.mask.any()
-
-    @property
-    def work(self) -> Work:
-        """The tokens that an update learns from, and their prompts'."""
-        sizes = self.host.mask.sum(axis=2)
-        kept = [b for b in range(len(sizes)) if sizes[b].any()]
-        return Work.of([Texts(int(self.host.length[b]), [int(n) for n in sizes[b] if n]) for b in kept])
-
-    @property
-    def effective_tokens(self) -> int:
-        """Tokens that pull at the weights: they count, and their advantage is not zero."""
-        return int((self.host.mask & (self.host.advantage != 0)[..., None]).sum())
-
-
 def _row(values_BG: Callable[[], np.ndarray], row: int) -> list[float]:
     return list(map(float, values_BG()[row]))
-
-
-def _compiled(*functions: Any) -> int:
-    """How many programs (shapes) of these jitted functions this process has compiled."""
-    return sum(f._cache_size() for f in functions)
-
-
-def _rows(group: Group, index: int) -> list[dict[str, Any]]:
-    """A group's rows of samples.jsonl; `index` is its place in the step."""
-    task, tags = group.task, group.task.tags
-    shared: dict[str, Any] = {
-        "group": index,
-        "task": task.id,
-        **{k: tags[k] for k in ("family", "kind") if k in tags},
-        "instruction": task.instruction,
-        "source": task.source.source,
-        "c_rep": group.c_rep and group.c_rep.source,
-    }
-    return [
-        shared
-        | {
-            "completion": completion.text,
-            "finish": completion.finish,
-            "status": verdict.status,
-            "duplicate": verdict.duplicate,
-            "feedback": verdict.feedback,
-            "preserve": [verdict.preserve.passed, verdict.preserve.total],
-            "edit": [verdict.edit.passed, verdict.edit.total],
-            "reward": round(rewards.total(member.terms), 4) if member.judged else None,
-        }
-        for completion, verdict, member in zip(group.completions, group.verdicts, group.scored, strict=True)
-    ]
-
-
-class _Clock:
-    """Wall time of the parts of a step, as times/NAME in seconds."""
-
-    def __init__(self) -> None:
-        self.began = self.last = time.perf_counter()
-        self.laps: dict[str, float] = {"times/step": 0.0}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[f"times/{name}"] = self.laps.get(f"times/{name}", 0.0) + now - self.last
-        self.last = now
-        self.laps["times/step"] = self.total
-
-    @property
-    def total(self) -> float:
-        return self.last - self.began
