@@ -24,7 +24,10 @@ Answer = list[np.ndarray]  # an array for each output
 
 def difference(task: KernelTask, axes: Axes, inputs: Arrays, outputs: Arrays) -> Difference | None:
     """How `outputs`, of any shape with the right number of elements, differ from the task's answer to `inputs`; None
-    where they are right."""
+    where they are right.
+
+    axes: sizes by name. inputs: drawn at these axes (`sample_inputs`). outputs: an array for each of the task's.
+    """
     wanted = task.oracle(inputs)
     scales = task.scale(inputs, wanted)
     length = float(evaluate(task.length, task.names(axes)))
@@ -39,7 +42,10 @@ def difference(task: KernelTask, axes: Axes, inputs: Arrays, outputs: Arrays) ->
 
 
 def right_answer(task: KernelTask, axes: Axes, inputs: Arrays) -> Answer:
-    """The oracle's answer, in the outputs' shapes and types."""
+    """The oracle's answer, in the outputs' shapes and types.
+
+    task: the operator. axes: sizes by name. inputs: arrays by name, drawn at these axes (`sample_inputs`).
+    """
     wanted = zip(task.oracle(inputs), task.outputs, strict=True)
     return [np.broadcast_to(w, array.size(axes)).astype(DTYPES[array.dtype]) for w, array in wanted]
 
@@ -47,7 +53,10 @@ def right_answer(task: KernelTask, axes: Axes, inputs: Arrays) -> Answer:
 def wrong_answers(
     task: KernelTask, axes: Axes, inputs: Arrays, seed: int, right: Answer
 ) -> Iterator[tuple[str, Answer]]:
-    """Wrong answers to `inputs`, each with its name. seed: that of the inputs. right: `right_answer` to them."""
+    """Wrong answers to `inputs`, each with its name. seed: that of the inputs. right: `right_answer` to them.
+
+    task: whose inputs and outputs these are. axes: sizes by name. inputs: arrays by name, drawn at these axes.
+    """
     yield "zeros", [np.zeros_like(r) for r in right]
     yield "ones", [np.ones_like(r) for r in right]
     for array in task.inputs:

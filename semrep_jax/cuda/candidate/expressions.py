@@ -92,7 +92,11 @@ def evaluate(text: str | int | float, axes: Mapping[str, Number]) -> Number:
 
 
 def integer(text: str | int, axes: Mapping[str, Number], what: str, low: int, high: int) -> int:
-    """An integer expression between `low` and `high`. Raises ExpressionError."""
+    """An integer expression between `low` and `high`. Raises ExpressionError.
+
+    text: the expression, or the number itself. axes: values by the names that it may use. what: how messages call it.
+    low, high: both allowed.
+    """
     value = evaluate(text, axes)
     if isinstance(value, float) and not value.is_integer():
         raise ExpressionError(f"{what} {text!r} is {value}, not an integer; use // or ceil_div")

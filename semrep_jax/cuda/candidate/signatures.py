@@ -37,7 +37,8 @@ class Environment:
 def check_launch(launch: Launch, device: Device, environment: Environment, where: str) -> None:
     """Refuse a launch that does not fit its kernel's signature.
 
-    where: how the launch is called in messages, "launch 1". Raises InvalidCandidate.
+    device: whose kernels it may name. environment: what else. where: how the launch is called in messages, "launch 1".
+    Raises InvalidCandidate.
     """
     kernel = _kernel_of(launch, device, where)
     if len(launch.args) != len(kernel.parameters):

@@ -49,7 +49,11 @@ def unload(library):
 
 
 def launch(library, run, index, base):
-    """Make one launch of a run; what is wrong where its arguments have other sizes than the kernel's parameters."""
+    """Make one launch of a run; what is wrong where its arguments have other sizes than the kernel's parameters.
+
+    library: from `load`. run: one of the request's. index: which of its launches. base: the address of the shared
+    memory. What is wrong is [index, wanted, given], with the sizes in bytes.
+    """
     kernel, dims, shared, size, args = run["launches"][index]
     parameter_size = getattr(library, f"semrep_size_{kernel}")
     values = [ctypes.c_void_p(base + a) if isinstance(a, int) else SCALARS[a[0]](a[1]) for a in args]

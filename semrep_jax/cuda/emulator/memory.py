@@ -108,7 +108,11 @@ def lay_out(candidate: Candidate, executions: Sequence[Execution]) -> Layout:
 
 
 def read_buffers(memory: np.ndarray, spans: Mapping[str, BufferSpan], execution: Execution) -> dict[str, np.ndarray]:
-    """The buffers of an execution by name, copied out of `memory` (uint8) and in their types."""
+    """The buffers of an execution by name, copied out of `memory` (uint8) and in their types.
+
+    memory: all of the shared memory, as the cage gives it back. spans: where this execution's buffers lie in it, by
+    name. execution: says of what types they are.
+    """
     found = {}
     for name, span in spans.items():
         content = execution.buffers[name]

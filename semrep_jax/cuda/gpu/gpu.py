@@ -220,7 +220,12 @@ class Gpu:
         return reason
 
     def confirm(self, task: KernelTask, candidate: Candidate, timed: bool = True) -> GpuResult:
-        """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right."""
+        """Run over shapes and at least five seeds, each twice; then, if `timed`, time where all are right.
+
+        task: what is to be computed, at which shapes. candidate: a program parsed for it. timed: whether a right one is
+        timed beside C_src at the task's first `bench` shape. Raises NoGpu where several fresh workers in a row do not
+        start or do not answer.
+        """
         compiled = self._compiled(candidate)
         if not compiled.ok:
             status = Status.UNJUDGED if compiled.fault else refused(candidate)

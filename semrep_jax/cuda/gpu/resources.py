@@ -51,7 +51,10 @@ class Resources:
         return blocks * warps * WARP / THREADS
 
     def summary(self, kernel: str, threads: int, dynamic: int = 0) -> str:
-        """One line for a person or a policy; `threads` and `dynamic` as in `occupancy`."""
+        """One line for a person or a policy; `threads` and `dynamic` as in `occupancy`.
+
+        kernel: the name that the line begins with.
+        """
         parts = [
             f"{self.registers} registers",
             f"{self.spilled} bytes spilled" if self.spilled else "no spills",

@@ -149,7 +149,11 @@ def block_to_guard(program: CudaProgram) -> Iterator[CudaProgram]:
 
 
 def swap_branches(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
-    """if (c) A else B -> if (!c) B else A"""
+    """if (c) A else B -> if (!c) B else A
+
+    site: the `if`. condition: c with its parentheses. first, second: the statements A and B. types: of the function's
+    variables, by name.
+    """
     if "if_statement" in (first.type, second.type):
         return None
     swapped = [replace(first, _without_open_if(second)), replace(second, _without_open_if(first))]

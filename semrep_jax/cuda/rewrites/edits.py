@@ -24,7 +24,10 @@ def replace(node: Node, text: str) -> Edit:
 
 
 def replace_all(first: Node, last: Node, text: str) -> Edit:
-    """Put `text` in the place of two nodes and of all between them."""
+    """Put `text` in the place of two nodes and of all between them.
+
+    first, last: the two in the order of the text, children of one parent; they may be one and the same.
+    """
     return Edit(first.start_byte, last.end_byte, text)
 
 
@@ -73,7 +76,10 @@ def indentation(node: Node) -> str:
 
 
 def reindented(node: Node, indent: str, edits: Iterable[Edit] = ()) -> str:
-    """A node's text with edits, its lines after the first moved to begin at `indent`."""
+    """A node's text with edits, its lines after the first moved to begin at `indent`.
+
+    indent: white space. edits: in any order, all within the node.
+    """
     return edited(node, edits).replace(f"\n{indentation(node)}", f"\n{indent}")
 
 

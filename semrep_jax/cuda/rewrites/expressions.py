@@ -51,7 +51,11 @@ TERNARY = "(conditional_expression condition: (_) @condition consequence: (_) @f
 
 
 def commute(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
-    """a + b -> b + a    a * b -> b * a    exact for floating-point numbers as well: no sum is put together otherwise"""
+    """a + b -> b + a    a * b -> b * a    exact for floating-point numbers as well: no sum is put together otherwise
+
+    site: the sum or product. left, right: a and b. sign: `+` or `*`. types: of the function's variables, by name; not
+    needed here.
+    """
     if not is_pure(site) or compact(left) == compact(right):
         return None
     symbol = node_text(sign)
@@ -59,7 +63,11 @@ def commute(site: Node, left: Node, sign: Node, right: Node, types: Types) -> li
 
 
 def mirror(site: Node, left: Node, sign: Node, right: Node, types: Types) -> list[Edit] | None:
-    """a < b -> b > a"""
+    """a < b -> b > a
+
+    site: the comparison. left, right: a and b. sign: `<`, `>`, `<=` or `>=`. types: of the function's variables, by
+    name; not needed here.
+    """
     inner = [PRECEDENCE.get(operator(side), 10) for side in (left, right) if side.type == "binary_expression"]
     if not is_pure(site) or any(precedence <= PRECEDENCE["<"] for precedence in inner):
         return None
@@ -67,7 +75,10 @@ def mirror(site: Node, left: Node, sign: Node, right: Node, types: Types) -> lis
 
 
 def modulo_to_subtraction(site: Node, left: Node, right: Node, types: Types) -> list[Edit] | None:
-    """a % b -> a - a / b * b"""
+    """a % b -> a - a / b * b
+
+    site: the remainder. left, right: a and b. types: of the function's variables, by name; not needed here.
+    """
     if not is_pure(site) or not is_primary(right) or len(node_text(left)) > LONGEST_REPEATED:
         return None
     divisor = node_text(right)
@@ -77,7 +88,11 @@ def modulo_to_subtraction(site: Node, left: Node, right: Node, types: Types) -> 
 def subtraction_to_modulo(
     site: Node, left: Node, total: Node, by: Node, divisor: Node, types: Types
 ) -> list[Edit] | None:
-    """a - a / b * b -> a % b    of integers"""
+    """a - a / b * b -> a % b    of integers
+
+    site: the subtraction. left: the first a. total, by: a and b of the quotient. divisor: the last b. types: of the
+    function's variables, by name.
+    """
     if not is_pure(site) or not is_primary(divisor) or compact(by) != compact(divisor):
         return None
     if compact(strip_parens(total)) != compact(strip_parens(left)):
@@ -121,7 +136,10 @@ def _sum_of(terms: list[Term], texts: list[str]) -> str:
 
 
 def distribute(site: Node, sum: Node, right: Node, types: Types) -> list[Edit] | None:
-    """(a + b) * c -> a * c + b * c    of integers; each term stays as wide as the sum was"""
+    """(a + b) * c -> a * c + b * c    of integers; each term stays as wide as the sum was
+
+    site: the product. sum: its left side, in parentheses. right: c. types: of the function's variables, by name.
+    """
     width, terms = type_of(sum, types), _terms(strip_parens(sum))
     if len(terms) < 2 or not is_primary(right) or not is_pure(site):
         return None
@@ -169,17 +187,29 @@ def _value_is_unused(node: Node) -> bool:
 
 
 def increment(site: Node, target: Node, types: Types) -> list[Edit] | None:
-    """j++ -> j += 1    where its value is not used"""
+    """j++ -> j += 1    where its value is not used
+
+    site: the update, by `++` or `--`, in front or behind. target: j. types: of the function's variables, by name; not
+    needed here.
+    """
     return [replace(site, f"{node_text(target)} {operator(site)[0]}= 1")] if _value_is_unused(site) else None
 
 
 def decrement(site: Node, target: Node, sign: Node, types: Types) -> list[Edit] | None:
-    """j += 1 -> j++    where its value is not used"""
+    """j += 1 -> j++    where its value is not used
+
+    site: the assignment of 1. target: j. sign: `+=` or `-=`. types: of the function's variables, by name; not needed
+    here.
+    """
     return [replace(site, f"{node_text(target)}{node_text(sign)[0] * 2}")] if _value_is_unused(site) else None
 
 
 def to_plain(site: Node, target: Node, sign: Node, value: Node, types: Types) -> list[Edit] | None:
-    """s += e -> s = s + e"""
+    """s += e -> s = s + e
+
+    site: the assignment. target: s. sign: its operator; nothing is changed where that is `=`. value: e. types: of the
+    function's variables, by name; not needed here.
+    """
     symbol = node_text(sign)[:-1]
     if symbol not in PRECEDENCE or not is_pure(target) or not is_pure(value):
         return None
@@ -190,14 +220,22 @@ def to_plain(site: Node, target: Node, sign: Node, value: Node, types: Types) ->
 def to_augmented(
     site: Node, target: Node, value: Node, first: Node, sign: Node, second: Node, types: Types
 ) -> list[Edit] | None:
-    """s = s + e -> s += e"""
+    """s = s + e -> s += e
+
+    site: the assignment. target: the first s. value: all that is assigned. first, second: its operands, of which the
+    first has to be s. sign: its operator. types: of the function's variables, by name; not needed here.
+    """
     if not is_pure(target) or not is_pure(value) or compact(first) != compact(target):
         return None
     return [replace(site, f"{node_text(target)} {node_text(sign)}= {node_text(strip_parens(second))}")]
 
 
 def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: Types) -> list[Edit] | None:
-    """fmaxf(a, 0.0f) -> a > 0.0f ? a : 0.0f    of a constant, so that what is not a number gives the same"""
+    """fmaxf(a, 0.0f) -> a > 0.0f ? a : 0.0f    of a constant, so that what is not a number gives the same
+
+    site: the call. name: `fmaxf` or `fminf`. value: a. bound: the constant. types: of the function's variables, by
+    name.
+    """
     if not is_pure(site) or not _is_float_literal(bound) or type_of(value, types) != "float":
         return None
     if len(node_text(value)) > LONGEST_COMPARED:
@@ -208,7 +246,11 @@ def maximum_to_ternary(site: Node, name: Node, value: Node, bound: Node, types: 
 
 
 def ternary_to_maximum(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
-    """a > 0.0f ? a : 0.0f -> fmaxf(a, 0.0f)"""
+    """a > 0.0f ? a : 0.0f -> fmaxf(a, 0.0f)
+
+    site: the ternary. condition: its comparison. first, second: what it gives where that is true, and where not. types:
+    of the function's variables, by name.
+    """
     test = strip_parens(condition)
     if not is_binary(test, *_FUNCTION_OF) or not is_pure(site):
         return None
@@ -229,7 +271,10 @@ def _is_float_literal(node: Node) -> bool:
 
 
 def negate_ternary(site: Node, condition: Node, first: Node, second: Node, types: Types) -> list[Edit] | None:
-    """c ? a : b -> !c ? b : a"""
+    """c ? a : b -> !c ? b : a
+
+    site: the ternary. condition, first, second: c, a and b. types: of the function's variables, by name.
+    """
     if second.type == "conditional_expression":
         return None
     return [replace(site, f"{negated(condition, types)} ? {node_text(second)} : {node_text(first)}")]

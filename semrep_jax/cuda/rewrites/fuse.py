@@ -255,7 +255,11 @@ def _receiving_declaration(pair: Pair, loads: list[Node]) -> Node | None:
 
 
 def render(program: CudaProgram, pair: Pair, fusion: Fusion) -> CudaProgram:
-    """The program with the fused kernel in the place of the later one of the two, and one launch."""
+    """The program with the fused kernel in the place of the later one of the two, and one launch.
+
+    program: holds both kernels. pair: the two, in the order of their launches. fusion: as `plan_fusion` gives it for
+    them.
+    """
     halves = [lay_out(part, "    ", fusion.edits) for part in (fusion.first, fusion.second) if part]
     shape, parameters = pair.first, _parameter_texts(pair, fusion)
     code = render_kernel(shape, fusion.name, parameters, "\n    ".join(halves))

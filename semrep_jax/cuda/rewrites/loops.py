@@ -81,7 +81,10 @@ def _has_pragma(loop: Node) -> bool:
 
 
 def for_to_while(site: Node, test: Node, update: Node, body: Node, types: Types) -> list[Edit] | None:
-    """for (A; B; C) D -> { A; while (B) { D C; } }"""
+    """for (A; B; C) D -> { A; while (B) { D C; } }
+
+    site: the loop. test, update, body: B, C and D. types: of the function's variables, by name; not needed here.
+    """
     start = site.child_by_field_name("initializer")
     declares = start is not None and start.type == "declaration" and body.type == "compound_statement"
     if _has_pragma(site) or jumps(body, "continue_statement"):
@@ -100,7 +103,11 @@ def for_to_while(site: Node, test: Node, update: Node, body: Node, types: Types)
 
 
 def while_to_for(site: Node, test: Node, body: Node, types: Types) -> list[Edit] | None:
-    """{ A; while (B) { D C; } } -> for (A; B; C) D    any other while (B) D -> for (; B;) D"""
+    """{ A; while (B) { D C; } } -> for (A; B; C) D    any other while (B) D -> for (; B;) D
+
+    site: the loop. test: B with its parentheses. body: all that is repeated. types: of the function's variables, by
+    name; not needed here.
+    """
     block = site.parent
     if block is None or _has_pragma(site):
         return None
@@ -138,7 +145,10 @@ def _needs_no_braces(node: Node) -> bool:
 
 
 def unroll_wholly(site: Node, loop: Node, types: Types) -> list[Edit] | None:
-    """for (int k = 0; k < 3; k++) D(k); -> D(0); D(1); D(2);"""
+    """for (int k = 0; k < 3; k++) D(k); -> D(0); D(1); D(2);
+
+    site: the loop's body. loop: all of it. types: of the function's variables, by name; not needed here.
+    """
     counted = counted_loop(loop)
     numbers = counted.numbers if counted is not None and not _has_pragma(loop) else None
     if counted is None or numbers is None or not 0 < len(numbers) <= MOST_COPIES:

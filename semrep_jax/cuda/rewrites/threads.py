@@ -89,7 +89,11 @@ class Spacing(Enum):
     NEIGHBOURS = (f"({INDEX}) * {{factor}}", "{first} + {turn}")
 
     def elements(self, factor: int, first: str, turn: str) -> tuple[str, str]:
-        """The values of the variables `first` and of the element, where a thread has `factor` of them."""
+        """The values of the variables `first` and of the element, where a thread has `factor` of them.
+
+        first: the variable that holds a thread's first element. turn: the loop's counter. Both values are expressions
+        of C.
+        """
         return self.value[0].format(factor=factor), self.value[1].format(first=first, turn=turn)
 
 
