@@ -85,7 +85,11 @@ class Totals:
     seconds: float = 0.0
 
     def add(self, part: Part, selection: Selection, kept: Counter[str]) -> None:
-        """Add a part, what was dropped of it, and how many of its records were kept by kind."""
+        """Add a part, what was dropped of it, and how many of its records were kept by kind.
+
+        part: of one module. selection: which of its functions are kept, and why the others are not. kept: counts by
+        kind, from `KindWriters.write`.
+        """
         self.rules.update(part.rules.counts)
         self.dropped.update(part.dropped)
         self.dropped.update(selection.dropped)
@@ -110,7 +114,11 @@ class KindWriters:
         self.passed = dict.fromkeys(RECORD_KINDS, 0)
 
     def write(self, part: Part, kept: set[str], splits: Mapping[str, str]) -> Counter[str]:
-        """Write the records of the functions with these ids, each with its split; how many of each kind there are."""
+        """Write the records of the functions with these ids, each with its split; how many of each kind there are.
+
+        part: the next one, in the same order in every run. kept: ids of functions of it. splits: names of splits by the
+        ids of functions.
+        """
         counts = Counter[str]()
         for kind, writer in self.writers.items():
             for record in part.records(kind):

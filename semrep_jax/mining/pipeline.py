@@ -39,8 +39,8 @@ def mine(setting: MineConfig, suites: Iterable[tuple[str, Function]], directory:
     """Examine what was not examined yet, and assemble everything.
 
     suites: functions of evaluation suites, which are dropped (`contamination.suite_functions`); read when all modules
-    are done. directory: where parts, shards and manifest go. Raises Stopped, and PackageError where no package is
-    installed.
+    are done. directory: where parts, shards and manifest go. stop: looked at before each module. Raises Stopped, and
+    PackageError where no package is installed.
     """
     packages, missing = _installed(setting.packages)
     units = [Unit(package.name, module) for package in packages for module in package.modules]
