@@ -136,7 +136,10 @@ class Blocks:
         return Pieces.concat([d.pieces.renumbered(2 * i) for i, d in enumerate(drawn)]), tuple(d.written for d in drawn)
 
     def rows(self, block: Block, begin: int, end: int) -> PackedBatch[np.ndarray]:
-        """Rows begin to end of a block, filled."""
+        """Rows begin to end of a block, filled.
+
+        block: one of this stream's. begin, end: numbers of rows in it, `end` left out. The batch has end - begin rows.
+        """
         arrays = [x for source, made in zip(self.sources, block.written, strict=True) for x in (source.flat, made)]
         arrays.append(np.zeros(self.row_length, np.uint16))
         pieces = block.pieces.take(slice(int(block.first[begin]), int(block.first[end])))

@@ -31,12 +31,18 @@ class Pieces:
 
     @classmethod
     def of(cls, array: int, starts: np.ndarray, lengths: np.ndarray, prompt_lengths: np.ndarray) -> Pieces:
-        """Unpacked pieces of one flat array (its number); the columns are int64 [N]."""
+        """Unpacked pieces of one flat array (its number); the columns are int64 [N].
+
+        starts: the first token of each. lengths, prompt_lengths: tokens of each, and of its prompt.
+        """
         return cls(np.full(len(starts), array), starts, lengths, prompt_lengths, np.zeros(len(starts), np.int64))
 
     @classmethod
     def consecutive(cls, array: int, lengths: np.ndarray, prompt_lengths: np.ndarray) -> Pieces:
-        """Pieces that lie one after the other in a flat array (its number), from its start."""
+        """Pieces that lie one after the other in a flat array (its number), from its start.
+
+        lengths, prompt_lengths: tokens of each, and of its prompt, int64 [N].
+        """
         return cls.of(array, np.cumsum(lengths) - lengths, lengths, prompt_lengths)
 
     @classmethod
