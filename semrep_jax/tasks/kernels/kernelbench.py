@@ -92,7 +92,10 @@ def _number(path: Path) -> int:
 
 
 def build(name: str, level: int, text: str) -> KernelTask:
-    """The task of a problem's text. Raises Unusable with the reason."""
+    """The task of a problem's text. Raises Unusable with the reason.
+
+    name: of the task, such as kb1_19. level: KernelBench's, from 1. text: the problem file's Python, which is run.
+    """
     try:
         sized = shrunk(text, name)
     except SyntaxError as error:

@@ -21,7 +21,11 @@ from semrep_jax.tasks.kernels.operators.fragments import (
 
 
 def activation(name: str, formula: str, of_v: str, reference: Callable[..., Any], flops: int) -> KernelTask:
-    """`of_v`, in C, of each element v of a vector; it costs `flops`."""
+    """`of_v`, in C, of each element v of a vector; it costs `flops`.
+
+    name: of the task, and of its kernel before `_kernel`. formula: what the instruction says. of_v: an expression.
+    reference: called with NumPy or jax.numpy and x, floats, (N,). flops: FLOPs of one element.
+    """
     body = lines("float v = x[i];", f"y[i] = {of_v};")
     return naive(name, formula, body, reference, VECTOR, flops=f"{flops} * N", family="activation")
 

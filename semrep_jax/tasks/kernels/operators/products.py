@@ -58,7 +58,10 @@ A_B = "a[(long long)m * K + k] * b[(long long)k * N + n]"
 
 
 def inner(term: str = A_B, start: str = "0.0f", end: str = "s") -> str:
-    """C of y[m, n]: the sum s of `term` over k begins as `start`, and `end` is the answer."""
+    """C of y[m, n]: the sum s of `term` over k begins as `start`, and `end` is the answer.
+
+    term: an expression of m, n and k. start: one that may use m and n. end: one that may use s, m, n and i.
+    """
     return lines(
         "int m = i / N, n = i % N;",
         f"float s = {start};",
@@ -82,7 +85,10 @@ y[i] = o / s;"""
 
 
 def causal(xp: Any, q: Any, k: Any, v: Any) -> Any:
-    """Attention of (T, D) where each row sees itself and what lies before."""
+    """Attention of (T, D) where each row sees itself and what lies before.
+
+    xp: NumPy or jax.numpy. q, k, v: queries, keys and values, floats, each of the same (T, D).
+    """
     scores = q @ k.T / q.shape[1] ** 0.5
     return softmax(xp, xp.where(xp.tril(xp.ones(scores.shape)) > 0, scores, -xp.inf)) @ v
 

@@ -22,12 +22,19 @@ WHOLE = ArrayLayout(("N",), (X,), (Array("y", ("1",)),), **LENGTHS)
 
 
 def fold(start: str, step: str, end: str) -> str:
-    """C of a row's reduction: s begins as `start`, becomes `step` for each j, and `end` is the answer."""
+    """C of a row's reduction: s begins as `start`, becomes `step` for each j, and `end` is the answer.
+
+    start: an expression of the row r. step: one of s, r and j. end: one of s and N.
+    """
     return lines(ROW, f"float s = {start};", f"for (int j = 0; j < N; j++) s = {step};", f"y[i] = {end};")
 
 
 def row(name: str, what: str, body: str, reference: Callable[[Any, Any], Any], terms: bool = False) -> KernelTask:
-    """A reduction of each row of a matrix."""
+    """A reduction of each row of a matrix.
+
+    name: of the task, and of its kernel before `_kernel`. what: what the instruction says. body: C that writes y[i], of
+    row i. reference: called with NumPy or jax.numpy and x, floats, (M, N); gives (M,). terms: as in `KernelTask`.
+    """
     return reduction(name, what, body, reference, ROWS, flops="2 * M * N", length="N", terms=terms)
 
 
@@ -97,40 +104,61 @@ def mean_loss(of_d: str) -> str:
 
 
 def mse(xp: Any, prediction: Any, target: Any) -> Any:
-    """The mean squared error."""
+    """The mean squared error.
+
+    xp: NumPy or jax.numpy. prediction, target: floats, (N,) each. The loss is (1,).
+    """
     return ((prediction - target) ** 2).mean().reshape(1)
 
 
 def mae(xp: Any, prediction: Any, target: Any) -> Any:
-    """The mean absolute error."""
+    """The mean absolute error.
+
+    xp: NumPy or jax.numpy. prediction, target: floats, (N,) each. The loss is (1,).
+    """
     return xp.abs(prediction - target).mean().reshape(1)
 
 
 def huber(xp: Any, prediction: Any, target: Any) -> Any:
-    """The mean Huber loss, delta 1."""
+    """The mean Huber loss, delta 1.
+
+    xp: NumPy or jax.numpy. prediction, target: floats, (N,) each. The loss is (1,).
+    """
     d = xp.abs(prediction - target)
     return xp.where(d < 1, 0.5 * d * d, d - 0.5).mean().reshape(1)
 
 
 def hinge(xp: Any, prediction: Any, target: Any) -> Any:
-    """The mean of max(0, 1 - prediction target)."""
+    """The mean of max(0, 1 - prediction target).
+
+    xp: NumPy or jax.numpy. prediction, target: floats, (N,) each. The loss is (1,).
+    """
     return xp.maximum(0, 1 - prediction * target).mean().reshape(1)
 
 
 def log_cosh(xp: Any, prediction: Any, target: Any) -> Any:
-    """The mean of log cosh of the difference, stably."""
+    """The mean of log cosh of the difference, stably.
+
+    xp: NumPy or jax.numpy. prediction, target: floats, (N,) each. The loss is (1,).
+    """
     d = xp.abs(prediction - target)
     return (d + xp.log1p(xp.exp(-2 * d)) - np.log(2)).mean().reshape(1)
 
 
 def cross_entropy(xp: Any, logits: Any, label: Any) -> Any:
-    """Of each row of logits with its label."""
+    """Of each row of logits with its label.
+
+    xp: NumPy or jax.numpy. logits: floats, (M, N). label: integers in [0, N), (M,). The loss is (M,), in nats.
+    """
     top = logits.max(-1)
     return top + xp.log(xp.exp(logits - top[:, None]).sum(-1)) - logits[xp.arange(logits.shape[0]), label]
 
 
 def cosine(xp: Any, a: Any, b: Any) -> Any:
-    """Of each pair of rows."""
+    """Of each pair of rows.
+
+    xp: NumPy or jax.numpy. a, b: floats, (M, N) each. The similarities are (M,), in [-1, 1].
+    """
     return (a * b).sum(-1) / (xp.sqrt((a * a).sum(-1)) * xp.sqrt((b * b).sum(-1)) + 1e-6)
 
 

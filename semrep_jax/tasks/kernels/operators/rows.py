@@ -32,12 +32,18 @@ def log_softmax(xp: Any, x: Any) -> Any:
 
 
 def layer_norm(xp: Any, x: Any, w: Any, b: Any) -> Any:
-    """Of each row with weight and bias."""
+    """Of each row with weight and bias.
+
+    xp: NumPy or jax.numpy. x: floats, (M, N). w, b: weight and bias, floats, (N,) each.
+    """
     return (x - x.mean(-1, keepdims=True)) / xp.sqrt(x.var(-1, keepdims=True) + 1e-5) * w + b
 
 
 def rms_norm(xp: Any, x: Any, w: Any) -> Any:
-    """Of each row with weight."""
+    """Of each row with weight.
+
+    xp: NumPy or jax.numpy. x: floats, (M, N). w: the weight, floats, (N,).
+    """
     return x / xp.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * w
 
 
@@ -107,7 +113,11 @@ ROWWISE = [
 
 
 def running(start: str, loop: str, assign: str) -> str:
-    """C of a scan: s begins as `start` and takes r[j] by `assign` over the head of a `loop`."""
+    """C of a scan: s begins as `start` and takes r[j] by `assign` over the head of a `loop`.
+
+    start: an expression. loop: what stands in the parentheses of a `for` over j; it may use c, the element's column.
+    assign: `+=` or its like.
+    """
     return lines(
         "int row = i / N, c = i % N;",
         "const float* r = x + (long long)row * N;",

@@ -108,7 +108,11 @@ BIASED = CONV_2D.taking(*CONV_2D.inputs, Array("bias", ("O",)))
 
 
 def conv_1d(xp: Any, x: Any, w: Any) -> Any:
-    """(O, L - 2) of (C, L) and (O, C, 3)."""
+    """(O, L - 2) of (C, L) and (O, C, 3).
+
+    xp: NumPy or jax.numpy. x: floats, C channels of L places. w: floats, three weights for each of O outputs and C
+    channels.
+    """
     size = x.shape[1] - 2
     return sum(w[:, :, k] @ x[:, k : k + size] for k in range(3))
 
@@ -120,12 +124,19 @@ def shifted(x: Any) -> dict[tuple[int, int], Any]:
 
 
 def conv_2d(xp: Any, x: Any, w: Any) -> Any:
-    """(O, H - 2, W - 2) of (C, H, W) and (O, C, 3, 3)."""
+    """(O, H - 2, W - 2) of (C, H, W) and (O, C, 3, 3).
+
+    xp: NumPy or jax.numpy. x: floats, C channels of H rows and W columns. w: floats, 3 x 3 weights for each of O
+    outputs and C channels.
+    """
     return sum(xp.einsum("oc,chw->ohw", w[:, :, a, b], part) for (a, b), part in shifted(x).items())
 
 
 def depthwise(xp: Any, x: Any, w: Any) -> Any:
-    """(C, H - 2, W - 2) of (C, H, W) and (C, 3, 3)."""
+    """(C, H - 2, W - 2) of (C, H, W) and (C, 3, 3).
+
+    xp: NumPy or jax.numpy. x: floats, C channels of H rows and W columns. w: floats, 3 x 3 weights for each channel.
+    """
     return sum(w[:, a, b][:, None, None] * part for (a, b), part in shifted(x).items())
 
 
