@@ -100,17 +100,18 @@ class RemotePolicy:
         answer = self._ask(body)
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
-            text = choice["message"]["content"] or ""
+            text = _text(choice["message"]["content"])
             finish = Finish.LENGTH if choice.get("finish_reason") == "length" else Finish.STOP
-        except (KeyError, IndexError, TypeError) as error:
+            read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise RemoteError(
                 f"{self.setting.url} answered something that is no chat completion ({answer!r:.200})"
             ) from error
         with self.lock:
             self.usage.rollouts += 1
-            self.usage.prompt_tokens += usage.get("prompt_tokens", 0)
-            self.usage.completion_tokens += usage.get("completion_tokens", 0)
-        return Completion(text, (), (), finish, usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0))
+            self.usage.prompt_tokens += read or 0
+            self.usage.completion_tokens += written or 0
+        return Completion(text, (), (), finish, None if written is None else written + (read or 0))
 
     def _ask(self, body: dict[str, Any]) -> Any:
         """The endpoint's answer, after as many tries as allowed."""
@@ -143,6 +144,20 @@ class RemotePolicy:
             return response.json()
         except ValueError as error:
             raise _PassingTrouble("an answer that is not JSON") from error
+
+
+def _text(content: Any) -> str:
+    """The text of a message, "" for none. Raises TypeError for what is none."""
+    if content is not None and not isinstance(content, str):
+        raise TypeError("a text is wanted")
+    return content or ""
+
+
+def _count(tokens: Any) -> int | None:
+    """A number of tokens, None where it is not told. Raises TypeError for what is none."""
+    if tokens is not None and (type(tokens) is not int or tokens < 0):
+        raise TypeError("a number of tokens is wanted")
+    return tokens
 
 
 def _wanted_pause(response: httpx.Response) -> float:

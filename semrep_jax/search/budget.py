@@ -16,7 +16,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from semrep_jax.core.errors import SemRepError
+
 Resource = Literal["tokens", "verifier_seconds", "wall_seconds"]
+
+
+class BudgetError(SemRepError):
+    """A budget that can't be kept."""
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ def _measured_anew(case: Case, found: Sequence[Searched], sandbox: Sandbox) -> d
     values: dict[str, list[float]] = {}
     with bar("held-out inputs", len(found)) as progress:
         for one in found:
-            again = case.held_out(case.whole(one.tree.best.program or ""), sandbox)
+            again = case.held_out(case.program(one.tree.best.program or ""), sandbox)
             values.setdefault(one.strategy, []).append(1.0 if again.value is None else again.value)
             progress.advance(f"{one.strategy}, seed {one.seed}: {values[one.strategy][-1]:.2f}")
     estimates = {}

@@ -174,13 +174,16 @@ class Isolated:
             "scratch": own,
         }
         told |= {"suffix": program.suffix, "memory_mb": self.memory_mb, "seconds": math.ceil(self.seconds)}
-        process = children.start(
-            [sys.executable, str(CHILD), json.dumps(told)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with tempfile.TemporaryFile() as asked:  # a program may be longer than an argument may
+            asked.write(json.dumps(told).encode())
+            asked.seek(0)
+            process = children.start(
+                [sys.executable, str(CHILD)],
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             said, ended = _read_all(process, self.seconds)
         finally:
@@ -213,7 +216,7 @@ def _reported(said: str) -> EvaluationResult:
     try:
         told = json.loads(last)
         metrics, artifacts, error = told["metrics"], told["artifacts"], told["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         tail = "\n".join([*printed, last][-20:]).strip()
         return _result({}, {"evaluator_error": tail or "the evaluator's process ended without a result"})
     kept = {str(name): str(text) for name, text in artifacts.items()} if isinstance(artifacts, dict) else {}
@@ -240,7 +243,12 @@ def scored(told: Any) -> EvaluationResult:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False
 
 
 def _result(metrics: Mapping[str, float], artifacts: Mapping[str, str]) -> EvaluationResult:

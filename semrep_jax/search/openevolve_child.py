@@ -1,10 +1,10 @@
 """Runs someone's evaluator on one candidate, contained; started by `openevolve.Isolated`, never imported.
 
-    python openevolve_child.py '{"evaluator": ..., "program": ..., "scratch": ..., "memory_mb": 2048, "seconds": 60}'
+    python openevolve_child.py      # standard input: {"evaluator", "program", "suffix", "scratch", "memory_mb", "seconds"}
 
 Leaves the host's network, process and mount namespaces where the kernel allows that (everything read-only but
-`scratch`), limits memory and processor time, and prints the result as the last line, a JSON object: metrics, artifacts,
-error.
+`scratch`), limits memory, files and processor time, and prints the result as the last line, a JSON object: metrics,
+artifacts, error.
 """
 
 import importlib.util
@@ -23,7 +23,8 @@ SCRATCH_MB = 256
 
 def main() -> None:
     """See above. The evaluator runs as process 2 of a pid namespace whose end is the end of all that it started."""
-    told = json.loads(sys.argv[1])
+    told = json.load(sys.stdin)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
     lockdown = _load(Path(__file__).parent.parent / "sandbox" / "lockdown.py")
     lockdown.die_with_parent()
     lockdown.enter_namespaces(told["scratch"], SCRATCH_MB)
@@ -35,6 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CPU, (told["seconds"], told["seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_AS, (told["memory_mb"] << 20,) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SCRATCH_MB << 20,) * 2)  # where the file system is everybody's
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["TMPDIR"] = told["scratch"]
     os.chdir(told["scratch"])

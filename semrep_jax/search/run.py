@@ -23,7 +23,7 @@ from semrep_jax.core.programs import Completion, Finish, Program
 from semrep_jax.inference.rewrite import program_of
 from semrep_jax.prompts import Prompt
 from semrep_jax.rollout.policy import Policy
-from semrep_jax.search.budget import Budget, Limits
+from semrep_jax.search.budget import Budget, BudgetError, Limits
 from semrep_jax.search.journal import Journal
 from semrep_jax.search.node import Kind, Node
 from semrep_jax.search.problem import Assessed, Problem
@@ -80,7 +80,8 @@ class Search:
     def run(self, journal: Journal | None = None, stopped: Callable[[], bool] = lambda: False) -> tuple[Tree, Budget]:
         """Search to the end, or until `stopped` says so after a round; what there is then.
 
-        journal: where the tree is kept, and gone on from.
+        journal: where the tree is kept, and gone on from. Raises BudgetError where tokens are limited and the policy
+        does not count them.
         """
         tree, budget = self._begun(journal)
         if self.learner is not None and not tree.rounds:
@@ -193,6 +194,11 @@ class Search:
         if completion is None:
             node.program, node.seconds = ask.program, ask.seconds
             return node
+        if self.limits.tokens is not None and completion.cost is None and not completion.token_ids:
+            raise BudgetError(
+                "search.budget.tokens: the endpoint does not say how many tokens an answer took (usage), so they can't "
+                "be paid for; set it to null, and a limit of seconds"
+            )
         node.tokens = completion.tokens
         program = program_of(completion, self.problem.task.source.language)
         if isinstance(program, Program):

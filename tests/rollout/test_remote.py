@@ -125,6 +125,37 @@ def test_lasting_trouble_and_refusals_are_errors_and_never_empty_answers(endpoin
         policy("http://127.0.0.1:9/v1").sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        "no",
+        None,
+        {"choices": []},
+        {"choices": [{"message": {"content": [{"type": "text", "text": "x"}]}}]},
+        {"choices": ["x"]},
+        {"choices": [{"message": {"content": "x"}}], "usage": [7]},
+        {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -(10**9), "completion_tokens": 1}},
+        {"choices": [{"message": {"content": "x"}}], "usage": {"completion_tokens": "3"}},
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_no_completion_is_an_error_that_shows_it(endpoint, monkeypatch, answer):
+    one = policy(endpoint[0])
+    monkeypatch.setattr(one, "_ask", lambda body: answer)
+    with pytest.raises(RemoteError, match="no chat completion"):
+        one.sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert one.usage.tokens == 0
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": None}, {"usage": {"prompt_tokens": None, "completion_tokens": None}}])
+def test_an_endpoint_that_counts_no_tokens_is_not_taken_for_a_free_one(endpoint, monkeypatch, usage):
+    one = policy(endpoint[0])
+    monkeypatch.setattr(one, "_ask", lambda body: {"choices": [{"message": {"content": "x"}}]} | usage)
+    ((said,),) = one.sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert said.text == "x" and said.cost is None
+
+
 def test_the_key_comes_from_the_environment_and_is_asked_for_by_name(endpoint, monkeypatch):
     url, bodies, *_ = endpoint
     monkeypatch.delenv("SOME_KEY", raising=False)

@@ -196,7 +196,12 @@ def evaluate(path):
         ("open('{inside}', 'w')\ndef f(n): return 1", 0.0, "Error"),
         ("def f(n): return len(bytes(10**10))", 0.0, "MemoryError"),
         ("def f(n): return 'high'", 0.0, "no finite numbers"),
+        ("def f(n): return 10**400", 0.0, "no finite numbers"),
+        ("import os\nprint('[' * 99_999, flush=True)\nos._exit(0)", 0.0, "[[["),
+        ("def f(n): return 1 # " + "long " * 40_000, 1.0, "fine"),
+        ("import sys\ndef f(n): return len(sys.stdin.read()) + 1", 1.0, "fine"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_someones_evaluator_is_contained_and_killed_with_all_that_it_started(tmp_path, program, score, said):
     (tmp_path / "theirs.py").write_text(THEIRS)

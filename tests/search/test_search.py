@@ -16,7 +16,7 @@ from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.rewards import AcceptBy
 from semrep_jax.rollout.remote import RemotePolicy
 from semrep_jax.rollout.settings import RemoteConfig, RolloutConfig
-from semrep_jax.search.budget import Budget, Limits
+from semrep_jax.search.budget import Budget, BudgetError, Limits
 from semrep_jax.search.export import records_of
 from semrep_jax.search.journal import Journal, JournalError, read
 from semrep_jax.search.node import Kind
@@ -249,6 +249,16 @@ def test_a_model_behind_an_endpoint_is_searched_with_and_pays_for_every_prompt(j
     assert tree.solved and budget.spent.tokens == 8 * 42 == policy.usage.tokens
     assert "Rewrite this program" in seen[0] and "return 0 for an empty list" in seen[-1]
     assert any(REWRITES[0] in text for text in seen)
+
+
+def test_tokens_that_nobody_counts_are_not_free_where_they_are_limited(judge):
+    limited = search(judge, edits=WRONG, limits=Limits(tokens=100))
+    limited.policy.cost = None
+    with pytest.raises(BudgetError, match="search.budget.tokens: .* set it to null"):
+        limited.run()
+    free = search(judge, edits=WRONG)
+    free.policy.cost = None
+    assert free.run()[1].spent.tokens == 0
 
 
 def test_where_a_problem_has_moves_every_sample_follows_an_instruction_of_its_own(judge):

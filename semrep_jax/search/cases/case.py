@@ -15,6 +15,8 @@ from semrep_jax.core.errors import TaskError
 from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Duplicate, Objective, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python import PYTHON
+from semrep_jax.python.inputs import functions
+from semrep_jax.python.surface import InputError
 from semrep_jax.sandbox.pool import Observation, Sandbox
 from semrep_jax.search.problem import Assessed, Optimise, Problem
 
@@ -45,7 +47,7 @@ class Case:
 
     title: how tables call it. figure: what its value is. entry: the function that a whole program has to have, which
     `signature` spells out. seed: the candidate's text that a search begins with. instruction: what is asked of a model
-    that needs no moves. whole: a candidate's text as a whole program. evaluate: the judge. held_out: measures the best
+    that needs no moves. whole: a candidate's text with the case's frame around it. evaluate: the judge. held_out: measures the best
     of a search anew, where its value was measured and chosen for; None where it was computed, which also says that
     candidates may be judged side by side. draw, perturb, move, optimise: as of a `Problem`.
     """
@@ -64,17 +66,26 @@ class Case:
     held_out: Callable[[str, Sandbox], Evaluation] | None = None
     optimise: Optimise | None = None
 
-    def task(self, name: str) -> Task:
+    def program(self, text: str) -> str:
+        """A candidate's text as a whole program: as it is where it has the function `entry`, else with the frame."""
+        try:
+            return text if self.entry in functions(text) else self.whole(text)
+        except InputError:  # it does not parse; whoever runs it says so
+            return self.whole(text)
+
+    def task(self, name: str, instruction: str) -> Task:
         """The seed program as a task: U_sem is that the answer is valid, U_edit that it is better than the seed's."""
         none = Tests("make")
-        return Task(name, Program(PYTHON, self.seed), none, none, self.instruction, Objective.SPEED)
+        return Task(name, Program(PYTHON, self.seed), none, none, instruction, Objective.SPEED)
 
     def problem(self, name: str, sandbox: Sandbox, moves: bool = True) -> Problem:
-        """The case as something to search on; without `moves` every prompt has the one instruction.
+        """The case as something to search on; without `moves` every prompt has the one instruction, which also says
+        how a whole program has to look.
 
         name: of the case in CASES. sandbox: where candidates run.
         """
-        task, assessor = self.task(name), CaseAssessor(self, sandbox)
+        whole = f"{self.instruction} Or write a whole program in its place, with {self.signature}."
+        task, assessor = self.task(name, self.instruction if moves else whole), CaseAssessor(self, sandbox)
         return Problem(task, assessor, self.move if moves else None, self.draw, self.perturb, self.optimise)
 
 
@@ -110,7 +121,7 @@ class CaseAssessor:
 
     def _evaluated(self, text: str) -> Evaluation:
         """What the case's judge says. Raises TaskError where that is no Evaluation."""
-        found: object = self.case.evaluate(self.case.whole(text), self.sandbox)
+        found: object = self.case.evaluate(self.case.program(text), self.sandbox)
         if not isinstance(found, Evaluation):
             raise TaskError(
                 f"case study {self.case.title}: evaluate returned {found!r:.60}, and has to return an Evaluation"

@@ -26,9 +26,7 @@ SEED = "def make(xs):\n    return [x + 2 for x in xs if x > 3]"
 
 
 def whole(text: str) -> str:
-    """A candidate's text with the frame below it; one that has a `pack` of its own, and begins with it, is whole."""
-    if text.startswith("def pack("):
-        return text
+    """A candidate's text with the frame below it."""
     return f"{text}\n\n\n{FRAME.read_text()}\n\ndef pack():\n    return packed(make(list(range({CIRCLES}))))\n"
 
 

@@ -16,6 +16,7 @@ often, with a bootstrap interval (`held_out`), and that is the figure to report.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -73,7 +74,7 @@ def _timed(source: str, sandbox: Sandbox, stream: str, times: int) -> Evaluation
         spent += observation.cpu_seconds
         none = failed(observation)
         if none is not None:
-            return none
+            return replace(none, seconds=spent)
         for graph, outcome in zip(some, observation.outcomes, strict=True):
             problem = problem_of(graph, outcome.value)
             if problem:
