@@ -143,6 +143,7 @@ TPU = ("tpu-vm", "one", "--zone", "z", *RUN)
             "does not lie on the 8 chips",
         ),
         ((*TPU, "--machine", "v6e-8", "--work-dir", "gs://b/r", "--set", "train.bugdet=3"), "unknown key"),
+        ((*TPU, "--machine", "v6e-8", "--work-dir", "gs://b/r", "--set", "work_dir=r"), "what --work-dir says"),
         ((*TPU, "--machine", "v6e-8", "--work-dir", "gs://b/r", "--plan", "/no/plan"), "no finished job: plan"),
         (("tpu-vm", "One", "--zone", "z", "--machine", "v6e-8", "--work-dir", "gs://b/r", *RUN), "lower case letters"),
         (("slurm", "a", "--machine", "h100:8", "--nodes", "0", "--work-dir", "/r", *RUN), "--nodes 0: at least 1"),

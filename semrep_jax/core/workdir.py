@@ -112,8 +112,14 @@ class WorkDir:
             ) from error
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
+            lock.close()
             raise InUse(f"work_dir {self.path} is in use by another process; wait for it or choose another") from error
+        except OSError as error:
+            lock.close()
+            raise WorkDirError(
+                f"work_dir {self.path} is on a file system without locks ({error.strerror}); choose another"
+            ) from error
         self.held.append(lock)
         free = shutil.disk_usage(self.path).free >> 20
         if free < NEEDED_MB:

@@ -25,6 +25,7 @@ from semrep_jax.evaluate.intervals import difference
 from semrep_jax.evaluate.measure import Measured, identity, measure
 from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.inference.rewrite import program_of
+from semrep_jax.inference.settings import Choose
 from semrep_jax.rewards import AcceptBy, DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import DrawnSuite
@@ -61,13 +62,14 @@ def measure_with(
     setting: EvaluateConfig,
     rule: DuplicateRule,
     accept: AcceptBy = AcceptBy.U_SEM,
+    choose: Choose = Choose.FIRST,
 ) -> Measured:
     """Sample edits with this at hand and verify them, as `measure` does.
 
-    help: what is at hand. rule, accept: as in `measure`, of the policy's own rewrites.
+    help: what is at hand. rule, accept, choose: as in `measure`, of the policy's own rewrites.
     """
     if help in TURNS_OF:
-        return measure(policy, suite, TURNS_OF[help], verifier, setting, rule, accept)
+        return measure(policy, suite, TURNS_OF[help], verifier, setting, rule, accept, choose)
     began, tasks = time.perf_counter(), suite.tasks
     key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + 1)
     policy.usage = Usage()
@@ -88,7 +90,7 @@ def measure_with(
         rewrites_accepted=0.0,
         too_long=sum(completion.finish is Finish.PROMPT_TOO_LONG for _, completion, _ in flat),
         examples=[],
-        identity=identity(setting, rule, accept),
+        identity=identity(setting, rule, accept, choose),
         unjudged=sum(not verdict.judged for verdict in verdicts),
     )
 

@@ -47,15 +47,16 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
     from semrep_jax.jobs.arms import kept
 
     setting, rule, accept = config.evaluate, config.reward.duplicate, config.reward.accept
-    same = identity(setting, rule, accept) | {"model": config.model.source, "remote": config.remote.url}
+    choose = config.inference.choose
+    same = identity(setting, rule, accept, choose) | {"model": config.model.source, "remote": config.remote.url}
     wanted = [(suite, help) for suite in suites for help in headroom.helps_of(suite)]
     found: Found = {suite.name: {} for suite in suites}
     with bar("headroom", len(wanted)) as progress:
         for suite, help in wanted:
-            name = f"evaluation/headroom-{suite.name}-{help}.json"
+            name = f"headroom/{suite.name}-{help}.json"
             one = kept(context, name, suite, same)
             if one is None:
-                one = headroom.measure_with(policy, suite, help, context.judges, setting, rule, accept)
+                one = headroom.measure_with(policy, suite, help, context.judges, setting, rule, accept, choose)
                 one = replace(one, identity=same)
                 context.work.write(name, one.to_json())
             found[suite.name][help] = one

@@ -39,8 +39,8 @@ def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | No
         policy = LocalPolicy(base.model, params, base.tokenizer, config.rollout)
         found = []
         for suite, turns in wanted:
-            rule, accept = config.reward.duplicate, config.reward.accept
-            one = measure(policy, suite, turns, context.judges, setting, rule, accept)
+            rule, accept, choose = config.reward.duplicate, config.reward.accept, config.inference.choose
+            one = measure(policy, suite, turns, context.judges, setting, rule, accept, choose)
             share = mean(one.per_task, setting.resamples)
             found.append(Point(suite.name, turns, share.value, share.low, share.high, share.n))
         return found
@@ -59,5 +59,5 @@ def _drawn(config: Config, context: Context, name: str, setting: EvaluateConfig)
 
 def _identity(config: Config, setting: EvaluateConfig, suites: Mapping[str, str]) -> dict[str, Any]:
     """What two points of one curve have to share."""
-    judged = measuring.identity(setting, config.reward.duplicate, config.reward.accept)
+    judged = measuring.identity(setting, config.reward.duplicate, config.reward.accept, config.inference.choose)
     return judged | {"suites": dict(suites), "turns": list(config.evaluate.held_out.turns)}

@@ -297,6 +297,7 @@ def _about(
             of_column.setdefault(key, {})["base" if place.seed is None else str(place.seed)] = round(share, 6)
     return {
         "seeds": list(study.config.sweep.seeds),
+        "compared": [study.config.sweep.primary.ours, study.config.sweep.primary.theirs],
         "command": "python -m semrep_jax.main " + shlex.join(sys.argv[1:]),
         "versions": versions(),
         "machine": {

@@ -99,8 +99,8 @@ class LoadedRun:
 
     @cached_property
     def differences(self) -> DataFrame:
-        """SemRep minus fine-tuning, paired by task: `metric`, `compared` ("T1", "T2", or "T2 against T1" for SemRep's
-        T=2 against fine-tuning's T=1), `value`, `low`, `high`, `n`."""
+        """SemRep minus fine-tuning (of a sweep: its primary pair), paired by task: `metric`, `compared` ("T1", "T2", or
+        "T2 against T1" for the first one's T=2 against the other's T=1), `value`, `low`, `high`, `n`."""
         found = (self.run.results or {}).get("differences", {})
         rows = [dict(zip(("metric", "compared"), key.rsplit("/", 1), strict=True)) | gap for key, gap in found.items()]
         return _frame(rows, ("metric", "compared", *ESTIMATE))

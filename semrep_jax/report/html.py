@@ -17,7 +17,7 @@ import jinja2
 from semrep_jax.core.workdir import write_atomically
 from semrep_jax.report import bands, code, curves, gallery, kernels, reasons, tree
 from semrep_jax.report.curves import STEPS, TOKENS, Source
-from semrep_jax.report.labels import DIFFERENCE, colours, label, sampled_tokens
+from semrep_jax.report.labels import colours, difference, label, over, sampled_tokens
 from semrep_jax.report.panels import Panel, png
 from semrep_jax.report.reading import Row, Run, State, read
 from semrep_jax.report.svg import css_variables
@@ -53,7 +53,8 @@ def render(template: str, content: Row) -> str:
         label=label,
         legend=legend,
         sampled_tokens=sampled_tokens,
-        difference=DIFFERENCE,
+        difference=difference,
+        over=over,
     )
     environment.filters["minus"] = lambda text: text.replace("-", "−")  # as wide as a plus
     text = environment.get_template(template).render(content)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 KNOWN = ("base", "semrep", "finetune")  # in the order that tables and legends have them
 LABELS = {"base": "base", "semrep": "SemRep", "finetune": "fine-tuning only"}
-DIFFERENCE = "SemRep − fine-tuning"
+PAIR = ("semrep", "finetune")  # that differences are taken of where results name no other
 MORE_COLOURS = 6  # for arms of other names, and for runs that are compared
 
 
 def label(arm: str) -> str:
     """An arm's name for a person."""
     return LABELS.get(arm, arm)
+
+
+def difference(results: Mapping[str, Any] | None) -> str:
+    """What the differences of results.json are taken of: its pair `compared`, ours minus theirs."""
+    ours, theirs = (results or {}).get("compared", PAIR)
+    return f"{label(ours)} − {label(theirs).removesuffix(' only')}"
+
+
+def over(results: Mapping[str, Any]) -> str:
+    """What the intervals of results.json are over."""
+    return "seeds and tasks" if len(results.get("seeds", ())) > 1 else "tasks"
 
 
 def in_order(arms: Iterable[str]) -> list[str]:

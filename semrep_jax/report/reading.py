@@ -31,6 +31,7 @@ IN_A_LINE = {  # of a JSON-lines file, by its name, beside "step"
     "curve.jsonl": ("tokens", "suite", "turns", "value", "low", "high"),
     "samples.jsonl": ("group", "task", "source", "c_rep", "completion", "status", "duplicate", "feedback"),
 }
+CELL = "cell.json"  # what a cell of a sweep ends with, in the place of results.json
 ALONE = "base"  # the arm of a job that trains one model at the top of its work directory
 
 
@@ -60,7 +61,8 @@ class Measurement:
 class Run:
     """A work directory.
 
-    path: where. state: how far it is. results: of results.json; None before the run has ended. config: the resolved
+    path: where. state: how far it is. results: of results.json; None before the run has ended, and in a cell of a
+    sweep. config: the resolved
     settings. metrics, curves: rows by arm, of arms/*/metrics.jsonl and arms/*/curve.jsonl. measurements: of
     evaluation/, arms in order.
     """
@@ -120,7 +122,8 @@ def read(path: Path) -> Run:
     config = _config(path / "config.yaml")
     if results is None and not config:
         raise ReportError(f"{path} holds no run (neither results.json nor config.yaml); name the work_dir of one")
-    state = State.FINISHED if results else State.RUNNING if _held(path) else State.STOPPED
+    ended = results is not None or (path / CELL).exists()
+    state = State.FINISHED if ended else State.RUNNING if _held(path) else State.STOPPED
     curves = _rows_by_arm(path, "curve.jsonl")
     measurements = [_measurement(file) for file in sorted(path.glob("evaluation/*.json"))]
     order = in_order({one.arm for one in measurements})

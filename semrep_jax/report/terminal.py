@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from semrep_jax.report.labels import DIFFERENCE, estimate, label, sampled_tokens
+from semrep_jax.report.labels import difference, estimate, label, over, sampled_tokens
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
@@ -23,13 +23,13 @@ def tables(results: dict[str, Any]) -> list[Table]:
 def _metrics(results: dict[str, Any]) -> Table:
     arms, differences = results["arms"], results["differences"]
     judged = bool(results["costs"])
-    title = "share of samples correct, mean [95 % interval over tasks]" if judged else None
+    title = f"share of samples correct, mean [95 % interval over {over(results)}]" if judged else None
     table = Table(title=title, caption=escape(" ".join(results["notes"])) or None)
     table.add_column("metric")
     for arm in arms:
         table.add_column(label(arm), justify="right")
     if differences:
-        table.add_column(DIFFERENCE, justify="right")
+        table.add_column(difference(results), justify="right")
     for row in results["rows"]:
         cells = [estimate(values.get(row["metric"])) for values in arms.values()]
         gap = [estimate(differences.get(row["difference"]), sign=True)] if differences else []

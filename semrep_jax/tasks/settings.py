@@ -36,7 +36,7 @@ class Wording(StrEnum):
 class PerturbationConfig(Section):
     """How far a perturbed program lies from its plain twin; the draws are in `tasks/generated/perturbations.py`."""
 
-    rules: list[str] = Field(
+    rules: list[Literal["sums", "turned", "quotients", "doubled", "rewrites"]] = Field(
         ["sums", "turned"],
         min_length=1,
         description="What is changed: sums (numbers as sums or differences), turned (comparisons: 3 < x, not x <= 3), "

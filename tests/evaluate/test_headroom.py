@@ -11,9 +11,11 @@ from semrep_jax.core.workdir import WorkDir
 from semrep_jax.evaluate import headroom
 from semrep_jax.evaluate.headroom import Help
 from semrep_jax.evaluate.summary import MARK, out_of_range_note, rows
+from semrep_jax.inference.settings import Choose, InferenceConfig
 from semrep_jax.jobs import headroom as job
 from semrep_jax.jobs.config import build
 from semrep_jax.jobs.job import Context
+from semrep_jax.report.reading import read
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.tasks.suite import DrawnSuite, SuiteRequest, draw
 
@@ -63,6 +65,14 @@ def test_what_was_measured_is_not_measured_again(config, context, suite):
     again = Reader(suite)
     job.measured(config, context, again, [suite])
     assert again.asked == []
+    context.work.write("config.yaml", config.to_yaml())
+    assert read(context.work.path).measurements == ()  # no arm of a comparison
+
+
+def test_headroom_is_measured_with_the_rewrites_that_an_evaluation_chooses(config, context, suite):
+    chosen = config.model_copy(update={"inference": InferenceConfig(choose=Choose.LIKELIEST)})
+    found = job.measured(chosen, context, Reader(suite), [suite])["perturbed"]
+    assert {one.identity["choose"] for one in found.values()} == {Choose.LIKELIEST}
 
 
 def test_a_stopped_measurement_says_how_to_go_on(config, context, suite):

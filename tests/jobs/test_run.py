@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -15,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from semrep_jax import main
-from semrep_jax.core.workdir import WorkDir
+from semrep_jax.core.workdir import InUse, WorkDir, WorkDirError
 from semrep_jax.model import pretrained
 from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
 
@@ -238,6 +240,16 @@ def test_two_runs_do_not_share_a_work_directory(config, tmp_path, capsys):
     assert main.main(["--config", str(config), "--set", f"work_dir={tmp_path}"]) == 2
     assert "in use" in capsys.readouterr().err
     held.close()
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch):
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(WorkDirError, match=r"without locks .No locks available.") as found:
+        WorkDir(tmp_path, {})
+    assert not isinstance(found.value, InUse)  # which a sweep takes for a cell that another process works on
 
 
 def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, capsys, monkeypatch):

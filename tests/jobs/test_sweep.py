@@ -17,6 +17,8 @@ from semrep_jax import main
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.jobs import cells, config, design, studies, tables
+from semrep_jax.report.html import page
+from semrep_jax.report.reading import State, read
 
 TEXT = """
 job: sweep
@@ -93,6 +95,13 @@ def test_the_results_stand_alone_and_a_page_can_be_made_of_them(whole, capsys):
     )
     assert main.main(["report", str(whole)]) == 0
     assert "Primary contrast, robust_pass" in capsys.readouterr().out
+    assert results["compared"] == ["semrep", "finetune"]
+
+
+def test_a_cell_that_has_ended_is_a_finished_run(whole):
+    cell = read(whole / "cells" / CELLS[1])
+    assert cell.state is State.FINISHED and cell.results is None and cell.metrics and cell.measurements
+    assert "given again" not in page(cell)
 
 
 def test_cells_that_another_process_holds_are_left_to_it_and_said_to_be_missing(file, whole, capsys):

@@ -243,6 +243,18 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(tmp_path):
     assert "stopped at step 3 of 6" in text and "goes on from there" in text
 
 
+def test_a_study_says_which_arms_it_compares_and_that_seeds_are_in_its_intervals(tmp_path):
+    path = made.run(tmp_path / "run")
+    results = json.loads((path / "results.json").read_text())
+    results |= {"compared": ["stage1", "guided"], "seeds": [0, 1]}
+    (path / "results.json").write_text(json.dumps(results))
+    text = html.page(read(path))
+    assert "<th>stage1 − guided</th>" in text and "SemRep − fine-tuning" not in text
+    assert "interval over seeds and tasks." in text
+    figures = terminal.tables(results)[0]
+    assert figures.columns[-1].header == "stage1 − guided" and "over seeds and tasks" in figures.title
+
+
 def test_the_terminal_shows_the_same_tables(run):
     assert len(terminal.tables(json.loads((run / "results.json").read_text()))) == 2
 

@@ -3,6 +3,7 @@
 import re
 from itertools import islice
 from random import Random
+from typing import get_args
 
 import pytest
 
@@ -64,9 +65,18 @@ def test_a_program_that_no_rule_changes_has_no_perturbation():
     assert perturbations.perturbed("def f(x):\n    return x", Random(0), PerturbationConfig()) is None
 
 
-def test_an_unknown_rule_is_named():
-    with pytest.raises(TaskError, match="there is no 'sum'; there are sums, turned"):
-        perturbations.perturbed(TEXT, Random(0), PerturbationConfig(rules=["sum"]))
+@pytest.mark.parametrize("section", ["tasks.generated.perturbation", "evaluate.perturbed"])
+def test_an_unknown_rule_is_refused_under_the_key_that_names_it(section):
+    tree = {"rules": ["sum"]}
+    for name in reversed(section.split(".")):
+        tree = {name: tree}
+    with pytest.raises(ConfigError, match=rf"{section}.rules.*sums.*turned.*rewrites"):
+        build({"job": "compare"} | tree)
+
+
+def test_every_rule_that_settings_may_name_is_there():
+    (named,) = get_args(PerturbationConfig.model_fields["rules"].annotation)
+    assert set(get_args(named)) == {*perturbations.RULES, perturbations.REWRITES}
 
 
 def drawn(setting, rewriting=False, count=12):

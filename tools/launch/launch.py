@@ -119,6 +119,8 @@ def checked(options: argparse.Namespace) -> Machine:
     """The machine that was asked for, with everything that can be known before it is rented held against it."""
     if not re.fullmatch(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", options.name):
         raise LaunchError(f"name {options.name!r}: lower case letters, digits and hyphens, 40 at most, a letter first")
+    if any(one.partition("=")[0].strip() == "work_dir" for one in options.set):
+        raise LaunchError("--set work_dir: the work directory is what --work-dir says; leave this one out")
     if not Path(options.config).resolve().is_relative_to(checkout.ROOT):
         raise LaunchError(f"--config {options.config} is not in {checkout.ROOT}; the machine gets that checkout only")
     config = configuration.load(options.config, [*options.set, f"work_dir={options.work_dir}"])
