@@ -95,7 +95,11 @@ def _tile(name: str, size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def quantise(name: str, value: jax.Array, adapter: Adapter) -> dict[str, jax.Array]:
-    """A stacked projection [L, ...] as two parts by name: codes [L, ...] in few bits, a float32 scale for each tile."""
+    """A stacked projection [L, ...] as two parts by name: codes [L, ...] in few bits, a float32 scale for each tile.
+
+    name: a key of PROJECTIONS. value: the weights of all layers. adapter: `quantise` is the codes' number format. A
+    tile is at most TILE long, along the last input axis.
+    """
     axis, tile = _tile(name, value.shape)
     channels = tuple(i for i in range(value.ndim) if i != axis)
     array = qwix.quantize(

@@ -365,7 +365,11 @@ class Model:
 
 
 def build(shape: Shape, sharding: Sharding, compute_config: ComputeConfig | None = None) -> Model:
-    """A model without parameters. Raises ModelError where the shape states a family that it does not fit."""
+    """A model without parameters. Raises ModelError where the shape states a family that it does not fit.
+
+    shape: the decoder's sizes. sharding: the mesh that parameters and batches are split over. compute_config: dtypes,
+    attention, remat and adapters; the defaults where None.
+    """
     if shape.family is not None:
         families.of_shape(shape)
     compute_config = compute_config or ComputeConfig()

@@ -121,7 +121,11 @@ class Sharding:
 
 
 def build(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Sharding:
-    """A mesh of data x fsdp x tensor devices; -1 for data takes all that are left. Raises ShardingError."""
+    """A mesh of data x fsdp x tensor devices; -1 for data takes all that are left. Raises ShardingError.
+
+    It is raised where an axis is below 1, where there are fewer devices than that, or where a process would be left
+    without one.
+    """
     devices = jax.devices()
     if data == -1:
         data = max(1, len(devices) // (fsdp * tensor))

@@ -27,7 +27,11 @@ PRELOADED = (
 
 
 def load_function(name, source, entry):
-    """The function `entry` of a program, which is loaded as module `name`."""
+    """The function `entry` of a program, which is loaded as module `name`.
+
+    source: the program's text. Raises what the program raises as it is loaded, and KeyError where it has no such
+    function.
+    """
     scope = {"__name__": name, "__builtins__": __builtins__}
     exec(compile(source, f"<{name}>", "exec"), scope)
     return scope[entry]

@@ -136,7 +136,12 @@ class Drawing:
         self._building: list[str] = []
 
     def calls(self, function: Function, target: Target, count: int, examples: Sequence[Call] = ()) -> list[Any]:
-        """At most so many different calls in wire form; see `generate`."""
+        """At most so many different calls in wire form; see `generate`.
+
+        function: what is called; without parameters it has one call. target: the step that a call makes, and those
+        before it, to try out what the function takes. count: the most that come back. examples: calls as tuples of
+        Python values; they come first, then those of the function's doctests.
+        """
         if not function.parameters:
             return [["t"]]
         rng = Random(self.seed)
@@ -167,7 +172,11 @@ class Drawing:
         return list(found.values())[:count]
 
     def draw(self, function: Function, plan: dict[str, Draw], rng: Random) -> Arguments:
-        """One call: optional arguments given or left out, by place or by name."""
+        """One call: optional arguments given or left out, by place or by name.
+
+        function: whose parameters are filled. plan: what draws a value for each of them, by name. rng: decides the
+        values, what is left out and what goes by name.
+        """
         drawn, by_name, closed = Arguments(), False, False
         for p in function.parameters:
             draw = plan[p.name]

@@ -150,7 +150,10 @@ MUTATIONS = {
 
 
 def site_count(source: str, entry: str, kind: str) -> int:
-    """How many single-site mutations of a kind (a key of MUTATIONS) the function `entry` admits."""
+    """How many single-site mutations of a kind (a key of MUTATIONS) the function `entry` admits.
+
+    source: the program's text. Raises ValueError where it has no such function at its top.
+    """
     return len(list(MUTATIONS[kind].sites(_function(syntax.module(source), entry))))
 
 

@@ -11,7 +11,11 @@ from typing import Any
 
 
 def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
-    """A constant of the program's own, one next to it, or a value that holds one, where the types agree."""
+    """A constant of the program's own, one next to it, or a value that holds one, where the types agree.
+
+    argument: the value to be changed; it comes back as it is where the types do not agree. constant: a text or number
+    of the program's; an int also takes the place of a float. rng: decides which of the three it is, and where.
+    """
     if type(argument) is float and type(constant) is int:
         constant = float(constant)
     if type(argument) is type(constant):

@@ -49,7 +49,10 @@ class Batch(NamedTuple):
 
 
 def pad_prompts(prompts: list[list[int]], pad_id: int, rows: int, bucket: int) -> Batch:
-    """`rows` prompts (token ids), padded to a multiple of `bucket`; rows beyond those given hold one pad token."""
+    """`rows` prompts (token ids), padded to a multiple of `bucket`; rows beyond those given hold one pad token.
+
+    prompts: one at least, and `rows` at most. pad_id: the token that fills. bucket: in tokens.
+    """
     longest = max(len(p) for p in prompts)
     width = -(-longest // bucket) * bucket
     ids = np.full((rows, width), pad_id, np.int32)

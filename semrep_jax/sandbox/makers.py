@@ -57,6 +57,7 @@ class Decoder:
         return getattr(self, "_" + wire[0])(*wire[1:])
 
     def all(self, wires):
+        """A list of fresh values, one for each wire form."""
         return [self.make(x) for x in wires]
 
     def _f(self, text):

@@ -9,7 +9,10 @@ LONGEST_LINE = 500
 
 
 def matches(expected: Outcome, seen: Outcome, tolerance: float = 0.0) -> bool:
-    """Whether an observed outcome is the expected one. `tolerance`: relative and absolute, for floats only."""
+    """Whether an observed outcome is the expected one. `tolerance`: relative and absolute, for floats only.
+
+    expected, seen: value, exception's class, changed arguments and printed text, which must all agree.
+    """
     return (
         seen.error == expected.error
         and same(expected.value, seen.value, tolerance)

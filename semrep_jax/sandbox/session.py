@@ -51,6 +51,7 @@ class Printed:
         self.encoding, self.errors, self.closed = "utf-8", "strict", False
 
     def write(self, text):
+        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
         if type(text) is not str:
             raise TypeError("write() argument must be str")
         self.size += len(text)
@@ -60,19 +61,24 @@ class Printed:
         return len(text)
 
     def writelines(self, lines):
+        """Write texts one after another."""
         for line in lines:
             self.write(line)
 
     def flush(self):
+        """Nothing to do: everything is kept."""
         pass
 
     def isatty(self):
+        """Whether it is a terminal: never."""
         return False
 
     def writable(self):
+        """Whether it can be written to: always."""
         return True
 
     def text(self):
+        """All that was written; what UTF-8 can't hold stands as a backslash escape."""
         return "".join(self.parts).encode("utf-8", "backslashreplace").decode()
 
 
@@ -89,14 +95,17 @@ class Clock:
         raise TooSlow
 
     def over(self):
+        """Whether the rest is skipped: too many steps were slow, or all the time is used up."""
         return self.slow >= MOST_SLOW or time.process_time() > self.end
 
     def start(self):
+        """Give the next step its processor time, a tenth after some slow ones; then TooSlow is raised in the step."""
         self.rang = False
         seconds = self.step_seconds if self.slow < PATIENT_STEPS else self.step_seconds / 10
         signal.setitimer(_TIMER, seconds, self.step_seconds)
 
     def stop(self):
+        """Stop the timer: the step has ended."""
         signal.setitimer(_TIMER, 0)
 
 
@@ -149,6 +158,7 @@ class Session:
         self.instance = None
 
     def encoder(self):
+        """What writes down one outcome's values."""
         return values.Encoder(PROGRAM, self.probes)
 
     def probes(self, counts):
@@ -184,11 +194,17 @@ class Session:
         return self.outcome(lambda: self.do(what, name, args, kwargs), [args, kwargs])
 
     def arguments(self, call):
+        """The arguments of a call, fresh: a list by place and a dict by name. Raises what making one raises."""
         if call[0] == "t":
             return self.decoder.all(call[1:]), {}
         return self.decoder.all(call[1]), {k: self.decoder.make(x) for k, x in call[2]}
 
     def do(self, what, name, args, kwargs):
+        """What a step gives; see the module.
+
+        what: the kind of step. name: the function (dotted for what lies in a class), class, method or attribute. args,
+        kwargs: the call's. Raises what the program raises, and Skipped where the instance was not made.
+        """
         if what == "call":
             target = self.scope
             for part in name.split("."):
@@ -343,7 +359,11 @@ def run(request):
 
 
 def warm_up(source, entry, calls, rounds):
-    """Run a program of ours in the zygote, so that children inherit what a run warms."""
+    """Run a program of ours in the zygote, so that children inherit what a run warms.
+
+    source: the program's text. entry: its function. calls: in the form of a step's. rounds: how often all the calls are
+    made.
+    """
     request = {"source": source, "sequences": [[["call", entry, call] for call in calls]], "probes": [], "globals": [],
                "seed": 0, "step_seconds": 9.0, "total_seconds": 99.0}  # fmt: skip
     for _ in range(rounds):

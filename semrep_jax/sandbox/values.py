@@ -157,6 +157,7 @@ class Encoder:
         return self.walk(value, 0)
 
     def walk(self, v, depth):
+        """The wire form of a part that lies `depth` levels down in the value; raises Unreadable past the limits."""
         self.budget -= 1
         if self.budget < 0 or depth > MAX_DEPTH:
             raise Unreadable("a value too large or nested too deeply")

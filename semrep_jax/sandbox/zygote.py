@@ -113,6 +113,7 @@ class Capture:
         self.parts, self.size = [], 0
 
     def write(self, text):
+        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
         if type(text) is not str:
             raise TypeError("write() argument must be str")
         self.size += len(text)
@@ -122,11 +123,15 @@ class Capture:
         return len(text)
 
     def flush(self):
+        """Nothing to do: everything is kept."""
         pass
 
 
 def observe(source, entry, calls):
-    """Load the candidate and make the calls: {"load": error or None, "calls": [what `one_call` gives]}."""
+    """Load the candidate and make the calls: {"load": error or None, "calls": [what `one_call` gives]}.
+
+    source: the program's text. entry: the function's name. calls: tuples of arguments in wire form.
+    """
     scope = {"__name__": "candidate", "__builtins__": __builtins__}
     sys.stdout = sys.stderr = Capture()
     try:
@@ -278,7 +283,12 @@ def collect(reader, deadline):
 
 
 def sweep(pid, in_pid_namespace, killed):
-    """End the child, by force if `killed`, and everything it started; returns the child's wait status and usage."""
+    """End the child, by force if `killed`, and everything it started; returns the child's wait status and usage.
+
+    pid: the child's. in_pid_namespace: whether this process is the first of a pid namespace, so that all else in it is
+    the child's; without one, what has left the child's process group is missed. killed: whether it has to be ended. The
+    usage is what `os.wait4` gives.
+    """
     if killed:
         os.kill(pid, signal.SIGKILL)
     _, code, usage = os.wait4(pid, 0)
@@ -504,7 +514,11 @@ def stop_collecting(containment):
 
 
 def layers(containment, namespaces, landlock):
-    """What holds a child, by name."""
+    """What holds a child, by name.
+
+    containment: says whether there is a system call filter. namespaces: the names of those entered. landlock: what
+    `lockdown.enter_landlock` says holds. Either is [] where the kernel offers none or the settings want none.
+    """
     uid = ["uid"] if os.geteuid() == 0 else []
     seccomp = ["seccomp"] if containment.seccomp_filter is not None else []
     return ["rlimits", "wall kill", *uid, *namespaces, *landlock, *seccomp]

@@ -172,7 +172,10 @@ class Family:
         return tuple(window if kind == SLIDING else None for kind in kinds)
 
     def config(self, shape: Shape, end_id: int, pad_id: int) -> dict[str, Any]:
-        """The config.json of an export, as `transformers` reads it."""
+        """The config.json of an export, as `transformers` reads it.
+
+        shape: the decoder's sizes. end_id, pad_id: ids of the tokens that end a completion and that fill what is empty.
+        """
         sizes = {theirs: getattr(shape, ours) for theirs, ours in SIZES.items()}
         context = sizes.pop("max_position_embeddings")
         config = {

@@ -143,7 +143,11 @@ class FunctionRule(Rule):
 def rewrites_expression(
     *patterns: Any, inverse: str | None = None, layout: bool = False
 ) -> Callable[[Callable[..., NewText]], Rule]:
-    """The function below builds an expression's text from what the first pattern that fits saves, or gives None."""
+    """The function below builds an expression's text from what the first pattern that fits saves, or gives None.
+
+    patterns: Python texts in the form of `rewrites.patterns`, or matchers of libcst's. inverse: the name of the rule
+    that leads back, if one does. layout: whether it changes no more than layout, so that it applies to any function.
+    """
     compiled = tuple(expression_like(p) if isinstance(p, str) else p for p in patterns)
     return lambda build: ExpressionRule(build.__name__, inverse, layout, build, compiled)
 
@@ -151,7 +155,12 @@ def rewrites_expression(
 def rewrites_statements(
     *patterns: Any, inverse: str | None = None, layout: bool = False
 ) -> Callable[[Callable[..., NewStatements]], Rule]:
-    """The function below builds statements from what the first pattern that fits saves, or gives None."""
+    """The function below builds statements from what the first pattern that fits saves, or gives None.
+
+    patterns: Python texts in the form of `rewrites.patterns`, or lists of libcst's matchers, one for each of the
+    successive statements. inverse: the name of the rule that leads back, if one does. layout: whether it changes no
+    more than layout, so that it applies to any function.
+    """
     compiled = tuple(statements_like(p) if isinstance(p, str) else p for p in patterns)
     return lambda build: StatementRule(build.__name__, inverse, layout, build, compiled)
 

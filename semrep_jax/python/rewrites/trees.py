@@ -64,7 +64,11 @@ def statements(new: Sequence[Any]) -> list[Any]:
 
 
 def header(text: str, body: Sequence[Any], orelse: Any = None) -> Any:
-    """A compound statement: its first line, the statements under it, and its `else` if it has one."""
+    """A compound statement: its first line, the statements under it, and its `else` if it has one.
+
+    text: the line with its colon, such as `while True:`. body: the statements as libcst's nodes or as texts. orelse:
+    libcst's node of the `else` (or `elif`), None for none.
+    """
     head = statement(f"{text}\n    pass").with_changes(body=cst.IndentedBlock(body=statements(body)))
     return head if orelse is None else head.with_changes(orelse=orelse)
 

@@ -241,7 +241,11 @@ class TypeReader:
                 return _DISPLAYS.get(type(node))
 
     def operation(self, left: Type, operator: ast.operator, right: Type) -> Type:
-        """The type of what an operator makes of two types."""
+        """The type of what an operator makes of two types.
+
+        left, right: the operands' types, None where unknown. operator: Python's own node of it, such as `ast.Add()`.
+        None comes back where nothing tells.
+        """
         if _UNSEEN in (left, right):
             return _UNSEEN
         if left in NUMBERS and right in NUMBERS:

@@ -105,7 +105,11 @@ class LogHandler(logging.Handler):
 
 
 def log(bridge, name, level, text, function, line):
-    """Log what the program has logged."""
+    """Log what the program has logged.
+
+    bridge: given to every operation; not used here. name: the logger's. level: as `logging` numbers it. text: the
+    message, formatted already. function, line: where in the program it was logged (`funcName`, `lineno`).
+    """
     logger = logging.getLogger(name)
     if logger.isEnabledFor(level):
         logger.handle(logger.makeRecord(name, level, "program", line, text, (), None, function))
@@ -121,6 +125,10 @@ class Printer:
         self.buffer = _Bytes(self)
 
     def write(self, text):
+        """Keep a text for the next message; returns its length (characters). After many parts one is sent at once.
+
+        Raises TypeError for what is no text, and TooMuchOutput.
+        """
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         aside = self.aside
@@ -133,19 +141,24 @@ class Printer:
         return len(text)
 
     def writelines(self, lines):
+        """Write texts one after another."""
         for line in lines:
             self.write(line)
 
     def flush(self):
+        """Nothing to do: what was printed goes along with the next message."""
         pass
 
     def isatty(self):
+        """Whether it is a terminal: never."""
         return False
 
     def writable(self):
+        """Whether it can be written to: always."""
         return True
 
     def readable(self):
+        """Whether it can be read: never."""
         return False
 
     closed = False

@@ -101,7 +101,11 @@ class Bridge:
         return self.numbers.get(id(thing))
 
     def keep(self, number, thing, shared=False):
-        """Enter an object under its number. shared: both sides have one of their own."""
+        """Enter an object under its number. shared: both sides have one of their own.
+
+        number: the one that it has on both sides. thing: this side's own object, or its stand-in for the other's; it
+        comes back.
+        """
         self.entries[number] = Entry(thing, shared or not self.mine(number))
         self.numbers[id(thing)] = number
         return thing
@@ -375,7 +379,12 @@ class Bridge:
             return self.wait()
 
     def call(self, operation, thing, *rest, args=(), kwargs=None):
-        """`request` of an operation that takes a call's arguments."""
+        """`request` of an operation that takes a call's arguments.
+
+        operation: one of `operations.TAKE_ARGUMENTS`. thing: what it is done with (of a generator, its number). rest:
+        what the operation takes beside, such as a method's name. args, kwargs: the call's arguments. Raises what the
+        other side raises, and ProgramEnded.
+        """
         with self.lock:
             if self.broken:
                 raise ProgramEnded(self.broken)

@@ -145,7 +145,11 @@ def run_pair(request, containment):
 
 
 def run_program(request, reader, writer):
-    """The program's process, once it is locked in."""
+    """The program's process, once it is locked in.
+
+    request: see `program.run`. reader, writer: descriptors of the pipes from and to the tests' process. The reply is
+    empty: facts about a run come from the tests' process.
+    """
     sys.modules["program"].run(request, reader, writer)
     return {}
 

@@ -54,7 +54,11 @@ FLAGS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def description(bridge, number, v, t):
-    """News of an object that stays here: [kind, number, ...]."""
+    """News of an object that stays here: [kind, number, ...].
+
+    bridge: this side's, which encodes what `v` refers to. number: the one that `v` has been given. v: the object. t:
+    its type. The kinds are the keys of `mirrors.STAND_INS`.
+    """
     if t is types.FunctionType:
         bridge.watch(number, FUNCTION)
         bridge.unfilled.append(number)

@@ -18,7 +18,10 @@ from described import COMPARISONS, FLAGS, FUNCTION, OWN_MEMBERS, SPECIAL, class_
 
 
 def function_stand_in(bridge, number, facts):
-    """A function that asks the owner of the real one."""
+    """A function that asks the owner of the real one.
+
+    bridge: this side's. number: the real function's. facts: see `described.function_facts`.
+    """
 
     def stand_in(*args, **kwargs):
         return bridge.call("call", stand_in, args=args, kwargs=kwargs)
@@ -30,7 +33,11 @@ def function_stand_in(bridge, number, facts):
 
 
 def dress(bridge, stand_in, facts):
-    """The same function, looking like the one that it stands in for."""
+    """The same function, looking like the one that it stands in for.
+
+    bridge: this side's, which decodes defaults and annotations. stand_in: changed in place. facts: see
+    `described.function_facts`; where they are None, nothing is changed.
+    """
     if facts is None:
         return stand_in
     stand_in.__name__, stand_in.__qualname__, stand_in.__module__ = facts["name"], facts["qualname"], facts["module"]
@@ -122,7 +129,11 @@ def nearest(cls):
 
 
 def class_stand_in(bridge, number, facts):
-    """A class whose instances' every use asks the owner."""
+    """A class whose instances' every use asks the owner.
+
+    bridge: this side's. number: the real class's, or a spare one (see `opaque_class`). facts: see
+    `described.class_facts`.
+    """
     bases = []
     for base in facts["bases"]:
         base = bridge.decode(base)
@@ -171,7 +182,11 @@ def class_stand_in(bridge, number, facts):
 
 
 def local_field(name, kind, init, shown, compare):
-    """A dataclass's field as `dataclasses` wants to see it."""
+    """A dataclass's field as `dataclasses` wants to see it.
+
+    name: the field's. kind: its type as a text. init, shown, compare: whether `__init__` takes it, the `repr` shows it,
+    and comparisons look at it.
+    """
     field = dataclasses.field(init=init, repr=shown, compare=compare)
     field.name, field.type, field._field_type = name, kind, dataclasses._FIELD
     return field
@@ -231,7 +246,11 @@ def is_foreign(bridge, cls):
 
 
 def method(bridge, name, class_facts_):
-    """A method of a stand-in class."""
+    """A method of a stand-in class.
+
+    bridge: this side's. name: the method's. class_facts_: of its class (`described.class_facts`), for its module and
+    qualified name.
+    """
 
     def invoke(args, kwargs):
         self, *rest = args
@@ -258,7 +277,13 @@ def forwarded_property(name):
 
 
 def instance_stand_in(bridge, number, cls, base, plain):
-    """An instance of a stand-in class, with the value or contents of the builtin that it is derived from."""
+    """An instance of a stand-in class, with the value or contents of the builtin that it is derived from.
+
+    bridge: this side's. number: the real instance's. cls: its class in wire form. base: the builtin that the class is
+    derived from, as a tag of `crossing.CONTAINER_TAGS` or the name of an immutable one; None where it is derived from
+    neither. plain: the value of an immutable one, as wire forms of what makes it; a container's contents come with a
+    later message's changes. Raises Malformed where the class is not derived from `base`.
+    """
     cls = bridge.decode(cls)
     if not isinstance(cls, Mirror):
         cls = opaque_class(bridge, cls)
@@ -290,7 +315,12 @@ def opaque_class(bridge, cls):
 
 
 def error_stand_in(bridge, number, cls, arguments, attributes, cause):
-    """An exception: a real one where its class is on both sides, else an instance of a stand-in class."""
+    """An exception: a real one where its class is on both sides, else an instance of a stand-in class.
+
+    bridge: this side's. number: the real exception's. cls: its class in wire form. arguments: its `args`, a wire form
+    each. attributes: [name, wire form] of each; they are set on a real exception alone. cause: what it was raised from,
+    in wire form. Raises Malformed where the class is no class of exceptions.
+    """
     cls = bridge.decode(cls)
     arguments = [bridge.decode(x) for x in arguments]
     if not (isinstance(cls, type) and issubclass(cls, BaseException)):
@@ -348,7 +378,10 @@ class _Steps:
 
 
 def generator_stand_in(bridge, number, name):
-    """A generator that takes each step at the owner's."""
+    """A generator that takes each step at the owner's.
+
+    bridge: this side's. number: the real generator's. name: its `__name__`.
+    """
 
     def steps():
         return (yield from _Steps(bridge, number))
@@ -359,7 +392,10 @@ def generator_stand_in(bridge, number, name):
 
 
 def coroutine_stand_in(bridge, number, name):
-    """A coroutine that is awaited at the owner's."""
+    """A coroutine that is awaited at the owner's.
+
+    bridge: this side's. number: the real coroutine's. name: its `__name__`.
+    """
 
     async def wait():
         return await bridge.awaited(number)
@@ -370,7 +406,11 @@ def coroutine_stand_in(bridge, number, name):
 
 
 def unshared(bridge, module, name):
-    """A class or function of the standard library that stays on the other side."""
+    """A class or function of the standard library that stays on the other side.
+
+    bridge: this side's. module, name: where the standard library has it (`name` is the qualified one). An exception's
+    class is made here instead, as an Exception of that name.
+    """
     key = (module, name)
     if key not in bridge.unshared:
         thing = crossing.standard(module, name)
@@ -392,7 +432,12 @@ STAND_INS = {
 
 
 def derived_instance(bridge, cls, args, kwargs):
-    """An instance of a class that was derived here from a class of the other side's."""
+    """An instance of a class that was derived here from a class of the other side's.
+
+    bridge: this side's. cls: the class derived here. args, kwargs: of the call that makes the instance: first its
+    twin over there, then `__init__` is called with them. Raises Malformed where the other side gives an instance of
+    another class.
+    """
     origin = nearest(cls)
     hooks = [
         name

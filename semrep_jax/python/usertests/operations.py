@@ -10,7 +10,11 @@ from described import CLOSED_PREFIXES, COMPARISONS, OPEN_DUNDERS, SPECIAL
 
 
 def permitted(bridge, thing, name):
-    """Refuse a program a name that leads out of the object that the tests gave it. Raises AttributeError."""
+    """Refuse a program a name that leads out of the object that the tests gave it. Raises AttributeError.
+
+    bridge: this side's; only the tests' side is guarded, and the other refuses nothing. thing: the object. name: of the
+    attribute or method that is asked for.
+    """
     if not bridge.guarded:
         return
     hidden = name.startswith("__") and name not in OPEN_DUNDERS
@@ -19,7 +23,12 @@ def permitted(bridge, thing, name):
 
 
 def derive(bridge, origin, twin_of, hooks, args, kwargs):
-    """An instance, not yet initialised, of a class derived here whose methods ask the other side."""
+    """An instance, not yet initialised, of a class derived here whose methods ask the other side.
+
+    bridge: this side's. origin: the class of this side that the other has derived from. twin_of: the stand-in of the
+    derived class. hooks: names of the methods that it overrides. args: passed to `__new__` where the class has its own.
+    kwargs: not used here, as the other side calls `__init__` itself.
+    """
     key = bridge.number(twin_of)
     if key not in bridge.twins:
         namespace = {"__module__": twin_of.__module__, "__qualname__": twin_of.__qualname__}

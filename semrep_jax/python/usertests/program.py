@@ -22,29 +22,39 @@ class Input:
         self.bridge = bridge
 
     def ask(self, name, *args):
+        """What a method (`read` or `readline`) of the tests' sys.stdin gives for these arguments."""
         return self.bridge.request("stdin", name, list(args))
 
     def read(self, size=-1):
+        """At most `size` characters; all that is left where it is negative."""
         return self.ask("read", size)
 
     def readline(self, size=-1):
+        """The next line, or at most `size` characters of it where it is not negative; "" at the end."""
         return self.ask("readline", size)
 
     def readlines(self):
+        """All lines that are left."""
         return list(self)
 
     def __iter__(self):
         return iter(self.readline, "")
 
     def isatty(self):
+        """Whether it is a terminal: never."""
         return False
 
     def readable(self):
+        """Whether it can be read: always."""
         return True
 
 
 def run(request, reader, writer):
-    """Serve the tests' requests until their process ends."""
+    """Serve the tests' requests until their process ends.
+
+    request: module and tests_module (their names), source (the program's text), path (the file that it is written
+    to). reader, writer: descriptors of the pipes from and to the tests' process.
+    """
     bridge = Bridge(reader, writer, 1, False, Aside(), {request["module"], request["tests_module"], "__main__"})
     name, source, path = request["module"], request["source"], request["path"]
 
@@ -114,7 +124,11 @@ _originals = {}
 
 
 def patch(bridge, module, name, value):
-    """Give a name of a module of the standard library the value that the tests have given it on their side."""
+    """Give a name of a module of the standard library the value that the tests have given it on their side.
+
+    bridge: given to every operation; not used here. value: ("original",) puts back what the program's process had at
+    first. Raises KeyError where the module is not loaded.
+    """
     target = sys.modules[module]
     _originals.setdefault((module, name), getattr(target, name, None))
     if isinstance(value, tuple) and value == ("original",):

@@ -194,10 +194,12 @@ class Plugin:
         return True
 
     def passed(self):
+        """The statement that `check` let run has passed."""
         self.outcome = "passed"
         self.finish()
 
     def failed(self, error):
+        """The statement that `check` let run has raised this error."""
         self.outcome, self.message = "failed", self.explain(error)
         self.finish()
 
@@ -219,6 +221,7 @@ class Plugin:
 
     @pytest.hookimpl
     def pytest_collect_file(self, file_path, parent):
+        """Collect the text where pytest comes to the placeholder."""
         if str(file_path) == self.placeholder:
             module = TextModule.from_parent(parent, path=file_path)
             module.plugin = self
@@ -227,29 +230,35 @@ class Plugin:
 
     @pytest.hookimpl
     def pytest_sessionstart(self, session):
+        """Keep the session, so that it can be stopped, and remove the log that pytest has opened."""
         self.session = session
         os.unlink(self.log)
 
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr):
+        """A fault of pytest's own is a problem of the whole run."""
         self.problem = "pytest: " + str(excrepr).strip().splitlines()[-1][:LONGEST_MESSAGE]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makeitem(self, obj):
+        """Collect nothing that the program has defined."""
         number = _bridge.number(obj)
         return None if number is None or _bridge.mine(number) else []  # the program's own tests decide nothing
 
     @pytest.hookimpl
     def pytest_collection_modifyitems(self, items):
+        """Leave out the tests that are decided already."""
         items[:] = [item for item in items if name_of(item.nodeid) not in self.decided]
 
     @pytest.hookimpl
     def pytest_collectreport(self, report):
+        """The first failed collection is a problem of the whole run."""
         if report.failed and self.problem is None:
             self.problem = str(report.longrepr).strip().splitlines()[-1][:LONGEST_MESSAGE]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
+        """Report a test's start and end; a time limit that cuts off pytest's own work fails it too."""
         self.begin(name_of(item.nodeid))
         try:
             return (yield)
@@ -261,6 +270,7 @@ class Plugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item):
+        """A KeyboardInterrupt that a test raises is its failure, and does not end the run."""
         try:
             return (yield)
         except KeyboardInterrupt as error:
@@ -268,6 +278,7 @@ class Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem):
+        """Run a test that is a coroutine function to its end."""
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
         given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
@@ -276,6 +287,7 @@ class Plugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
+        """Take down a test's outcome and message from the reports of its set-up, call and tear-down."""
         report = yield
         if report.failed and self.outcome != "failed":
             self.outcome = "failed"
@@ -330,7 +342,11 @@ def problem(plugin, error):
 
 
 def with_checks(text, file, config):
-    """The tests' tree, each statement at its top that asserts made into a test that is reported."""
+    """The tests' tree, each statement at its top that asserts made into a test that is reported.
+
+    text: of the tests. file: the name that errors give for it. config: pytest's, for how it rewrites asserts. Raises
+    SyntaxError.
+    """
     tree = ast.parse(text, file)
     defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
     body = []
@@ -366,10 +382,12 @@ def is_check(statement, defined):
 
 
 def is_main(statement):
+    """Whether a statement is an `if` about `__name__`."""
     return isinstance(statement, ast.If) and "__name__" in ast.dump(statement.test)
 
 
 def holds_assert(node):
+    """Whether there is an assert in a node, outside of functions and classes."""
     if isinstance(node, ast.Assert):
         return True
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
