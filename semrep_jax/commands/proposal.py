@@ -8,7 +8,6 @@ Nothing is written but a program that passed every test given.
 from __future__ import annotations
 
 import difflib
-import os
 from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import jax
 from semrep_jax.commands.judging import PersonsTests, Tested
 from semrep_jax.core.errors import SemRepError, TaskError
 from semrep_jax.core.programs import Program, Task, Tests
+from semrep_jax.core.workdir import write_atomically
 from semrep_jax.inference.rewrite import Sampling, accept_by_comparison
 from semrep_jax.languages import LANGUAGES, Resources, read_program
 from semrep_jax.python import PYTHON, usertests
@@ -203,9 +203,6 @@ def write(path: Path, proposal: Proposal) -> None:
         raise TransformError(f"{path} is left as it was: no sample held a program")
     if best.report is not None and not best.report.all_passed:
         failed = [t.name for t in best.report.results if t.outcome is Outcome.FAILED]
-        why = best.report.problem or f"fails {', '.join(failed[:5])}" if failed else "passes no test"
+        why = best.report.problem or (f"fails {', '.join(failed[:5])}" if failed else "passes no test")
         raise TransformError(f"{path} is left as it was: the best program {why}; sample more or say more")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(best.program.source.rstrip("\n") + "\n")
-    temporary.chmod(path.stat().st_mode)
-    os.replace(temporary, path)
+    write_atomically(path, best.program.source.rstrip("\n") + "\n")

@@ -32,10 +32,17 @@ class InUse(WorkDirError):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between."""
+    """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between. The new one has
+    the old one's mode; one that can't be written whole (a full disk) leaves nothing behind."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several processes may write one file
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5) -> str:

@@ -46,9 +46,6 @@ class EvaluateConfig(Section):
     )
     held_out: HeldOutConfig = HeldOutConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
-    mined_robustness: MinedTasksConfig = Field(
-        MinedTasksConfig(), description="As evaluate.mined, for its other forms."
-    )
     kernelbench: KernelBenchConfig = KernelBenchConfig()
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ from semrep_jax.evaluate.metrics import (
 )
 from semrep_jax.inference.turns import TURNS
 from semrep_jax.report.labels import estimate, label
-from semrep_jax.tasks.suite import SUITES
+from semrep_jax.tasks.suite import SUITES, base_of
 
 Measurements = dict[tuple[str, int], Measured]
 MEASURABLE = (0.05, 0.85)  # success of the base between which a suite can tell two policies apart
@@ -46,7 +46,6 @@ FURTHER = {
     "hidden_gap": "hidden-test gap",
     "geomean_or_source": "speed-up, C_src kept where wrong",
 }
-PERTURBED = re.compile(r"/(perturbed(-\d+)?|reworded)$")  # what a changed task's id has behind that of its base
 
 
 def by_suite(results: Iterable[Measured]) -> Measurements:
@@ -145,7 +144,7 @@ def _forms(base: Measured, perturbed: Measured) -> list[np.ndarray]:
     index = {task: i for i, task in enumerate(base.task_ids)}
     forms: dict[int, list[list[bool]]] = {}
     for task, correct in zip(perturbed.task_ids, perturbed.correct, strict=True):
-        i = index[PERTURBED.sub("", task)]
+        i = index[base_of(task)]
         forms.setdefault(i, [base.correct[i]]).append(correct)
     return [np.asarray(of_task, bool) for of_task in forms.values()]
 

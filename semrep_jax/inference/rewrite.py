@@ -80,7 +80,8 @@ def write_rewrites(
 ) -> list[list[Rewrite | None]]:
     """For each task the accepted ones of its `sampling.n` samples, None in the place of each other one.
 
-    accept: decides about all samples of all tasks at once. key: of the sampling.
+    policy: what is asked for rewrites of each task's C_src. accept: decides about all samples of all tasks at once.
+    key: of the sampling.
     """
     asked = [prompts.rewrite(task.source) for task in tasks]
     groups = policy.sample(asked, sampling.n, sampling.temperature, key, sampling.rows)

@@ -45,8 +45,8 @@ def infer(
 ) -> list[list[Attempt]]:
     """`sampling.n` attempts at each task.
 
-    accept: decides about rewrites, at two turns. turns: 1 or 2. key: of all the sampling. choose: which rewrite stands
-    in a prompt. Raises ValueError for other turns.
+    policy: what is asked, at two turns for rewrites first. accept: decides about rewrites, at two turns. turns: 1 or 2.
+    key: of all the sampling. choose: which rewrite stands in a prompt. Raises ValueError for other turns.
     """
     if turns not in TURNS:
         raise ValueError(f"{turns} turns: there are {TURNS}")

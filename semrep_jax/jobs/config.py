@@ -138,8 +138,10 @@ class Config(Section):
         return getattr(self.tasks, self.tasks.source, None)
 
     def of_suite(self, name: str) -> Section | None:
-        """The own section of a suite, where it has one."""
-        return getattr(self.evaluate, name, None)
+        """The section of a suite, or else of the one that it is paired with; None where neither has one."""
+        own: Section | None = getattr(self.evaluate, name, None)
+        pairing = SUITES[name].paired_with
+        return own if own is not None or pairing is None else self.of_suite(pairing.suite)
 
 
 def _require(registry: Registry[Any], names: Iterable[str]) -> None:

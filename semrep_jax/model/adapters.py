@@ -146,8 +146,8 @@ def project(
 ) -> list[jax.Array]:
     """x [..., in...] through projections of one layer, and through the adapters beside them.
 
-    weights: the layer's, perhaps fused or with adapters merged. names: one group of SAME_INPUT. Returns [..., out...]
-    for each.
+    weights: the layer's, perhaps fused or with adapters merged. names: one group of SAME_INPUT. adapter: its scale,
+    where the layer has adapters. Returns [..., out...] for each.
     """
     first, inputs = weights[names[0]], PROJECTIONS[names[0]]
     if not isinstance(first, FusedProjection):

@@ -22,8 +22,8 @@ def sample_token(
 ) -> tuple[jax.Array, jax.Array]:
     """A token and its log p for each hidden state, by inverting the distribution function.
 
-    hidden: [..., D], final. head_VD: the output projection. uniform: [...] in [0, 1), float32. Returns int32 ids and
-    float32 log-probs, both [...].
+    hidden: [..., D], final. head_VD: the output projection. temperature: what logits are divided by. uniform: [...] in
+    [0, 1), float32. Returns int32 ids and float32 log-probs, both [...].
 
     One pass of exp over the vocabulary and two short cumulative sums, over blocks and within one: a Gumbel draw would
     need a random number and two logarithms for every token of the vocabulary, 30 times as much on a CPU. float32 sums
@@ -57,7 +57,8 @@ def token_logprobs(
 ) -> tuple[jax.Array, jax.Array]:
     """log p(target) and entropy in nats, float32 and of the targets' shape.
 
-    hidden: [..., D], final. head_VD: the output projection. targets: ids [...]. chunk: rows of logits at a time.
+    hidden: [..., D], final. head_VD: the output projection. targets: ids [...]. temperature: what logits are divided
+    by. chunk: rows of logits at a time.
     """
     rows, width = targets.size, hidden.shape[-1]
     size = min(chunk, rows)

@@ -178,8 +178,9 @@ OPTIONAL = ("beta_fast", "beta_slow", "truncate")
 def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | None:
     """The scaling that config.json's `rope_scaling` or `rope_parameters` asks for, or None.
 
-    context: the model's max_position_embeddings. origin: where the config lies, for messages. Raises ModelError for
-    a kind we don't compute, and for what its kind does not know: it may change what the model computes.
+    rope: that mapping. context: the model's max_position_embeddings. origin: where the config lies, for messages.
+    Raises ModelError for a kind we don't compute, and for what its kind does not know: it may change what the model
+    computes.
     """
     given = {key: value for key, value in rope.items() if value is not None or key == "factor"}
     name = given.get("rope_type", given.get("type", PLAIN))

@@ -56,7 +56,8 @@ def attributes(function: ast.AST, outside: Collection[str], usual: Collection[st
 def graph(shape: Shape, rng: Random, several: bool = False) -> Made:
     """An object with attributes of these roles, or a list of `several`; those it holds are of its kind.
 
-    Most lead nowhere twice; in a quarter of the draws one can come back to an object.
+    Most lead nowhere twice; in a quarter of the draws one can come back to an object. shape: the role of each
+    attribute, by name. rng: decides how many objects there are and what they hold.
     """
     size, comes_back = rng.randint(1, MOST_NODES), rng.random() < CYCLES
     order = rng.sample(range(size), size)

@@ -104,9 +104,9 @@ def trace(
 ) -> Trace | None:
     """Run sequences of steps; None where the process gave no report (it hung or ended itself).
 
-    sandbox: where. source: the program. sequences: each starts with the program loaded afresh. variables: names whose
-    values are looked at after each sequence. seed: of the program's own `random`. reach: whether it is noted which
-    lines run, which takes longer.
+    sandbox: where. source: the program. sequences: each starts with the program loaded afresh. limits: on all the steps
+    and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
+    program's own `random`. reach: whether it is noted which lines run, which takes longer.
     """
     limits, token = limits or Limits(), secrets.token_hex(16)
     request = {

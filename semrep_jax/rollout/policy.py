@@ -41,7 +41,7 @@ class Policy(Protocol):
     ) -> list[list[Completion]]:
         """n completions of each prompt, in the prompts' order.
 
-        key: decides the draws, together with a prompt's place and a completion's number. rows: prompts at a time;
-        None for all. prompt_ids: token ids of the prompts, for a policy that takes them and a caller that has them
-        already.
+        temperature: of the draws. key: decides them, together with a prompt's place and a completion's number. rows:
+        prompts at a time; None for all. prompt_ids: token ids of the prompts, for a policy that takes them and a caller
+        that has them already.
         """

@@ -1,6 +1,7 @@
 """Runs someone's evaluator on one candidate, contained; started by `openevolve.Isolated`, never imported.
 
-    python openevolve_child.py      # standard input: {"evaluator", "program", "suffix", "scratch", "memory_mb", "seconds"}
+    python openevolve_child.py
+    # standard input: {"evaluator", "program", "suffix", "scratch", "memory_mb", "seconds"}
 
 Leaves the host's network, process and mount namespaces where the kernel allows that (everything read-only but
 `scratch`), limits memory, files and processor time, and prints the result as the last line, a JSON object: metrics,

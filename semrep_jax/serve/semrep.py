@@ -162,6 +162,7 @@ class Turns:
         finally:
             self.policy.withdraw()
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, wherever it went
+            work.cancel()  # where no thread has begun it, none will
 
     def _work(self, draw: Draw) -> list[Delta]:
         source = Program(PYTHON, self.asked.program)

@@ -10,7 +10,6 @@ of U_edit. About a second a task on one core, once a process.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 from semrep_jax.core.errors import SemRepError
@@ -18,8 +17,7 @@ from semrep_jax.core.programs import Task
 from semrep_jax.core.progress import bar
 from semrep_jax.perturb import perturb
 from semrep_jax.tasks import humaneval, mined
-from semrep_jax.tasks.settings import MinedTasksConfig
-from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest
+from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest, changed
 
 
 def _rewritten(task: Task, request: SuiteRequest) -> Task | None:
@@ -31,8 +29,7 @@ def _rewritten(task: Task, request: SuiteRequest) -> Task | None:
     for variant in variants:
         (verdict,) = request.verifier.verify(task, [variant.program])
         if verdict.equivalent and verdict.edit.passed == 0:
-            tags = task.tags | {"base": task.id, "rules": " ".join(variant.rules)}
-            return replace(task, id=f"{task.id}/perturbed", source=variant.program, tags=tags)
+            return changed(task, tags={"rules": " ".join(variant.rules)}, source=variant.program)
     return None
 
 
@@ -47,27 +44,20 @@ def _forms_of(suite: Suite, request: SuiteRequest) -> Iterator[Task]:
                 yield found
 
 
-HUMANEVAL = Suite(
-    "HumanEval, seeded bugs, perturbed C_src",
-    lambda request: _forms_of(humaneval.SUITE, request),
-    paired_with=Pairing(
-        suite="humaneval",
-        both="humaneval_robust_pass",
-        both_title="HumanEval: right on both forms",
-        agree="humaneval_consistency",
-        agree_title="HumanEval: same verdict on both forms",
-    ),
-)
-MINED = Suite(
-    "mined functions, seeded bugs, perturbed C_src",
-    # its tasks are those that the suite `mined` is told to take
-    lambda request: _forms_of(mined.SUITE, request),
-    paired_with=Pairing(
-        suite="mined",
-        both="mined_robust_pass",
-        both_title="mined: right on both forms",
-        agree="mined_consistency",
-        agree_title="mined: same verdict on both forms",
-    ),
-    settings=MinedTasksConfig,
-)
+def _perturbed(name: str, called: str, suite: Suite) -> Suite:
+    """The suite of other forms of `suite`'s tasks. name, called: the other's, in settings and to a person."""
+    return Suite(
+        f"{suite.title}, perturbed C_src",
+        lambda request: _forms_of(suite, request),
+        paired_with=Pairing(
+            suite=name,
+            both=f"{name}_robust_pass",
+            both_title=f"{called}: right on both forms",
+            agree=f"{name}_consistency",
+            agree_title=f"{called}: same verdict on both forms",
+        ),
+    )
+
+
+HUMANEVAL = _perturbed("humaneval", "HumanEval", humaneval.SUITE)
+MINED = _perturbed("mined", "mined", mined.SUITE)

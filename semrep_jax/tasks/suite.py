@@ -10,10 +10,12 @@ training task.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import Any
 
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.plugins import Registry
@@ -44,9 +46,28 @@ class Metric:
     title: str
 
 
+PERTURBED, REWORDED = "perturbed", "reworded"
+_CHANGED = re.compile(rf"/({PERTURBED}(-\d+)?|{REWORDED})$")
+
+
+def changed(task: Task, how: str = PERTURBED, tags: Mapping[str, str] | None = None, **fields: Any) -> Task:
+    """A task of another one: it has the other's id with `how` behind it, and names it in its tag `base`.
+
+    task: the other. how: PERTURBED or REWORDED. tags: further ones. fields: of the task, that are other.
+    """
+    own = {**task.tags, "base": task.id, **(tags or {})}
+    return replace(task, id=f"{task.id}/{how}", tags=own, **fields)
+
+
+def base_of(task_id: str) -> str:
+    """The id of the task that a changed one is of; of any other its own."""
+    return _CHANGED.sub("", task_id)
+
+
 @dataclass(frozen=True)
 class Pairing:
-    """A suite whose tasks are those of another, changed; a task names the one that it came from in its tag `base`.
+    """A suite whose tasks are those of another, changed: `changed` makes them, `base_of` finds their ids again. Where it
+    has no settings of its own, it is given the other's.
 
     suite: the other. both, agree: keys of the share of samples right on both, and of the share with one verdict.
     both_title, agree_title: how a table calls them.

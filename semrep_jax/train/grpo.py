@@ -97,7 +97,8 @@ def denominator(batch: RolloutBatch, config: TrainConfig) -> jax.Array:
 def objective(logp: jax.Array, batch: RolloutBatch, config: TrainConfig, count: jax.Array) -> jax.Array:
     """The loss of a batch, or of a piece of one, penalty included: the pieces' add up to the whole batch's.
 
-    logp: [B, G, T] float32, the trainer's. count: `denominator` of the whole batch.
+    logp: [B, G, T] float32, the trainer's. config: clipping, reduction, penalty, correction. count: `denominator` of
+    the whole batch.
     """
     reduce = REDUCTIONS[config.reduction]
     value = reduce(-_clipped(logp, batch, config), batch.mask)[0] / count

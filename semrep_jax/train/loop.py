@@ -83,10 +83,10 @@ def run(
     """Take all steps that are left.
 
     training: what is trained; resumed from its newest checkpoint where there is one. name: at the progress bar.
-    between: called before each step and after the last; it may look at the training and change nothing in it. Raises
-    Stopped after a SIGTERM, with everything saved, CheckpointError for a checkpoint of another run or where none is
-    intact, NonFiniteError, with the last good checkpoint, for a step that is NaN, and ProfileError for steps to be
-    traced that there are not.
+    settings: where its files go, how often it is saved. stop: asked after each step. between: called before each step
+    and after the last; it may look at the training and change nothing in it. Raises Stopped after a SIGTERM, with
+    everything saved, CheckpointError for a checkpoint of another run or where none is intact, NonFiniteError, with the
+    last good checkpoint, for a step that is NaN, and ProfileError for steps to be traced that there are not.
     """
     directory = settings.directory / "checkpoints"
     saved = Checkpoints(directory, settings.identity, settings.keep, settings.may_change, settings.bucket)

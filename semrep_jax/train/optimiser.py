@@ -21,8 +21,8 @@ FLOOR = 0.1  # share of the peak at which a rate that falls ends
 def rate(kind: Schedule, peak: float, steps: int, warmup: int, boundary: int = 0) -> optax.Schedule:
     """The learning rate of each step, from 0.
 
-    peak: after the warm-up. steps: of the whole budget. warmup: steps of linear warm-up. boundary: the first step of
-    stage 2, for a schedule that begins anew there; 0 where there is one stage.
+    kind: how it goes on from its peak. peak: after the warm-up. steps: of the whole budget. warmup: steps of linear
+    warm-up. boundary: the first step of stage 2, for a schedule that begins anew there; 0 where there is one stage.
     """
     if kind is Schedule.STAGE and 0 < boundary < steps:
         stages = [rate(Schedule.COSINE, peak, length, warmup) for length in (boundary, steps - boundary)]

@@ -75,8 +75,8 @@ def run(
 ) -> dict[str, Any]:
     """Train a base and export it. Returns the final metrics; raises Stopped after a SIGTERM, with everything saved.
 
-    sharding: the devices it is spread over. directory: of tokenizer, checkpoints, metrics and the exported model.
-    stop: asked between steps. bucket: that `directory` is a copy of.
+    recipe: what is trained, on what and for how long. sharding: the devices it is spread over. directory: of tokenizer,
+    checkpoints, metrics and the exported model. stop: asked between steps. bucket: that `directory` is a copy of.
     """
     setting = recipe.supervised
     generator = Generator(seed=recipe.seed)

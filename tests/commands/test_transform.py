@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from semrep_jax import main
@@ -100,8 +102,11 @@ def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(file
     found = proposal.propose(Request(path, "Return 0 for an empty list.", tests, SAMPLING), policy, sandbox)
     assert found.best.votes == 2 and found.best.report.all_passed and "+        return 0" in found.diff
     assert sum(found.rejected.values()) == 1 and path.read_text() == SOURCE
+    path.chmod(0o640)
+    path.with_name(path.name + ".tmp").write_text("a person's")
     proposal.write(path, found)
-    assert path.read_text() == GOOD
+    assert path.read_text() == GOOD and path.stat().st_mode & 0o777 == 0o640
+    assert path.with_name(path.name + ".tmp").read_text() == "a person's"
     path.write_text(SOURCE)
     bad = proposal.propose(
         Request(path, "x", tests, Sampling(1, 0.6)), Scripted(f"```python\n{SOURCE}\n# no\n```"), sandbox
@@ -109,6 +114,15 @@ def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(file
     with pytest.raises(TransformError, match="fails test_empty"):
         proposal.write(path, bad)
     assert path.read_text() == SOURCE
+
+
+def test_a_program_that_the_tests_can_not_run_on_is_left_out_with_what_they_say(files, sandbox):
+    path, tests = files
+    policy = Scripted("```python\ndef other():\n    return 1\n```")
+    found = proposal.propose(Request(path, "x", tests, Sampling(1, 0.6)), policy, sandbox)
+    assert found.best.report.problem
+    with pytest.raises(TransformError, match=re.escape(found.best.report.problem)):
+        proposal.write(path, found)
 
 
 class TwoTurns(Scripted):

@@ -45,6 +45,13 @@ def test_comparing_two_equal_arms_is_refused():
         JOBS["compare"].check(chosen)
 
 
+def test_a_paired_suite_is_told_what_the_one_is_told_that_it_is_paired_with():
+    settings = {"mined": {"directory": "runs/mine"}, "perturbed": {"offset": 9}}
+    chosen = config.build({"job": "evaluate", "evaluate": settings})
+    assert chosen.of_suite("mined_robustness") == chosen.of_suite("mined") == chosen.evaluate.mined
+    assert chosen.of_suite("perturbed").offset == 9 and chosen.of_suite("robustness") is None
+
+
 def test_a_remote_model_is_evaluated_and_not_trained():
     chosen = config.build({"job": "train", "remote": {"url": "http://localhost:1/v1"}})
     with pytest.raises(ConfigError, match=r"remote\.url: .* can only be evaluated"):

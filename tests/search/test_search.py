@@ -254,7 +254,7 @@ def test_a_model_behind_an_endpoint_is_searched_with_and_pays_for_every_prompt(j
 def test_tokens_that_nobody_counts_are_not_free_where_they_are_limited(judge):
     limited = search(judge, edits=WRONG, limits=Limits(tokens=100))
     limited.policy.cost = None
-    with pytest.raises(BudgetError, match="search.budget.tokens: .* set it to null"):
+    with pytest.raises(BudgetError, match=r"search\.budget\.tokens: .* set it to null"):
         limited.run()
     free = search(judge, edits=WRONG)
     free.policy.cost = None

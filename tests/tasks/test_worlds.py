@@ -17,7 +17,7 @@ from semrep_jax.tasks.generated.world_suites import WORLD_KINDS
 from semrep_jax.tasks.generated.worlds import Forms
 from semrep_jax.tasks.settings import GeneratedConfig, PerturbationConfig, Seen, Wording, World
 from semrep_jax.tasks.source import SOURCES, SourceRequest
-from semrep_jax.tasks.suite import SuiteRequest, draw
+from semrep_jax.tasks.suite import SUITES, SuiteRequest, base_of, draw
 
 WHICH = (wordings.TRAINING, wordings.HELD_OUT)
 TEXT = "def f(xs):\n    out = 0\n    for x in xs:\n        if x > 3:\n            out += x * 2\n    return out"
@@ -121,6 +121,14 @@ def test_the_suites_of_twins_are_of_the_plain_suite(verifier):
         assert {task.tags["base"] for task in suite.tasks} <= {task.id for task in plain.tasks}
         assert len(suite.tasks) >= 5
     assert {t.source for t in others[0].tasks}.isdisjoint(t.source for t in others[1].tasks)
+
+
+def test_a_changed_task_is_found_again_by_its_id_and_its_tag(verifier):
+    for name in ("perturbed", "perturbed_unseen", "reworded", "robustness"):
+        pairing = SUITES[name].paired_with
+        known = {task.id for task in draw(pairing.suite, SuiteRequest(4, 2, verifier)).tasks}
+        for task in draw(name, SuiteRequest(4, 2, verifier)).tasks:
+            assert base_of(task.id) == task.tags["base"] in known
 
 
 def test_the_rules_of_tests_are_none_of_training():

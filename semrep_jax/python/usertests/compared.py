@@ -18,7 +18,8 @@ class Untruthful(AssertionError):
 def compared(bridge, name, self, other, foreign):
     """What a special method of comparison gives; on the tests' side, with decoys among the values.
 
-    name: of the method. self: a stand-in. other: what it is compared with. foreign: whether that is the program's, too.
+    bridge: this side's. name: of the method. self: a stand-in. other: what it is compared with. foreign: whether that
+    is the program's, too.
     """
     if not bridge.guarded or foreign:
         return bridge.call("special", self, name, args=(other,))

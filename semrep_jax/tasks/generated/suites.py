@@ -8,7 +8,6 @@ each replacement verified before it counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 
 from semrep_jax.core.programs import Program, Task
@@ -16,7 +15,7 @@ from semrep_jax.python import PYTHON
 from semrep_jax.tasks.generated import generator, near_families
 from semrep_jax.tasks.generated.families import HELD_OUT_FAMILIES, TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import HELD_OUT_KINDS, TRAIN_KINDS, Generator
-from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest
+from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest, changed
 from semrep_jax.verify import Verifier
 
 Names = tuple[str, ...]
@@ -51,7 +50,7 @@ def perturbed(tasks: list[Task], verifier: Verifier) -> Iterator[Task]:
     verdicts = verifier.verify_all(list(zip(tasks, variants, strict=True)))
     for task, variant, verdict in zip(tasks, variants, verdicts, strict=True):
         if verdict.equivalent and verdict.edit.passed == 0:
-            yield replace(task, id=f"{task.id}/perturbed", source=variant, tags=task.tags | {"base": task.id})
+            yield changed(task, source=variant)
 
 
 def _robust(request: SuiteRequest) -> Iterator[Task]:

@@ -8,18 +8,18 @@ a rewrite of a bug may mend it, and then says nothing about the form.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from random import Random
 
 from semrep_jax.core.programs import Task
+from semrep_jax.tasks import suite
 from semrep_jax.tasks.generated import perturbations, wordings
 from semrep_jax.tasks.generated.edits import SPEC_EDITS
 from semrep_jax.tasks.generated.families import TRAIN_FAMILIES
 from semrep_jax.tasks.generated.generator import TRAIN_KINDS, Generator, stable_hash
 from semrep_jax.tasks.generated.worlds import Forms
 from semrep_jax.tasks.settings import PerturbationConfig
-from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest
+from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest, changed
 
 WORLD_KINDS = tuple(kind for kind in TRAIN_KINDS if kind in SPEC_EDITS)
 UNSEEN = PerturbationConfig(rules=list(perturbations.UNSEEN))
@@ -51,12 +51,12 @@ def _perturbed(request: SuiteRequest) -> Iterator[Task]:
 
 
 def _reworded(request: SuiteRequest) -> Iterator[Task]:
-    """The tasks of `plain`, their instructions in wordings that training never uses."""
-    for task in _plain(request):
+    """The first tasks of `plain`, their instructions in wordings that training never uses."""
+    for task in islice(_plain(request), request.count):
         rng = Random(stable_hash(f"{task.id}:wording"))
         instruction = wordings.reworded(task.tags["kind"], task.instruction, rng, wordings.HELD_OUT)
         if instruction is not None:
-            yield replace(task, id=f"{task.id}/reworded", instruction=instruction, tags=task.tags | {"base": task.id})
+            yield changed(task, suite.REWORDED, instruction=instruction)
 
 
 def _programs(seed: int, count: int) -> Iterator[tuple[str, str]]:

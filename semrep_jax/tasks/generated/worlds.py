@@ -11,7 +11,7 @@ tests are made of. Both are a pure function of generator, dial and index. A twin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 
@@ -19,6 +19,7 @@ from semrep_jax.core.programs import Program, Task
 from semrep_jax.tasks.generated import perturbations, reference
 from semrep_jax.tasks.generated.generator import Example, Generator, stable_hash, text_split
 from semrep_jax.tasks.settings import PerturbationConfig, Seen, World
+from semrep_jax.tasks.suite import changed
 
 ATTEMPTS = 24  # to draw a perturbed text of the right split
 
@@ -58,10 +59,10 @@ class Forms:
         if text is None:
             return None
         solution = task.solution if task.instruction else task.source
-        tags = task.tags | {"base": task.id, "rewrite": task.source.source}
-        tags.pop("perturbed", None)
         source = Program(task.source.language, text)
-        return replace(task, id=f"{task.id}/perturbed", source=source, tags=tags, solution=solution)
+        twin = changed(task, tags={"rewrite": task.source.source}, source=source, solution=solution)
+        twin.tags.pop("perturbed", None)
+        return twin
 
     def pair(self, index: int, rewriting: bool = False) -> tuple[Task, Task] | None:
         """Example `index` as a plain task and its twin; None where there are no such two."""

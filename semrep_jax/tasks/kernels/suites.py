@@ -4,7 +4,6 @@ run."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,7 +14,7 @@ from semrep_jax.cuda import CUDA
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.tasks.kernels import catalogue, kernelbench
 from semrep_jax.tasks.settings import KernelBenchConfig
-from semrep_jax.tasks.suite import Metric, Pairing, Suite, SuiteRequest
+from semrep_jax.tasks.suite import Metric, Pairing, Suite, SuiteRequest, changed
 from semrep_jax.verify import Verifier
 
 TRIES = 6  # rewrites of a kernel until one is right and no copy
@@ -64,7 +63,7 @@ def perturbed(tasks: Iterable[Task], seed: int, verifier: Verifier) -> Iterator[
                 break
             verdict = verifier.verify(task, [made.program])[0]
             if verdict.equivalent and verdict.duplicate is Duplicate.NONE:
-                yield replace(task, id=f"{task.id}/perturbed", source=made.program, tags=task.tags | {"base": task.id})
+                yield changed(task, source=made.program)
                 break
 
 
