@@ -99,4 +99,4 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _fault(request: Request, error: Exception) -> Response:
     logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": FAULT}, 500)
+    return JSONResponse({"error": FAULT}, 500, guard.CLOSE)

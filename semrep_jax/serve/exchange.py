@@ -5,6 +5,7 @@ body -> request -> plan -> let in -> deltas of all choices -> one answer, or a s
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
@@ -19,7 +20,7 @@ from semrep_jax.serve import guard, logprobs, models, wire
 from semrep_jax.serve.answers import Delta, Plan
 from semrep_jax.serve.draws import Draw, Draws
 from semrep_jax.serve.engine import EngineClosed
-from semrep_jax.serve.events import EventStream
+from semrep_jax.serve.events import FAULT, EventStream
 from semrep_jax.serve.guard import Gate, Gone
 from semrep_jax.serve.models import Models
 from semrep_jax.serve.semrep import Withdrawn
@@ -27,6 +28,7 @@ from semrep_jax.serve.settings import ServeConfig
 from semrep_jax.serve.telemetry import Telemetry
 from semrep_jax.serve.wire import ChatRequest, CompletionRequest, Envelope, RequestError
 
+log = logging.getLogger(__name__)
 CLIENT_LEFT = 499  # nginx's word; nobody reads it
 UNKNOWN = "unknown"
 GOING_DOWN = RequestError(503, "the server is going down", kind="server_error", headers={"Retry-After": "5"})
@@ -75,6 +77,9 @@ class Exchange:
         except EngineClosed as error:
             status = GOING_DOWN.status
             raise GOING_DOWN from error
+        except Exception:  # answered here: the server closes the connection of what it has to answer itself
+            log.exception("%s failed", self.request.url.path)
+            return JSONResponse({"error": FAULT}, status)
         finally:
             if not self.streams:
                 self._end(status)

@@ -66,8 +66,8 @@ def base_of(task_id: str) -> str:
 
 @dataclass(frozen=True)
 class Pairing:
-    """A suite whose tasks are those of another, changed: `changed` makes them, `base_of` finds their ids again. Where it
-    has no settings of its own, it is given the other's.
+    """A suite whose tasks are those of another, changed: `changed` makes them, `base_of` finds their ids again. Where
+    it has no settings of its own, it is given the other's.
 
     suite: the other. both, agree: keys of the share of samples right on both, and of the share with one verdict.
     both_title, agree_title: how a table calls them.

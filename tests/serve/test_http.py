@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -259,6 +260,26 @@ def test_a_fault_of_ours_is_a_500_and_the_server_goes_on(server, client, monkeyp
             client.chat.completions.create(model="semrep", messages=chat())
     assert told(client.chat.completions.create(model="semrep", messages=chat()))
     assert server.service.gate.inside == 0
+
+
+def test_a_connection_outlives_a_fault_of_ours(server, monkeypatch):
+    body = json.dumps({"model": "direct", "messages": chat(), "max_tokens": 4})
+    host = server.url.removeprefix("http://")
+    with closing(HTTPConnection(host, timeout=30)) as connection:
+        connection.auto_open = 0  # one that was closed is an error, and is not opened again
+        connection.connect()
+        with monkeypatch.context() as patched:
+            patched.setattr(server.batcher.decoding, "_advance", lambda *_: 1 / 0)
+            statuses = [answered(connection, body), answered(connection, body)]
+        assert [*statuses, answered(connection, body)] == [500, 500, 200]
+
+
+def answered(connection, body):
+    """The status of the answer to one more request of a connection."""
+    connection.request("POST", "/v1/chat/completions", body)
+    answer = connection.getresponse()
+    assert json.loads(answer.read())
+    return answer.status
 
 
 def test_sigterm_ends_what_is_under_way_and_then_the_server(tmp_path):

@@ -47,9 +47,9 @@ class Case:
 
     title: how tables call it. figure: what its value is. entry: the function that a whole program has to have, which
     `signature` spells out. seed: the candidate's text that a search begins with. instruction: what is asked of a model
-    that needs no moves. whole: a candidate's text with the case's frame around it. evaluate: the judge. held_out: measures the
-    best of a search anew, where its value was measured and chosen for; None where it was computed, which also says that
-    candidates may be judged side by side. draw, perturb, move, optimise: as of a `Problem`.
+    that needs no moves. whole: a candidate's text with the case's frame around it. evaluate: the judge. held_out:
+    measures the best of a search anew, where its value was measured and chosen for; None where it was computed, which
+    also says that candidates may be judged side by side. draw, perturb, move, optimise: as of a `Problem`.
     """
 
     title: str
