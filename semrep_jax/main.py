@@ -11,6 +11,7 @@ import argparse
 import sys
 
 from semrep_jax.commands.command import COMMANDS, guarded
+from semrep_jax.core.compiled import keep_compiled
 
 EXAMPLES = """
 examples
@@ -60,6 +61,7 @@ def _epilog() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    keep_compiled()
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS[arguments[0]].main(arguments[1:])
     options = parser().parse_args(arguments)

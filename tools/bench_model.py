@@ -6,6 +6,8 @@
     python tools/bench_model.py --peers none --source nano --rounds 1       # a look: a minute
 
 The work is GRPO's: 4 prompts of 128 tokens, groups of 8, 64 new tokens each (32 sequences of 192), float32 on a CPU.
+`mixed_decode` is 8 such groups whose lengths are drawn from a long-tailed distribution (median 32, longest 256 tokens):
+continuous batching over 16 rows beside a batch that decodes until its longest has ended.
 Every part runs in a process of its own, warmed up, and reports its median. On a GPU ours runs in bfloat16, and MBU
 (decode) and MFU (update) are printed too. Prints rates and their ratios beside the bars; the last line is one JSON
 object.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import statistics
@@ -37,11 +40,14 @@ SEQUENCES = PROMPTS * GROUP
 DECODED_TOKENS = SEQUENCES * NEW_TOKENS
 UPDATE_TOKENS = SEQUENCES * (PROMPT_TOKENS + NEW_TOKENS)
 TOKEN_IDS = (100, 20_000)  # prompts are drawn from these
+MIXED_PROMPTS, MIXED_ROWS = 8, 16  # 64 completions of different lengths, 16 side by side
+MEDIAN_NEW, LONGEST = 32, 8  # tokens, and how many times that the longest has
 MICRO_BATCH = 8  # sequences in one forward and backward of torch and TRL; all 32 at once take 10 GB and are slower
 BARS = {
     "decode_ratio_to_transformers": Bar(1.8),
     "update_ratio_to_torch": Bar(1.8),
     "grpo_step_ratio_to_trl": Bar(1.8),
+    "mixed_decode_ratio_to_static": Bar(1.8),
     "decode_mbu": Bar(0.6),
     "train_mfu": Bar(0.3),
 }
@@ -119,6 +125,61 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
         size = sum(x.size for x in jax.tree.leaves(params))
         found |= utilisation(found["device"], size, found["decode"], found["update"])
     return found
+
+
+def mixed(source: str, rounds: int) -> dict[str, Any]:
+    """Seconds of decoding completions whose lengths differ: a batch until its longest has ended, and continuously."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from semrep_jax.model import pretrained, sharding
+    from semrep_jax.model.decoder import ComputeConfig
+    from semrep_jax.rollout.continuous import CHUNK
+    from semrep_jax.rollout.decoding import Ask, Decoding
+    from semrep_jax.rollout.local import decode
+    from semrep_jax.rollout.slots import Slots
+
+    compute = ComputeConfig(compute=jnp.bfloat16 if jax.default_backend() == "gpu" else jnp.float32)
+    loaded = pretrained.load(source, sharding.build(), compute)
+    rng = np.random.default_rng(0)
+    lengths = long_tailed(rng, MIXED_PROMPTS * GROUP)
+    shown = rng.integers(TOKEN_IDS[0], min(TOKEN_IDS[1], loaded.tokenizer.vocab_size), (MIXED_PROMPTS, PROMPT_TOKENS))
+    prompts, size, live = shown.astype(np.int32), np.full(MIXED_PROMPTS, PROMPT_TOKENS), np.ones(MIXED_PROMPTS, bool)
+    slots = Slots(
+        Decoding(
+            loaded.model,
+            loaded.params,
+            0,
+            rows=MIXED_ROWS,
+            max_prompt=PROMPT_TOKENS,
+            bucket=PROMPT_TOKENS,
+            max_new=LONGEST * MEDIAN_NEW,
+            chunk=CHUNK,
+        ),
+        (),
+    )
+
+    def static() -> None:
+        how = {"model": loaded.model, "group": GROUP, "max_new": LONGEST * MEDIAN_NEW, "end_ids": (-1,), "pad_id": 0}
+        jax.block_until_ready(decode(loaded.params, prompts, size, live, jnp.float32(1.0), jax.random.key(0), **how))
+
+    def continuous() -> None:
+        for number, length in enumerate(lengths):
+            slots.submit(Ask(tuple(shown[number // GROUP].tolist()), (0, number), length), lambda piece: None)
+        while slots.busy:
+            slots.round()
+
+    found = {"static": median(static, rounds), "continuous": median(continuous, rounds)}
+    return found | {"tokens": sum(lengths), "median": statistics.median(lengths), "longest": max(lengths)}
+
+
+def long_tailed(rng: Any, count: int) -> list[int]:
+    """So many lengths, log-normal around MEDIAN_NEW, the longest LONGEST times that."""
+    drawn = sorted(rng.normal(size=count))
+    spread = math.log(LONGEST) / drawn[-1]
+    lengths = [max(1, round(MEDIAN_NEW * math.exp(spread * value))) for value in drawn]
+    return [int(length) for length in rng.permutation(lengths)]
 
 
 def utilisation(device: str, parameters: int, decode: float, update: float) -> dict[str, float]:
@@ -236,7 +297,7 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
     return {"step": statistics.median(seconds[1:])}
 
 
-PARTS = {"ours": ours, "torch": torch_parts, "trl": trl_step}
+PARTS = {"ours": ours, "mixed": mixed, "torch": torch_parts, "trl": trl_step}
 
 
 def in_process(part: str, source: str, rounds: int) -> dict[str, Any]:
@@ -268,6 +329,7 @@ def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]
     mine = in_process("ours", source, rounds)
     if not mine:
         raise SystemExit(1)
+    lengths = in_process("mixed", source, rounds)
     theirs: dict[str, Any] = {}
     trl: dict[str, Any] = {}
     if peers != "none":
@@ -281,6 +343,11 @@ def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]
         "step_s": mine["step"],
     }
     figures |= {name: mine[name] for name in ("decode_mbu", "train_mfu") if name in mine}
+    if lengths:
+        figures |= {
+            "mixed_decode_tokens_per_s": lengths["tokens"] / lengths["continuous"],
+            "mixed_decode_ratio_to_static": lengths["static"] / lengths["continuous"],
+        }
     if theirs:
         figures |= {
             "transformers_decode_tokens_per_s": DECODED_TOKENS / theirs["decode"],

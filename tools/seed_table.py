@@ -21,7 +21,7 @@ import checkout  # noqa: F401  (first: the package beside this file is the one t
 import numpy as np
 
 from semrep_jax.evaluate.intervals import mean
-from semrep_jax.report.labels import DIFFERENCE, label
+from semrep_jax.report.labels import difference, label
 
 SEMREP, FINETUNE = "semrep", "finetune"
 RESAMPLES = 2000
@@ -62,7 +62,7 @@ def table(runs: list[Results]) -> list[str]:
     arms = list(runs[0]["arms"])
     titles = ["metric", *(label(arm) for arm in arms)]
     if {SEMREP, FINETUNE} <= set(arms):
-        titles.append(f"{DIFFERENCE} over seeds")
+        titles.append(f"{difference(None)} over seeds")
     shown = runs[0]["rows"]
     rows = [titles, ["---"] * len(titles), *(row(one["metric"], one["title"], arms, runs) for one in shown)]
     return [f"| {' | '.join(cells)} |" for cells in rows]

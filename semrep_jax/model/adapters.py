@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -119,7 +119,9 @@ def dequantise(kept: Mapping[str, jax.Array], adapter: Adapter | None) -> dict[s
     return ready
 
 
-class FusedProjection(NamedTuple):
+@partial(jax.tree_util.register_dataclass, data_fields=["matrix"], meta_fields=["outs"])
+@dataclass(frozen=True)
+class FusedProjection:
     """Projections that read the same input as one matrix [outs, in], and the shape of each one's output."""
 
     matrix: jax.Array

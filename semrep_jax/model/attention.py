@@ -1,10 +1,10 @@
-"""Attention, with grouped key/value heads, in its two shapes.
+"""Attention, with grouped key/value heads, in its three shapes.
 
 `attend` is causal self-attention: by cuDNN on NVIDIA, by a Pallas kernel on TPU, by XLA elsewhere
-(`model.attention`). `attend_shared` is the attention of G completions that share one prompt: the prompt's keys and
-values exist once a group and are never repeated, in the rollout and in the update alike. Scores and softmax are
-float32; what comes out has the dtype of v. Axis letters: B batch, G group, T queries, S own keys, P prompt keys, N
-heads, K kv heads, R = N / K, M = R T, H head size.
+(`model.attention`). `attend_shared` is the attention of G completions that share one prompt, and `attend_cached` that
+of one new token of each against caches: the prompt's keys and values exist once a group and are never repeated, in the
+update and in the rollout alike. Scores and softmax are float32; what comes out has the dtype of v. Axis letters: B
+batch, G group, T queries, S own keys, P prompt keys, N heads, K kv heads, R = N / K, M = R T, H head size.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ MASKED = -1e30  # a score that softmax makes 0
 LANES = 128  # of a TPU
 SPLASH_BLOCKS = (512, 256, LANES)
 Window = jax.Array | int | None
+Cache = tuple[jax.Array, jax.Array]  # one layer's keys [..., K, H, T] and values [..., K, T, H], as decoding reads them
 
 
 class AttentionError(SemRepError):
@@ -51,7 +52,7 @@ def _mix(weights: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def by_head(x: jax.Array) -> jax.Array:
-    """Keys or values [..., T, K, H] as [..., K, T, H]: how caches keep them, so that decoding copies none."""
+    """Keys or values [..., T, K, H] as [..., K, T, H]."""
     return jnp.swapaxes(x, -2, -3)
 
 
@@ -178,3 +179,63 @@ def attend_shared(
     past = jnp.moveaxis(weights[..., :prompt_length], 1, 2).reshape(batch, kv_heads, group * rows, prompt_length)
     out = jnp.moveaxis(_mix(past, prompt_v_BKPH).reshape(batch, kv_heads, group, rows, size), 1, 2)
     return _heads_last(out + _mix(weights[..., prompt_length:], v_BGKSH), length)
+
+
+def attend_cached(
+    q_BGNH: jax.Array,
+    prompt: Cache,
+    prompt_mask_BP: jax.Array,
+    own: Cache,
+    own_mask_BS: jax.Array,
+    by_elements: bool,
+) -> jax.Array:
+    """One softmax of one query a completion over the cached keys of its prompt and its own, [B, G, N, H].
+
+    prompt: its keys [B, K, H, P] and values [B, K, P, H], shared by the G completions. own: theirs, [B, G, K, H, S] and
+    [B, G, K, S, H]. Masks: what a query may see. by_elements: scores and mixtures of few queries as sums of products
+    that are fused into one pass over a cache; a CPU's matrix products of such shapes take two to five times as long.
+    """
+    batch, group, heads, size = q_BGNH.shape
+    kv_heads = prompt[0].shape[1]
+    q_BGKRH = q_BGNH.reshape(batch, group, kv_heads, heads // kv_heads, size)
+    past = _scored(q_BGKRH, prompt[0][:, None], by_elements and group == 1)
+    past = jnp.where(prompt_mask_BP[:, None, None, None], past * size**-0.5, MASKED)
+    near = _scored(q_BGKRH, own[0], by_elements)
+    near = jnp.where(own_mask_BS[:, None, None, None], near * size**-0.5, MASKED)
+    top = jnp.maximum(past.max(-1, keepdims=True), near.max(-1, keepdims=True))
+    past, near = jnp.exp(past - top), jnp.exp(near - top)
+    mixed = _mixed(past, prompt[1][:, None], by_elements and group == 1) + _mixed(near, own[1], by_elements)
+    mixed /= past.sum(-1, keepdims=True) + near.sum(-1, keepdims=True)
+    return mixed.reshape(q_BGNH.shape).astype(own[1].dtype)
+
+
+def _scored(q_BGKRH: jax.Array, keys: jax.Array, by_elements: bool) -> jax.Array:
+    """Products [B, G, K, R, S] in float32 with keys [B, G or 1, K, H, S]."""
+    if by_elements:
+        return jnp.sum(q_BGKRH[..., None].astype(jnp.float32) * keys[:, :, :, None], axis=-2)
+    if keys.shape[1] == 1:  # the queries of a group become rows of one matrix product
+        return _ungrouped(jnp.matmul(_grouped(q_BGKRH), keys[:, 0], preferred_element_type=jnp.float32), q_BGKRH.shape)
+    return jnp.matmul(q_BGKRH, keys, preferred_element_type=jnp.float32)
+
+
+def _mixed(weights: jax.Array, values: jax.Array, by_elements: bool) -> jax.Array:
+    """Weighted sums [B, G, K, R, H] in float32 of values [B, G or 1, K, S, H]."""
+    if by_elements:
+        return jnp.sum(weights[..., None] * values[:, :, :, None], axis=-2)
+    weights = weights.astype(values.dtype)
+    if values.shape[1] == 1:
+        mixed = jnp.matmul(_grouped(weights), values[:, 0], preferred_element_type=jnp.float32)
+        return _ungrouped(mixed, weights.shape)
+    return jnp.matmul(weights, values, preferred_element_type=jnp.float32)
+
+
+def _grouped(x: jax.Array) -> jax.Array:
+    """[B, G, K, R, ...] as [B, K, G R, ...]."""
+    batch, group, kv_heads, queries, last = x.shape
+    return jnp.moveaxis(x, 1, 2).reshape(batch, kv_heads, group * queries, last)
+
+
+def _ungrouped(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The inverse of `_grouped`, for something of this shape but for its last axis."""
+    batch, group, kv_heads, queries, _ = shape
+    return jnp.moveaxis(x.reshape(batch, kv_heads, group, queries, x.shape[-1]), 2, 1)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,13 +25,12 @@ from jax.sharding import Mesh
 
 from semrep_jax.model import adapters, families, rope
 from semrep_jax.model.adapters import Adapter
-from semrep_jax.model.attention import Window, attend, attend_shared, by_head
+from semrep_jax.model.attention import Cache, Window, attend, attend_cached, attend_shared, by_head
 from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
 from semrep_jax.model.shape import PARAMETERS, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
 
 Weights = dict[str, Any]
-Cache = tuple[jax.Array, jax.Array]  # one layer's keys and values
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 # Rows of logits at a time: few on a CPU, whose caches then hold them (an eighth of an update), many elsewhere.
@@ -194,7 +194,7 @@ class Decoder(nnx.Module):
         h, _ = self._scan(body, self._embed(tokens_BT))
         return self.final(h)
 
-    def _prompt_layer(self, w: Weights, h: jax.Array, window: Window) -> tuple[jax.Array, Cache]:
+    def _prompt_layer(self, w: Weights, h: jax.Array, window: Window) -> tuple[jax.Array, jax.Array, jax.Array]:
         """One block on the prompts' h [B, P, D], and the keys and values [B, K, P, H] that completions look at."""
         size = h.shape[1]
         position = jnp.broadcast_to(jnp.arange(size), h.shape[:2])
@@ -205,19 +205,20 @@ class Decoder(nnx.Module):
             return attend(q, k, v, None, self.compute_config.attention, self.mesh, window)
 
         h = self._layer(w, h, position, attention)
-        return h, (kept[0], kept[1])
+        return h, kept[0], kept[1]
 
     def prefill(self, prompt_BP: jax.Array, length_B: jax.Array) -> tuple[jax.Array, list[Cache]]:
         """Prompts padded on the right, and their lengths, before decoding.
 
-        Returns the hidden state of each prompt's last token [B, D] and each layer's keys and values [B, K, P, H].
+        Returns the hidden state of each prompt's last token [B, D] and each layer's keys [B, K, H, P] and values [B, K,
+        P, H].
         """
         self._check_length(prompt_BP.shape[1])
         h = self._embed(prompt_BP)
         caches = []
         for layer, w in enumerate(self.layers()):
-            h, cache = self._prompt_layer(w, h, self._window(layer))
-            caches.append(cache)
+            h, keys, values = self._prompt_layer(w, h, self._window(layer))
+            caches.append((jnp.swapaxes(keys, -1, -2), values))
         last = jnp.take_along_axis(h, (length_B - 1)[:, None, None], axis=1)[:, 0]
         return self.final(last), caches
 
@@ -232,28 +233,31 @@ class Decoder(nnx.Module):
     ) -> tuple[jax.Array, list[Cache]]:
         """One more token of every completion.
 
-        weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar. length_B, prompts:
-        lengths of the prompts, and what `prefill` gave. caches: keys and values [B, G, K, T, H] of the tokens before
-        t. Returns the tokens' hidden states [B, G, D] and the caches with their keys and values written in.
+        weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar, or [B] where each
+        prompt's completions have their own. length_B, prompts: lengths of the prompts, and what `prefill` gave. caches:
+        keys [B, G, K, H, T] and values [B, G, K, T, H] of the tokens before t. Returns the tokens' hidden states [B, G,
+        D] and the caches with their keys and values written in.
         """
-        places_P, places_S = jnp.arange(prompts[0][0].shape[2]), jnp.arange(caches[0][0].shape[3])
+        places_P, places_S = jnp.arange(prompts[0][1].shape[2]), jnp.arange(caches[0][1].shape[3])
         self._check_length(places_P.size + places_S.size)
         h = self._embed(token_BG)[:, :, None]
-        position = jnp.broadcast_to((length_B + t)[:, None, None], (*token_BG.shape, 1))
-        whole_BP, whole_TS = places_P < length_B[:, None], (places_S <= t)[None]
+        t_B = jnp.broadcast_to(t, length_B.shape)
+        position = jnp.broadcast_to((length_B + t_B)[:, None, None], (*token_BG.shape, 1))
+        whole_BP, whole_BS = places_P < length_B[:, None], places_S <= t_B[:, None]
         written: list[Cache] = []
 
         def looking_at(prompt: Cache, own: Cache, window: int | None) -> Attend:
-            mask_BP, mask_TS = whole_BP, whole_TS
+            mask_BP, mask_BS = whole_BP, whole_BS
             if window is not None:
-                mask_BP &= (length_B + t)[:, None] - places_P < window
-                mask_TS &= t - places_S < window
+                mask_BP &= (length_B + t_B)[:, None] - places_P < window
+                mask_BS &= t_B[:, None] - places_S < window
 
             def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-                keys = jax.lax.dynamic_update_slice_in_dim(own[0], by_head(k), t, axis=3)
-                values = jax.lax.dynamic_update_slice_in_dim(own[1], by_head(v), t, axis=3)
+                keys = _written(own[0], jnp.moveaxis(k, 2, 4), t, axis=4)
+                values = _written(own[1], by_head(v), t, axis=3)
                 written.append((keys, values))
-                return attend_shared(q, *prompt, mask_BP, keys, values, mask_TS)
+                q_BGNH, caches = q[:, :, 0], (keys, values)
+                return attend_cached(q_BGNH, prompt, mask_BP, caches, mask_BS, self._on_cpu)[:, :, None]
 
             return attention
 
@@ -277,7 +281,7 @@ class Decoder(nnx.Module):
 
         def body(carry: Any, w: Weights, window: Window) -> tuple[tuple[jax.Array, jax.Array], None]:
             prompt, own = carry
-            prompt, (pk, pv) = self._prompt_layer(w, prompt, window)
+            prompt, pk, pv = self._prompt_layer(w, prompt, window)
             prompt_mask, mask_TT = whole_BP, whole_TT
             if window is not None:
                 prompt_mask = whole_BP[:, None] & (position[:, 0, :, None] - places_P < window)
@@ -292,6 +296,14 @@ class Decoder(nnx.Module):
         last = jnp.take_along_axis(prompt, (length_B - 1)[:, None, None], axis=1)
         before = jnp.broadcast_to(last[:, None], (batch, group, 1, last.shape[-1]))
         return self.final(jnp.concatenate([before, own[:, :, :-1]], axis=2))
+
+
+def _written(cache: jax.Array, new: jax.Array, t: jax.Array, axis: int) -> jax.Array:
+    """A cache with one token's keys or values at place t of `axis`; t is a scalar, or one for each entry of axis 0."""
+    if t.ndim:
+        put = partial(jax.lax.dynamic_update_slice_in_dim, axis=axis - 1)
+        return jax.vmap(put)(cache, new, t)
+    return jax.lax.dynamic_update_slice_in_dim(cache, new, t, axis)
 
 
 def checkpointed(body: Callable[..., Any], remat: Remat) -> Callable[..., Any]:

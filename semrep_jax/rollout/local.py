@@ -6,11 +6,12 @@
 gives n completions of each prompt with the log-probability of every token under the distribution it was drawn from.
 The key of token t of sample s of prompt g is fold_in(fold_in(fold_in(key, g), s), t): any completion can be drawn
 again alone. Prompt lengths are padded to multiples of `rollout.bucket`, and batches to one size, so that a run
-compiles a handful of programs.
+compiles a handful of programs. With `rollout.engine: continuous` the same draws are made by `continuous`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,14 +21,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax.core.programs import Completion, Finish
-from semrep_jax.model.decoder import Cache, Model
+from semrep_jax.model.attention import Cache
+from semrep_jax.model.decoder import Model
 from semrep_jax.model.logprobs import sample_token
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.prompts import Prompt, encode
+from semrep_jax.rollout.completions import completion_of
+from semrep_jax.rollout.continuous import Continuous
 from semrep_jax.rollout.policy import Usage
-from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.rollout.settings import Engine, RolloutConfig
 
 FIRST_CACHE = 256
+TOO_LONG = Completion("", (), (), Finish.PROMPT_TOO_LONG, 0)
+Finished = Callable[[int, list[Completion]], None]
 
 
 class DecodeState(NamedTuple):
@@ -96,8 +102,7 @@ def decode(
     head, weights = bound.head(), bound.layers()
     last_BD, prompts = bound.prefill(prompt_BP, length_B)
     batch = prompt_BP.shape[0]
-    keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(batch))
-    keys_BG = jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(group)))(keys_B)
+    keys_BG = draw_keys(key, prompts=batch, group=group)
 
     def choose(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform = jax.vmap(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, t))))(keys_BG)
@@ -122,17 +127,20 @@ def decode(
         return record(state._replace(caches=caches), *choose(hidden, state.t))
 
     def grown(caches: list[Cache], size: int) -> list[Cache]:
-        return jax.tree.map(lambda cache: jnp.pad(cache, [(0, 0)] * 3 + [(0, size - cache.shape[3]), (0, 0)]), caches)
+        more = (0, size - caches[0][1].shape[3])
+        lead, nothing = [(0, 0)] * 3, (0, 0)
+        return [(jnp.pad(k, [*lead, nothing, more]), jnp.pad(v, [*lead, more, nothing])) for k, v in caches]
 
     sizes = cache_sizes(max_new)
-    empty = jnp.zeros((batch, group, model.shape.kv_heads, sizes[0], model.shape.head_dim), head.dtype)
+    values = jnp.zeros((batch, group, model.shape.kv_heads, sizes[0], model.shape.head_dim), head.dtype)
+    keys = jnp.swapaxes(values, -1, -2)
     state = DecodeState(
         t=jnp.int32(0),
         token_BG=jnp.full((batch, group), pad_id, jnp.int32),
         done_BG=jnp.broadcast_to(~live_B[:, None], (batch, group)),
         tokens_BGT=jnp.full((batch, group, max_new), pad_id, jnp.int32),
         logprobs_BGT=jnp.zeros((batch, group, max_new), jnp.float32),
-        caches=[(empty, empty) for _ in range(model.shape.layers)],
+        caches=[(keys, values) for _ in range(model.shape.layers)],
     )
     first = jnp.broadcast_to(last_BD[:, None], (batch, group, last_BD.shape[-1]))
     state = record(state, *choose(first, state.t))
@@ -140,6 +148,13 @@ def decode(
         state = state._replace(caches=grown(state.caches, size))
         state = jax.lax.while_loop(partial(unfinished, size), body, state)
     return state.tokens_BGT, state.logprobs_BGT
+
+
+@partial(jax.jit, static_argnames=("prompts", "group"))
+def draw_keys(key: jax.Array, *, prompts: int, group: int) -> jax.Array:
+    """The keys [B, G] of B prompts' completions."""
+    keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(prompts))
+    return jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(group)))(keys_B)
 
 
 @dataclass
@@ -151,6 +166,7 @@ class LocalPolicy:
     tokenizer: Tokenizer
     setting: RolloutConfig
     usage: Usage = field(default_factory=Usage)
+    _continuous: Continuous | None = None
 
     def sample(
         self,
@@ -160,19 +176,58 @@ class LocalPolicy:
         key: jax.Array,
         rows: int | None = None,
         prompt_ids: list[list[int]] | None = None,
+        finished: Finished = lambda prompt, completions: None,
     ) -> list[list[Completion]]:
         """n completions of each prompt, decoded `rows` prompts at a time (None: all at once).
 
-        prompt_ids: what `prompts.encode` gives for each prompt, from a caller that has it already. A prompt longer than
-        `rollout.max_prompt` tokens gives n empty completions with finish PROMPT_TOO_LONG.
+        prompt_ids: what `prompts.encode` gives for each prompt, from a caller that has it already. finished: told the
+        place of each prompt and its completions as soon as they are there. A prompt longer than `rollout.max_prompt`
+        tokens gives n empty completions with finish PROMPT_TOO_LONG.
         """
         if prompt_ids is None:
             prompt_ids = [encode(prompt, self.tokenizer) for prompt in prompts]
         rows = rows or len(prompt_ids)
+        batches = [(jax.random.fold_in(key, start), start) for start in range(0, len(prompt_ids), rows)]
+        if self.setting.engine is Engine.CONTINUOUS:
+            return self._continuously(prompt_ids, n, temperature, [k for k, _ in batches], rows, finished)
         groups: list[list[Completion]] = []
-        for start in range(0, len(prompt_ids), rows):
-            batch_key = jax.random.fold_in(key, start)
-            groups += self._batch(prompt_ids[start : start + rows], n, temperature, batch_key, rows)
+        for batch_key, start in batches:
+            found = self._batch(prompt_ids[start : start + rows], n, temperature, batch_key, rows)
+            for place, group in enumerate(found, start):
+                finished(place, group)
+            groups += found
+        return groups
+
+    def _continuously(
+        self,
+        prompt_ids: list[list[int]],
+        n: int,
+        temperature: float,
+        batch_keys: list[jax.Array],
+        rows: int,
+        finished: Finished,
+    ) -> list[list[Completion]]:
+        """As `sample`, by continuous batching, with the draws that batches of `rows` prompts with these keys have."""
+        if self._continuous is None:
+            self._continuous = Continuous(self.model, self.params, self.tokenizer, self.setting)
+        keys = [jax.random.key_data(draw_keys(key, prompts=rows, group=n)) for key in batch_keys]
+        keys_BG2 = np.concatenate(jax.device_get(keys))[: len(prompt_ids)]
+        groups: list[list[Completion]] = [[TOO_LONG] * n for _ in prompt_ids]
+        fit = [place for place, ids in enumerate(prompt_ids) if len(ids) <= self.setting.max_prompt]
+        missing = [n] * len(fit)
+        for place in range(len(prompt_ids)):
+            if place not in fit:
+                finished(place, groups[place])
+
+        def ended(b: int, g: int, completion: Completion) -> None:
+            groups[fit[b]][g] = completion
+            missing[b] -= 1
+            if not missing[b]:
+                finished(fit[b], groups[fit[b]])
+
+        asked = [prompt_ids[place] for place in fit]
+        self._continuous.sample(self.params, asked, keys_BG2[fit], temperature, ended)
+        self._count(prompt_ids, groups)
         return groups
 
     def _batch(
@@ -187,14 +242,19 @@ class LocalPolicy:
         for row, ok in enumerate(fits):
             if ok:
                 size = len(prompt_ids[row])
-                drawn = enumerate(zip(tokens[row], logprobs[row], strict=True))
-                groups.append([self._completion(ids, lps, 0 if i else size) for i, (ids, lps) in drawn])
-                self.usage.prompt_tokens += size
+                drawn = enumerate(zip(tokens[row].tolist(), logprobs[row].tolist(), strict=True))
+                groups.append([completion_of(ids, lps, self.tokenizer, 0 if i else size) for i, (ids, lps) in drawn])
             else:
-                groups.append([Completion("", (), (), Finish.PROMPT_TOO_LONG, 0)] * n)
-        self.usage.rollouts += n * len(prompt_ids)
-        self.usage.completion_tokens += sum(len(c.token_ids) for group in groups for c in group)
+                groups.append([TOO_LONG] * n)
+        self._count(prompt_ids, groups)
         return groups
+
+    def _count(self, prompt_ids: list[list[int]], groups: list[list[Completion]]) -> None:
+        """Add what these groups cost to `usage`."""
+        for ids, group in zip(prompt_ids, groups, strict=True):
+            self.usage.rollouts += len(group)
+            self.usage.prompt_tokens += 0 if group[0].finish is Finish.PROMPT_TOO_LONG else len(ids)
+            self.usage.completion_tokens += sum(len(completion.token_ids) for completion in group)
 
     def _decode(
         self, padded: Batch, live: np.ndarray, n: int, temperature: float, key: jax.Array
@@ -216,12 +276,3 @@ class LocalPolicy:
             pad_id=self.tokenizer.pad_id,
         )
         return sharding.fetch(decoded)
-
-    def _completion(self, ids: np.ndarray, logprobs: np.ndarray, prompt_tokens: int) -> Completion:
-        """The completion of these token ids; prompt_tokens: those that it is charged for beside its own."""
-        ends = np.flatnonzero(np.isin(ids, self.tokenizer.end_ids))
-        size = int(ends[0]) + 1 if ends.size else len(ids)
-        text = self.tokenizer.decode(int(i) for i in ids[: size - bool(ends.size)])
-        finish = Finish.STOP if ends.size else Finish.LENGTH
-        own, cost = tuple(map(int, ids[:size])), prompt_tokens + size
-        return Completion(text, own, tuple(map(float, logprobs[:size])), finish, cost)

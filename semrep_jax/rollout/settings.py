@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from semrep_jax.core.settings import Section
+
+
+class Engine(StrEnum):
+    """How completions are decoded side by side: a whole batch until its longest has ended, or continuously, a row that
+    has ended going to the next completion."""
+
+    BATCH = "batch"
+    CONTINUOUS = "continuous"
 
 
 class RolloutConfig(Section):
@@ -19,6 +29,12 @@ class RolloutConfig(Section):
         64, ge=1, description="Prompts are padded to multiples of this, so that few shapes are compiled."
     )
     max_new: int = Field(96, ge=8, description="Longest completion in tokens.")
+    engine: Engine = Field(
+        Engine.BATCH,
+        description="batch decodes until the longest completion has ended; continuous gives a row that has ended to "
+        "the next one, which pays where lengths differ much, and judges while others are written.",
+    )
+    rows: int = Field(32, ge=1, description="Completions side by side with engine: continuous.")
     temperature: float = Field(1.0, gt=0, le=10, description="Sampling temperature while training.")
     rewrites: int = Field(
         1, ge=1, description="C_rep candidates sampled for each stage-2 prompt; the first accepted is used."

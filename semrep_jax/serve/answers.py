@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.rollout.decoding import Ask
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.rollout.slots import Alternatives, End
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.serve.draws import Draw
-from semrep_jax.serve.engine import Alternatives, Ask, End, Engine, stream
+from semrep_jax.serve.engine import Engine, stream
 from semrep_jax.serve.settings import ServeConfig
 from semrep_jax.serve.text import Growing
 from semrep_jax.serve.wire import Wanted

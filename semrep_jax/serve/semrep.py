@@ -31,11 +31,13 @@ from semrep_jax.languages import LANGUAGES, Answer, Comparer, Finding, Resources
 from semrep_jax.prompts import Prompt
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
+from semrep_jax.rollout.decoding import Ask
 from semrep_jax.rollout.policy import Usage
+from semrep_jax.rollout.slots import End, Piece
 from semrep_jax.serve.answers import Delta, Kitchen
 from semrep_jax.serve.conversation import Asked
 from semrep_jax.serve.draws import Draw
-from semrep_jax.serve.engine import Ask, End, EngineFault, Handle, Piece
+from semrep_jax.serve.engine import EngineFault, Handle
 from semrep_jax.serve.text import Growing
 from semrep_jax.serve.wire import Wanted
 

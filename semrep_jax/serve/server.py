@@ -25,12 +25,12 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.progress import bar
 from semrep_jax.core.stop import Stop
 from semrep_jax.model.pretrained import PretrainedModel
+from semrep_jax.rollout.decoding import Decoding
 from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.serve.answers import Kitchen
 from semrep_jax.serve.app import application
 from semrep_jax.serve.batcher import Batcher
-from semrep_jax.serve.decoding import Decoding
 from semrep_jax.serve.draws import Draws
 from semrep_jax.serve.exchange import Service
 from semrep_jax.serve.guard import Gate

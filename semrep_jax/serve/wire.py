@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from semrep_jax.rollout.decoding import MOST_ALTERNATIVES
 from semrep_jax.serve.conversation import Said
-from semrep_jax.serve.decoding import MOST_ALTERNATIVES
 
 MOST_STOPS = 4
 CONTEXT_TOO_LONG = "context_length_exceeded"

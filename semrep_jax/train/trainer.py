@@ -20,16 +20,17 @@ import numpy as np
 from semrep_jax import prompts
 from semrep_jax.core.bucket import Bucket
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.peers import ALONE
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
 from semrep_jax.inference.acceptance import RewriteJudge
-from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, chosen_of, program_of, write_rewrites
+from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, chosen_of, write_rewrites
 from semrep_jax.inference.settings import InferenceConfig
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
 from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
-from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.rollout.settings import Engine, RolloutConfig
 from semrep_jax.train import loop
 from semrep_jax.train.advantages import Advantages, pooled
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
@@ -39,6 +40,7 @@ from semrep_jax.train.curve import Curve, CurveFile, Spent
 from semrep_jax.train.draws import Draws, hardest
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
+from semrep_jax.train.judging import Judging
 from semrep_jax.train.likelihood import BaseLikelihoods
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.metrics import Recorder
@@ -54,6 +56,7 @@ from semrep_jax.verify import Verifier
 # The streams of random keys of a step; those of a batch drawn in the place of an empty one come behind.
 ROLLOUT, REWRITES, INSTEAD = 0, 1, 2
 UTILITY = 1_000_000
+PIECES = 8  # that a batch is judged in while the rest of it is decoded
 
 
 class NothingJudged(SemRepError):
@@ -233,10 +236,7 @@ class Trainer:
         if stage.uses_rewrite:
             self._write_rewrites(groups, jax.random.fold_in(key, REWRITES))
         clock.lap("rewrite")
-        self._sample(groups, stage, jax.random.fold_in(key, ROLLOUT))
-        clock.lap("rollout")
-        self._verify(groups, stage)
-        clock.lap("verify")
+        self._sample_and_verify(groups, stage, jax.random.fold_in(key, ROLLOUT), clock)
         likelihoods = cache(lambda: self.likelihoods.of(groups))  # only a reward that asks pays for them
         utilities = cache(lambda: self.utility.of(groups, jax.random.fold_in(key, UTILITY)))
         for row, group in enumerate(groups):
@@ -266,34 +266,37 @@ class Trainer:
         for group, rewrites in zip(groups, written, strict=True):
             group.c_rep = chosen_of(rewrites, self.recipe.inference.choose) or group.task.source
 
-    def _sample(self, groups: list[Group], stage: Stage, key: jax.Array) -> None:
+    def _sample_and_verify(self, groups: list[Group], stage: Stage, key: jax.Array, clock: Clock) -> None:
+        """Completions for each group, and verdicts on them; what is written is judged while others are decoded."""
         setting = self.recipe.rollout
         asked = [stage.prompt(group.task, group.c_rep) for group in groups]
         ids = [prompts.encode(prompt, self.base.tokenizer) for prompt in asked]
-        sampled = self.policy.sample(asked, setting.group, setting.temperature, key, prompt_ids=ids)
-        for group, prompt_ids, completions in zip(groups, ids, sampled, strict=True):
-            if not np.isfinite([logprob for c in completions for logprob in c.logprobs]).all():
-                raise NonFiniteError(
-                    f"step {self.budget.used}: the policy's own log-probs are NaN or infinite; "
-                    "lower train.learning_rate"
-                )
-            group.prompt_ids, group.completions = prompt_ids, completions
-            language = group.task.source.language
-            group.programs = [program_of(completion, language) for completion in group.completions]
-
-    def _verify(self, groups: list[Group], stage: Stage) -> None:
+        for group, prompt_ids in zip(groups, ids, strict=True):
+            group.prompt_ids = prompt_ids
         judge = self.rewrites if stage.name == REWRITE else self.verifier
-        pairs = [(group.task, program) for group in groups for program in group.programs]
-        verdicts = judge.verify_all(pairs, stage.skip)
+        beside = setting.engine is Engine.CONTINUOUS and self.stop.peers is ALONE  # peers judge in the same calls
+        with Judging(judge.verify_all, groups, stage.skip, PIECES if beside else 1) as judging:
+            self.policy.sample(
+                asked, setting.group, setting.temperature, key, prompt_ids=ids, finished=judging.finished
+            )
+            clock.lap("rollout")
+            self._require_finite(groups)
+            judging.wait()
+            clock.lap("verify")
+        verdicts = [verdict for group in groups for verdict in group.verdicts]
         if not any(verdict.judged for verdict in verdicts):
             raise NothingJudged(
                 f"step {self.budget.used}: none of {len(verdicts)} programs could be judged, twice each "
                 f"({verdicts[0].feedback}); let the machine calm down, or lower sandbox.workers; "
                 "the same command goes on"
             )
-        following = iter(verdicts)
-        for group in groups:
-            group.verdicts = [next(following) for _ in group.programs]
+
+    def _require_finite(self, groups: list[Group]) -> None:
+        drawn = [logprob for group in groups for completion in group.completions for logprob in completion.logprobs]
+        if not np.isfinite(drawn).all():
+            raise NonFiniteError(
+                f"step {self.budget.used}: the policy's own log-probs are NaN or infinite; lower train.learning_rate"
+            )
 
     def _arrays(self, groups: list[Group], found: Advantages) -> RolloutBatch:
         """The update's arrays, on the host."""

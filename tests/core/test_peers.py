@@ -38,7 +38,7 @@ mesh: {{data: 2}}
 tasks: {{train_size: 8}}
 rollout: {{prompts: 2, group: 2, max_prompt: 192, bucket: 192, max_new: 8}}
 train: {{budget: {STEPS}, alpha: 0.5, checkpoint_every: 1, learning_rate: 0.001, kl: k3, kl_weight: 1.0}}
-sandbox: {{workers: 1}}
+sandbox: {{workers: 1, wall_seconds: 60}}
 evaluate: {{suites: [correctness], tasks: 2, samples: 2, batch: 2, resamples: 100}}
 """)
     return path

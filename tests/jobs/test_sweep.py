@@ -26,6 +26,7 @@ model: {source: nano}
 tasks: {train_size: 4}
 rollout: {prompts: 2, group: 2, max_prompt: 192, bucket: 192, max_new: 32}
 train: {budget: 2, alpha: 0.5, checkpoint_every: 1, learning_rate: 0.001, empty_batch: step}
+sandbox: {wall_seconds: 60}
 evaluate: {suites: [correctness, robustness], tasks: 2, samples: 2, batch: 2, resamples: 100}
 sweep: {arms: [semrep, finetune], seeds: [0]}
 """

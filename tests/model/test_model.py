@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from semrep_jax.model import decoder, pretrained, sharding
+from semrep_jax.model import attention, decoder, pretrained, sharding
 from semrep_jax.model.attention import AttentionError
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.logprobs import token_logprobs
@@ -115,17 +115,45 @@ def test_cached_decoding_equals_the_full_forward(made):
     want = jax.jit(lambda p: model.bind(p).shared(prompt, lengths, completion))(params)
     last, prompts = jax.jit(lambda p: model.bind(p).prefill(prompt, lengths))(params)
     np.testing.assert_allclose(last, want[:, 0, 0], atol=1e-5)
-    empty = jnp.zeros((2, 2, model.shape.kv_heads, 4, model.shape.head_dim))
-    caches = [(empty, empty)] * model.shape.layers
+    caches = [empty_caches(model.shape, 2, 2, 4)] * model.shape.layers
 
     @jax.jit
-    def step(t, caches):
+    def step(t, token, caches):
         bound = model.bind(params)
-        return bound.step(bound.layers(), completion[:, :, t], t, lengths, prompts, caches)
+        return bound.step(bound.layers(), token, t, lengths, prompts, caches)
 
     for t in range(3):
-        hidden, caches = step(jnp.int32(t), caches)
+        hidden, caches = step(jnp.int32(t), completion[:, :, t], caches)
         np.testing.assert_allclose(hidden, want[:, :, t + 1], atol=1e-5)
+    # each prompt's completions at a time of their own: the second one's last token once more, beside a new one
+    ahead = jnp.stack([completion[0, :, 3], completion[1, :, 2]])
+    hidden, _ = step(jnp.array([3, 2]), ahead, caches)
+    np.testing.assert_allclose(hidden[1], want[1, :, 3], atol=1e-5)
+    np.testing.assert_allclose(hidden[0], step(jnp.int32(3), completion[:, :, 3], caches)[0][0], atol=1e-5)
+
+
+def empty_caches(shape, batch, group, size):
+    """Keys and values of no token yet, of one layer."""
+    values = jnp.zeros((batch, group, shape.kv_heads, size, shape.head_dim))
+    return jnp.swapaxes(values, -1, -2), values
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_attention_over_caches_is_the_same_by_elements_and_by_products(group):
+    def drawn(*size):
+        return jnp.asarray(RNG.normal(size=size), jnp.float32)
+
+    q, masks = drawn(2, group, 6, 8), (jnp.arange(5) < jnp.array([[5], [3]]), jnp.arange(4) <= jnp.array([[0], [2]]))
+    prompt, own = (drawn(2, 3, 8, 5), drawn(2, 3, 5, 8)), (drawn(2, group, 3, 8, 4), drawn(2, group, 3, 4, 8))
+    by_elements, by_products = (
+        attention.attend_cached(q, prompt, masks[0], own, masks[1], how) for how in (True, False)
+    )
+    shared = attention.attend_shared(
+        q[:, :, None], jnp.swapaxes(prompt[0], -1, -2), prompt[1], masks[0], jnp.swapaxes(own[0], -1, -2), own[1],
+        masks[1][1:],
+    )  # fmt: skip
+    np.testing.assert_allclose(by_elements, by_products, atol=1e-5)
+    np.testing.assert_allclose(by_elements[1], shared[1, :, 0], atol=1e-5)
 
 
 def test_a_token_out_of_every_layers_window_changes_nothing():
@@ -154,9 +182,9 @@ def test_dynamic_scaling_is_refused_past_the_context_in_every_way_through_the_mo
     with pytest.raises(ModelError, match=said):
         bound.shared(short, jnp.array([9]), short[None])
     _, prompts = bound.prefill(short, jnp.array([9]))
-    empty = jnp.zeros((1, 1, 2, 9, 8))
+    caches = [empty_caches(model.shape, 1, 1, 9)] * 2
     with pytest.raises(ModelError, match=said):
-        bound.step(bound.layers(), jnp.ones((1, 1), int), jnp.int32(0), jnp.array([9]), prompts, [(empty, empty)] * 2)
+        bound.step(bound.layers(), jnp.ones((1, 1), int), jnp.int32(0), jnp.array([9]), prompts, caches)
 
 
 def test_packed_segments_do_not_see_each_other(made):

@@ -13,10 +13,10 @@ from semrep_jax.core.programs import Program
 from semrep_jax.core.stop import Stop
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import RewardConfig
-from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.rollout.settings import Engine, RolloutConfig
 from semrep_jax.sandbox.pool import Observation, SandboxError
 from semrep_jax.tasks.generated.generator import Generator
-from semrep_jax.train import trainer as training
+from semrep_jax.train import judging
 from semrep_jax.train.budget import TRANSFORM, Budget
 from semrep_jax.train.fits import NothingFits
 from semrep_jax.train.settings import EmptyBatch, TrainConfig
@@ -61,6 +61,25 @@ def test_an_empty_batch_is_what_its_rule_makes_of_it(made, rule, batches, moves)
     assert len(one.draws[TRANSFORM].waiting) == (2 if rule is EmptyBatch.RETRY else 0)
 
 
+def test_a_step_by_continuous_batching_is_the_same_twice_and_judges_in_pieces(made, monkeypatch):
+    rollout = RolloutConfig(prompts=4, group=2, max_prompt=192, bucket=192, max_new=8, engine=Engine.CONTINUOUS, rows=3)
+    calls = []
+    real = Verifier.verify_all
+
+    def counted(self, pairs, *how):
+        calls.append(len(pairs))
+        return real(self, pairs, *how)
+
+    monkeypatch.setattr(Verifier, "verify_all", counted)
+    found = []
+    for _ in range(2):
+        one = made(rollout, empty_batch=EmptyBatch.STEP)
+        metrics = one.step().metrics
+        found.append({k: v for k, v in metrics.items() if not k.startswith(("times/", "perf/", "process/"))})
+    assert found[0] == found[1] and found[0]["rollouts"] == 8
+    assert calls == [2] * 8  # a group is a piece
+
+
 def test_a_retried_prompt_comes_back_and_its_wait_is_in_the_checkpoint(made):
     one = made(empty_batch=EmptyBatch.RETRY)
     first = one.draws[TRANSFORM].take()
@@ -98,7 +117,7 @@ class Blind(Broken):
 
 @pytest.mark.parametrize("broken", [Broken(), Blind()], ids=["does not start", "dies"])
 def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_ours(made, monkeypatch, broken):
-    monkeypatch.setattr(training, "program_of", lambda completion, language: Program(PYTHON, "def f(x): return x"))
+    monkeypatch.setattr(judging, "program_of", lambda completion, language: Program(PYTHON, "def f(x): return x"))
     with pytest.raises(NothingJudged, match="none of 4 programs could be judged") as error:
         made(judge=Verifier(broken)).step()
     assert error.value.exit_code == 1
