@@ -54,6 +54,8 @@ def test_a_benchmark_without_its_model_says_how_to_get_it(script, tmp_path):
         ("bench_data.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
         ("base_success.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
         ("seed_table.py", ["/no/such/run"], "/no/such/run/results.json do not exist"),
+        ("study_table.py", ["/no/such/file"], "/no/such/file can't be read"),
+        ("stage_one.py", ["/no/such/run"], "/no/such/run holds no samples of stage 1"),
         ("get_smollm2.py", ["--to", "/proc/no"], "/proc/no"),
         ("record_run.py", ["/no/such/run", "/no/such/copy"], "/no/such/run is no directory"),
     ],
@@ -84,6 +86,22 @@ def test_a_part_that_can_not_be_measured_says_why_and_a_fault_of_ours_keeps_its_
 def test_a_damaged_result_is_named(text, tmp_path):
     (tmp_path / "results.json").write_text(text)
     assert str(tmp_path) in one_line(run("seed_table.py", str(tmp_path)))
+
+
+def test_what_stage_one_moved_is_counted_by_form_and_third(tmp_path):
+    rows = []
+    for step in range(3):
+        for task, source in (("t/1", "x = a < 3"), ("t/1/perturbed", "x = 1 + 2 > a")):
+            good = {"step": step, "task": task, "source": source, "c_rep": None, "instruction": ""}
+            good |= {"status": "ok", "duplicate": "none"}
+            rows += [good | {"completion": "x = 3 > a"}, good | {"completion": "no (", "status": "format"}]
+    samples = tmp_path / "arms" / "semrep" / "samples.jsonl"
+    samples.parent.mkdir(parents=True)
+    edit = rows[0] | {"c_rep": "x = 1", "instruction": "use 4"}
+    samples.write_text("".join(json.dumps(row) + "\n" for row in [*rows, edit]))
+    lines = run("stage_one.py", str(tmp_path)).stdout.splitlines()
+    assert len(lines) == 8 and lines[2].startswith("| perturbed | 1 | 2 | 0.500 |") and "1.000 of 1" not in lines[2]
+    assert [line.split(" | ")[1] for line in lines[2:]] == ["1", "2", "3"] * 2
 
 
 def test_the_model_benchmark_measures_the_nano_base():

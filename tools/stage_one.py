@@ -1,0 +1,106 @@
+"""What stage 1 moved: how often its rewrites of plain and of perturbed programs are accepted, over its steps.
+
+    python tools/stage_one.py runs/replicate_nano_three_arms/cells/semrep-*          # seconds
+
+Reads arms/*/samples.jsonl of runs and prints Markdown, a row for each form of C_src and third of stage 1: rewrites
+sampled; accepted, which is equivalent on U_sem and no copy; of those accepted, how much of C_src's text they keep
+(difflib's ratio), and where C_src has constants written as sums or comparisons turned round, how many have fewer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+import numpy as np
+
+from semrep_jax.core.programs import Duplicate, Status
+from semrep_jax.tasks.suite import base_of
+
+TITLES = ("C_src", "third of stage 1", "sampled", "accepted", "text kept", "familiar again")
+Sample = dict[str, Any]  # a line of samples.jsonl
+
+
+class SamplesError(Exception):
+    """Runs without samples of stage 1."""
+
+
+def read(runs: Iterable[Path]) -> Iterator[list[Sample]]:
+    """Each arm's samples of stage 1. Raises SamplesError."""
+    for run in runs:
+        files = sorted(run.glob("arms/*/samples.jsonl"))
+        lines = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+        stage = [[row for row in of_arm if row["c_rep"] is None and not row["instruction"]] for of_arm in lines]
+        if not any(stage):
+            raise SamplesError(f"{run} holds no samples of stage 1 (arms/*/samples.jsonl); name runs of the arm semrep")
+        yield from (of_arm for of_arm in stage if of_arm)
+
+
+def thirds(samples: list[Sample]) -> Iterator[tuple[str, int, Sample]]:
+    """Each sample with its form and its third."""
+    last = max(row["step"] for row in samples) + 1
+    for row in samples:
+        form = "perturbed" if base_of(row["task"]) != row["task"] else "plain"
+        yield form, row["step"] * 3 // last, row
+
+
+def odd_places(source: str) -> int:
+    """How many constants are written as sums, and comparisons begin with a constant; 0 for what is no Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except (SyntaxError, ValueError, RecursionError):
+            return 0
+    sums = [n for n in nodes if isinstance(n, ast.BinOp) and _constants(n.left, n.right)]
+    turned = [n for n in nodes if isinstance(n, ast.Compare) and _constants(n.left)]
+    return len(sums) + len(turned)
+
+
+def _constants(*nodes: ast.expr) -> bool:
+    return all(isinstance(node, ast.Constant) for node in nodes)
+
+
+def table(runs: Iterable[Path]) -> list[list[str]]:
+    """The rows, titles first."""
+    groups: dict[tuple[str, int], list[Sample]] = {}
+    for samples in read(runs):
+        for form, third, row in thirds(samples):
+            groups.setdefault((form, third), []).append(row)
+    rows = [list(TITLES)]
+    for (form, third), samples in sorted(groups.items()):
+        good = [row for row in samples if row["status"] == Status.OK and row["duplicate"] == Duplicate.NONE]
+        kept = [difflib.SequenceMatcher(None, r["source"], r["completion"], autojunk=False).ratio() for r in good]
+        odd = [row for row in good if odd_places(row["source"])]
+        fewer = [odd_places(row["completion"]) < odd_places(row["source"]) for row in odd]
+        share = f"{np.mean(fewer):.3f} of {len(fewer)}" if fewer else ""
+        accepted = f"{len(good) / len(samples):.3f}"
+        rows.append(
+            [form, f"{third + 1}", f"{len(samples):,}", accepted, f"{np.mean(kept):.2f}" if kept else "", share]
+        )
+    return rows
+
+
+def main() -> int:
+    """Read the runs and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="work directories, or cells of a sweep")
+    try:
+        titles, *rows = table(parser.parse_args().runs)
+    except SamplesError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in [titles, ["---"] * len(titles), *rows]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
