@@ -21,6 +21,7 @@ from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
 from semrep_jax.inference.settings import Choose
 from semrep_jax.inference.turns import Attempt, infer
+from semrep_jax.inference.votes import elected
 from semrep_jax.rewards import AcceptBy, DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import DrawnSuite
@@ -40,8 +41,8 @@ class Measured:
     None; timings: what was measured of them beside (`Verdict.timing`). generalises: correct, and right on the hidden
     tests too, where the suite has some. comparisons: what `reward.accept: behaviour` cost and did. unjudged: samples of
     which nothing is known by a fault of ours; they count as wrong.
-    excess_change: of right samples of tasks whose edit is known, the tokens that they change beyond it,
-    else None.
+    excess_change: of right samples of tasks whose edit is known, the tokens that they change beyond it, else None.
+    voted: whether the edit that most samples of a task agree on is right; None where votes were not counted.
     """
 
     suite: str
@@ -63,6 +64,7 @@ class Measured:
     unjudged: int = 0
     excess_change: list[list[float | None]] | None = None
     timings: list[list[dict[str, Any] | None]] | None = None
+    voted: list[bool] | None = None
 
     @property
     def per_task(self) -> np.ndarray:
@@ -136,7 +138,13 @@ def measure(
         unjudged=sum(not verdict.judged for verdict in verdicts),
         excess_change=_excess_change(groups, judged),
         timings=_timings(judged),
+        voted=_voted(groups, judged),
     )
+
+
+def _voted(groups: Sequence[Sequence[Attempt]], judged: Sequence[Sequence[Verdict]]) -> list[bool]:
+    places = [elected(group) for group in groups]
+    return [place is not None and verdicts[place].correct for place, verdicts in zip(places, judged, strict=True)]
 
 
 def _facts(judged: Sequence[Sequence[Verdict]]) -> dict[str, list[list[bool]]]:

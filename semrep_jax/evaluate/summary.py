@@ -41,6 +41,7 @@ THRESHOLDS = (1.0, 1.5, 2.0)  # p of fast_p
 COMPARED = (("T1", 1, 1), ("T2", 2, 2), ("T2 against T1", 2, 1))  # name, our turns, theirs
 FURTHER = {
     "majority": "most samples right [Wilson]",
+    "voted": "the edit that most samples agree on",
     "excess_change": "tokens changed beyond the known edit",
     "hidden": "right on hidden tests too",
     "hidden_gap": "hidden-test gap",
@@ -91,6 +92,8 @@ def _of_suite(m: Measured, resamples: int, ks: Sequence[int]) -> dict[str, Estim
     if m.generalises is not None:
         values["_hidden"] = mean(np.asarray(m.generalises, float).mean(axis=1), resamples)
         values["_hidden_gap"] = mean(hidden_gap(correct, np.asarray(m.generalises)), resamples)
+    if m.voted is not None:
+        values["_voted"] = mean(np.asarray(m.voted, float), resamples)
     if m.excess_change is not None and (known := mean_where_known(m.excess_change)).size:
         values["_excess_change"] = mean(known, resamples)
     if m.turns > 1:
