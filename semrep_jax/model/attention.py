@@ -181,6 +181,18 @@ def attend_shared(
     return _heads_last(out + _mix(weights[..., prompt_length:], v_BGKSH), length)
 
 
+def attend_chunk(q_BCNH: jax.Array, cache: Cache, mask_BCP: jax.Array) -> jax.Array:
+    """Attention of C tokens after each other over a cache that theirs are written into, [B, C, N, H].
+
+    cache: keys [B, K, H, P] and values [B, K, P, H]. mask_BCP: the keys that each query may see.
+    """
+    kv_heads, length, heads = cache[0].shape[1], *q_BCNH.shape[1:3]
+    scores = jnp.matmul(_heads_first(q_BCNH, kv_heads), cache[0], preferred_element_type=jnp.float32)
+    mask = jnp.tile(mask_BCP, (1, heads // kv_heads, 1))[:, None]
+    weights = jax.nn.softmax(jnp.where(mask, scores * q_BCNH.shape[-1] ** -0.5, MASKED), axis=-1)
+    return _heads_last(_mix(weights, cache[1]), length)
+
+
 def attend_cached(
     q_BGNH: jax.Array,
     prompt: Cache,

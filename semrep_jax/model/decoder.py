@@ -6,8 +6,9 @@
 
 Weights of all layers are stacked along a leading axis L and scanned; decoding slices them once and unrolls. There are
 three ways through it, all over the same `_layer`: `hidden` (packed or padded sequences), `shared` (G completions of
-one prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`). Axis letters:
-B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K kv heads, H head size, F ffn, L layers.
+one prompt, the prompt computed once) and `step` (one new token a row against the caches of `prefill`, or of `extend`,
+which reads a prompt in pieces). Axis letters: B batch, G group, T time, P prompt, V vocabulary, D model, N heads, K
+kv heads, H head size, F ffn, L layers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jax.sharding import Mesh
 
 from semrep_jax.model import adapters, families, rope
 from semrep_jax.model.adapters import Adapter
-from semrep_jax.model.attention import Cache, Window, attend, attend_cached, attend_shared, by_head
+from semrep_jax.model.attention import Cache, Window, attend, attend_cached, attend_chunk, attend_shared, by_head
 from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
 from semrep_jax.model.shape import PARAMETERS, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
@@ -221,6 +222,37 @@ class Decoder(nnx.Module):
             caches.append((jnp.swapaxes(keys, -1, -2), values))
         last = jnp.take_along_axis(h, (length_B - 1)[:, None, None], axis=1)[:, 0]
         return self.final(last), caches
+
+    def extend(
+        self, weights: list[Weights], tokens_BC: jax.Array, start: jax.Array, caches: list[Cache]
+    ) -> tuple[jax.Array, list[Cache]]:
+        """C more tokens of each prompt: a long one is read in pieces, and something else is done in between.
+
+        weights: of each layer, from `layers`. tokens_BC: the ids, the last piece padded on the right. start: the place
+        of the first, a scalar. caches: of each layer keys [B, K, H, P] and values [B, K, P, H] of the tokens before it.
+        Returns final hidden states [B, C, D] and the caches with these tokens' keys and values written in.
+        """
+        batch, size = tokens_BC.shape
+        places_P = jnp.arange(caches[0][1].shape[2])
+        self._check_length(places_P.size)
+        position = jnp.broadcast_to(start + jnp.arange(size), (batch, size))
+        seen_BCP = places_P <= position[..., None]
+        written: list[Cache] = []
+
+        def looking_at(cache: Cache, window: int | None) -> Attend:
+            near = seen_BCP if window is None else seen_BCP & (position[..., None] - places_P < window)
+
+            def attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+                keys = _written(cache[0], jnp.moveaxis(k, 1, 3), start, axis=3)
+                written.append((keys, _written(cache[1], by_head(v), start, axis=2)))
+                return attend_chunk(q, written[-1], near)
+
+            return attention
+
+        h = self._embed(tokens_BC)
+        for layer, (w, cache) in enumerate(zip(weights, caches, strict=True)):
+            h = self._layer(w, h, position, looking_at(cache, self._window(layer)))
+        return self.final(h), written
 
     def step(
         self,

@@ -1,12 +1,14 @@
 """The jitted part of continuous batching: prompts into rows of one fixed shape, a few tokens of every row at a time.
 
     decoding = Decoding(model, params, tokenizer.pad_id, rows=16, max_prompt=192, bucket=64, max_new=96, chunk=8)
-    last, caches = decoding.prefill(ids)                 # a prompt alone, padded to a multiple of `bucket`
-    decoding.admit(rows, asks, last, caches)             # its completions begin in these rows
+    prompt = decoding.begin(ids)                         # a prompt alone
+    while not prompt.read:
+        decoding.read_on(prompt)                         # `bucket` more of its tokens
+    decoding.admit(rows, asks, prompt)                   # its completions begin in these rows
     tokens_RC, logprobs_RC, hidden_RCD = decoding.advance(live_R)
 
 Every row has its own clock, length, key, temperature and caches, so one may begin while others are half-way. Shapes
-never change: one program for each bucket of prompts, one for `advance`, all compiled by `warming_up`. That a row's bits
+never change: one program for `read_on`, one for `advance`, all compiled by `warming_up`. That a row's bits
 don't depend on its neighbours rests on this, and on a product of matrices computing each of its columns alike, which
 tests/serve/test_engine.py looks at; they may change with `rows`. On several devices the rows are spread over them.
 Axis letters: R rows, C chunk, P prompt, S own tokens, K kv heads, H head size, D model, V vocabulary, L layers.
@@ -45,6 +47,24 @@ class Ask:
     temperature: float = 1.0
     top_p: float = 1.0
     ranked: bool = False
+
+
+@dataclass
+class ReadPrompt:
+    """A prompt that is being read. tokens: [1, n bucket] int32, padded. length: its own tokens. done: tokens read.
+    last: the hidden state [1, D] of its last token, once it is read. caches: of each layer keys [1, K, H, P] and values
+    [1, K, P, H]."""
+
+    tokens: np.ndarray
+    length: int
+    caches: list[Cache]
+    done: int = 0
+    last: jax.Array | None = None
+
+    @property
+    def read(self) -> bool:
+        """Whether all of it is."""
+        return self.done >= self.length
 
 
 class Rows(NamedTuple):
@@ -86,7 +106,7 @@ class Decoding:
     ):
         self.model, self.pad_id = model, pad_id
         self.count, self.chunk = rows, chunk
-        self.widths = [min(width, max_prompt) for width in range(bucket, max_prompt + bucket, bucket)]
+        self.bucket, self.max_prompt = bucket, -(-max_prompt // bucket) * bucket
         self.max_new = -(-max_new // chunk) * chunk
         self.load(params)
         self.reset()
@@ -97,46 +117,55 @@ class Decoding:
 
     def reset(self) -> None:
         """Empty rows: at the start, and after a fault that took the old ones along."""
-        self.rows = _empty(model=self.model, rows=self.count, prompt=self.widths[-1], own=self.max_new)
+        self.rows = _empty(model=self.model, rows=self.count, prompt=self.max_prompt, own=self.max_new)
 
     def warming_up(self) -> Iterator[str]:
         """Compile everything that a request can need, `steps_to_warm_up` steps; gives the name of each."""
-        ask = Ask((self.pad_id,), (0, 0), 1)
-        for width in self.widths:
-            last, caches = self.prefill((self.pad_id,) * width)
-            self.admit([0], [ask], last, caches)
-            yield f"prompts of {width} tokens"
+        prompt = self.prefill((self.pad_id,))
+        self.admit([0], [Ask((self.pad_id,), (0, 0), 1)], prompt)
+        yield "prompts"
         self.alternatives(self.advance(np.ones(self.count, bool))[2])
         self.reset()
         yield "decoding"
 
-    @property
-    def steps_to_warm_up(self) -> int:
-        """How many there are."""
-        return len(self.widths) + 1
+    steps_to_warm_up = 2
 
     @property
     def compiled(self) -> int:
         """Programs compiled so far, by all in this process."""
-        jitted: tuple[Any, ...] = (_prefill, _admit, _advance, _alternatives)
+        jitted: tuple[Any, ...] = (_read_on, _admit, _advance, _alternatives)
         return sum(one._cache_size() for one in jitted)
 
-    def prefill(self, ids: tuple[int, ...]) -> tuple[jax.Array, list[Cache]]:
-        """The last hidden state [D] of a prompt and each layer's keys [K, H, P] and values [K, P, H], P its bucket."""
-        width = next(width for width in self.widths if width >= len(ids))
-        padded = np.full((1, width), self.pad_id, np.int32)
-        padded[0, : len(ids)] = ids
-        last, caches = _prefill(self.params, padded, np.array([len(ids)], np.int32), model=self.model)
-        return last, caches
+    def begin(self, ids: tuple[int, ...]) -> ReadPrompt:
+        """A prompt of which nothing is read yet."""
+        tokens = np.full((1, -(-len(ids) // self.bucket) * self.bucket), self.pad_id, np.int32)
+        tokens[0, : len(ids)] = ids
+        return ReadPrompt(tokens, len(ids), _no_prompt(model=self.model, size=self.max_prompt))
 
-    def admit(self, rows: Sequence[int], asks: Sequence[Ask], last: jax.Array, caches: list[Cache]) -> None:
-        """Begin completions of one prompt, one in each of these rows.
+    def read_on(self, prompt: ReadPrompt) -> None:
+        """Read `bucket` more of its tokens."""
+        piece = prompt.tokens[:, prompt.done : prompt.done + self.bucket]
+        start, length = np.int32(prompt.done), np.int32(prompt.length)
+        prompt.last, prompt.caches = _read_on(
+            self.params, self.layers, piece, start, length, prompt.caches, model=self.model
+        )
+        prompt.done += self.bucket
 
-        rows: free ones. asks: what is to be written. last, caches: what `prefill` gave for their prompt.
+    def prefill(self, ids: tuple[int, ...]) -> ReadPrompt:
+        """A prompt, read."""
+        prompt = self.begin(ids)
+        while not prompt.read:
+            self.read_on(prompt)
+        return prompt
+
+    def admit(self, rows: Sequence[int], asks: Sequence[Ask], prompt: ReadPrompt) -> None:
+        """Begin completions of one prompt that is read, one in each of these rows.
+
+        rows: free ones. asks: what is to be written.
         """
         given = Admitted(
             np.full(self.count, self.count, np.int32),  # a row that there is not: nothing is written
-            np.full(self.count, len(asks[0].prompt_ids), np.int32),
+            np.full(self.count, prompt.length, np.int32),
             np.zeros((self.count, 2), np.uint32),
             np.ones(self.count, np.float32),
             np.ones(self.count, np.float32),
@@ -144,7 +173,7 @@ class Decoding:
         for place, (row, ask) in enumerate(zip(rows, asks, strict=True)):
             given.row_R[place], given.key_R2[place] = row, ask.key
             given.temperature_R[place], given.top_p_R[place] = ask.temperature, ask.top_p
-        self.rows = _admit(self.rows, given, last, caches, model=self.model)
+        self.rows = _admit(self.rows, given, prompt.last, prompt.caches, model=self.model)
 
     def advance(self, live_R: np.ndarray) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """The next `chunk` tokens of every row and their log-probs [R, C], and the states [R, C, D] they were drawn
@@ -188,32 +217,56 @@ def _layers(params: Any, *, model: Model) -> list[Weights]:
     return model.bind(params).layers()
 
 
+def _no_tokens(model: Model, *lead: int, size: int) -> list[Cache]:
+    """Of each layer, empty keys [lead..., K, H, size] and values [lead..., K, size, H]."""
+    shape = model.shape
+    keys = jnp.zeros((*lead, shape.kv_heads, shape.head_dim, size), model.compute_config.compute)
+    return [(keys, jnp.swapaxes(keys, -1, -2)) for _ in range(shape.layers)]
+
+
 @partial(jax.jit, static_argnames=("model", "rows", "prompt", "own"))
 def _empty(*, model: Model, rows: int, prompt: int, own: int) -> Rows:
     """No completion yet. prompt, own: places for tokens of each."""
-    shape, dtype = model.shape, model.compute_config.compute
-
-    def caches(*lead: int, size: int) -> list[Cache]:
-        keys = jnp.zeros((rows, *lead, shape.kv_heads, shape.head_dim, size), dtype)
-        return [(keys, jnp.swapaxes(keys, -1, -2)) for _ in range(shape.layers)]
-
     empty = Rows(
-        hidden_RD=jnp.zeros((rows, shape.dim), dtype),
+        hidden_RD=jnp.zeros((rows, model.shape.dim), model.compute_config.compute),
         t_R=jnp.zeros(rows, jnp.int32),
         length_R=jnp.ones(rows, jnp.int32),
         key_R2=jnp.zeros((rows, 2), jnp.uint32),
         temperature_R=jnp.ones(rows, jnp.float32),
         top_p_R=jnp.ones(rows, jnp.float32),
-        prompts=caches(size=prompt),
-        own=caches(1, size=own),
+        prompts=_no_tokens(model, rows, size=prompt),
+        own=_no_tokens(model, rows, 1, size=own),
     )
     return _spread(model, empty)
 
 
-@partial(jax.jit, static_argnames=("model",))
-def _prefill(params: Any, prompt_1P: jax.Array, length_1: jax.Array, *, model: Model) -> tuple[jax.Array, list[Cache]]:
-    last, caches = model.bind(params).prefill(prompt_1P, length_1)
-    return last[0], [(keys[0], values[0]) for keys, values in caches]
+def _everywhere(model: Model, tree: Any) -> Any:
+    place = model.sharding.named()
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, place), tree)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def _no_prompt(*, model: Model, size: int) -> list[Cache]:
+    caches: list[Cache] = _everywhere(model, _no_tokens(model, 1, size=size))
+    return caches
+
+
+@partial(jax.jit, static_argnames=("model",), donate_argnames=("caches",))
+def _read_on(
+    params: Any,
+    layers: list[Weights],
+    tokens_1C: jax.Array,
+    start: jax.Array,
+    length: jax.Array,
+    caches: list[Cache],
+    *,
+    model: Model,
+) -> tuple[jax.Array, list[Cache]]:
+    """The state [1, D] of the prompt's last token, if it is one of these, and the caches. length: of the prompt."""
+    hidden_1CD, caches = model.bind(params).extend(layers, tokens_1C, start, caches)
+    last = jnp.clip(length - 1 - start, 0, tokens_1C.shape[1] - 1)
+    found: tuple[jax.Array, list[Cache]] = _everywhere(model, (hidden_1CD[:, last], caches))
+    return found
 
 
 @partial(jax.jit, static_argnames=("model",), donate_argnames=("rows",))
@@ -222,18 +275,14 @@ def _admit(rows: Rows, given: Admitted, last: jax.Array, caches: list[Cache], *,
         """Every entry of `new` into its row."""
         return whole.at[given.row_R].set(new, mode="drop")
 
-    def put_prompt(whole: jax.Array, one: jax.Array) -> jax.Array:
-        """One prompt's keys or values into all of the rows; a short one leaves the far places as they are."""
-        return whole.at[given.row_R, :, : one.shape[1], : one.shape[2]].set(one.astype(whole.dtype), mode="drop")
-
     after = rows._replace(
-        hidden_RD=put(rows.hidden_RD, last.astype(rows.hidden_RD.dtype)),
+        hidden_RD=put(rows.hidden_RD, last),
         t_R=put(rows.t_R, 0),
         length_R=put(rows.length_R, given.length_R),
         key_R2=put(rows.key_R2, given.key_R2),
         temperature_R=put(rows.temperature_R, given.temperature_R),
         top_p_R=put(rows.top_p_R, given.top_p_R),
-        prompts=jax.tree.map(put_prompt, rows.prompts, caches),
+        prompts=jax.tree.map(put, rows.prompts, caches),
     )
     return _spread(model, after)
 

@@ -6,9 +6,10 @@
         slots.round()                  # fills free rows, decodes a chunk of tokens in all, tells who listens
 
 **A completion depends on its ask alone**: the same bits whoever is decoded beside it, in whatever row and order. So an
-ask carries its own key, and the key of token t is fold_in(key, t). Prompts that were prefilled lately (the n samples of
-one) are not prefilled again, and completions of one prompt that wait together begin together. `submit` and `cancel` may
-be called from any thread, `round` from one.
+ask carries its own key, and the key of token t is fold_in(key, t). Prompts that were read lately (the n samples of one)
+are not read again, and completions of one prompt that wait together begin together. A long prompt can be read in
+pieces, between the chunks of those that are under way. `submit` and `cancel` may be called from any thread, `round`
+from one.
 """
 
 from __future__ import annotations
@@ -17,15 +18,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import groupby
 from typing import Any
 
-import jax
 import numpy as np
 from cachetools import LRUCache
 
-from semrep_jax.model.attention import Cache
-from semrep_jax.rollout.decoding import Ask, Decoding
+from semrep_jax.rollout.decoding import Ask, Decoding, ReadPrompt
 
 KEPT_PROMPTS = 4
 Alternatives = tuple[tuple[int, float], ...]  # ids with their log-probs, the likeliest first
@@ -83,13 +81,17 @@ class Load:
 
 
 class Slots:
-    """Keeps the rows of a `Decoding` busy. end_ids: tokens that end a completion."""
+    """Keeps the rows of a `Decoding` busy.
 
-    def __init__(self, decoding: Decoding, end_ids: tuple[int, ...]):
-        self.decoding, self.end_ids = decoding, frozenset(end_ids)
+    end_ids: tokens that end a completion. pieces: of a prompt that are read between two chunks of those under way, who
+    wait meanwhile; None for all of it, which keeps more rows busy.
+    """
+
+    def __init__(self, decoding: Decoding, end_ids: tuple[int, ...], pieces: int | None = None):
+        self.decoding, self.end_ids, self.pieces = decoding, frozenset(end_ids), pieces
         self.rows: list[Job | None] = [None] * decoding.count
         self.queue: deque[Job] = deque()
-        self._prompts: LRUCache[tuple[int, ...], tuple[jax.Array, list[Cache]]] = LRUCache(KEPT_PROMPTS)
+        self._prompts: LRUCache[tuple[int, ...], ReadPrompt] = LRUCache(KEPT_PROMPTS)
         self._done = Load()
 
     @property
@@ -133,22 +135,31 @@ class Slots:
         for job in [job for job in tuple(self.queue) if job.unwanted]:
             self.queue.remove(job)  # another thread may be adding to its end
             job.heard(Piece(end=End.CANCELLED))
-        begin: list[tuple[int, Job]] = []
         for row, occupant in enumerate(self.rows):
             if occupant is not None and occupant.unwanted:
                 self._leave(row, Piece(end=End.CANCELLED))
-            if self.rows[row] is None and self.queue:
-                self.rows[row] = new = self.queue.popleft()
-                begin.append((row, new))
-        for prompt, together in groupby(begin, key=lambda pair: pair[1].ask.prompt_ids):
-            rows, jobs = zip(*together, strict=True)
-            self.decoding.admit(rows, [job.ask for job in jobs], *self._prefilled(prompt))
+        while self.queue and None in self.rows:
+            ids = self.queue[0].ask.prompt_ids
+            if not self._is_read(ids):
+                return
+            begin: list[tuple[int, Job]] = []
+            for row, occupant in enumerate(self.rows):
+                if occupant is None and self.queue and self.queue[0].ask.prompt_ids == ids:
+                    self.rows[row] = new = self.queue.popleft()
+                    begin.append((row, new))
+            rows, jobs = zip(*begin, strict=True)
+            self.decoding.admit(rows, [job.ask for job in jobs], self._prompts[ids])
 
-    def _prefilled(self, ids: tuple[int, ...]) -> tuple[jax.Array, list[Cache]]:
+    def _is_read(self, ids: tuple[int, ...]) -> bool:
+        """Read on in a prompt, as far as those under way may be kept waiting; whether it is read now."""
         if ids not in self._prompts:
-            self._prompts[ids] = self.decoding.prefill(ids)
+            self._prompts[ids] = self.decoding.begin(ids)
             self._done.prefills += 1
-        return self._prompts[ids]
+        prompt, pieces = self._prompts[ids], 0
+        while not prompt.read and (pieces != self.pieces or not any(job is not None for job in self.rows)):
+            self.decoding.read_on(prompt)
+            pieces += 1
+        return prompt.read
 
     def _advance(self) -> None:
         """A chunk of every row, told to who listens."""

@@ -11,6 +11,7 @@ from semrep_jax.rollout.decoding import Ask, Decoding
 from semrep_jax.rollout.slots import End, Job, Load, Piece, Slots
 from semrep_jax.serve.engine import EngineClosed
 
+PIECES = 1  # of a prompt (`rollout.bucket` tokens) that is read between two chunks of those under way
 log = logging.getLogger(__name__)
 
 
@@ -18,7 +19,7 @@ class Batcher:
     """An `Engine` over a `Decoding`. end_ids: tokens that end a completion."""
 
     def __init__(self, decoding: Decoding, end_ids: tuple[int, ...]):
-        self.decoding, self.slots = decoding, Slots(decoding, end_ids)
+        self.decoding, self.slots = decoding, Slots(decoding, end_ids, PIECES)
         self._changed = Condition()
         self._open, self._ending = True, False
         self._thread = Thread(target=self._run, name="engine", daemon=True)

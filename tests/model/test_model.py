@@ -115,6 +115,15 @@ def test_cached_decoding_equals_the_full_forward(made):
     want = jax.jit(lambda p: model.bind(p).shared(prompt, lengths, completion))(params)
     last, prompts = jax.jit(lambda p: model.bind(p).prefill(prompt, lengths))(params)
     np.testing.assert_allclose(last, want[:, 0, 0], atol=1e-5)
+    pieces = [tuple(cache[:, 0] for cache in empty_caches(model.shape, 2, 1, 8))] * model.shape.layers
+    for start in (0, 4):
+        hidden, pieces = jax.jit(lambda p, c, start=start: model.bind(p).extend(
+            model.bind(p).layers(), prompt[:, start : start + 4], jnp.int32(start), c
+        ))(params, pieces)  # fmt: skip
+    np.testing.assert_allclose(hidden[0, 3], want[0, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(hidden[1, 0], want[1, 0, 0], atol=1e-5)  # its last token is the fifth
+    for one, other in zip(jax.tree.leaves(pieces), jax.tree.leaves(prompts), strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=1e-5)
     caches = [empty_caches(model.shape, 2, 2, 4)] * model.shape.layers
 
     @jax.jit

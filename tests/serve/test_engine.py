@@ -15,7 +15,7 @@ from semrep_jax.core.programs import Program
 from semrep_jax.rollout.decoding import Ask, Decoding
 from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.settings import RolloutConfig
-from semrep_jax.rollout.slots import End, Piece
+from semrep_jax.rollout.slots import End, Piece, Slots
 from semrep_jax.serve.batcher import Batcher, idle
 from semrep_jax.serve.engine import EngineClosed
 
@@ -128,6 +128,24 @@ def test_the_same_key_draws_what_the_local_policy_draws(small, tiny):
         assert ours.token_ids == expected.token_ids
         assert ours.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
     batcher.close(5)
+
+
+def test_a_long_prompt_is_read_in_pieces_between_the_chunks_of_those_under_way(small, monkeypatch):
+    done = []
+    for name in ("read_on", "advance"):
+        real = getattr(small, name)
+        monkeypatch.setattr(small, name, lambda *a, name=name, real=real: done.append(name) or real(*a))
+    slots = Slots(small, (), pieces=1)
+    slots.submit(Ask((9,), (5, 6), MAX_NEW), print)
+    slots.round()
+    slots.submit(Ask((9,) * (MAX_PROMPT - 1), (5, 6), 1), print)
+    while slots.busy:
+        slots.round()
+    assert done[:2] == ["read_on", "advance"] and done[2:6] == ["read_on", "advance", "read_on", "advance"]
+    done.clear()
+    slots.submit(Ask((9, 8) * (MAX_PROMPT // 2), (5, 6), 1), print)
+    slots.round()  # nobody waits: all of it
+    assert done == ["read_on", "read_on", "advance"]
 
 
 def test_temperature_0_and_the_smallest_nucleus_take_the_likeliest_token(batcher, nano):
