@@ -227,7 +227,7 @@ def test_without_the_key_there_is_no_answer(server, client):
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_takes_its_completions_along(server, client, monkeypatch, stream):
-    monkeypatch.setattr(server.batcher, "end_ids", frozenset())  # they would all run to their longest
+    monkeypatch.setattr(server.batcher.slots, "end_ids", frozenset())  # they would all run to their longest
     assert idle(server.batcher, 30)
     before = server.batcher.load.tokens
     body = json.dumps({"model": "direct", "messages": chat(), "n": 16, "stream": stream}).encode()

@@ -170,12 +170,12 @@ class Scripted:
     def __init__(self, texts: list[str], tokenizer, usage):
         self.texts, self.tokenizer, self.usage, self.params = texts, tokenizer, usage, None
 
-    def sample(self, prompts, n, temperature, key, rows=None, prompt_ids=None):
+    def sample(self, prompts, n, temperature, key, rows=None, prompt_ids=None, finished=lambda place, said: None):
         ids = [tuple(self.tokenizer.encode(t)) for t in self.texts[:n]]
-        return [
-            [Completion(t, i, (-1.0,) * len(i), Finish.STOP) for t, i in zip(self.texts, ids, strict=False)]
-            for _ in prompts
-        ]
+        said = [Completion(t, i, (-1.0,) * len(i), Finish.STOP) for t, i in zip(self.texts, ids, strict=False)]
+        for place in range(len(prompts)):
+            finished(place, said)
+        return [said for _ in prompts]
 
 
 def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong_one(
