@@ -3,8 +3,11 @@ somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,14 @@ def test_links_and_files_named_in_a_readme_are_there(page):
 def test_the_readme_is_short_enough_to_be_read():
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 100 and len(text.split()) <= 1000
+
+
+def test_the_studys_tables_are_what_its_command_prints_of_the_results_that_are_kept():
+    page = (ROOT / "semrep_jax/evaluate/README.md").read_text()
+    kept = ROOT / "notebooks/results/replicate_nano_three_arms.json"
+    command = [sys.executable, str(ROOT / "tools/study_table.py"), str(kept)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = page.split("<!-- tools/study_table.py -->\n")[1].split("\n<!-- end -->")[0]
+    assert shown.strip() == printed.strip()
+    results = json.loads(kept.read_text())
+    assert results["seeds"] == [0, 1, 2] and not results["unfinished"]
