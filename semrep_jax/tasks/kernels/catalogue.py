@@ -5,7 +5,7 @@
 
 A kernel's U_sem is every execution that the judge makes; its U_edit is one test that C_src fails: to be right and
 another program than C_src (canonically). How fast it is, is the speed term's matter. Training tasks are chains of the
-train split; the held-out ones are the 89 built-in operators and chains of the test split.
+train split; the held-out ones are 89 of the built-in operators and chains of the test split.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def training(count: int, seed: int, levels: Sequence[int] = tuple(KernelsConfig(
 
 def held_out() -> list[Task]:
     """The 100 test tasks, in an order that mixes families."""
-    kernels = list(builtin.TASKS.values())
+    kernels = list(builtin.HELD_OUT.values())
     kernels += islice(free("test"), HELD_OUT - len(kernels))
     kernels.sort(key=lambda kernel: hashlib.sha256(kernel.name.encode()).digest())
     return [task(kernel, "test") for kernel in kernels]
