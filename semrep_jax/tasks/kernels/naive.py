@@ -59,7 +59,8 @@ def naive(
     """The task whose C_src computes element `i` of the first output by `body`.
 
     `body` is C over the layout's arrays, axes and `scalars` by name; `reference(xp, **inputs)` is the same in NumPy;
-    `instruction` follows "Make it faster: ". The rest is as in `KernelTask`: `flops` and `length` are expressions.
+    `instruction` follows "Make it faster: ". As in `KernelTask` are `flops` and `length`, expressions, `terms`, the
+    `level` of KernelBench, and `family`, the class that tables group tasks by.
     """
     scalars = scalars or {}
     return KernelTask(
