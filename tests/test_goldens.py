@@ -72,7 +72,7 @@ def rewritten_python() -> str:
 def rewritten_cuda() -> str:
     """Chains of rules over twelve operators."""
     texts = []
-    for i, name in enumerate(sorted(builtin.TASKS)[::8]):
+    for i, name in enumerate(sorted(builtin.HELD_OUT)[::8]):
         made = LANGUAGES["cuda"].rewrite(Program("cuda", builtin.TASKS[name].source), Random(i), 2, None)
         texts.append([name, made and [made.program.source, made.rules]])
     return digest(*texts)

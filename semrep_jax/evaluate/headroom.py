@@ -66,7 +66,8 @@ def measure_with(
 ) -> Measured:
     """Sample edits with this at hand and verify them, as `measure` does.
 
-    help: what is at hand. rule, accept, choose: as in `measure`, of the policy's own rewrites.
+    suite: the tasks. help: what is at hand. verifier, setting: what judges, and how much is sampled. rule, accept,
+    choose: as in `measure`, of the policy's own rewrites.
     """
     if help in TURNS_OF:
         return measure(policy, suite, TURNS_OF[help], verifier, setting, rule, accept, choose)

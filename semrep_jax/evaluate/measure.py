@@ -87,7 +87,11 @@ def identity(
     accept: AcceptBy = AcceptBy.U_SEM,
     choose: Choose = Choose.FIRST,
 ) -> dict[str, Any]:
-    """The settings that decide what a measurement draws and how it is judged, beside suite and policy."""
+    """The settings that decide what a measurement draws and how it is judged, beside suite and policy.
+
+    setting: of which samples, temperature, batch and seed count. rule, accept, choose: as in `measure`; the defaults of
+    the last two are left out.
+    """
     chosen = {"samples", "temperature", "batch", "seed"}
     ours = {} if accept is AcceptBy.U_SEM else {"accept": accept.value}
     ours |= {} if choose is Choose.FIRST else {"choose": choose.value}
@@ -106,7 +110,8 @@ def measure(
 ) -> Measured:
     """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws.
 
-    turns: 1 or 2. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns. choose:
+    suite: the tasks. turns: 1 or 2. verifier: judges edits and rewrites. setting: samples a task, their temperature,
+    and the seed. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns. choose:
     which of them stands in a prompt.
     """
     began = time.perf_counter()

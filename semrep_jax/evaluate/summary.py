@@ -136,7 +136,10 @@ def _of_pair(known: Measurements, m: Measured, resamples: int, ks: Sequence[int]
 
 def robustness(base: Measured, perturbed: Measured, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """For each perturbed C_src, or each that has several forms: `robust_pass` at k and `consistency` over C_src and
-    its forms; [tasks]."""
+    its forms; [tasks].
+
+    base: verdicts on the tasks as they are. perturbed: on their forms. k: of `robust_pass`, attempts at each form.
+    """
     forms = _forms(base, perturbed)
     worst = [robust_pass(of_task[None], k)[0] for of_task in forms]
     return np.array(worst), np.array([consistency(of_task[None])[0] for of_task in forms])

@@ -43,7 +43,7 @@ def infer(
     key: jax.Array,
     choose: Choose = Choose.FIRST,
 ) -> list[list[Attempt]]:
-    """`sampling.n` attempts at each task.
+    """`sampling.n` attempts at each task, in the order of `tasks`.
 
     policy: what is asked, at two turns for rewrites first. accept: decides about rewrites, at two turns. turns: 1 or 2.
     key: of all the sampling. choose: which rewrite stands in a prompt. Raises ValueError for other turns.

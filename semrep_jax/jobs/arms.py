@@ -71,8 +71,8 @@ def policy(config: Config) -> Policy:
 def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     """Train the arms, measure them and the base, and say what was found.
 
-    arms: names in `train.arms.ARMS`; none to measure the base alone. Raises Stopped after a SIGTERM, with everything
-    saved.
+    config: all settings. context: work directory, judges and stop of the run. arms: names in `train.arms.ARMS`; none to
+    measure the base alone. Raises Stopped after a SIGTERM, with everything saved.
     """
     began = time.perf_counter()
     if config.remote.url:
@@ -119,7 +119,7 @@ def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel,
     """One arm, trained to the end of its budget and exported as arms/NAME/model; the best of its held-out curve, where
     one is measured, as arms/NAME/best.
 
-    base: what it starts from. curve: what is measured while it trains. Raises Stopped.
+    config, context: of the run. base: what it starts from. curve: what is measured while it trains. Raises Stopped.
     """
     alpha, forms = config.train.alpha, config.tasks.variants
     request = SourceRequest(config.tasks.train_size, config.seed + 1, settings=config.of_source())
@@ -258,7 +258,8 @@ def _file(arm: str, suite: DrawnSuite, turns: int) -> str:
 def kept(context: Context, name: str, suite: DrawnSuite, identity: Mapping[str, Any]) -> Measured | None:
     """An earlier measurement of the same tasks and the same policy under the same settings; None where there is none.
 
-    name: its file. identity: what it must share. Raises TaskError where it is of another version.
+    context: whose work directory is looked into. name: its file. suite: the tasks of today. identity: what it must
+    share. Raises TaskError where it is of another version.
     """
     saved = context.work.read(name)
     if saved is None:

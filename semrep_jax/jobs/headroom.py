@@ -68,7 +68,10 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
 
 def without_headroom(config: Config, context: Context, policy: Policy, suites: Sequence[DrawnSuite]) -> list[str]:
     """Names of the suites on which no right C_rep is known to help this policy: the interval reaches down to zero, or
-    the tasks know no right one."""
+    the tasks know no right one.
+
+    config, context: of the run, which keeps what is measured. policy: asked with and without help. suites: to look at.
+    """
     from semrep_jax.evaluate.headroom import has_headroom
 
     found = measured(config, context, policy, suites)

@@ -25,7 +25,10 @@ OTHER_SEED = 1  # added to evaluate.seed: the curve's tasks are not those that t
 
 def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | None:
     """The curve that `evaluate.every` and `evaluate.held_out` ask for: same tasks and same draws for every arm and
-    step. None where none is asked for."""
+    step. None where none is asked for.
+
+    config, context: of the run. base: whose model and tokenizer the points sample with, each with its own parameters.
+    """
     if not config.evaluate.every:
         return None
     held_out = config.evaluate.held_out

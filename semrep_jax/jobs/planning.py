@@ -129,8 +129,9 @@ def figures(
     """Per chip: GiB by kind, FLOPs, collective bytes, and the times (s) that each of them takes at least.
 
     `mfu_bound` is the model's FLOPs (6 N a position for training, 2 N for decoding) over what the chips could do in the
-    longest of the times, as if all of them overlapped perfectly. `beside`: bytes that live beside the
-    program, and count towards whether it fits.
+    longest of the times, as if all of them overlapped perfectly. compiled: the program of one chip. positions: tokens
+    that it computes, of all chips together. sharding: whose mesh says how many chips there are. train: whether it is
+    the update. beside: bytes that live beside the program, and count towards whether it fits.
     """
     chips = sharding.mesh.devices.size
     size = sum(math.prod(p.size) for p in decoder.layout(model.shape).values())

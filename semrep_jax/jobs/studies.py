@@ -98,7 +98,8 @@ def results(
 ) -> Results:
     """Everything that the finished cells say.
 
-    plan: every place's cell. found: cell.json of the finished ones. design: what was settled before.
+    config: of the study. plan: every place's cell. found: cell.json of the finished ones. design: what was settled
+    before.
     """
     study = Study(config, plan, found)
     _require_same_tasks(study)

@@ -68,7 +68,10 @@ def _hex(colour: str | None) -> str:
 
 def aligned(source: str, versions: Sequence[str], language: str) -> Iterator[list[Cell]]:
     """Rows of cells, the source's first: a line stands beside the line of each version that it became, and what a
-    version adds stands in rows of its own."""
+    version adds stands in rows of its own.
+
+    source: a program's text. versions: texts that were made of it, a column each. language: what colours them.
+    """
     marked, empty = lines(source, language), Cell(Markup(""), EMPTY)
     columns = [_Column(source, version, language) for version in versions]
     for index in range(len(marked) + 1):

@@ -61,7 +61,7 @@ class Source:
 def panels(sources: Sequence[Source], metrics: Sequence[tuple[str, str]], against: str = STEPS) -> list[Panel]:
     """A panel for each metric that any row holds.
 
-    metrics: key and title. against: STEPS or TOKENS.
+    sources: a line each, of rows of metrics.jsonl. metrics: key and title. against: STEPS or TOKENS.
     """
     found = []
     for key, title in metrics:
@@ -139,8 +139,8 @@ def _boundary(source: Source, against: str) -> list[tuple[float, str]]:
 def held_out(sources: Sequence[Source], titles: Mapping[str, str], against: str = STEPS) -> list[Panel]:
     """A panel for each suite that was measured while training: a line for each arm at T=1, a dashed one at T=2.
 
-    sources: of rows of curve.jsonl. titles: of suites, by name. A single run's band is the interval over tasks that its
-    rows hold, several seeds' the interval over seeds.
+    sources: of rows of curve.jsonl. titles: of suites, by name. against: STEPS or TOKENS. A single run's band is the
+    interval over tasks that its rows hold, several seeds' the interval over seeds.
     """
     rows = [row for source in sources for seed in source.seeds for row in seed]
     found = []

@@ -36,7 +36,8 @@ class Assessor(Protocol):
     def assess(self, task: Task, programs: Sequence[Program], rewrites: Sequence[bool]) -> list[Assessed]:
         """What is known of each program.
 
-        task: what they were written for. rewrites: which of them were asked for as equivalents of C_src.
+        task: what they were written for. programs: candidates. rewrites: of each, whether it was asked for as an
+        equivalent of C_src.
         """
 
 

@@ -94,7 +94,8 @@ def solution_task(problem: dict[str, str], tests: Tests) -> Task:
 def bug_tasks(problem: dict[str, str], tests: Tests, sandbox: Sandbox, count: int, seed: int = 0) -> list[Task]:
     """Tasks whose C_src is a mutant that fails some of the tests and passes others.
 
-    problem: one of `problems`. tests: see `tests_of`. count: at most so many. seed: decides which.
+    problem: one of `problems`. tests: see `tests_of`. sandbox: runs the mutants. count: at most so many. seed: decides
+    which.
     """
     rng = Random(hashlib.sha256(f"{seed}{problem['task_id']}".encode()).digest())
     candidates = mutants(solution(problem), tests.entry)

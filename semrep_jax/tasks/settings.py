@@ -81,6 +81,18 @@ class MinedTasksConfig(Section):
     directory: str | None = Field(None, description="Work directory of a `job: mine`.")
 
 
+class KernelsConfig(Section):
+    """The source `kernels`: chains of CUDA operators."""
+
+    difficulty: list[Literal[1, 2, 3, 4, 5]] = Field(
+        [1, 2, 3],
+        min_length=1,
+        description="Levels that tasks are taken from in turn. 1: two or three operators, element by element; 2: the "
+        "same, then each row is reduced; 3: four or five operators, and perhaps a reduction; 4, 5: as few and as many "
+        "operators as 1 to 3, with a kernel for each and their results in memory between.",
+    )
+
+
 class KernelBenchConfig(Section):
     """The suite `kernelbench`."""
 
@@ -102,3 +114,4 @@ class TasksConfig(Section):
     )
     generated: GeneratedConfig = GeneratedConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
+    kernels: KernelsConfig = KernelsConfig()

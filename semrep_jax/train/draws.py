@@ -1,4 +1,5 @@
-"""Which tasks a stage's batches are made of: the shuffled stream, and a bounded buffer of tasks that come back.
+"""Which tasks a stage's batches are made of: the shuffled stream, what comes before it, and a bounded buffer of tasks
+that come back.
 
     draws = Draws(stream(tasks, batch=8, seed=0), batch=8, most_waiting=64)
     indices = draws.take()             # 8 of them, at most half of them from the buffer
@@ -14,7 +15,11 @@ from typing import Any
 
 import grain
 
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Task
+
 HARD = 0.5  # tasks of which fewer are right than this come back
+DIFFICULTY = "difficulty"  # the tag in which a source says how hard a task is, as a number
 
 
 def hardest(indices: Sequence[int], shares: Sequence[float]) -> list[int]:
@@ -28,17 +33,30 @@ def hardest(indices: Sequence[int], shares: Sequence[float]) -> list[int]:
     return [index for _, index in sorted(found)]
 
 
+def easiest(tasks: Sequence[Task]) -> list[int]:
+    """The indices of all tasks, the easiest first, those of one difficulty in their order. Raises TaskError where a
+    task does not say how hard it is."""
+    for task in tasks:
+        if DIFFICULTY not in task.tags:
+            raise TaskError(
+                f"train.order: easy_first: {task.id} does not say how hard it is (tag {DIFFICULTY!r}); set "
+                "tasks.source to kernels, or train.order to shuffled or hard_first"
+            )
+    levels = [float(task.tags[DIFFICULTY]) for task in tasks]
+    return sorted(range(len(levels)), key=lambda index: levels[index])
+
+
 class Draws:
     """Batches of indices into a stage's tasks.
 
     stream: index arrays of the batch's size, without end. batch: indices at a time. most_waiting: of those that were
-    put back; older ones go for newer ones.
+    put back; older ones go for newer ones. first: indices that come before the stream.
     """
 
-    def __init__(self, stream: grain.DatasetIterator, batch: int, most_waiting: int):
+    def __init__(self, stream: grain.DatasetIterator, batch: int, most_waiting: int, first: Sequence[int] = ()):
         self.stream, self.batch, self.most_waiting = stream, batch, most_waiting
         self.waiting: list[int] = []  # put back, the oldest first
-        self.left_over: list[int] = []  # of the stream, where put back ones took their places
+        self.left_over = list(first)  # and of the stream, where put back ones took their places
 
     def take(self) -> list[int]:
         """The next batch."""

@@ -23,6 +23,7 @@ from semrep_jax.rewards import DuplicateRule
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.train.advantages import Advantages, is_flat
 from semrep_jax.train.batch import Group, RolloutBatch
+from semrep_jax.train.draws import DIFFICULTY
 from semrep_jax.train.performance import Texts, Work, forward_flops, train_flops, utilisation
 from semrep_jax.train.settings import KL, Correction, TrainConfig
 from semrep_jax.train.stages import Stage
@@ -153,7 +154,7 @@ def sample_rows(group: Group, index: int) -> list[dict[str, Any]]:
     shared: dict[str, Any] = {
         "group": index,
         "task": task.id,
-        **{k: tags[k] for k in ("family", "kind") if k in tags},
+        **{k: tags[k] for k in ("family", "kind", DIFFICULTY) if k in tags},
         "instruction": task.instruction,
         "source": task.source.source,
         "c_rep": group.c_rep and group.c_rep.source,

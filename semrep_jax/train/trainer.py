@@ -37,7 +37,7 @@ from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.curve import Curve, CurveFile, Spent
-from semrep_jax.train.draws import Draws, hardest
+from semrep_jax.train.draws import Draws, easiest, hardest
 from semrep_jax.train.finite import NonFiniteError, Watch
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.judging import Judging
@@ -122,13 +122,7 @@ class Trainer:
         self.curve = curve
         self.recipe, self.stages, self.budget, self.base = recipe, stages, budget, base
         self.verifier, self.directory, self.stop, self.bucket = verifier, directory, stop, bucket
-        batch, waiting = recipe.rollout.prompts, recipe.train.retry_buffer
-        self.draws = {
-            name: Draws(
-                task_stream.stream(stage.draws, batch // stage.pooled, recipe.seed), batch // stage.pooled, waiting
-            )
-            for name, stage in stages.items()
-        }
+        self.draws = {name: self._draws(stage) for name, stage in stages.items()}
         self.key = jax.random.key(recipe.seed)
         self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
         _, self.frozen = base.model.split(base.params)
@@ -228,6 +222,14 @@ class Trainer:
         note = f"{stage.name}: correct {metrics['correct']:.2f}  {metrics['times/step']:.1f} s/step"
         groups = enumerate(group for batch in batches for group in batch.groups)
         return StepResult(metrics, [row for index, group in groups for row in sample_rows(group, index)], note)
+
+    def _draws(self, stage: Stage) -> Draws:
+        """Which tasks of a stage come when."""
+        recipe = self.recipe
+        batch = recipe.rollout.prompts // stage.pooled
+        stream = task_stream.stream(stage.draws, batch, recipe.seed)
+        graded = recipe.train.order is Order.EASY_FIRST and stage.name == REWRITE
+        return Draws(stream, batch, recipe.train.retry_buffer, easiest(stage.tasks) if graded else ())
 
     def _draw(self, stage: Stage, key: jax.Array, clock: Clock) -> StepBatch:
         """A batch of tasks with everything that the policy and the verifier make of it."""

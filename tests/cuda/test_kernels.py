@@ -23,7 +23,8 @@ from semrep_jax.cuda.gate import RIGHT, undetected
 from semrep_jax.cuda.spec import Values, sample_inputs
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
-from semrep_jax.tasks.kernels.chains import chains, split_of
+from semrep_jax.tasks.kernels.chains import split_of
+from semrep_jax.tasks.kernels.draws import free
 
 HERE = Path(__file__).parent
 FILES = sorted([*(HERE / "exploits").glob("*.cu"), *(HERE / "conformance").glob("*.cu")])
@@ -100,9 +101,9 @@ def test_the_gate_names_what_a_weak_task_lets_pass():
 
 
 def test_chains_are_different_sound_repeatable_and_in_one_split(judge):
-    train, test = (list(islice(chains(split), 12)) for split in ("train", "test"))
+    train, test = (list(islice(free(split), 12)) for split in ("train", "test"))
     names = [t.name for t in train + test]
-    assert len(set(names)) == 24 and [t.sha256 for t in train] == [t.sha256 for t in islice(chains("train"), 12)]
+    assert len(set(names)) == 24 and [t.sha256 for t in train] == [t.sha256 for t in islice(free("train"), 12)]
     assert {split_of(t.name) for t in test} == {"test"}
     assert all(undetected(t) == {RIGHT} for t in train)
     assert [v.feedback for v in judge.judge_all([(t, t.source) for t in train + test])] == [""] * 24

@@ -111,6 +111,9 @@ def test_the_definition_of_every_faster_kernel_is_right_in_emulation():
     try:
         with Judge() as judge:
             verdicts = judge.judge_all([(TASKS[n], text) for n, text in known.items()])
+            # one at a time, what a busy machine left unjudged
+            one_by_one = zip(known, verdicts, strict=True)
+            verdicts = [v if v.judged else judge.judge(TASKS[n], known[n]) for n, v in one_by_one]
             lines = judge.resources(TASKS["mse_loss"], parse(known["mse_loss"], TASKS["mse_loss"]))
     except CompilerError as error:
         pytest.skip(str(error))

@@ -182,7 +182,7 @@ def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong
     kernels, tiny: PretrainedModel, tmp_path
 ):
     rollout = {"prompts": 1, "group": 4, "max_prompt": 2048, "bucket": 2048, "max_new": 640, "rewrites": 1}
-    config = build({"job": "train", "train": {"budget": 2}, "rollout": rollout})
+    config = build({"job": "train", "train": {"budget": 2, "order": "hard_first"}, "rollout": rollout})
     recipe = Recipe(0, config.rollout, config.reward, config.train, {})
     source = TaskSource(lambda request: [RELU] * request.count)
     of_arm = stages.build(source, SourceRequest(2, 1), config.reward, ARMS["semrep"], 0.5)
@@ -195,6 +195,7 @@ def test_a_step_of_either_stage_rewards_a_right_rewrite_above_a_copy_and_a_wrong
         metrics = result.metrics
         assert (metrics["stage"], metrics["correct"], metrics["kept_groups"]) == (stage, 0.25, 1.0)
         assert metrics["grad_norm"] > 0
+    assert trainer.draws[REWRITE].waiting and not trainer.draws[TRANSFORM].waiting  # a quarter right: to come again
     # an accepted rewrite was in the prompt of stage 2
     assert {row["c_rep"] for row in result.samples} == {prompts.extract(STRIDED, CUDA)[0].source}
 
@@ -205,12 +206,14 @@ def test_training_on_kernels_runs_to_its_report_without_a_gpu_and_says_so(kernel
 job: train
 work_dir: {tmp_path / "run"}
 model: {{source: nano}}
-tasks: {{source: kernels, train_size: 4}}
+tasks: {{source: kernels, train_size: 4, kernels: {{difficulty: [3, 1]}}}}
 rollout: {{prompts: 1, group: 2, max_prompt: 1024, bucket: 1024, max_new: 16}}
-train: {{budget: 2}}
+train: {{budget: 2, order: easy_first}}
 evaluate: {{suites: [kernels], tasks: 2, samples: 1, batch: 2, resamples: 100}}
 """)
     assert main.main(["--config", str(path)]) == 0
+    lines = (tmp_path / "run" / "arms" / "semrep" / "samples.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["difficulty"] == "1"
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["suites"]["kernels"]["tasks"] == 2 and "kernels/T1" in results["arms"]["semrep"]
     assert "right in emulation" in (tmp_path / "run" / "report.html").read_text()

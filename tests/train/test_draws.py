@@ -1,7 +1,16 @@
 """Which tasks a batch is made of."""
 
+from dataclasses import replace
+
+import pytest
+
+from semrep_jax.core.errors import TaskError
+from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.data.prompts import stream
-from semrep_jax.train.draws import Draws
+from semrep_jax.train.draws import Draws, easiest
+
+TASK = Task("t", Program("python", "def f(): return 1"), Tests("f"), Tests("f"))
+GRADED = [replace(TASK, tags={"difficulty": level}) for level in ("3", "10", "1", "3", "1")]
 
 
 def draws(most: int = 3) -> Draws:
@@ -31,3 +40,25 @@ def test_the_state_restores_to_the_same_batches():
     one.take()
     other.set_state(one.get_state())
     assert [other.take() for _ in range(4)] == [one.take() for _ in range(4)]
+
+
+def test_the_easiest_come_first_once_and_then_the_shuffled_stream():
+    order = easiest(GRADED)
+    assert order == [2, 4, 0, 3, 1]  # 10 is more than 3, and equals keep their order
+    one = Draws(stream(GRADED, 2, seed=0), 2, 3, order)
+    plain = stream(GRADED, 2, seed=0)
+    taken = [index for _ in range(5) for index in one.take()]
+    assert taken == order + [int(i) for _ in range(3) for i in next(plain)][:5]
+
+
+def test_a_first_pass_that_was_stopped_half_way_goes_on_where_it_was():
+    one = Draws(stream(GRADED, 2, seed=0), 2, 3, easiest(GRADED))
+    one.take()
+    other = Draws(stream(GRADED, 2, seed=0), 2, 3, easiest(GRADED))
+    other.set_state(one.get_state())
+    assert [other.take() for _ in range(4)] == [one.take() for _ in range(4)]
+
+
+def test_tasks_that_do_not_say_how_hard_they_are_have_no_easiest():
+    with pytest.raises(TaskError, match=r"easy_first: t does not say .* set tasks.source to kernels"):
+        easiest([*GRADED, TASK])

@@ -107,7 +107,10 @@ def shared(held: list[Node], samples: int) -> list[tuple[Node, int]]:
 
 def transform_of(node: Node, samples: int, step: str) -> Ask:
     """Ask to transform what a beam holds: an equivalent of C_src stands beside C_src as C_rep, anything else is
-    changed itself."""
+    changed itself.
+
+    node: of the beam. samples: completions of this prompt. step: the strategy's name for it, which the tree shows.
+    """
     if node.kind is Kind.SOURCE:
         return Ask(Kind.TRANSFORM, 0, samples, step)
     if node.equivalent and not node.correct:

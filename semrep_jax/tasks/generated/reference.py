@@ -24,7 +24,10 @@ class _TooMuch(BaseException):
 
 
 def outcomes(source: str, entry: str, calls: list[Any]) -> list[Outcome | None]:
-    """The outcome of each call (arguments in wire form); None where the call did not end within the bounds."""
+    """The outcome of each call; None where the call did not end within the bounds.
+
+    source: a generated program, which is executed here. entry: the function's name. calls: arguments in wire form.
+    """
     scope: dict[str, Any] = {}
     exec(compile(source, "<reference>", "exec"), scope)
     return [_call(scope[entry], args) for args in calls]

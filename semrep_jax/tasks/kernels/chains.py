@@ -1,31 +1,31 @@
-"""Fused chains: as many tasks as one wants, each two to five elementwise steps over matrices, and perhaps a reduction.
+"""Chains of operators: two to five elementwise steps over matrices, and perhaps a reduction of each row.
 
-    tasks = list(itertools.islice(chains("train"), 500))
+    chain("chain_relu_bias_row_sum")            # C_src is one kernel
+    chain("apart_relu_bias_row_sum")            # the same by a kernel for each step, with scratch buffers between
 
-A chain's split is decided by its steps, so no chain is in both; one whose answer the discrimination gate can't tell
-from a wrong one is left out.
+A chain's split is decided by its steps alone, so none is in both, in either form. Which chains are trained on is drawn
+by `draws.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import Any, Literal
 
 import numpy as np
 
 from semrep_jax.core.errors import TaskError
-from semrep_jax.cuda.gate import RIGHT, undetected
 from semrep_jax.cuda.spec import Array, KernelTask
-from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, XM, naive
+from semrep_jax.tasks.kernels.naive import MATRIX, ROWS, XM, YM, Kernel, kernel_of, naive, program_of
 from semrep_jax.tasks.kernels.operators.fragments import SIGMOID, SOFTPLUS, lines, sigmoid, softplus
 
 Split = Literal["train", "test"]
-PREFIX = "chain_"
+TOGETHER, APART = "chain_", "apart_"  # how a chain's name begins: C_src is one kernel, or one for each step
+PREFIXES = (TOGETHER, APART)
 ROW_END = "_row_"
-FEWEST_STEPS, MOST_STEPS = 2, 5
 TEST_BYTES = 51  # of 256: a fifth of all chains is for tests
 
 
@@ -77,37 +77,25 @@ ENDS = {
 }
 
 
-def chains(split: Split, seed: int = 0) -> Iterator[KernelTask]:
-    """An endless stream of different sound tasks of one split, the same for the same seed."""
-    rng = np.random.default_rng([seed, split == "test"])
-    steps, ends, seen = list(STEPS), [None, *ENDS], set()
-    while True:
-        drawn = [steps[i] for i in rng.permutation(len(steps))[: rng.integers(FEWEST_STEPS, MOST_STEPS + 1)]]
-        end = ends[rng.integers(0, len(ends))]
-        name = PREFIX + "_".join(drawn) + (f"{ROW_END}{end}" if end else "")
-        if name in seen or split_of(name) != split:
-            continue
-        seen.add(name)
-        task = chain(name)
-        if undetected(task) == {RIGHT}:
-            yield task
-
-
 def split_of(name: str) -> Split:
     """The split of a chain, decided by its steps alone."""
-    return "test" if hashlib.sha256(name.encode()).digest()[0] < TEST_BYTES else "train"
+    together = TOGETHER + name.removeprefix(TOGETHER).removeprefix(APART)
+    return "test" if hashlib.sha256(together.encode()).digest()[0] < TEST_BYTES else "train"
 
 
 def chain(name: str) -> KernelTask:
     """The chain of this name: steps, then `row_END` if each row is reduced. Raises TaskError where it names none."""
-    steps, _, end = name.removeprefix(PREFIX).partition(ROW_END)
-    unknown = [step for step in steps.split("_") if step not in STEPS]
+    prefix = next((p for p in PREFIXES if name.startswith(p)), "")
+    written, _, end = name.removeprefix(prefix).partition(ROW_END)
+    unknown = [step for step in written.split("_") if step not in STEPS]
     if end and end not in ENDS:
         unknown.append(end)
-    if unknown or not name.startswith(PREFIX):
+    if unknown or not prefix:
         known = f"steps are {', '.join(STEPS)}, ends are {', '.join(ENDS)}"
         raise TaskError(f"no chain {name!r}: {unknown} is no step; {known}")
-    return _task(name, [STEPS[step] for step in steps.split("_")], end or None)
+    steps = [STEPS[step] for step in written.split("_")]
+    task = _task(name, steps, end or None)
+    return task if prefix == TOGETHER else replace(task, source=_apart(steps, end or None))
 
 
 def _task(name: str, steps: list[Step], end: str | None) -> KernelTask:
@@ -147,3 +135,27 @@ def _task(name: str, steps: list[Step], end: str | None) -> KernelTask:
         length="64 + N",
         level=2,
     )
+
+
+def _apart(steps: list[Step], end: str | None) -> str:
+    """The program with a kernel for each step, and one for the reduction if there is one."""
+    buffers = [Array(f"t{number}", ("M", "N")) for number in range(1, len(steps) + (end is not None))]
+    given, made = [XM, *buffers], [*buffers, YM]
+    kernels = [
+        _alone(f"step_{number}_{step.name}", step, given[number - 1], made[number - 1])
+        for number, step in enumerate(steps, 1)
+    ]
+    if end is not None:
+        fold, of = ENDS[end], given[len(steps)]
+        loop = f"for (int j = 0; j < N; j++) {{ float v = {of.name}[i * N + j]; s = {fold.step}; }}"
+        body = lines(f"float s = {fold.start};", loop, f"y[i] = {fold.value};")
+        kernels.append(kernel_of(f"row_{end}", body, ROWS.taking(of)))
+    return program_of(kernels, buffers)
+
+
+def _alone(name: str, step: Step, given: Array, made: Array) -> Kernel:
+    """The kernel of one elementwise step, from one matrix to another."""
+    expression = step.expression.replace("[at]", "[i]").replace("[j]", "[i % N]")
+    body = lines(f"float v = {given.name}[i];", f"{made.name}[i] = {expression};")
+    operands = () if step.operand is None else (step.operand,)
+    return kernel_of(name, body, MATRIX.taking(given, *operands).giving(made))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask
 
@@ -59,7 +59,8 @@ def naive(
     """The task whose C_src computes element `i` of the first output by `body`.
 
     `body` is C over the layout's arrays, axes and `scalars` by name; `reference(xp, **inputs)` is the same in NumPy;
-    `instruction` follows "Make it faster: ". The rest is as in `KernelTask`: `flops` and `length` are expressions.
+    `instruction` follows "Make it faster: ". As in `KernelTask` are `flops` and `length`, expressions, `terms`, the
+    `level` of KernelBench, and `family`, the class that tables group tasks by.
     """
     scalars = scalars or {}
     return KernelTask(
@@ -68,7 +69,7 @@ def naive(
         inputs=layout.inputs,
         outputs=layout.outputs,
         reference=reference,
-        source=_source(name, body, layout, list(scalars)),
+        source=program_of([kernel_of(name, body, layout, list(scalars))]),
         small=layout.at(layout.small),
         edge=layout.at(layout.edge),
         bench=layout.at((layout.bench,)),
@@ -82,8 +83,18 @@ def naive(
     )
 
 
-def _source(name: str, body: str, layout: ArrayLayout, scalars: list[str]) -> str:
-    """The kernel and its launch list."""
+class Kernel(NamedTuple):
+    """A kernel's code, and its entry of the launch list."""
+
+    code: str
+    launch: dict[str, Any]
+
+
+def kernel_of(name: str, body: str, layout: ArrayLayout, scalars: Sequence[str] = ()) -> Kernel:
+    """The kernel `name`_kernel that computes element `i` of the layout's first output by `body`.
+
+    body: C over the layout's arrays, axes and `scalars` by name.
+    """
     count = _product(layout.outputs[0])
     parameters = [f"const {C_TYPES[a.dtype]}* __restrict__ {a.name}" for a in layout.inputs]
     parameters += [f"{C_TYPES[a.dtype]}* __restrict__ {a.name}" for a in layout.outputs]
@@ -103,8 +114,15 @@ def _source(name: str, body: str, layout: ArrayLayout, scalars: list[str]) -> st
         "block": [BLOCK],
         "args": arguments,
     }
-    code = "\n".join(lines)
-    return f"```cuda\n{code}\n```\n```json\n{json.dumps({'launch': [launch]})}\n```\n"
+    return Kernel("\n".join(lines), launch)
+
+
+def program_of(kernels: Sequence[Kernel], scratch: Sequence[Array] = ()) -> str:
+    """The candidate text that launches these one after the other. scratch: float buffers between them."""
+    block: dict[str, Any] = {"scratch": {a.name: f"{a.dtype}[{_product(a)}]" for a in scratch}} if scratch else {}
+    block["launch"] = [kernel.launch for kernel in kernels]
+    code = "\n\n".join(kernel.code for kernel in kernels)
+    return f"```cuda\n{code}\n```\n```json\n{json.dumps(block)}\n```\n"
 
 
 def _product(array: Array) -> str:

@@ -31,7 +31,7 @@ OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
 class SizedProblem:
     """A problem's module class, its arguments and its inputs, with integers replaced by `sizes`.
 
-    Raises whatever the file raises when it is executed.
+    text: of the problem's file. origin: what tracebacks call it. Raises whatever the file raises when it is executed.
     """
 
     def __init__(self, text: str, sizes: Mapping[int, int], origin: str):
