@@ -21,6 +21,7 @@ from semrep_jax.core.errors import SemRepError
 SETTINGS = "tokenizer_config.json"
 DECODER = "added_tokens_decoder"
 FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+LFS = b"version https://git-lfs.github.com/spec/"
 LISTS = ("extra_special_tokens", "additional_special_tokens")
 
 
@@ -28,14 +29,28 @@ class TokenizerError(SemRepError):
     """A tokenizer is missing, malformed or lacks what we need."""
 
 
+def lfs_hint(path: Path) -> str:
+    """What to do about a file of which Git has left a pointer only, as the end of a message; else nothing."""
+    with path.open("rb") as file:
+        return " (it is a Git LFS pointer: run `git lfs pull`)" if file.read(len(LFS)) == LFS else ""
+
+
+def read_text(path: Path) -> str:
+    """A file's text. Raises TokenizerError where it isn't UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise TokenizerError(f"{path} is not UTF-8 ({error}): download the model again") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A dict of settings; empty where there is no such file. Raises TokenizerError."""
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise TokenizerError(f"{path} is not JSON ({error}): download the model again") from error
+        found = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise TokenizerError(f"{path} is not JSON ({error}): download the model again{lfs_hint(path)}") from error
     if not isinstance(found, dict):
         raise TokenizerError(f"{path} holds no dict of settings: download the model again")
     return found
@@ -68,11 +83,13 @@ def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], director
     special = dict.fromkeys([*named_tokens(settings).values(), *_listed(settings)])
     if DECODER in settings:
         file = SETTINGS
-        stated = {int(index): _described(token) for index, token in (settings[DECODER] or {}).items()}
+        listed = settings[DECODER] or {}
+        pairs = listed.items() if isinstance(listed, dict) else [(DECODER, listed)]
+        stated = {_id(index, directory / file): _described(token, directory / file) for index, token in pairs}
     else:
         file = "added_tokens.json"
         stated = {
-            int(index): AddedToken(text, special=text in special, normalized=text not in special)
+            _id(index, directory / file): AddedToken(text, special=text in special, normalized=text not in special)
             for text, index in read_json(directory / file).items()
         }
     known = {repr(token) for token in backend.get_added_tokens_decoder().values()}
@@ -100,8 +117,18 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _described(token: Any) -> AddedToken:
-    """A token as `added_tokens_decoder` describes it."""
-    if isinstance(token, dict):
-        return AddedToken(str(token.get("content", "")), **{flag: token[flag] for flag in FLAGS if flag in token})
-    return AddedToken(str(token), special=True, normalized=False)
+def _id(stated: Any, file: Path) -> int:
+    """A token's id as `file` states it: a number, or one in quotes. Raises TokenizerError."""
+    text = str(stated)
+    if isinstance(stated, bool) or not text.isdecimal():
+        raise TokenizerError(f"{file}: an added token has the id {text!r:.60}, which is no number; mend it")
+    return int(text)
+
+
+def _described(token: Any, file: Path) -> AddedToken:
+    """A token as `added_tokens_decoder` describes it. Raises TokenizerError; file: as it is called then."""
+    text = text_of(token)
+    flags = {flag: token[flag] for flag in FLAGS if flag in token} if isinstance(token, dict) else {"special": True}
+    if not text or not all(isinstance(value, bool) for value in flags.values()):
+        raise TokenizerError(f"{file}: {DECODER} describes no token by {token!r:.80}; mend it")
+    return AddedToken(text, **({"normalized": False} if isinstance(token, str) else {}), **flags)

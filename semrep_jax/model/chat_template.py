@@ -44,7 +44,10 @@ def render(template: str, messages: list[Message], specials: Mapping[str, str]) 
     bos_token. Raises TemplateError.
     """
     given = {"add_generation_prompt": True, "tools": None, "documents": None, **specials}
-    compiled = _compiled(template)
+    try:
+        compiled = _compiled(template)
+    except RecursionError as error:
+        raise TemplateError(f"it nests too deeply ({error})") from error
     try:
         return _rendered(compiled, messages, given)
     except TemplateError:

@@ -1,6 +1,6 @@
 """A GGUF file, or one in parts, as a source of tensors: Hugging Face's names and layout, weights dequantised.
 
-F32, F16, BF16, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K and Q8_0 are read, through the `gguf` package. Of a model in parts
+What the `gguf` package can dequantise is read: F32, F16, BF16, all Q, IQ and TQ types but Q8_K, MXFP4. Of a model in parts
 (`m-00001-of-00003.gguf`) any part may be named; the others lie beside it.
 """
 
@@ -15,8 +15,10 @@ import gguf
 import numpy as np
 
 from semrep_jax.model import families, gguf_tokenizer, rope
+from semrep_jax.model.added_tokens import lfs_hint
 from semrep_jax.model.shape import ModelError
 from semrep_jax.model.tokenizer import Tokenizer
+from semrep_jax.model.values import WHOLE, require
 
 # GGUF's names of tensors, and of the parts of a block, as Hugging Face's.
 GGUF_NAMES = {
@@ -38,6 +40,13 @@ GGUF_PARTS = {
     "ffn_down": "mlp.down_proj",
 }
 FIRST_BIAS = "model.layers.0.self_attn.q_proj.bias"
+# What may stand of an architecture, beside `rope`: what is read, and what changes nothing.
+KNOWN = frozenset((
+    "attention.causal", "attention.head_count", "attention.head_count_kv", "attention.key_length",
+    "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon", "attention.sliding_window",
+    "attention.value_length", "block_count", "context_length", "embedding_length", "feed_forward_length",
+    "pooling_type", "tensor_data_layout", "vocab_size",
+))  # fmt: skip
 PART_COUNT, TENSOR_COUNT = "split.count", "split.tensors.count"
 ROTARY_HEADS = {
     "q_LDNH": "num_attention_heads",
@@ -102,10 +111,30 @@ class GGUF:
             raise ModelError(f"{self.path} lacks {self.architecture}.{key}; convert the model again")
         return value
 
+    def _whole(self, key: str) -> int:
+        return int(require(WHOLE, f"{self.architecture}.{key}", self._get(key), self.origin))
+
+    def _check_known(self) -> None:
+        """Refuse what the metadata say of the architecture and we don't read: it may change what the model computes."""
+        kind = self.metadata.get("general.type", "model")
+        if kind != "model":
+            raise ModelError(f"{self.path} holds no model but general.type = {kind!r}; name the model's own file")
+        prefix = f"{self.architecture}."
+        for name, value in self.metadata.items():
+            key = name.removeprefix(prefix)
+            if name != key and key not in KNOWN and not key.startswith("rope.") and value not in (0, False, ""):
+                raise ModelError(
+                    f"{self.path}: {name} = {value!r:.80} is not supported; name the model's Hugging Face directory"
+                )
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The metadata as a Hugging Face config.json."""
-        heads, width = self._get("attention.head_count"), self._get("embedding_length")
+        heads, width = self._whole("attention.head_count"), self._whole("embedding_length")
+        self._check_known()
+        head_dim = self._get("attention.key_length", width // heads)
+        if self._get("attention.value_length", head_dim) != head_dim:
+            raise ModelError(f"{self.path}: values of another width than keys ({head_dim}) are not supported")
         settings = {
             "model_type": self.family.name,
             "vocab_size": self._shape("model.embed_tokens.weight")[0],
@@ -113,7 +142,7 @@ class GGUF:
             "num_hidden_layers": self._get("block_count"),
             "num_attention_heads": heads,
             "num_key_value_heads": self._get("attention.head_count_kv", heads),
-            "head_dim": self._get("attention.key_length", width // heads),
+            "head_dim": head_dim,
             "intermediate_size": self._get("feed_forward_length"),
             "rope_theta": self._get("rope.freq_base", 10_000.0),
             "rms_norm_eps": self._get("attention.layer_norm_rms_epsilon"),
@@ -248,4 +277,18 @@ def _opened(path: Path) -> _Part:
         reader = gguf.GGUFReader(path)
         return _Part({name: field.contents() for name, field in reader.fields.items()}, reader.tensors)
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
-        raise ModelError(f"{path} is no whole GGUF file ({error}); download it again") from error
+        raise ModelError(_why_unread(path, str(error))) from error
+
+
+def _why_unread(path: Path, said: str) -> str:
+    """Why the gguf package can't read a file, and what to do; `said` is its own word."""
+    if "magic" in said:
+        return f"{path} is no GGUF file; name a .gguf file or a model directory{lfs_hint(path)}"
+    if "GGMLQuantizationType" in said:
+        return f"{path} holds a tensor of a type that the installed gguf does not know ({said}); pip install -U gguf"
+    if "version" in said:
+        with path.open("rb") as file:
+            version = int.from_bytes(file.read(8)[4:], "little")
+        read = " and ".join(map(str, gguf.gguf_reader.READER_SUPPORTED_VERSIONS))
+        return f"{path} is of GGUF version {version}, and {read} are read; convert the model again"
+    return f"{path} is no whole GGUF file ({said}); download it again"

@@ -31,14 +31,19 @@ PRE_TOKENIZERS = {
     "llama-bpe": split_by(WORD_PATTERN.replace("{digits}", r"\p{N}{1,3}")),
 }
 # Other names that llama.cpp's converter has for a pre-tokenizer above.
-ALIASES = {"deepseek-r1-qwen": "qwen2", "megrez": "qwen2", "llama3": "llama-bpe", "llama-v3": "llama-bpe"}
+ALIASES = {
+    **dict.fromkeys(("deepseek-r1-qwen", "megrez"), "qwen2"),
+    **dict.fromkeys(("llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0"), "llama-bpe"),
+    **dict.fromkeys(("mellum", "phi-2", "roberta-bpe", "gigachat"), "gpt-2"),
+    **dict.fromkeys(("starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), "smollm"),
+}
 IGNORES_MERGES = ("llama-bpe",)  # a word in the vocabulary is one token
 NORMALISES = ("qwen2",)
 
 
 def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     """The tokenizer in `tokenizer.*` of a GGUF file's metadata; `origin` names the file. Raises TokenizerError."""
-    kind, named = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
+    kind, named = metadata.get("tokenizer.ggml.model"), str(metadata.get("tokenizer.ggml.pre", "default"))
     pre = ALIASES.get(named, named)
     if kind != "gpt2" or pre not in PRE_TOKENIZERS:
         known = ", ".join((*PRE_TOKENIZERS, *ALIASES))
@@ -48,6 +53,7 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     for key in REQUIRED:
         if f"tokenizer.ggml.{key}" not in metadata:
             raise TokenizerError(f"{origin} lacks tokenizer.ggml.{key}; convert the model again")
+    _check(metadata, origin)
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     end = metadata["tokenizer.ggml.eos_token_id"]
@@ -60,6 +66,37 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
         template=metadata.get("tokenizer.chat_template"),
         specials=tuple((name, tokens[i]) for name, i in named_ids.items() if i is not None),
     )
+
+
+def _check(metadata: dict[str, Any], origin: str) -> None:
+    """Refuse tokens, kinds, merges and ids that are none. Raises TokenizerError."""
+    tokens, kinds, merges = (metadata.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "token_type", "merges"))
+    held = set(tokens) if _all(str, tokens) else set()
+    how_many = len(tokens) if isinstance(tokens, list) else 0
+    rule = {
+        "tokens": (0 < len(held) == how_many, "a list of different texts"),
+        "token_type": (_all(int, kinds) and len(kinds) == how_many, f"a list of {how_many} numbers, one a token"),
+        "merges": (_all(str, merges) and all(_is_merge(one, held) for one in merges), "a list of pairs of tokens"),
+    }
+    for key in (f"{name}_token_id" for name in SPECIALS.values()):
+        one = metadata.get(f"tokenizer.ggml.{key}", 0)
+        rule[key] = (isinstance(one, int) and 0 <= one < len(held), f"the id of one of {len(held)} tokens")
+    rule["template"] = (isinstance(metadata.get("tokenizer.chat_template", ""), str), "text")
+    for key, (holds, what) in rule.items():
+        if not holds:
+            name = "tokenizer.chat_template" if key == "template" else f"tokenizer.ggml.{key}"
+            raise TokenizerError(f"{origin}: {name} has to be {what}; convert the model again")
+
+
+def _all(kind: type, value: Any) -> bool:
+    """Whether a value is a list of that kind of value."""
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+
+
+def _is_merge(text: str, tokens: set[str]) -> bool:
+    """Whether a merge names two tokens, and the two together are one."""
+    left, _, right = text.partition(" ")
+    return {left, right, left + right} <= tokens
 
 
 def _backend(metadata: dict[str, Any], pre: str, tokens: list[str], vocabulary: dict[str, int]) -> tokenizers.Tokenizer:

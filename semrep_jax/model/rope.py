@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from semrep_jax.model import values
 from semrep_jax.model.shape import ModelError
 
 PLAIN = "default"  # rope_type of no scaling
@@ -111,6 +112,13 @@ class Llama3(_Unscaled):
         "original_max_position_embeddings": "original",
     }
 
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise ModelError(
+                f"rope scaling 'llama3': low_freq_factor = {self.low} has to be below high_freq_factor = {self.high}; "
+                "mend the model's config.json"
+            )
+
     def stretched(self, plain: np.ndarray, theta: float) -> np.ndarray:
         """The frequencies [H/2] made of the plain ones."""
         rotations = self.original * plain / (2 * np.pi)  # over the original context
@@ -166,13 +174,21 @@ class Yarn:
 
 
 KINDS: dict[str, type[Any]] = {one.kind: one for one in (Linear, Dynamic, Llama3, Yarn)}
-WHOLE = ("partial_rotary_factor", 1.0)  # every dimension is rotated, as here
+ALL_ROTATED = ("partial_rotary_factor", 1.0)  # every dimension is rotated, as here
 # Kinds that state the context they stretch; a config may state it outside of them.
 STRETCHES_FROM = (Llama3.kind, Yarn.kind)
 # Of YaRN, beside its own: what an absent attention_factor follows from.
 MSCALE = ("mscale", "mscale_all_dim")
 # Of YaRN, too: what has a default.
 OPTIONAL = ("beta_fast", "beta_slow", "truncate")
+# Of YaRN, too: what changes nothing; older models say that they were trained on it.
+HARMLESS = ("finetuned",)
+# What the values have to be; numbers above 0 where nothing else is said.
+VALUES: dict[str, values.Kind] = {
+    "original_max_position_embeddings": values.WHOLE,
+    "truncate": values.SWITCH,
+    **dict.fromkeys(MSCALE, values.NOT_NEGATIVE),
+}
 
 
 def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | None:
@@ -183,18 +199,20 @@ def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | No
     computes.
     """
     given = {key: value for key, value in rope.items() if value is not None or key == "factor"}
-    name = given.get("rope_type", given.get("type", PLAIN))
+    name = values.require(values.TEXT, "rope_type", given.get("rope_type", given.get("type", PLAIN)), origin)
     if name != PLAIN and name not in KINDS:
         known = ", ".join(KINDS)
         raise ModelError(f"{origin}: rope scaling {name!r} is not supported; supported are none, {known}")
     keys = KINDS[name].keys if name != PLAIN else {}
-    known_keys = {*COMMON, *keys, *(MSCALE if name == Yarn.kind else ())}
+    known_keys = {*COMMON, *keys, *((*MSCALE, *HARMLESS) if name == Yarn.kind else ())}
     for key, value in given.items():
-        if key not in known_keys and (key, value) != WHOLE:
+        if key not in known_keys and (key, value) != ALL_ROTATED:
             raise ModelError(
                 f"{origin}: rope scaling of rope_type {name!r} has {key} = {value!r}, which it does not know; state "
                 "the rope_type that it belongs to, or remove it"
             )
+        if value is not None and key in (*keys, *VALUES):
+            values.require(VALUES.get(key, values.POSITIVE), f"{key} of rope scaling {name!r}", value, origin)
     if name == PLAIN:
         return None
     original = given.setdefault("original_max_position_embeddings", context)
@@ -204,8 +222,6 @@ def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | No
         value = given.get(key)
         if value is None and key not in OPTIONAL:
             raise ModelError(f"{origin}: rope scaling {name!r} lacks {key}; add it to config.json")
-        if value is not None and not isinstance(value, int | float):
-            raise ModelError(f"{origin}: rope scaling {name!r} has {key} = {value!r}, which is no number; mend it")
     return KINDS[name](**{ours: given[theirs] for theirs, ours in keys.items() if theirs in given})
 
 

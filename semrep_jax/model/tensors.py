@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from semrep_jax.model import tokenizer as tokenizers
+from semrep_jax.model.added_tokens import lfs_hint
 from semrep_jax.model.shape import ModelError
 from semrep_jax.model.tokenizer import Tokenizer
 
@@ -50,6 +51,15 @@ INSTEAD_OF_WEIGHTS = INSTEAD_OF_MODEL | {
     "model-*.safetensors": f"it holds shards without their index: download {INDEX}",
     "pytorch_model*.bin": "only safetensors are read: convert the weights",
 }
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of JSON, of which JSON would let the last of several values of one name stand. Raises ValueError."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise ValueError(f"it has {name} twice, as {found[name]!r:.60} and {value!r:.60}")
+    return found
 
 
 class Source(Protocol):
@@ -105,12 +115,14 @@ class Directory:
         path = self.path / CONFIG
         try:
             found = json.loads(path.read_text())
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise ModelError(
                 f"{self.path} is no model directory: it holds no {CONFIG}{self._advice(INSTEAD_OF_MODEL)}"
             ) from error
-        except ValueError as error:
-            raise ModelError(f"{path} is not JSON ({error}); download or export the model again") from error
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{path} is not JSON ({error}); download or export the model again{lfs_hint(path)}"
+            ) from error
         if not isinstance(found, dict):
             raise ModelError(f"{path} holds no dict of settings; download or export the model again")
         return found
@@ -141,7 +153,14 @@ class Directory:
                 f"{self.path}: {len(gone)} of the {len(shards)} shards that {INDEX} names are not there, {gone[0]} "
                 "first; finish the download"
             )
-        held = {name: file for file in shards for name in self._file(file).keys()}  # noqa: SIM118
+        held: dict[str, str] = {}
+        for file in shards:
+            for name in self._file(file).keys():  # noqa: SIM118
+                if held.setdefault(name, file) != file:
+                    raise ModelError(
+                        f"{self.path}: {name} lies in two shards, {held[name]} and {file}, and either may be the old "
+                        "one: download all of them again"
+                    )
         lacking = next((name for name in file_of if name not in held), None)
         if lacking is not None:
             raise ModelError(
@@ -155,9 +174,15 @@ class Directory:
         if not path.is_file():
             return {}
         try:
-            return dict(json.loads(path.read_text())["weight_map"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path} is not an index of shards ({error}); download the model again") from error
+            file_of = dict(json.loads(path.read_text(), object_pairs_hook=_without_twins)["weight_map"])
+            odd = next((file for file in file_of.values() if not isinstance(file, str)), None)
+            if odd is not None:
+                raise TypeError(f"{odd!r:.40} is no file's name")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(
+                f"{path} is not an index of shards ({error}); download the model again{lfs_hint(path)}"
+            ) from error
+        return file_of
 
     def _file(self, name: str) -> Any:
         if name not in self._open:
@@ -167,6 +192,7 @@ class Directory:
             except (SafetensorError, OSError) as error:
                 raise ModelError(
                     f"{path} can't be read ({error}); it is missing or cut short, download or export it again"
+                    f"{lfs_hint(path) if path.is_file() else ''}"
                 ) from error
         return self._open[name]
 

@@ -21,9 +21,22 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from semrep_jax.model import chat_template
-from semrep_jax.model.added_tokens import TokenizerError, add_tokens, named_tokens, read_json, read_settings
+from semrep_jax.model.added_tokens import (
+    SETTINGS,
+    TokenizerError,
+    add_tokens,
+    lfs_hint,
+    named_tokens,
+    read_json,
+    read_settings,
+    read_text,
+)
 from semrep_jax.model.chat_template import Message
 
+CONFIG, GENERATION = "config.json", "generation_config.json"
+# Other layouts of a tokenizer, and what makes ours of them.
+OTHER_TOKENIZERS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
+CONVERTS = "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
 PAD = "<|pad|>"
 END = "<|end|>"
 REWRITE = "<|rewrite|>"
@@ -128,26 +141,37 @@ def load(directory: Path) -> Tokenizer:
     """The tokenizer of a model directory: `tokenizer.json`, with ends and template from the files beside it."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        raise TokenizerError(f"{path} does not exist: model.source must be a directory with a tokenizer.json")
+        held = next((name for name in OTHER_TOKENIZERS if (directory / name).is_file()), None)
+        raise TokenizerError(
+            f"{path} does not exist: model.source must be a directory with a tokenizer.json"
+            + (f"; have transformers make one of {held}: {CONVERTS}" if held else "; download the model again")
+        )
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:
-        raise TokenizerError(f"{path} is not a tokenizer file ({error}): export the model again") from error
+        raise TokenizerError(
+            f"{path} is not a tokenizer file ({error}): export the model again{lfs_hint(path)}"
+        ) from error
     backend.no_padding()
     backend.no_truncation()
     if backend.token_to_id(END) is not None and backend.token_to_id(PAD) is not None:
         return _marked(backend, str(path))
     settings = read_settings(directory)
-    generation, model = read_json(directory / "generation_config.json"), read_json(directory / "config.json")
+    generation, model = read_json(directory / GENERATION), read_json(directory / CONFIG)
     add_tokens(backend, settings, directory)
     specials = named_tokens(settings)
     own = {key: backend.token_to_id(text) for key, text in specials.items()}
     # All that any file names end a completion; the tokenizer's own is the one we write.
-    named = [own.get("eos_token"), *_ids(generation.get("eos_token_id")), *_ids(model.get("eos_token_id"))]
+    said = {GENERATION: generation, CONFIG: model}
+
+    def ids(key: str, *files: str) -> list[int]:
+        return [one for file in files for one in _ids(said[file].get(key), f"{directory / file}: {key}")]
+
+    named = [own.get("eos_token"), *ids("eos_token_id", GENERATION, CONFIG)]
     end_ids = tuple(dict.fromkeys(one for one in named if one is not None))
     if not end_ids:
         raise TokenizerError(f"{directory} names no end-of-text token; add eos_token_id to config.json")
-    pads = [own.get("pad_token"), *_ids(model.get("pad_token_id")), *_ids(generation.get("pad_token_id")), *end_ids]
+    pads = [own.get("pad_token"), *ids("pad_token_id", CONFIG, GENERATION), *end_ids]
     pad_id = next(one for one in pads if one is not None)
     return Tokenizer(backend, end_ids, pad_id, _chat_template(directory, settings), tuple(sorted(specials.items())))
 
@@ -163,18 +187,26 @@ def _marked(backend: tokenizers.Tokenizer, origin: str) -> Tokenizer:
     return Tokenizer(backend, (found[END],), found[PAD])
 
 
-def _ids(value: Any) -> list[int]:
-    """The ids that a setting names: none, one or a list; -1 is none."""
-    return [one for one in (value if isinstance(value, list) else [value]) if one is not None and one >= 0]
+def _ids(value: Any, setting: str) -> list[int]:
+    """The ids that a setting names: none, one or a list; -1 is none. Raises TokenizerError with what it is called."""
+    found = [one for one in (value if isinstance(value, list) else [value]) if one is not None]
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, int):
+            raise TokenizerError(f"{setting} = {value!r:.80} has to be a token's id or a list of ids; mend it")
+    return [one for one in found if one >= 0]
 
 
 def _chat_template(directory: Path, settings: dict[str, Any]) -> str | None:
     path = directory / "chat_template.jinja"
     if path.is_file():
-        return path.read_text()
+        return read_text(path)
     found = settings.get("chat_template")
-    if isinstance(found, list):  # several, by name
-        found = next((t["template"] for t in found if t.get("name") == "default"), None)
+    if isinstance(found, dict):  # several, by name
+        found = found.get("default")
+    elif isinstance(found, list) and all(isinstance(one, dict) for one in found):
+        found = next((one.get("template") for one in found if one.get("name") == "default"), None)
+    if found is not None and not isinstance(found, str):
+        raise TokenizerError(f"{directory / SETTINGS}: chat_template = {found!r:.80} is no template; mend it")
     return found
 
 

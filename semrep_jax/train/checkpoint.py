@@ -3,7 +3,7 @@
 A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (step, loader state, budget, counters). Its
 *identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
 its final name only when it is whole, so `kill -9` during a save leaves the previous one. One that is damaged all the
-same is put aside, and the one before is gone on from. The processes of a run save together into one directory that all
+same (files cut short, or arrays whose bits are not those that were saved) is put aside, and the one before is gone on from. The processes of a run save together into one directory that all
 share; another number of processes, or of devices, restores it. With a bucket they are written there (`gs://`), or here
 and copied there once whole (`s3://`).
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental.multihost_utils import sync_global_devices
@@ -34,6 +36,11 @@ MayChange = Mapping[str, Callable[[Any, Any], str | None]]
 OTHER_MESH: MayChange = dict.fromkeys(
     ("mesh.data", "mesh.fsdp", "mesh.tensor"), lambda was, now: "sums are rounded in another order from here on"
 )
+
+
+# The unsigned type of so many bytes, and what makes neighbouring places differ in all bits.
+UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}
+SPREAD = 2_654_435_761
 
 
 class CheckpointError(SemRepError):
@@ -89,7 +96,7 @@ class Checkpoints:
         step: its number. state: a tree of arrays. record: JSON beside it. Raises CheckpointError where the one before
         it could not be written. What the run has written so far goes to the bucket first.
         """
-        whole = {"identity": self.identity, "record": record}
+        whole = {"identity": self.identity, "record": record, "sums": checksums(state)}
         self.wait()
         with self._writing():
             if self.bucket:
@@ -135,6 +142,7 @@ class Checkpoints:
         notes = self._same_run(theirs, path)
         with _reading(path):
             state = self.manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))["state"]
+        _check_sums(whole.get("sums", {}), state, path)
         return Restored(step, state, record, notes)
 
     def _put_aside(self, step: int, instead: int, error: Damaged) -> str:
@@ -220,12 +228,58 @@ class Checkpoints:
         return tuple(notes)
 
 
+def checksums(tree: Any) -> dict[str, int]:
+    """A number for each array of a tree by its path, the same on every mesh, that any changed bit changes."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    return {path: int(found) for path, found in jax.device_get(_sums(arrays)).items()}
+
+
+@jax.jit
+def _sums(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Of each array the sum of its bits by elements, each times an odd number of its place, modulo 2**32."""
+    return {path: _sum(array) for path, array in arrays.items()}
+
+
+def _sum(array: jax.Array) -> jax.Array:
+    bytes_each = array.dtype.itemsize
+    if jnp.issubdtype(array.dtype, jnp.floating) and bytes_each in UNSIGNED:
+        array = jax.lax.bitcast_convert_type(array, UNSIGNED[bytes_each])
+    bits, place, stride = array.astype(jnp.uint32), jnp.zeros(array.shape, jnp.uint32), 1
+    for axis in reversed(range(array.ndim)):
+        place += jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis) * jnp.uint32(stride % 2**32)
+        stride *= array.shape[axis]
+    return jnp.sum(bits * (place * jnp.uint32(SPREAD) * 2 + 1), dtype=jnp.uint32)
+
+
+def _check_sums(known: Mapping[str, int], state: Any, path: epath.Path) -> None:
+    """Refuse arrays that are not what was written; a checkpoint of an older version knows none."""
+    now = checksums(state) if known else {}
+    changed = [name for name, value in now.items() if known.get(name) != value]
+    if changed:
+        raise _damaged(path, f"{len(changed)} of its arrays are not what was written, {changed[0]} first")
+
+
 @contextmanager
 def _reading(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        _let_no_abandoned_read_speak()
         raise _damaged(path, _first_line(error)) from error
+
+
+def _let_no_abandoned_read_speak() -> None:
+    """Keep what Orbax's other reads come to, once one has failed, off the screen: the error that was raised says it."""
+    others = sys.unraisablehook
+
+    def hook(raised: Any) -> None:
+        code = getattr(raised.object, "cr_code", None)
+        ours = code is not None and "orbax" in code.co_filename
+        if not ours and str(raised.exc_value) != "Event loop is closed":
+            others(raised)
+
+    sys.unraisablehook = hook
 
 
 def _damaged(path: epath.Path, why: str) -> Damaged:

@@ -14,6 +14,7 @@ from typing import Any
 from semrep_jax.core.plugins import Registry
 from semrep_jax.model.families.family import Family
 from semrep_jax.model.shape import ModelError, Shape
+from semrep_jax.model.values import TEXT, require
 
 __all__ = ["FAMILIES", "Family", "of_config", "of_gguf", "of_shape"]
 
@@ -33,7 +34,7 @@ def of_config(config: dict[str, Any], origin: str) -> Family:
     name = config.get("model_type")
     if name is None:
         raise ModelError(f"{origin}: config.json lacks 'model_type'; download or export the model again")
-    if name not in FAMILIES:
+    if require(TEXT, "model_type", name, origin) not in FAMILIES:
         raise ModelError(f"{origin}: model_type {name!r} is not supported; supported are {', '.join(FAMILIES)}")
     return FAMILIES[name]
 

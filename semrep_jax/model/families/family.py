@@ -9,6 +9,7 @@ from typing import Any
 
 from semrep_jax.model import rope
 from semrep_jax.model.shape import ModelError, Parameter, Shape
+from semrep_jax.model.values import COUNT, NOT_NEGATIVE, POSITIVE, SWITCH, WHOLE, Kind, require
 
 # config.json's name of a size -> the one in `Shape`, in the order of an export.
 SIZES = {
@@ -27,6 +28,12 @@ SIZES = {
 ORIGINAL_CONTEXT = "original_max_position_embeddings"
 ROPE = ("rope_scaling", "rope_parameters", ORIGINAL_CONTEXT)
 READ = frozenset(("model_type", *ROPE, *SIZES))
+# What the values that are computed with have to be.
+KINDS: dict[str, Kind] = dict.fromkeys((*SIZES, ORIGINAL_CONTEXT), WHOLE) | {
+    "rope_theta": POSITIVE,
+    "rms_norm_eps": NOT_NEGATIVE,
+    "tie_word_embeddings": SWITCH,
+}
 # What an absent attribute means in every family, as in the config classes of transformers.
 DEFAULTS: dict[str, Any] = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
 DEFAULT_THETA = 10_000.0
@@ -34,15 +41,19 @@ DEFAULT_THETA = 10_000.0
 DERIVED = ("rope_theta", "num_key_value_heads", "head_dim")
 # Attributes that say how the weights are quantised.
 QUANTISED = ("quantization_config", "compression_config", "quantization")
-# Kinds of layer in `layer_types`.
+# What lists the kind of each layer, and the kinds.
+LAYERS = "layer_types"
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 # What changes nothing of what is computed from given weights and tokens, whatever its value.
 HARMLESS = frozenset((
-    "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout", "bos_token_id", "dtype",
-    "eos_token_id", "gradient_checkpointing", "initializer_range", "is_llama_config", "pad_token_id", "pretraining_tp",
-    "tokenizer_class", "torch_dtype", "transformers.js_config", "transformers_version", "unsloth_fixed",
-    "unsloth_version", "use_cache",
+    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_flash_attn_2_enabled", "_name_or_path",
+    "architectures", "attention_dropout", "bos_token_id", "chunk_size_feed_forward", "decoder_start_token_id", "dtype",
+    "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label", "initializer_range", "is_llama_config",
+    "label2id", "max_length", "num_labels", "output_attentions", "output_hidden_states", "pad_token_id",
+    "pretraining_tp", "problem_type", "return_dict", "sep_token_id", "task_specific_params", "tokenizer_class",
+    "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "unsloth_fixed", "unsloth_version",
+    "use_bfloat16", "use_cache",
 ))  # fmt: skip
 
 # What the decoder computes in one way only: the values it has then, the usual one first.
@@ -51,7 +62,7 @@ COMPUTED: dict[str, tuple[Any, ...]] = {
     "attention_bias": (False,),
     "mlp_bias": (False,),
     "use_sliding_window": (False,),
-    "layer_types": (FULL,),
+    LAYERS: (FULL,),
     "partial_rotary_factor": (1.0,),
     "rope_interleaved": (False,),
     "use_mrope": (False,),
@@ -75,8 +86,9 @@ class Family:
     gguf_architecture: its name in GGUF files. tensors: our parameter -> the checkpoint's tensor, with {layer} where
     there is one for each layer. qk_norm, qkv_bias: the decoder's switches. attention_bias: whether a config may switch
     on biases of queries, keys, values and output by this name. sliding_window: whether it may have layers that see a
-    window only. head_dim: what a config means that states none; None for hidden_size divided by heads. defaults: what
-    other absent attributes mean, beside DEFAULTS. computed: attribute of the config -> the values we compute, beside
+    window only. head_dim: what a config means that states none; None for hidden_size divided by heads. kv_heads: the
+    same, at most the heads there are; None for as many as heads, which a null one always means. defaults: what other
+    absent attributes mean, beside DEFAULTS. computed: attribute of the config -> the values we compute, beside
     COMPUTED. harmless: attributes that may have any value, beside HARMLESS. gguf_interleaves_rotary: GGUF files hold
     the rows of queries and keys with the two halves of each rotary pair side by side.
     """
@@ -90,6 +102,7 @@ class Family:
     attention_bias: bool = False
     sliding_window: bool = False
     head_dim: int | None = None
+    kv_heads: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     computed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     harmless: frozenset[str] = frozenset()
@@ -111,7 +124,7 @@ class Family:
         if self.attention_bias:
             computed["attention_bias"] = (False, True)
         if self.sliding_window:
-            computed |= {"use_sliding_window": (False, True), "layer_types": (FULL, SLIDING)}
+            computed |= {"use_sliding_window": (False, True), LAYERS: (FULL, SLIDING)}
         for key, value in config.items():
             if value is None or key in READ | HARMLESS | self.harmless:
                 continue
@@ -128,21 +141,26 @@ class Family:
                     "it if it changes nothing of what the model computes, otherwise this model is not supported"
                 )
             accepted = computed[key]
-            for one in value if isinstance(value, list) else [value]:
+            for one in value if key == LAYERS and isinstance(value, list) else [value]:
                 if one not in accepted:
                     raise ModelError(f"{origin}: {key} = {one!r} is not supported; supported is {accepted[0]!r}")
+        for key, kind in KINDS.items():
+            if config.get(key) is not None:
+                require(kind, key, config[key], origin)
 
     def shape(self, config: Mapping[str, Any], origin: str) -> Shape:
         """The decoder's shape from a parsed config.json; `origin` says where it lies. Raises ModelError."""
         self.check(config, origin)
         given = DEFAULTS | dict(self.defaults) | {key: value for key, value in config.items() if value is not None}
         scaled = _rope(given, origin)
-        given["rope_theta"] = float(scaled["rope_theta"])
+        given["rope_theta"] = float(require(POSITIVE, "rope_theta", scaled["rope_theta"], origin))
         missing = [theirs for theirs in SIZES if theirs not in (*given, *DERIVED)]
         if missing:
             raise ModelError(f"{origin}: config.json lacks {', '.join(missing)}; download or export the model again")
-        given.setdefault("num_key_value_heads", given["num_attention_heads"])
-        given.setdefault("head_dim", self.head_dim or given["hidden_size"] // given["num_attention_heads"])
+        heads = given["num_attention_heads"]
+        absent = self.kv_heads if "num_key_value_heads" not in config else None
+        given.setdefault("num_key_value_heads", min(absent or heads, heads))
+        given.setdefault("head_dim", self.head_dim or given["hidden_size"] // heads)
         biased = bool(self.attention_bias and given.get("attention_bias"))
         return Shape(
             **{ours: given[theirs] for theirs, ours in SIZES.items()},
@@ -158,8 +176,11 @@ class Family:
         """The sliding window of each layer, as `Shape` has them."""
         layers, window = given["num_hidden_layers"], given.get("sliding_window")
         slides = self.sliding_window and given.get("use_sliding_window") and window is not None
+        if slides:
+            require(WHOLE, "sliding_window", window, origin)
+            require(COUNT, "max_window_layers", given["max_window_layers"], origin)
         first = given["max_window_layers"] if slides else layers
-        kinds = given.get("layer_types") or [FULL] * min(first, layers) + [SLIDING] * (layers - first)
+        kinds = given.get(LAYERS) or [FULL] * min(first, layers) + [SLIDING] * (layers - first)
         if SLIDING in kinds and not slides:
             raise ModelError(
                 f"{origin}: layer_types = {SLIDING!r} is not supported without use_sliding_window and sliding_window; "
@@ -196,7 +217,7 @@ class Family:
         if shape.windows:
             config["use_sliding_window"] = True
             config["sliding_window"] = next(window for window in shape.windows if window is not None)
-            config["layer_types"] = kinds = [FULL if window is None else SLIDING for window in shape.windows]
+            config[LAYERS] = kinds = [FULL if window is None else SLIDING for window in shape.windows]
             config["max_window_layers"] = kinds.index(SLIDING)  # what transformers read before layer_types
         return config
 
@@ -224,7 +245,7 @@ def _rope(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     chosen = {key: value for key, value in (scaling or parameters).items() if value is not None or key == "factor"}
     stated = chosen.get("rope_theta", config.get("rope_theta"))
     hidden = parameters.get("rope_theta") if scaling and stated is None else None
-    if hidden is not None and float(hidden) != DEFAULT_THETA:
+    if hidden is not None and require(POSITIVE, "rope_theta", hidden, origin) != DEFAULT_THETA:
         raise ModelError(
             f"{origin}: config.json has rope_scaling, which stands for all of rope_parameters, and so loses its "
             f"rope_theta = {hidden!r}; state rope_theta in rope_scaling too"

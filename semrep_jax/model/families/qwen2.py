@@ -16,6 +16,7 @@ QWEN2 = Family(
     tensors=TENSORS | QKV_BIASES,
     qkv_bias=True,
     sliding_window=True,
+    kv_heads=32,
     defaults=DEFAULTS,
     computed={"attention_bias": (True, False)},  # its biases are there whatever this says
     harmless=WINDOW,

@@ -19,6 +19,7 @@ QWEN3 = Family(
     qk_norm=True,
     attention_bias=True,
     sliding_window=True,
+    kv_heads=32,
     defaults=DEFAULTS,
     head_dim=128,
     harmless=WINDOW,
