@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
+from semrep_jax.core import sources
 from semrep_jax.core.errors import ProgramError
 from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Duplicate, Program, Task, Verdict
@@ -230,12 +231,18 @@ def duplicate(source: Program, program: Program) -> Duplicate:
     return Duplicate.CANONICAL if copied else Duplicate.NONE
 
 
+def read_source(path: Path, kind: str) -> str:
+    """The text of a person's file; kind: of file, for the message. Raises ProgramError."""
+    try:
+        return sources.read(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ProgramError(f"{path} can't be read ({why}); name a {kind} file") from error
+
+
 def read_program(path: Path, language: str) -> Program:
     """A person's file as a program of a language. Raises ProgramError."""
-    try:
-        program = Program(language, path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProgramError(f"{path} can't be read ({error}); name a {language.title()} file") from error
+    program = Program(language, read_source(path, language.title()))
     if canonical(program) is None:
         raise ProgramError(f"{path} is not valid {language.title()}; mend its syntax first")
     return program

@@ -40,6 +40,15 @@ COMMANDS: Registry[Command] = Registry(
 )
 
 
+# What to do about an error of the file system; of other kinds it is space or permissions.
+FIXES: dict[type[OSError], str] = {
+    FileNotFoundError: "name one that is there",
+    IsADirectoryError: "name a file",
+    NotADirectoryError: "a part of the path is a file: name another",
+    FileExistsError: "a file is where a directory has to be: name another",
+}
+
+
 def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """A command's own command line.
 
@@ -58,5 +67,6 @@ def guarded(command: Callable[[], int]) -> int:
         return error.exit_code
     except OSError as error:
         where, why = error.filename or "the work directory", error.strerror or error
-        print(f"error: {where}: {why}; free some disk or mend its permissions", file=sys.stderr)
+        fix = FIXES.get(type(error), "free some disk or mend its permissions")
+        print(f"error: {where}: {why}; {fix}", file=sys.stderr)
         return 2

@@ -45,13 +45,14 @@ def run(options: argparse.Namespace, timed: bool = False) -> int:
     from semrep_jax.cuda.candidate.candidate import from_file
     from semrep_jax.cuda.gpu.gpu import Gpu
     from semrep_jax.cuda.judge import Judge
+    from semrep_jax.languages import read_source
     from semrep_jax.tasks.kernels import catalogue
 
     task = catalogue.find(options.task)
     if options.file is None:
         print(task.source, end="")
         return 0
-    text = from_file(options.file.read_text())
+    text = from_file(read_source(options.file, "CUDA"))
     with Judge(gpu=Gpu() if timed else None) as judge:
         judgement = judge.examine(task, text)
         verdict, candidate = judgement.verdict, judgement.candidate

@@ -8,6 +8,7 @@ Nothing is written but a program that passed every test given.
 from __future__ import annotations
 
 import difflib
+import stat
 from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 import jax
 
 from semrep_jax.commands.judging import PersonsTests, Tested
+from semrep_jax.core import sources
 from semrep_jax.core.errors import SemRepError, TaskError
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.workdir import write_atomically
@@ -32,6 +34,8 @@ from semrep_jax.search.problem import Problem
 from semrep_jax.search.run import Search
 from semrep_jax.search.strategies.strategy import Plan
 from semrep_jax.search.tree import Tree
+
+WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class TransformError(SemRepError):
@@ -197,7 +201,8 @@ def _diff(path: Path, source: Program, after: Program) -> str:
 
 
 def write(path: Path, proposal: Proposal) -> None:
-    """Replace the file by the proposed program, atomically. Raises TransformError where a test given did not pass."""
+    """Replace the file by the proposed program, atomically and in the file's own form. Raises TransformError where a
+    test given did not pass, or the file can't hold it."""
     best = proposal.best
     if best is None:
         raise TransformError(f"{path} is left as it was: no sample held a program")
@@ -205,4 +210,13 @@ def write(path: Path, proposal: Proposal) -> None:
         failed = [t.name for t in best.report.results if t.outcome is Outcome.FAILED]
         why = best.report.problem or (f"fails {', '.join(failed[:5])}" if failed else "passes no test")
         raise TransformError(f"{path} is left as it was: the best program {why}; sample more or say more")
-    write_atomically(path, best.program.source.rstrip("\n") + "\n")
+    if not path.stat().st_mode & WRITABLE:
+        raise TransformError(f"{path} is left as it was: it is read-only; chmod u+w it, or take the diff")
+    file = path.resolve()  # of a link, what it leads to
+    try:
+        new = sources.written(best.program.source.rstrip("\n") + "\n", file.read_bytes())
+    except ValueError as error:
+        raise TransformError(
+            f"{path} is left as it was: its encoding lacks a letter of the program ({error})"
+        ) from error
+    write_atomically(file, new)

@@ -70,8 +70,12 @@ class Shard:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Shard:
-        """The shard of a manifest's entry. Raises KeyError."""
-        return cls(entry["file"], entry["records"], entry["bytes"], entry["sha256"])
+        """The shard of a manifest's entry. Raises KeyError, and TypeError where a field is of another type."""
+        shard = cls(entry["file"], entry["records"], entry["bytes"], entry["sha256"])
+        for name, kind in {"file": str, "records": int, "bytes": int, "sha256": str}.items():
+            if not isinstance(getattr(shard, name), kind):
+                raise TypeError(f"a shard whose {name} is {getattr(shard, name)!r:.40}")
+        return shard
 
 
 class DataError(SemRepError):
@@ -93,8 +97,10 @@ def cases_of(wire: list[list[Any]]) -> tuple[Case, ...]:
 
 def check(record: Record) -> None:
     """Raise DataError unless `record` has the fields of its kind."""
+    if not isinstance(record, dict):
+        raise DataError(f"a record is {record!r:.60} and has to be an object")
     kind = record.get("kind")
-    if kind not in FIELDS:
+    if not isinstance(kind, str) or kind not in FIELDS:
         raise DataError(f"record {record.get('id')!r} is of kind {kind!r}; the kinds are {', '.join(FIELDS)}")
     for name, types in FIELDS[kind].items():
         if not isinstance(record.get(name), types):
@@ -109,7 +115,10 @@ def check(record: Record) -> None:
 def encode(record: Record) -> bytes:
     """A record's bytes. Raises DataError."""
     check(record)
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:  # bytes, NaN, half of a surrogate pair
+        raise DataError(f"{record['kind']} {record['id']!r} can't be written as JSON in UTF-8: {error}") from error
 
 
 def _file_name(index: int) -> str:
@@ -244,7 +253,7 @@ class Shards:
         path = self.directory / MANIFEST
         try:
             manifest = json.loads(path.read_text())
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             if any(self.directory.glob("part-*")):
                 raise DataError(
                     f"{path} is missing: the data set was never finished; run what writes it again, it goes on"
@@ -252,7 +261,7 @@ class Shards:
             raise DataError(
                 f"{path} does not exist: {self.directory} is no data set; write one (job: mine) or name another"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is not JSON ({error}); copy the data set again") from error
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
         if schema != SCHEMA:
@@ -263,8 +272,15 @@ class Shards:
             records, shards = manifest["records"], [Shard.from_json(entry) for entry in manifest["shards"]]
             content = _content(shards)
             whole = sum(shard.records for shard in shards) == records and content == manifest["sha256"]
-        except (KeyError, TypeError) as error:
+            name, twice = manifest["name"], len(shards) != len({shard.file for shard in shards})
+            if not isinstance(name, str):
+                raise TypeError(f"the name {name!r:.40}")
+        except KeyError as error:
             raise DataError(f"{path} lacks {error}; copy the data set again") from error
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path} is no manifest of shards ({error}); copy the data set again") from error
+        if twice:
+            raise DataError(f"{path} lists a shard twice; copy the data set again")
         if not whole:
             raise DataError(
                 f"{path} contradicts itself: {manifest['sha256']!r:.20}, but {content[:12]} by its shards; "
@@ -314,6 +330,12 @@ class Shards:
         try:
             if number not in self._readers:
                 self._readers[number] = ArrayRecordReader(str(path))
-            return [json.loads(content) for content in self._readers[number].read(indices)]
+            found = [json.loads(content) for content in self._readers[number].read(indices)]
         except (RuntimeError, ValueError, IndexError) as error:
             raise DataError(f"{path} can't be read ({str(error)[:120]}); copy it again") from error
+        for record in found:
+            try:
+                check(record)
+            except DataError as error:
+                raise DataError(f"{path}: {error}; write the data set again") from error
+        return found

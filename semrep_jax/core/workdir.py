@@ -31,18 +31,35 @@ class InUse(WorkDirError):
     """Another process holds the work directory."""
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str | bytes) -> None:
     """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between. The new one has
     the old one's mode; one that can't be written whole (a full disk) leaves nothing behind."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several processes may write one file
     try:
-        temporary.write_text(text)
+        temporary.write_bytes(text if isinstance(text, bytes) else text.encode())
         if path.exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_kept(path: Path, kind: type = dict) -> Any:
+    """The JSON of a file that a run keeps for the next sitting, or None where there is none.
+
+    kind: what it has to hold. Raises WorkDirError with what to do where it holds something else: it was cut short, or
+    changed by another hand.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise WorkDirError(f"{path} is damaged ({error}); delete it, the same command makes it again") from error
+    if not isinstance(found, kind):
+        raise WorkDirError(f"{path} is damaged (it holds {found!r:.40}); delete it, the same command makes it again")
+    return found
 
 
 def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5) -> str:
@@ -150,9 +167,11 @@ class WorkDir:
     def _require_same_run(self, identity: dict[str, Any]) -> None:
         path, here = self.address(self.path / IDENTITY), self.bucket.url if self.bucket else self.path
         try:
-            theirs = self.read(IDENTITY)
-        except ValueError as error:
-            raise WorkDirError(f"{path} is not JSON ({error}); use another work_dir or delete {here}") from error
+            theirs = read_kept(self.path / IDENTITY)
+        except WorkDirError as error:
+            raise WorkDirError(
+                f"{path} is damaged ({error.__cause__}); use another work_dir or delete {here}"
+            ) from error
         if theirs is None:
             if (self.path / "config.yaml").exists():
                 raise WorkDirError(
@@ -182,6 +201,5 @@ class WorkDir:
         return path
 
     def read(self, name: str) -> Any:
-        """The JSON under `name`, or None where there is none. Raises ValueError where it is not JSON."""
-        path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        """The dict of JSON under `name`, or None where there is none. Raises WorkDirError where it is damaged."""
+        return read_kept(self.path / name)

@@ -24,6 +24,7 @@ import numpy as np
 
 from semrep_jax.core.progress import bar
 from semrep_jax.core.shards import DataError, Shards
+from semrep_jax.core.workdir import read_kept
 from semrep_jax.data.records import PROMPT_FORMATS, WITH_REWRITE, formats_of, prompt_and_completion
 from semrep_jax.data.settings import Rewrites
 from semrep_jax.model.tokenizer import Tokenizer
@@ -68,7 +69,7 @@ class Tokens:
     directory: Path
 
     def __post_init__(self) -> None:
-        meta = json.loads((self.directory / "meta.json").read_text())
+        meta = read_kept(self.directory / "meta.json")
         for name, size in meta["bytes"].items():
             path = self.directory / name
             found = path.stat().st_size if path.is_file() else 0

@@ -214,7 +214,7 @@ def _seconds(
 ) -> float:
     """Wall time of the work, also of what earlier sittings did; of a run that had ended already, as it was."""
     before = context.work.read("results.json")
-    if before and before["config_sha256"] == config.sha256:
+    if before and before.get("config_sha256") == config.sha256:
         return float(before["seconds"])
     spent = sum(arm.seconds for arm in trained.values()) + sum(m.seconds for ms in measured.values() for m in ms)
     return max(spent, time.perf_counter() - began)

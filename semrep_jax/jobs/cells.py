@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from semrep_jax.core.settings import flatten, overlay
-from semrep_jax.core.workdir import InUse, WorkDir
+from semrep_jax.core.workdir import InUse, WorkDir, read_kept
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured
 from semrep_jax.jobs import config as configuration
@@ -84,8 +84,8 @@ class Cell:
     def summary(self, sweep: Path) -> dict[str, Any] | None:
         """What it found, once it is finished. sweep: the work directory."""
         path = sweep / "cells" / self.name / SUMMARY
-        found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-        return found if found and found["config_sha256"] == self.config.sha256 else None
+        found: dict[str, Any] | None = read_kept(path)
+        return found if found and found.get("config_sha256") == self.config.sha256 else None
 
 
 def planned(config: Config) -> dict[Place, Cell]:

@@ -19,7 +19,7 @@ from typing import Any
 from semrep_jax.core import progress
 from semrep_jax.core.results import Table
 from semrep_jax.core.shards import Writer
-from semrep_jax.core.workdir import write_atomically
+from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.mining.contamination import Suites, own_canonical
 from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
 from semrep_jax.mining.records import RECORD_KINDS
@@ -175,7 +175,7 @@ def assemble(
 
 
 def _read(path: Path) -> Part:
-    return Part.from_json(json.loads(path.read_text()))
+    return Part.from_json(read_kept(path))
 
 
 def _manifest(

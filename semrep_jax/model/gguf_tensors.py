@@ -1,7 +1,7 @@
 """A GGUF file, or one in parts, as a source of tensors: Hugging Face's names and layout, weights dequantised.
 
-What the `gguf` package can dequantise is read: F32, F16, BF16, all Q, IQ and TQ types but Q8_K, MXFP4. Of a model in parts
-(`m-00001-of-00003.gguf`) any part may be named; the others lie beside it.
+What the `gguf` package can dequantise is read: F32, F16, BF16, MXFP4, all Q, IQ and TQ types but Q8_K. Of a model in
+parts (`m-00001-of-00003.gguf`) any part may be named; the others lie beside it.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 A checkpoint holds the arrays (parameters, optimiser state) and a JSON part (step, loader state, budget, counters). Its
 *identity* (config, data) is compared before anything is restored; what differs is named. A step directory appears under
 its final name only when it is whole, so `kill -9` during a save leaves the previous one. One that is damaged all the
-same (files cut short, or arrays whose bits are not those that were saved) is put aside, and the one before is gone on from. The processes of a run save together into one directory that all
-share; another number of processes, or of devices, restores it. With a bucket they are written there (`gs://`), or here
-and copied there once whole (`s3://`).
+same (a file cut short, or an array whose bits are not those that were saved) is put aside, and the one before is gone
+on from. The processes of a run save together into one directory that all share; another number of processes, or of
+devices, restores it. With a bucket they are written there (`gs://`), or here and copied there once whole (`s3://`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import Any
 
 from semrep_jax.core.peers import ALONE, Peers
 from semrep_jax.core.progress import console
-from semrep_jax.core.workdir import write_atomically
+from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.model import pretrained
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.train.metrics import JsonLines, Recorder
@@ -100,7 +100,7 @@ class CurveFile:
         path, identity = self.directory / "curve.jsonl", self.directory / "curve.identity.json"
         if not path.exists() or not identity.exists():
             return []
-        if json.loads(identity.read_text()) != self.curve.identity:
+        if read_kept(identity) != self.curve.identity:
             console.print(f"{path} was measured under other settings: the curve begins again", highlight=False)
             return []
         rows = JsonLines.read(path, step + 1)

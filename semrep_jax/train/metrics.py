@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar
 
+from semrep_jax.core.progress import console
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.wandb_run import WandbRun
 
 
 class JsonLines:
-    """An append-only file of JSON objects with a "step" each, cut to `before` at opening."""
+    """An append-only file of JSON objects with a "step" each, cut to `before` at opening; lost: steps before that which
+    it no longer has."""
 
     def __init__(self, path: Path, before: int):
         self.path = path
-        kept = [json.dumps(row, allow_nan=False) for row in self.read(path, before)]
+        rows = self.read(path, before)
+        kept = [json.dumps(row, allow_nan=False) for row in rows]
+        self.lost = _lost([row["step"] for row in rows], before)
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(line + "\n" for line in kept))
         temporary.replace(path)
@@ -36,13 +41,15 @@ class JsonLines:
 
     @staticmethod
     def read(path: Path, before: int) -> list[dict[str, Any]]:
-        """The objects of steps below `before`; a line that a kill cut short ends them."""
+        """The objects of steps below `before`; a line that a kill cut short, or another hand spoilt, ends them."""
         rows = []
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break  # everything from here on is written again
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                break
             if row["step"] < before:
                 rows.append(row)
         return rows
@@ -55,6 +62,13 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def _lost(steps: list[int], before: int) -> range:
+    """The steps below `before` that a file which was written up to there lacks at its end; a row may be of several."""
+    usual = max((b - a for a, b in pairwise(steps)), default=before)
+    last = steps[-1] if steps else -1
+    return range(last + 1, before) if before - last > max(usual, 1) else range(0)
 
 
 class _Board:
@@ -108,6 +122,13 @@ class Recorder:
             return
         directory.mkdir(parents=True, exist_ok=True)
         self.lines = JsonLines(directory / "metrics.jsonl", before)
+        if lost := self.lines.lost:
+            console.print(
+                f"{self.lines.path} was damaged: its rows of steps {lost.start} to {lost[-1]} are lost; the training "
+                "is not, and goes on",
+                highlight=False,
+                soft_wrap=True,
+            )
         self.samples = JsonLines(directory / "samples.jsonl", before)
         self.board = _Board(directory / "tensorboard", before)
         self.wandb: WandbRun | None = None

@@ -25,7 +25,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.peers import ALONE, Peers
 from semrep_jax.core.programs import Program, Task
 from semrep_jax.core.progress import bar
-from semrep_jax.core.workdir import write_atomically
+from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -64,7 +64,7 @@ class Variants:
         asked = [[self.count, self.seed, *(task.sha256 for task in tasks)]]
         name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         path = self.directory / f"{name}.json"
-        found: list[list[str]] = json.loads(path.read_text()) if path.exists() else []
+        found: list[list[str]] = read_kept(path, list) or []
         with (
             ThreadPoolExecutor(THREADS, thread_name_prefix="variants") as threads,
             bar("variants of C_src", len(tasks), len(found)) as progress,

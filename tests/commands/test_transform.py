@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
 from semrep_jax import main
 from semrep_jax.commands import proposal
 from semrep_jax.commands.proposal import Request, TransformError
+from semrep_jax.core import sources
 from semrep_jax.core.errors import ProgramError, TaskError
-from semrep_jax.core.programs import Completion, Finish
+from semrep_jax.core.programs import Completion, Finish, Program
 from semrep_jax.inference.rewrite import Sampling
+from semrep_jax.languages import read_program
 from semrep_jax.python import usertests
 from semrep_jax.rollout.policy import Usage
 
@@ -191,3 +194,34 @@ def test_files_that_can_not_be_used_are_named(files, sandbox, tmp_path, capsys):
         proposal.propose(Request(path, "x", tests, SAMPLING), Scripted(), sandbox)
     assert main.main(["transform", str(tmp_path / "none.py"), "--instruction", "x", "--config", "nowhere.yaml"]) == 2
     assert "nowhere.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xef\xbb\xbfdef f():\n    return 1\n",
+        b"def f():\r\n    return 1\r\n",
+        b"# coding: latin-1\ndef f():\n    return '\xe9'\n",
+        b"def f():\n    return 1",
+    ],
+    ids=["byte-order mark", "CRLF", "latin-1", "no last newline"],
+)
+def test_a_file_is_read_as_python_reads_it_and_written_in_its_own_form(tmp_path, raw):
+    path = tmp_path / "f.py"
+    path.write_bytes(raw)
+    text = read_program(path, "python").source
+    assert "\r" not in text and not text.startswith("\ufeff")
+    assert sources.written(text, raw) == raw and usertests.read_tests(path) == text
+
+
+def test_a_link_stays_one_and_a_read_only_file_stays_as_it_is(tmp_path):
+    real, link = tmp_path / "real.py", tmp_path / "f.py"
+    real.write_text("x = 1\n")
+    link.symlink_to(real)
+    best = proposal.Candidate(Program("python", "x = 2\n"), None, 1)
+    found = proposal.Proposal((best,), 1, Counter(), "", None)
+    proposal.write(link, found)
+    assert link.is_symlink() and real.read_text() == "x = 2\n"
+    real.chmod(0o444)
+    with pytest.raises(TransformError, match="it is read-only"):
+        proposal.write(link, proposal.Proposal((best,), 1, Counter(), "", None))

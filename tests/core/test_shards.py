@@ -74,6 +74,38 @@ def test_a_finished_data_set_can_be_grown_but_not_under_another_shard_size(made,
     assert list(write(copy, [*records, records[0]])) == [*records, records[0]]
 
 
+@pytest.mark.parametrize("content", [b"[1]", b"3", b"{}", b'{"kind": "foo", "id": "x"}'])
+def test_a_record_of_no_kind_is_refused_where_it_lies(made, copy, content):
+    path, manifest = copy / made.shards[0].file, json.loads((copy / "manifest.json").read_text())
+    writer = shards.ArrayRecordWriter(str(path), shards.OPTIONS)
+    writer.write(content)
+    writer.close()
+    manifest["shards"] = [vars(shards._described(path))]
+    manifest |= {"records": 1, "sha256": shards._content([shards._described(path)])}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=f"{path.name}: .*write the data set again"):
+        list(Shards(copy))
+
+
+@pytest.mark.parametrize(("field", "value"), [("file", None), ("bytes", "x"), ("records", 1.5), ("sha256", 3)])
+def test_a_manifest_with_a_field_of_another_type_or_a_shard_twice_is_refused(copy, field, value):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    first, *others = manifest["shards"]
+    twice = manifest | {"shards": [first, *others, first]}
+    manifest["shards"] = [first | {field: value}, *others]
+    for spoilt, says in ((manifest, f"a shard whose {field}"), (twice, "lists a shard twice")):
+        (copy / "manifest.json").write_text(json.dumps(spoilt))
+        with pytest.raises(DataError, match=says):
+            Shards(copy)
+
+
+def test_a_record_that_json_can_not_hold_is_refused_before_it_is_written(records, tmp_path):
+    with Writer(tmp_path / "d", "d") as writer:
+        for value in ("\ud800", b"bytes", float("nan")):
+            with pytest.raises(DataError, match=r"can't be written as JSON"):
+                writer.write(records[0] | {"origin": value})
+
+
 def test_a_data_set_of_nothing_is_refused(tmp_path):
     with Writer(tmp_path, "none") as writer:
         writer.finish()

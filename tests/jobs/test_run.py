@@ -292,6 +292,18 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_director
         subprocess.run(["umount", "-l", str(work)])
 
 
+@pytest.mark.parametrize("content", ['{"steps": ', "[1]", "\udcff"], ids=["cut", "list", "bytes"])
+def test_a_kept_file_that_is_damaged_is_named_with_what_to_do(tmp_path, content):
+    work = WorkDir(tmp_path, {"seed": 0})
+    (tmp_path / "results.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(WorkDirError, match=r"results\.json is damaged .*delete it"):
+        work.read("results.json")
+    work.close()
+    (tmp_path / "identity.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(WorkDirError, match=r"identity\.json is damaged .*use another work_dir"):
+        WorkDir(tmp_path, {"seed": 0})
+
+
 def test_the_budget_is_one_counter_with_the_boundary_at_alpha():
     budget = Budget(10, 0.3)
     seen = []

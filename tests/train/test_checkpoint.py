@@ -10,7 +10,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from semrep_jax.train.checkpoint import CheckpointError, Checkpoints
+from semrep_jax.train.checkpoint import CheckpointError, Checkpoints, checksums
 
 LIKE = {"w": jnp.zeros(8)}
 
@@ -65,6 +65,45 @@ def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):
         cut(tmp_path / "c" / step)
     with pytest.raises(CheckpointError, match=r"damaged.*delete .* to begin again"):
         Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_flipped_bytes_among_the_weights_are_no_weights_and_no_page_of_tracebacks(tmp_path, place):
+    wide = {"w": jnp.arange(4096.0) ** 0.5}
+    one = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3)
+    for step in (1, 2):
+        one.save(step, {"w": wide["w"] * step}, {"step": step})
+    one.close()
+    files = [p for p in (tmp_path / "c" / "2").rglob("*") if p.is_file()]
+    weights = max(files, key=lambda p: p.stat().st_size)
+    raw = bytearray(weights.read_bytes())
+    start = place * len(raw) // 4
+    raw[start : start + 3] = bytes(b ^ 0xFF for b in raw[start : start + 3])
+    weights.write_bytes(raw)
+    code = RESTORES.format(path=str(tmp_path / "c"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-1500:]
+    step, ratio, note = done.stdout.strip().split("|")
+    assert (step, float(ratio)) == ("1", 1.0) and "2 is damaged" in note
+
+
+RESTORES = """
+import gc
+import jax.numpy as jnp
+from pathlib import Path
+from semrep_jax.train.checkpoint import Checkpoints
+found = Checkpoints(Path({path!r}), {{"seed": 0}}, keep=3).restore({{"w": jnp.zeros(4096)}})
+print(found.step, float(found.state["w"][1]), found.notes[0], sep="|")
+gc.collect()
+"""
+
+
+def test_the_sum_of_an_array_tells_its_bits_and_their_places():
+    array = jnp.arange(12.0).reshape(3, 4)
+    known = checksums({"a": array})
+    others = (array.at[0, 0].set(-0.0), array[::-1], array.T.reshape(3, 4), array.astype(jnp.bfloat16), array > 3)
+    assert len({known["a"], *(checksums({"a": other})["a"] for other in others)}) == 6
+    assert checksums({"a": array + 0}) == known
 
 
 @pytest.mark.parametrize("left", ["4.orbax-checkpoint-tmp", "4.orbax-checkpoint-tmp-17", "4"])

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.core import syntax
+from semrep_jax.core import sources, syntax
 from semrep_jax.core.errors import TaskError
 from semrep_jax.sandbox.pool import Limits, Pool
 
@@ -106,12 +106,16 @@ def _folders(*packages: str) -> list[str]:
 def read_tests(path: Path) -> str:
     """The text of a test file. Raises TaskError."""
     try:
-        text = path.read_text()
-        syntax.module(text)
-    except (OSError, UnicodeDecodeError) as error:
+        text = sources.read(path)
+    except (OSError, ValueError) as error:
         raise TaskError(f"tests {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        syntax.module(text)
     except SyntaxError as error:
-        raise TaskError(f"tests {path} is not Python: line {error.lineno}: {error.msg}") from error
+        where = "" if error.lineno is None else f"line {error.lineno}: "
+        raise TaskError(f"tests {path} is not Python: {where}{error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise TaskError(f"tests {path} is not Python: {error or 'it nests too deeply'}") from error
     return text
 
 

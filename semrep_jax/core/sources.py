@@ -1,0 +1,37 @@
+"""A person's source file: read as Python reads one, and written back in the form that it had.
+
+    text = sources.read(path)                       # no byte-order mark, lines that end in \\n
+    path.write_bytes(sources.written(new, path.read_bytes()))
+
+The form is a byte-order mark and how lines end; the encoding is what the text states of itself (`# coding: latin-1`),
+else UTF-8.
+"""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from codecs import BOM_UTF8
+from pathlib import Path
+
+
+def read(path: Path) -> str:
+    """The text of a source file. Raises OSError, and ValueError where it is not in the encoding that it states."""
+    raw = path.read_bytes()
+    return raw.decode(_encoding(raw)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def written(text: str, before: bytes) -> bytes:
+    """The bytes of a text in the form of a file that held `before`. Raises ValueError where the encoding that the text
+    states lacks one of its letters."""
+    crlf = before.count(b"\r\n")
+    newline = "\r\n" if crlf and 2 * crlf > before.count(b"\n") else "\n"
+    mark = BOM_UTF8 if before.startswith(BOM_UTF8) else b""
+    return mark + text.replace("\n", newline).encode(_encoding(text.encode()))
+
+
+def _encoding(raw: bytes) -> str:
+    try:
+        return tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
+    except SyntaxError as error:
+        raise ValueError(error.msg) from error
