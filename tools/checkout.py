@@ -37,7 +37,9 @@ def reason(error: BaseException) -> str | None:
     """One line for a person about what they can mend; None for a fault of ours."""
     from semrep_jax.core.errors import SemRepError
 
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("semrep_jax"):
+    if isinstance(error, ImportError) and (error.name or "").startswith("semrep_jax"):
+        return None  # a name that the package no longer has
+    if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         extra = f"[{EXTRAS[package]}]" if package in EXTRAS else ""
         return f'{package} is not installed; in {ROOT}: pip install -e ".{extra}"'
