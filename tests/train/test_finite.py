@@ -109,13 +109,13 @@ def test_a_metric_that_is_no_number_is_null_in_the_file(tmp_path):
 
 @pytest.mark.parametrize("spoilt", [b"\xff\xfe{", b"[1]\n", b'{"step": 1, "lo'], ids=["bytes", "list", "cut"])
 def test_rows_that_are_damaged_are_lost_and_said_to_be_and_the_rest_goes_on(tmp_path, spoilt, capsys):
-    rows = b"".join(b'{"step": %d}\n' % step for step in range(4))
-    (tmp_path / "metrics.jsonl").write_bytes(rows[:12] + spoilt + rows[24:])
-    recorder = Recorder(tmp_path, before=4)
-    recorder.write(4, {"loss": 1.0})
+    rows = b"".join(b'{"step": %d}\n' % step for step in range(5))
+    (tmp_path / "metrics.jsonl").write_bytes(rows[:24] + spoilt + rows[36:])
+    recorder = Recorder(tmp_path, before=5)
+    recorder.write(5, {"loss": 1.0})
     recorder.close()
-    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [0, 4]
-    assert "steps 1 to 3 are lost" in " ".join(capsys.readouterr().out.split())
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [0, 1, 5]
+    assert "steps 2 to 4 are lost" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_row_that_stands_for_several_steps_is_no_gap(tmp_path, capsys):
