@@ -115,13 +115,13 @@ def test_rows_that_are_damaged_are_lost_and_said_to_be_and_the_rest_goes_on(tmp_
     recorder.write(5, {"loss": 1.0})
     recorder.close()
     assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [0, 1, 5]
-    assert "steps 2 to 4 are lost" in " ".join(capsys.readouterr().out.split())
+    assert "steps 2 to 4 are lost" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_row_that_stands_for_several_steps_is_no_gap(tmp_path, capsys):
     (tmp_path / "metrics.jsonl").write_text("".join(f'{{"step": {step}}}\n' for step in (0, 2, 4)))
     Recorder(tmp_path, before=6).close()
-    assert not capsys.readouterr().out
+    assert not capsys.readouterr().err
 
 
 def test_the_model_that_ships_is_finite():
