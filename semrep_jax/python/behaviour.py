@@ -20,7 +20,7 @@ from semrep_jax.core.programs import Case
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import shrink
 from semrep_jax.python.reach import Walk
-from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, trace
+from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, Watch, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.sandbox.writing import written
@@ -30,14 +30,16 @@ PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one
 PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
 CHUNK = 50  # sequences in one contained process
 STEPS = 5  # calls of one function that share a state
+REPEATING = 10  # sequences in which a call is made again
 FEWEST_ANSWERS = 10  # for anything to be known
 FEWEST_SHARE = 0.1  # of the calls, that say something
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
 SHRINKING_ROUNDS = 8
 _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
-_EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "session.TooMuchOutput")
+_EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "surroundings.TooMuchOutput")
 NO_END = "got no end"
+OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
 _NO_INPUTS = "no inputs were found that it takes"
 
@@ -79,7 +81,7 @@ class Behaviour:
 
     source, entry: the program and the name of what is looked at. calls: of a function, in wire form; or `sequences`:
     of steps. sandbox: where it runs. again: the sandbox of the second time; in one with another hash seed an answer
-    that hangs on the order of a set is not steady. variables: the module's, compared after each sequence. lenient:
+    that hangs on the order of a set is not steady. watch: what is looked at beside the steps. lenient:
     TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
 
     `recordings` are the sequences with what was answered twice in the same way. `enough` says whether that suffices to
@@ -95,12 +97,12 @@ class Behaviour:
         again: Sandbox | None = None,
         *,
         sequences: Sequence[Sequence[Step]] | None = None,
-        variables: Sequence[str] = (),
+        watch: Watch | None = None,
         lenient: bool = False,
         sharing: bool = True,
     ):
         self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox
-        self.variables, self.sharing = list(variables), sharing
+        self.watch, self.sharing = watch or Watch(), sharing
         self.lenient = lenient and not any(name in source for name in REFUSALS)
         self.calls = len(calls)
         self.evidence, self.load_error = Evidence(), ""
@@ -109,6 +111,8 @@ class Behaviour:
         if sequences is None:
             steps = [["call", entry, call] for call in sorted(calls, key=magnitude)]
             sequences = [steps[i : i + STEPS] for i in range(0, len(steps), STEPS)]
+            if len(steps) > STEPS:  # what is remembered from one call to the next shows in a second one
+                sequences[:REPEATING] = [[*some, some[0], some[-1]] for some in sequences[:REPEATING]]
         self._record(sequences)
 
     def _record(self, sequences: Sequence[Sequence[Step]]) -> None:
@@ -162,9 +166,9 @@ class Behaviour:
     def _steady(self, chunk: list[list[Step]]) -> list[Recording] | None:
         """What is done twice in the same way; None where a process gave no outcomes at all."""
         later = self.again.threads.submit(
-            trace, self.again, self.source, chunk, LIMITS, self.variables, seed=1 if "random" in self.source else 0
+            trace, self.again, self.source, chunk, LIMITS, self.watch, seed=1 if "random" in self.source else 0
         )
-        first = trace(self.sandbox, self.source, chunk, LIMITS, self.variables)
+        first = trace(self.sandbox, self.source, chunk, LIMITS, self.watch)
         second = later.result()
         if first is None or second is None:
             return None
@@ -223,7 +227,7 @@ class Behaviour:
         """Compare another program; without `explain` the counterexample is not made small."""
         compared, lost = 0, ""
         for chunk in _chunks([r for r in self.recordings if r.steps]):
-            seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.variables)
+            seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.watch)
             if seen is not None and seen.load_error:
                 return self._different(compared, f"the second program does not load: {seen.load_error}")
             runs = seen.sequences if seen is not None else self._one_by_one(other, chunk)
@@ -256,7 +260,7 @@ class Behaviour:
     def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
         """What the other program does in each sequence, in a process of its own; None where it gives no report."""
         for recording in chunk:
-            seen = trace(self.sandbox, other, [recording.steps], PATIENCE, self.variables)
+            seen = trace(self.sandbox, other, [recording.steps], PATIENCE, self.watch)
             yield seen.sequences[0] if seen is not None and seen.sequences else None
 
     def _different(self, compared: int, text: str) -> Finding:
@@ -299,12 +303,14 @@ class Behaviour:
         for i, (expected, seen) in enumerate(zip(recording.outcomes, run.steps, strict=False)):
             if not self._same(expected, seen):
                 return i
+            if self.lenient and expected is not None and expected.refused and recording.steps[i][0] != "call":
+                return None  # what does not fit may have changed half of the instance
         return None if self._same(recording.state, run.state) else len(recording.steps)
 
     def _explain_loss(self, other: str, recording: Recording) -> str:
         """One line about a sequence on which the other program hangs or ends its process."""
         for step, expected in zip(recording.steps, recording.outcomes, strict=True):
-            if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.variables) is None:
+            if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.watch) is None:
                 return f"{call_text(step)} {_expected(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
@@ -317,7 +323,7 @@ class Behaviour:
             nonlocal best
             found: list[list[Step]] = []
             mine = self._steady_quietly(tries)
-            theirs = trace(self.sandbox, other, tries, PATIENCE, self.variables)
+            theirs = trace(self.sandbox, other, tries, PATIENCE, self.watch)
             if mine is None or theirs is None or theirs.load_error:
                 return []
             for one, run in zip(mine, theirs.sequences, strict=True):
@@ -399,6 +405,15 @@ def call_text(step: Step) -> str:
         return f"instance.{name}"
     given = written(call[0])
     given = given[1:-1].removesuffix(",") if call[0][0] == "t" else given
+    match what:
+        case "set":
+            return f"instance.{name} = {given}"
+        case "op":
+            return f"instance {OPERATORS[name]} {given}" if name in OPERATORS else "bool(instance)"
+        case "hash":
+            return f"hash(instance), beside {name}({given})"
+        case "with":
+            return f"with instance: {f'raise {given}' if given else 'pass'}"
     return {"new": "instance = ", "ask": "instance."}.get(what, "") + f"{name}({given})"
 
 
@@ -408,7 +423,9 @@ def sequence_text(steps: Sequence[Step]) -> str:
 
 
 def _expected(outcome: Seen) -> str:
-    return f"is {written(outcome.value)}" if outcome.how == "returned" else f"raises {outcome.how}"
+    if outcome.how == "returned":
+        return f"is {written(outcome.value)}"
+    return f"raises {outcome.how}" + ("" if outcome.value is None else f" with {written(outcome.value)}")
 
 
 def _contrast(expected: Seen | None, seen: Seen) -> str:
@@ -419,13 +436,17 @@ def _contrast(expected: Seen | None, seen: Seen) -> str:
         return f"{text}, {NO_END}"
     if seen.how != "returned":
         got = seen.message or seen.how
-        return f"{text}, got {got}" if seen.how != expected.how else f"{text} with other effects"
+        if seen.how != expected.how:
+            return f"{text}, got {got}"
+        return f"{text}, got {written(seen.value)}" if expected.value != seen.value else f"{text} with other effects"
     if expected.how != "returned" or expected.value != seen.value or written(expected.value) != written(seen.value):
         return f"{text}, got {written(seen.value)}"
     if (expected.output, expected.errors) != (seen.output, seen.errors):
         return f"prints {expected.output + expected.errors!r}, got {seen.output + seen.errors!r}"
     if expected.after != seen.after:
         return f"leaves its arguments {written(expected.after)}, got {written(seen.after)}"
+    if list(expected.files) != list(seen.files):
+        return f"leaves the files {dict(expected.files)!r:.150}, got {dict(seen.files)!r:.150}"
     if list(expected.shared) != list(seen.shared):
         return f"{text}, and so is the other, but objects in it or in the arguments are shared otherwise"
     return f"{text}, got other changes to its arguments or other output"

@@ -15,20 +15,24 @@ unknown, and why. Equivalent says that nothing was found on so many calls; it is
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from random import Random
 from typing import Any
 
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import inputs
+from semrep_jax.python import constants, inputs, strategies
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
 from semrep_jax.python.inputs import Drawing, Target
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.surface import Class, Function, Parameter
-from semrep_jax.python.trace import Step, trace
+from semrep_jax.python.trace import Step, Watch, trace
 from semrep_jax.sandbox.pool import Sandbox
 
+CALLS_WITH_OTHERS = 60  # drawn with the second program's constants
+ALONE = 10  # times that a function without parameters is called
 CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
@@ -52,6 +56,8 @@ class Reference:
         if not names:
             raise inputs.InputError("the first program has no function at its top; nothing can be called")
         self.variables = [n for n in surface.public if n in surface.variables]
+        uses = {c.name: [*c.methods, *c.attributes] for c in surface.classes.values()}
+        self.watch = Watch(tuple(self.variables), uses, _receives(source))
         self.missing: list[str] = []  # what is not compared, and why
         self.behaviours: dict[str, Behaviour] = {}
         self._steps: list[Step] = []
@@ -78,12 +84,15 @@ class Reference:
         """Calls of one function."""
         calls = self.drawing.calls(function, Target("call", function.name), self.count)
         self._steps += [["call", function.name, call] for call in sorted(calls, key=magnitude)[:40]]
+        return self._of_calls(function, calls)
+
+    def _of_calls(self, function: Function, calls: list[Any]) -> Behaviour:
         return Behaviour(
             self.source,
             function.name,
-            calls * 3 if len(calls) == 1 else calls,
+            calls * ALONE if len(calls) == 1 else calls,
             self.sandbox,
-            variables=self.variables,
+            watch=self.watch,
             lenient=_guessed(function.parameters, self.drawing),
             sharing=self.sharing,
         )
@@ -101,14 +110,16 @@ class Reference:
             return
         rng = Random(self.seed)
         target = Target("new", one.name)
-        built = self.drawing.calls(one.constructor, target, CLASS_SEQUENCES)
+        drawn = self.drawing.calls(one.constructor, target, 4 * CLASS_SEQUENCES)
+        small = sorted(drawn, key=lambda call: len(repr(call)))[: CLASS_SEQUENCES // 3]  # edges are small
+        built = (drawn[: CLASS_SEQUENCES - len(small)] + small) if len(drawn) > CLASS_SEQUENCES else drawn
         before = (["new", one.name, self._accepted(one, built)],)
         asked: list[list[Step]] = []
         for method in one.methods.values():
             place = Target("ask", method.name, before)
             asked.append([place.step(c) for c in self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)])
         asked += [[["get", name]] for name in one.attributes]
-        asked.append([["ask", "__eq__", ["t", ["new", one.name, *_parts(call)]]] for call in built[:6]])
+        asked += self._uses(one, built[:6])
         sequences = []
         for n in range(CLASS_SEQUENCES):
             steps: list[Step] = [["new", one.name, built[n % len(built)]]]
@@ -119,6 +130,29 @@ class Reference:
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
         self.classes[one.name] = self._sequences(one.name, sequences, guessed)
+
+    def _uses(self, one: Class, built: list[Any]) -> list[list[Step]]:
+        """What instances are used for beside their methods: comparisons, hashes, `with`, attributes that are set.
+
+        built: calls of the constructor, for other instances.
+        """
+        others: list[Any] = [["new", one.name, *_parts(call)] for call in built]
+        asked: list[list[Step]] = [[["op", "eq", ["t", x]] for x in [*others, 3]]]
+        asked.append([["op", "truth", ["t"]]])
+        asked.append([["hash", one.name, call] for call in built])
+        if one.ordered:
+            asked += [[["op", name, ["t", x]] for x in others] for name in ("lt", "le", "gt", "ge")]
+        if one.manages:
+            asked.append([["with", "", ["t", *error]] for error in ([], ["ValueError"], ["KeyError"])])
+        if one.looks_up:
+            names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
+            asked.append([["get", name] for name in [*names, "a", "name", "x", "missing"][:8]])
+        for name, annotation in one.settable.items():
+            draw = self.drawing.drawer(annotation) or self.drawing.drawer(ast.Name(id="int"))
+            rng = Random(self.seed)
+            if draw is not None:
+                asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])
+        return asked
 
     def _accepted(self, one: Class, built: list[Any]) -> Any:
         """A call that builds an instance, the first if none is seen to."""
@@ -131,7 +165,7 @@ class Reference:
 
     def _sequences(self, name: str, sequences: list[list[Step]], lenient: bool = False) -> Behaviour:
         return Behaviour(
-            self.source, name, (), self.sandbox, sequences=sequences, variables=self.variables, lenient=lenient,
+            self.source, name, (), self.sandbox, sequences=sequences, watch=self.watch, lenient=lenient,
             sharing=self.sharing,
         )  # fmt: skip
 
@@ -170,11 +204,38 @@ class Reference:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
             if behaviour is not self.mixed:
                 reason = reason or found.reason
+        found = self._with_constants_of(other)
+        compared += found.calls
+        if found.answer is Answer.DIFFERENT:
+            return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         differing: dict[str, int] = {}
         if not reason:
             reason, differing = followed(self, other)
         answer = Answer.UNKNOWN if reason else Answer.EQUIVALENT
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
+
+    def _with_constants_of(self, other: str) -> Finding:
+        """Calls with constants that the other program alone has: there it may do otherwise."""
+        new = [c for c in constants.program_constants(other) if c not in self.drawing.constants]
+        calls, found = 0, Finding(Answer.EQUIVALENT, 0)
+        if not new:
+            return found
+        drawing = Drawing(self.source, self.sandbox, self.seed + 1, new)
+        for name in self.behaviours:
+            drawn = drawing.calls(drawing.surface.functions[name], Target("call", name), CALLS_WITH_OTHERS)
+            telling = [call for call in drawn if any(holds(call, c) for c in new)]
+            found = self._of_calls(drawing.surface.functions[name], telling).compare(other) if telling else found
+            calls += found.calls
+            if found.answer is Answer.DIFFERENT:
+                break
+        return replace(found, calls=calls)
+
+
+def holds(wire: Any, constant: Any) -> bool:
+    """Whether a constant, or a text with it, stands in a call in wire form."""
+    if type(wire) is list:
+        return any(holds(x, constant) for x in wire)
+    return wire == constant or (type(wire) is type(constant) is str and constant in wire)
 
 
 def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str, int]]:
@@ -193,6 +254,13 @@ def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str
             more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
             return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
     return "", counts
+
+
+def _receives(source: str) -> bool:
+    """Whether some generator of a program does something with what is sent to it."""
+    tree = inputs.surfaces.parsed(source)
+    dropped = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    return any(isinstance(n, ast.Yield) and id(n) not in dropped for n in ast.walk(tree))
 
 
 def _bound(source: str, name: str) -> bool:

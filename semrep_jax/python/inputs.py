@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,10 +22,24 @@ from typing import Any
 
 from semrep_jax.core import syntax
 from semrep_jax.python import surface as surfaces
+from semrep_jax.python.constants import imported, program_constants, reads_files, told_apart, words
 from semrep_jax.python.doctests import Call, doctests
+from semrep_jax.python.formats import examples
+from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, chosen, combinations, kinds, usages
 from semrep_jax.python.neighbours import neighbour, with_constant
-from semrep_jax.python.nodes import Role, Shape, attributes, graph
-from semrep_jax.python.strategies import GUESSES, Made, can_draw, form, hinted, iterator, sample_values, values
+from semrep_jax.python.nodes import attributes
+from semrep_jax.python.strategies import (
+    FILES,
+    GUESSES,
+    NEARLY_ONE,
+    Made,
+    can_draw,
+    form,
+    hinted,
+    iterator,
+    sample_values,
+    values,
+)
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
@@ -34,13 +47,9 @@ from semrep_jax.sandbox.pool import Sandbox
 __all__ = ["GUESSES", "Drawing", "InputError", "functions", "generate", "hinted", "sample_values"]
 
 TRIAL = Limits(cpu_seconds=2.0, wall_seconds=6.0, step_seconds=0.05)  # of combinations of types
-MOST_COMBINATIONS = 150  # of types, tried
 KEPT_COMBINATIONS = 4  # drawn from
-MOST_ENUMERATED = 3  # parameters without a hint up to which every combination may be tried
 DRAWS_PER_CALL = 3  # draws repeat each other
 NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
-LONGEST_CONSTANT = 20  # characters
-LARGEST_CONSTANT = 10**6
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
@@ -48,9 +57,11 @@ RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances
 
-Draw = Callable[[Random], Any]
-_BUILTIN_ATTRIBUTES = {n for t in (str, list, dict, set, tuple, bytes, int, float) for n in dir(t)} | {"close", "throw"}
-_DATE_ATTRIBUTES = {"year", "month", "day", "weekday", "isoformat", "strftime", "toordinal", "isoweekday", "timetuple"}
+_TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
+_DUNDERS = {"__init__", "__new__", "__call__"}
+_BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
+# A type, and one below it: instances of the second are drawn for the first where the program tells them apart.
+_BELOW = {"int": "bool", "date": "datetime"}
 _NAMES = ("a", "key", "b", "name", "x")
 
 
@@ -120,18 +131,26 @@ class Arguments:
 class Drawing:
     """Draws calls for what is in one program.
 
-    source: the program. sandbox: where it is tried what parameters without a hint take. seed: decides all. Raises
-    InputError where it does not parse.
+    source: the program. sandbox: where it is tried what parameters without a hint take. seed: decides all. more:
+    constants beside the program's own. Raises InputError where it does not parse.
     """
 
-    def __init__(self, source: str, sandbox: Sandbox, seed: int = 0):
+    def __init__(self, source: str, sandbox: Sandbox, seed: int = 0, more: Sequence[Any] = ()):
         self.source, self.sandbox, self.seed = source, sandbox, seed
         self.surface: Surface = surfaces.read(source)
-        self.constants = program_constants(source)
+        members = [m for c in self.surface.classes.values() for m in c.members]
+        files = FILES[:4] if reads_files(source) else ()
+        self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         # The order of a set that holds a NaN hangs on where it lies in memory.
         self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
+        # Types that the program names, and those by which it tells what it was given.
+        self.mentioned = {n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)} & _TYPES
+        self.told = told_apart(syntax.module(source))
+        # Functions that the program itself calls by name; of private ones it alone decides.
+        calls = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Call) and n.keywords]
+        self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
         # Names that are no objects of the callers'.
-        self.outside = {*dir(builtins), *_imported(source), *self.surface.functions, *self.surface.classes}
+        self.outside = {*dir(builtins), *imported(source), *self.surface.functions, *self.surface.classes}
         self._builders: dict[str, Draw | None] = {}
         self._building: list[str] = []
 
@@ -148,11 +167,11 @@ class Drawing:
         known = [Arguments(list(call)) for call in (*examples, *doctests(function.name, function.docstring))]
         first = [call.form() for call in known]
         if known:
-            words = [*self.constants, *_words(function.docstring)]
+            telling = [*self.constants, *words(function.docstring)]
             for _ in range(count // NEIGHBOURS_OF_EXAMPLES):
                 near = rng.choice(known)
                 near = related(near, rng) if rng.random() < 2 * RELATED else near
-                first.append(near.changed(lambda x: neighbour(x, rng, words), rng).form())
+                first.append(near.changed(lambda x: neighbour(x, rng, telling), rng).form())
                 first.append(near.form())
         plans = self.plans(function, target)
         found: dict[str, Any] = {repr(call): call for call in first}
@@ -178,6 +197,7 @@ class Drawing:
         values, what is left out and what goes by name.
         """
         drawn, by_name, closed = Arguments(), False, False
+        nameable = not function.name.startswith("_") or function.name in self.called_by_name
         for p in function.parameters:
             draw = plan[p.name]
             if p.kind is Kind.STAR:
@@ -194,6 +214,9 @@ class Drawing:
                 if not closed:
                     drawn.args.append(draw(rng))
             else:
+                if not nameable and p.kind is Kind.EITHER:
+                    drawn.args += [] if closed else [draw(rng)]
+                    continue
                 by_name = by_name or p.kind is Kind.KEYWORD or rng.random() < BY_NAME
                 if by_name:
                     drawn.kwargs[p.name] = draw(rng)
@@ -213,13 +236,13 @@ class Drawing:
         if not unknown:
             return [fixed]
         used = usages(function.node)
-        shape = attributes(function.node, self.outside, _BUILTIN_ATTRIBUTES)
-        kinds = [_kinds(used.get(p.name), shape) for p in unknown]
-        guesses = _guesses([list(k) for k in kinds], Random(self.seed))
+        shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
+        every_kind = [kinds(used.get(p.name), shape) for p in unknown]
+        guesses = combinations([list(k) for k in every_kind], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
         for guess in guesses:
-            tried = {p.name: kind[g].example for p, kind, g in zip(unknown, kinds, guess, strict=True)}
+            tried = {p.name: kind[g].example for p, kind, g in zip(unknown, every_kind, guess, strict=True)}
             given = Arguments()
             for p in function.parameters:
                 if p.optional:
@@ -230,15 +253,17 @@ class Drawing:
                     given.args.append((samples | tried)[p.name])
             steps.append(target.step(given.form()))
         outcomes = trace(self.sandbox, self.source, [[*target.before, *steps]], TRIAL)
-        default = tuple(next(iter(k)) for k in kinds)
+        default = tuple(next(iter(k)) for k in every_kind)
         chosen = [default]
         if outcomes is not None and outcomes.sequences:
             seen = outcomes.sequences[0].steps[len(target.before) :]
             taken = [(g, s.ending) for g, s in zip(guesses, seen, strict=True) if not s.refused and s.how != "void"]
             returned = [g for g, how in taken if how in ("returned", "unreadable")]
-            chosen = (returned or [g for g, _ in taken] or [default])[:KEPT_COMBINATIONS]
+            every = returned or [g for g, _ in taken] or [default]
+            named = [g for g in every[KEPT_COMBINATIONS:] if self.mentioned & {k.partition("[")[0] for k in g}]
+            chosen = every[:KEPT_COMBINATIONS] + named[:KEPT_COMBINATIONS]
         return [
-            fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, kinds, guess, strict=True)}
+            fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, every_kind, guess, strict=True)}
             for guess in chosen
         ]
 
@@ -252,7 +277,7 @@ class Drawing:
             mixed = ("int", "str", "list[int]") if kind is None else (kind,)
             return lambda rng: rng.choice(values(rng.choice(mixed)))
         if p.kind in (Kind.STAR, Kind.STARS):
-            return _chosen("int")
+            return chosen("int")
         return None
 
     def drawer(self, annotation: ast.expr | None, depth: int = 0) -> Draw | None:
@@ -269,8 +294,32 @@ class Drawing:
         }
         if not own & (set(self.surface.classes) | set(self.surface.variables)):
             kind = ast.unparse(annotation)
-            return _chosen(kind) if can_draw(kind) else None
+            if kind in _BARE and self.constants:
+                return self._with_constants(kind)
+            for base, below in _BELOW.items():
+                if kind == base and below in self.told:
+                    return _one_of([*[chosen(kind)] * 3, chosen(below)])
+            return chosen(kind) if can_draw(kind) else None
         return self._own_drawer(annotation, depth)
+
+    def _with_constants(self, kind: str) -> Draw:
+        """Values of a hint that says little (`tuple`, `dict`), some of them put together of the program's constants."""
+        keys = [c for c in self.constants if type(c) is str] or self.constants
+
+        def draw(rng: Random) -> Any:
+            if rng.random() < 0.5:
+                return rng.choice(values(kind))
+            of = rng.choice(["tuple", "list", "dict", "constant"]) if kind in ("object", "Any") else kind.lower()
+            anything = [rng.choice(values("Any")) for _ in range(rng.randint(0, 3))]
+            if of == "dict":
+                found = rng.sample(keys, min(len(keys), rng.randint(1, 5)))
+                return {key: rng.choice(values("Any")) for key in found}
+            if of == "constant":
+                return rng.choice(self.constants)
+            items = [rng.choice(self.constants), *anything]
+            return tuple(items) if of == "tuple" else items
+
+        return draw
 
     def _own_drawer(self, annotation: ast.expr, depth: int) -> Draw | None:
         """What draws values of a hint with classes or other names of the program in it."""
@@ -345,6 +394,12 @@ class Drawing:
     def _builder(self, one: Class) -> Draw | None:
         if one.is_enum:
             members = [Made(["member", one.name, m]) for m in one.members]
+            if {"Flag", "IntFlag"} & set(one.bases):
+                several = itertools.product((False, True), repeat=min(4, len(one.members)))
+                members += [
+                    Made(["flags", one.name, [m for m, there in zip(one.members, mask, strict=False) if there]])
+                    for mask in several
+                ]
             return (lambda rng: rng.choice(members)) if members else None
         if one.abstract:
             every = [c for c in self.surface.classes.values() if not c.abstract]
@@ -360,18 +415,6 @@ class Drawing:
             )
 
         return draw
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """What a parameter without a hint may be: what draws it, and what it is tried with."""
-
-    draw: Draw
-    example: Any
-
-
-def _chosen(kind: str) -> Draw:
-    return lambda rng: rng.choice(values(kind))
 
 
 def _one_of(draws: Sequence[Draw | None]) -> Draw | None:
@@ -414,104 +457,6 @@ def _kind_of_default(default: ast.expr) -> str | None:
     return None
 
 
-@dataclass
-class Usage:
-    """How a function's text uses a parameter: attributes that it reads, methods that it calls, whether it calls it."""
-
-    attributes: set[str] = field(default_factory=set)
-    methods: set[str] = field(default_factory=set)
-    called: bool = False
-
-
-def usages(node: ast.AST) -> dict[str, Usage]:
-    """How each name is used in a function."""
-    found: dict[str, Usage] = {}
-    methods = set()
-    for n in ast.walk(node):
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name):
-            found.setdefault(n.func.id, Usage()).called = True
-        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and isinstance(n.func.value, ast.Name):
-            found.setdefault(n.func.value.id, Usage()).methods.add(n.func.attr)
-            methods.add(id(n.func))
-    for n in ast.walk(node):
-        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and id(n) not in methods:
-            found.setdefault(n.value.id, Usage()).attributes.add(n.attr)
-    return found
-
-
-def _kinds(used: Usage | None, shape: Shape) -> dict[str, _Guess]:
-    """What a parameter may be, by name, in the order in which it is preferred. shape: of the objects that the function
-    walks, where it walks any."""
-    every = {name: _Guess(_chosen(name), guess.example) for name, guess in GUESSES.items()}
-    every = (_walked(shape) if shape else {}) | every
-    if used is None:
-        return every
-    asked = used.attributes | used.methods
-    if asked & _DATE_ATTRIBUTES and asked <= _DATE_ATTRIBUTES:
-        return {hint: _Guess(_chosen(hint), values(hint)[0]) for hint in ("datetime", "date")}
-    if asked - _BUILTIN_ATTRIBUTES:
-        nodes = _walked(shape | dict.fromkeys(used.attributes - set(shape), Role.PLAIN)) if shape else {}
-        return nodes | {f"thing of {kind}": _thing(used, kind) for kind in ("int", "str", "float", "list[int]")}
-    if used.called and not asked:
-        results = ("int", "same", "str", "bool")
-        return {f"callback {r}": _Guess(_chosen("Callable"), Made(["call", r])) for r in results}
-    return every
-
-
-def _walked(shape: Shape) -> dict[str, _Guess]:
-    """An object that leads to others of its kind, and a list of such."""
-    one, several = partial(graph, shape), partial(graph, shape, several=True)
-    return {"node": _Guess(one, one(Random(1))), "list of nodes": _Guess(several, several(Random(1)))}
-
-
-def _thing(used: Usage, kind: str) -> _Guess:
-    """An object with the attributes and methods that are used."""
-
-    def draw(rng: Random) -> Made:
-        attributes = [[name, form(rng.choice(values(kind)))] for name in sorted(used.attributes)]
-        return Made(["thing", attributes + methods])
-
-    methods = [[name, ["call", kind if kind in ("int", "str", "float") else "int"]] for name in sorted(used.methods)]
-    example = [[name, form(GUESSES[kind].example)] for name in sorted(used.attributes)]
-    return _Guess(draw, Made(["thing", example + methods]))
-
-
-def _guesses(kinds: list[list[str]], rng: Random) -> list[tuple[str, ...]]:
-    """At most MOST_COMBINATIONS of kinds; up to MOST_ENUMERATED parameters, those of one kind first."""
-    combinations = list(itertools.product(*kinds)) if len(kinds) <= MOST_ENUMERATED else []
-    for _ in range(MOST_COMBINATIONS - len(combinations)):
-        if len(kinds) <= MOST_ENUMERATED:
-            break
-        combinations.append(tuple(rng.choice(k) for k in kinds))
-    if len(combinations) <= MOST_COMBINATIONS:
-        return combinations
-    uniform = [c for c in combinations if len(set(c)) == 1]
-    mixed = [c for c in combinations if len(set(c)) > 1]
-    return uniform + rng.sample(mixed, MOST_COMBINATIONS - len(uniform))
-
-
-def program_constants(source: str) -> list[Any]:
-    """The texts and numbers that a program compares with and looks for: short ones, in order."""
-    tree = syntax.module(source)
-    documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
-    found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
-    return list(dict.fromkeys(v for v in found if _is_telling(v)))
-
-
-def _imported(source: str) -> set[str]:
-    """The names that imports give."""
-    found = [a for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
-    return {a.asname or a.name.partition(".")[0] for a in found}
-
-
-def _is_telling(value: object) -> bool:
-    if type(value) is str:
-        return 0 < len(value) <= LONGEST_CONSTANT
-    if type(value) is float:
-        return True
-    return type(value) is int and 1 < value < LARGEST_CONSTANT
-
-
 def _is_set(node: ast.AST) -> bool:
     named = isinstance(node, ast.Name) and node.id in ("set", "frozenset")
     return named or isinstance(node, ast.Set | ast.SetComp)
@@ -524,15 +469,21 @@ def _without_nan(wire: Any) -> Any:
     return ["f", "2.5"] if wire == ["f", "nan"] else [_without_nan(x) for x in wire]
 
 
-def _words(docstring: str) -> list[str]:
-    """Short texts in quotes in a docstring."""
-    found = re.findall(r"'([^'\n]{1,20})'|\"([^\"\n]{1,20})\"", docstring)
-    return list(dict.fromkeys(a or b for a, b in found))
+def _could_hold(one: Any, other: Any) -> bool:
+    """Whether a value is a filled container of values such as the other."""
+    return isinstance(one, list | tuple | set | dict) and any(type(x) is type(other) for x in one)
 
 
 def related(call: Arguments, rng: Random) -> Arguments:
-    """The call with one argument that hangs on the others by place: the same, a part, a sum, or two exchanged."""
+    """The call with one argument that hangs on the others by place: the same, a part, a sum, one that a container
+    among them holds, or two exchanged."""
     args = list(call.args)
+    held = [(i, j) for i, x in enumerate(args) for j, y in enumerate(args) if _could_hold(x, y)]
+    if held and rng.random() < 0.5:
+        i, j = rng.choice(held)
+        fitting = [x for x in args[i] if type(x) is type(args[j])]
+        args[j] = next((x for x in fitting if x != x), rng.choice(fitting))  # a NaN is in a list, and equals nothing
+        return Arguments(args, call.kwargs)
     pairs = [(i, j) for i in range(len(args)) for j in range(len(args)) if i != j and type(args[i]) is type(args[j])]
     if not pairs:
         return call
@@ -543,7 +494,12 @@ def related(call: Arguments, rng: Random) -> Arguments:
     elif type(one) in (int, float):
         others = [x for k, x in enumerate(args) if k != j and type(x) is type(one)]
         args[j] = rng.choice([one, sum(others), one - sum(others[1:]), -one])
+    elif isinstance(one, str) and rng.random() < 0.2:
+        args[i], args[j] = rng.choice(NEARLY_ONE)
     elif type(one) in (str, list, tuple) and one:
         k = rng.randrange(len(one))
-        args[j] = rng.choice([one, one[k:], one[:k], one[k:] + one[:k], one[::-1]])
+        near = [one, one[k:], one[:k], one[k:] + one[:k], one[::-1]]
+        if isinstance(one, str):
+            near += [one.swapcase(), one.upper(), one.casefold(), one.strip()]
+        args[j] = rng.choice(near)
     return Arguments(args, call.kwargs)

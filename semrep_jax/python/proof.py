@@ -24,6 +24,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import surface
 from semrep_jax.python.behaviour import Behaviour
+from semrep_jax.python.constants import told_apart
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.surface import Function, Kind
 from semrep_jax.sandbox.pool import Limits, Pool
@@ -79,15 +80,39 @@ def _unprovable_programs(reference: Reference, other: str) -> str:
     """What in either program CrossHair would not see; empty where nothing is."""
     if reference.classes or reference.missing:
         return "classes are compared by running alone"
-    if reference.variables:
-        return f"the variable {reference.variables[0]} may be a state that outlives a call"
-    for text in (reference.source, other):
-        for node in ast.walk(surface.parsed(text)):
-            if isinstance(node, ast.Global | ast.Nonlocal):
-                return "a state that outlives a call is not followed"
-            if isinstance(node, ast.Name) and node.id in ("print", "open", "input"):
-                return f"{node.id} reaches out of the program, which is not followed"
+    return next(filter(None, map(_reaching, (reference.source, other))), "")
+
+
+# Modules whose functions give the same for the same arguments, and have no state.
+_PURE = {"__future__", "abc", "bisect", "collections", "copy", "dataclasses", "enum", "fractions", "functools",
+         "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "textwrap", "typing",
+         "unicodedata"}  # fmt: skip
+
+
+def _reaching(source: str) -> str:
+    """What in a program reaches beyond one call: state, other modules, output; empty where nothing does."""
+    tree = surface.parsed(source)
+    if "bool" in told_apart(tree):
+        return "truth values are told from integers, and both can stand for an integer"
+    for name, value in surface.read(source).variables.items():
+        if not all(isinstance(n, _FIXED) for n in ast.walk(value)):
+            return f"the variable {name} may be a state that outlives a call"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            return "a state that outlives a call is not followed"
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            return f"the attribute {node.attr} may be a state that outlives a call"
+        if isinstance(node, ast.Name) and node.id in ("print", "open", "input", "id", "hash", "globals", "vars"):
+            return f"{node.id} reaches out of the program, which is not followed"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            for module in modules:
+                if module.partition(".")[0] not in _PURE:
+                    return f"the module {module} may reach out of the program, which is not followed"
     return ""
+
+
+_FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
 
 
 def _unprovable(function: Function, other: Function | None) -> str:

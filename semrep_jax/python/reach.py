@@ -7,7 +7,8 @@ A judge that has run 250 calls knows nothing of a line that none of them reached
 control has gone on from it, to the next line or out of the function; one that raises TypeError or AttributeError each
 time has not run. An `if` or `while` that the other program does not have counts as tried once it has gone both ways, a
 `for` once it was entered.
-What stands in both programs, as it is or under other local names, is not asked for: if it never ran, it never ran in
+What stands in both programs, as it is, under other local names, or as an `if` the other way
+round, is not asked for: if it never ran, it never ran in
 either. Not seen: which part of one statement ran (`a if b else c`, `a and b`, the inside of a lambda).
 """
 
@@ -26,7 +27,7 @@ from semrep_jax.sandbox.pool import Sandbox
 Move = tuple[int, int]  # control went on from a line to a line; see `sandbox.session.Reach`
 REFUSED = -2
 CHUNK = 12  # sequences in one contained process: most statements run in the first
-LIMITS = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=0.5)
+LIMITS = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=0.1)
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -85,8 +86,12 @@ class Walk:
             open_ones = [s for s in open_ones if not s.tried(self.moves)]
             if not open_ones or not self._left:
                 return open_ones
-            seen = trace(self.sandbox, self.source, self._left.popleft(), LIMITS, reach=True)
-            self.moves |= frozenset() if seen is None else seen.moves
+            chunk = self._left.popleft()
+            seen = trace(self.sandbox, self.source, chunk, LIMITS, reach=True)
+            if seen is not None:
+                self.moves |= seen.moves
+            elif len(chunk) > 1:  # the longest calls come last
+                self._left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
 
 
 def one_a_line(source: str) -> str:
@@ -98,13 +103,18 @@ def statements(source: str) -> list[Statement]:
     """Every statement inside functions that can run, in order. source: as `one_a_line` writes it."""
     tree, renamed = syntax.module(source), syntax.module(source)
     scopes.rename(renamed)
-    plain = {id(node): _form(other) for node, other in zip(ast.walk(tree), ast.walk(renamed), strict=True)}
+    tree, renamed = (_Plainer().visit(one) for one in (tree, renamed))
+    both = list(zip(ast.walk(tree), ast.walk(renamed), strict=True))
+    plain = {id(node): _form(other) for node, other in both}
+    turned = {id(node): _as_asked(other) for node, other in both if isinstance(other, ast.If)}
     found = []
     for node in _runnable(tree.body, inside=False):
         body = getattr(node, "body", None)
         then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
         last = body[0].lineno - 1 if body else node.end_lineno
         forms = frozenset({_form(node), plain[id(node)]})
+        if isinstance(node, ast.If):
+            forms |= {_as_asked(node), turned[id(node)]}
         last = max(node.lineno, last or 0)
         found.append(Statement(node.lineno, last, then, type(node), _text(node), forms))
     return found
@@ -144,6 +154,50 @@ def _is_dead(node: ast.AST, block: str) -> bool:
     if not isinstance(node, ast.If | ast.While) or not isinstance(node.test, ast.Constant):
         return False
     return bool(node.test.value) == (block == "orelse")
+
+
+class _Plainer(ast.NodeTransformer):
+    """Writes `not (a and b)` as `not a or not b`, `not a in b` as `a not in b`, `if not not a` as `if a`: they are the
+    same for all values."""
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """One with `not` before it, written plainer."""
+        match node:
+            case ast.UnaryOp(op=ast.Not(), operand=ast.BoolOp(op=op, values=parts)):
+                dual = ast.Or() if isinstance(op, ast.And) else ast.And()
+                negated: list[ast.expr] = [ast.UnaryOp(ast.Not(), part) for part in parts]
+                return self.generic_visit(ast.copy_location(ast.BoolOp(dual, negated), node))
+            case ast.UnaryOp(op=ast.Not(), operand=ast.Compare(ops=[ast.In() | ast.Is() as op]) as inner):
+                other = ast.NotIn() if isinstance(op, ast.In) else ast.IsNot()
+                return self.generic_visit(ast.copy_location(ast.Compare(inner.left, [other], inner.comparators), node))
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """One whose test is only asked for its truth."""
+        self.generic_visit(node)
+        node.test = _truth(node.test)
+        return node
+
+
+def _truth(test: ast.expr) -> ast.expr:
+    """An expression of which only the truth is asked, without `not not`."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=ast.UnaryOp(op=ast.Not(), operand=inner)):
+            return _truth(inner)
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            test.operand = _truth(inner)
+        case ast.BoolOp(values=parts):
+            test.values = [_truth(part) for part in parts]
+    return test
+
+
+def _as_asked(node: ast.If) -> str:
+    """An `if` with its blocks, the same whichever of them comes first."""
+    test, then, other = node.test, node.body, node.orelse
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, then, other = test.operand, other, then
+    written = [ast.dump(ast.Module([s for s in block if not isinstance(s, ast.Pass)], [])) for block in (then, other)]
+    return " ".join(["asked", ast.dump(test), *written])
 
 
 def _form(node: ast.AST) -> str:

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from hypothesis.internal.conjecture import providers
 from semrep_jax.core import syntax
 
 VALUES_PER_KIND = 100
+FILES = ("notes.txt", "data.csv", "config.json", "empty.txt", "sub", "sub/more.txt", "new.txt")  # see `surroundings`
 Strategy = st.SearchStrategy[Any]
 
 
@@ -46,7 +48,13 @@ def _library(name: str, content: Any) -> Made:
 
 
 WHITE_SPACE = "\t\n\r\x0b\x0c\x1c\x85\xa0\u2003\u2028\u3000"
-BEYOND_ASCII = "éßİıſΣςﬁ中ñÅ٣²½Ⅷ😀"
+BEYOND_ASCII = "éßİıſΣςﬁ中ñÅ٣²½Ⅷ😀\u0301"
+# Whole texts on which what looks alike differs: letters, digits and numerals beyond ASCII, ends of lines, numerals.
+_TELLING = ["٣", "²", "½", "Ⅷ", "٣7", "1²", "ß", "ss", "Straße", "ﬁn", "e\u0301", "é", "İ", "12\n", "abc\n", " 7 ",
+            "+7", "-0", "1_000", "0x1f", "1e5", "3.50", "nan", "True", "None", "a\r\nb", "A", "a\n\n", "\n", "_x1",
+            "it's"]  # fmt: skip
+# Texts that are one under some folding of case or form, and not under another.
+NEARLY_ONE = [("ß", "ss"), ("é", "e\u0301"), ("ſ", "s"), ("ﬁ", "fi"), ("Σ", "ς"), ("İ", "i"), ("²", "2"), ("A", "a")]
 _PLAIN = "abcABC xyz019(){}[],.-"
 TEXTS = st.one_of(
     st.text(_PLAIN, max_size=12),
@@ -56,8 +64,9 @@ TEXTS = st.one_of(
     st.lists(st.text("abcxyzABC019", min_size=1, max_size=4), max_size=5).flatmap(
         lambda words: st.sampled_from([" ", ", ", "  ", "-", "\n", "\t", "/", ".", "="]).map(lambda s: s.join(words))
     ),
+    st.sampled_from(_TELLING),
 )
-_LARGE = [2**31, -(2**31) - 1, 2**53 + 1, 10**17 + 1, 2**63, -(2**64) - 3, 10**25 + 7]
+_LARGE = [2**31, -(2**31) - 1, 2**53 + 1, 10**17 + 1, (10**8 + 1) ** 2 - 1, 1 - 2**64, 10**25 + 7]
 _SMALL = st.one_of(st.integers(-10, 30), st.integers(0, 5), st.integers(-1000, 1000))
 INTEGERS = st.one_of(*[_SMALL] * 11, st.sampled_from(_LARGE))
 _SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e300, -1e-300]
@@ -70,6 +79,11 @@ FLOATS = st.one_of(
     st.sampled_from([0.0, -0.0, *_SPECIAL]),
 )
 _INT_LISTS = st.lists(INTEGERS, max_size=8) | st.lists(st.integers(0, 4), max_size=8)
+
+
+def asynchronous(items: list[Any]) -> Made:
+    """An asynchronous iterator over items."""
+    return Made(["aiter", [form(x) for x in items]])
 
 
 def iterators(items: Strategy) -> Strategy:
@@ -88,13 +102,27 @@ def iterables(items: Strategy) -> Strategy:
     return st.one_of(items, items.map(tuple), iterators(items))
 
 
+CALLBACK_RESULTS = ("int", "bool", "str", "float", "None", "list[int]", "list[str]", "awaited int", "awaited str")
+_ERRORS = ("ValueError", "KeyError", "OSError", "RuntimeError", "ZeroDivisionError")
+
+
 def callbacks(*results: str) -> Strategy:
-    """Functions whose results are of these sorts."""
-    return st.sampled_from([Made(["call", result]) for result in results])
+    """Functions whose results are of these sorts; some raise an error for the first calls, or always."""
+    plain = [Made(["call", result]) for result in results]
+    failing = [Made(["call", r, error, times]) for r in results[:1] for error in _ERRORS for times in (1, 2, 99)]
+    return st.one_of(*[st.sampled_from(plain)] * 4, st.sampled_from(failing))
 
 
 _DATES = st.one_of(st.dates(), st.sampled_from([*(f"2024-{m:02}-{d}" for m in range(1, 13) for d in ("01", "29"))]))
-_MOMENTS = st.datetimes()
+_ZONES = [UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-5, minutes=-30))]
+_NAIVE = st.datetimes()
+_MOMENTS = st.one_of(_NAIVE, _NAIVE, _NAIVE, st.datetimes(timezones=st.sampled_from(_ZONES)))
+ANYTHING = st.one_of(
+    INTEGERS, INTEGERS, TEXTS, TEXTS, _INT_LISTS, _INT_LISTS, st.none(), st.booleans(), FLOATS,
+    st.tuples(_SMALL) | st.tuples(TEXTS, _SMALL), st.dictionaries(TEXTS, _SMALL, max_size=2),
+    st.sampled_from([b"", b"ab", {1, 2}, 1 + 2j]),
+)  # fmt: skip
+_NESTED = st.lists(_SMALL | st.lists(_SMALL | st.lists(_SMALL, max_size=2), max_size=3), max_size=4)
 _COUNTS = st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), st.integers(0, 9), max_size=4)
 
 
@@ -132,20 +160,28 @@ HINTS: dict[str, Strategy] = {
     "bool": st.booleans(),
     "bytes": st.binary(max_size=6),
     "complex": st.sampled_from([0j, 1j, 1 + 2j, -1.5 + 0.5j, complex(0.0, -0.0)]),
-    "object": INTEGERS | TEXTS | st.none() | _INT_LISTS,
-    "Any": INTEGERS | TEXTS | st.none() | _INT_LISTS,
-    "Hashable": INTEGERS | TEXTS | st.none(),
+    "object": ANYTHING,
+    "Any": ANYTHING,
+    "Hashable": INTEGERS | TEXTS | st.none() | st.booleans() | st.tuples(_SMALL, TEXTS),
     "Number": INTEGERS | FLOATS,
     "Real": INTEGERS | FLOATS,
     "SupportsFloat": INTEGERS | FLOATS,
     "SupportsInt": INTEGERS | FLOATS,
-    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence"), _INT_LISTS),
+    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence"), _INT_LISTS | _NESTED),
     **dict.fromkeys(("Iterable", "Collection", "Reversible"), iterables(_INT_LISTS)),
     **dict.fromkeys(("Iterator", "Generator"), iterators(_INT_LISTS)),
     **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping"), GUESSES["dict[str, int]"].strategy),
     **dict.fromkeys(("set", "Set", "AbstractSet", "MutableSet"), GUESSES["set[int]"].strategy),
     **dict.fromkeys(("frozenset", "FrozenSet"), st.frozensets(INTEGERS, max_size=5)),
     **dict.fromkeys(("tuple", "Tuple"), GUESSES["tuple[int, int]"].strategy | st.lists(INTEGERS).map(tuple)),
+    "memoryview": st.binary(max_size=6).map(lambda b: _library("builtins.memoryview", b.hex())),
+    **dict.fromkeys(("AsyncIterator", "AsyncIterable", "AsyncGenerator"), _INT_LISTS.map(lambda xs: asynchronous(xs))),
+    **dict.fromkeys(("Awaitable", "Coroutine"), INTEGERS.map(lambda n: Made(["coroutine", n]))),
+    **dict.fromkeys(
+        ("timezone", "tzinfo"), st.sampled_from([0, 120, -330]).map(lambda m: _library("datetime.timezone", m))
+    ),
+    **dict.fromkeys(("BytesIO", "BinaryIO"), st.binary(max_size=9).map(lambda b: _library("io.BytesIO", b.hex()))),
+    "LiteralString": TEXTS,
     "bytearray": st.binary(max_size=6).map(lambda b: _library("builtins.bytearray", b.hex())),
     "range": st.tuples(st.integers(-5, 5), st.integers(-5, 9), st.sampled_from([1, 2, -1])).map(
         lambda r: _library("builtins.range", ["t", *r])
@@ -164,7 +200,7 @@ HINTS: dict[str, Strategy] = {
     "UUID": st.uuids().map(lambda u: _library("uuid.UUID", str(u))),
     **dict.fromkeys(
         ("Path", "PurePath", "PathLike"),
-        st.sampled_from(["", ".", "a", "a/b.txt", "/a/b.tar.gz", "../x", "missing.py"]).map(
+        st.sampled_from(["", ".", "a", "a/b.txt", "/a/b.tar.gz", "../x", "missing.py", ".env", "a.b/c", *FILES]).map(
             lambda p: _library("pathlib.PosixPath", p)
         ),
     ),
@@ -323,6 +359,10 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
             return iterables(lists)
         case "iterator" | "generator":
             return iterators(lists)
+        case "asynciterator" | "asynciterable" | "asyncgenerator":
+            return lists.map(asynchronous)
+        case "awaitable" | "coroutine":
+            return known[-1].map(lambda x: Made(["coroutine", form(x)]))
         case "deque":
             return lists.map(lambda xs: _library("collections.deque", [None, *map(form, xs)]))
         case "set" | "abstractset" | "mutableset":
@@ -351,6 +391,7 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
 def _callable(result: ast.expr) -> Strategy:
     """Functions with a result of a hint, as far as we have one."""
     name = ast.unparse(result)
-    return callbacks({"None": "none"}.get(name, name)) if name in ("int", "bool", "str", "float", "None") else (
-        callbacks("same", "int")
-    )  # fmt: skip
+    if isinstance(result, ast.Subscript) and name.startswith(("Awaitable[", "Coroutine[")):
+        inner = result.slice.elts[-1] if isinstance(result.slice, ast.Tuple) else result.slice
+        name = "awaited " + ast.unparse(inner)
+    return callbacks({"None": "none"}.get(name, name)) if name in CALLBACK_RESULTS else callbacks("same", "int")

@@ -74,14 +74,20 @@ class Function:
 class Class:
     """A class: how it is built, what its instances can be asked.
 
-    members: of an Enum, which is not built. attributes: properties. abstract: it can't be built. protocol: it only says
-    what others have. external: a base that is not in the program.
+    members: of an Enum, which is not built. attributes: properties. settable: fields of a dataclass and properties with
+    a setter, with the hint of what they are set to. ordered: instances are compared by < and its like. manages: they
+    are used by `with`. looks_up: attributes are looked up by a method of its own. abstract: it can't be built.
+    protocol: it only says what others have. external: a base that is not in the program.
     """
 
     name: str
     constructor: Function
     methods: dict[str, Function] = field(default_factory=dict)
     attributes: list[str] = field(default_factory=list)
+    settable: dict[str, ast.expr | None] = field(default_factory=dict)
+    ordered: bool = False
+    manages: bool = False
+    looks_up: bool = False
     members: list[str] = field(default_factory=list)
     bases: list[str] = field(default_factory=list)
     is_enum: bool = False
@@ -187,6 +193,10 @@ def _class(node: ast.ClassDef) -> Class:
         one.members = [n for s in node.body if isinstance(s, ast.Assign) for n in _assigned(s) if n[0] != "_"]
     elif "dataclass" in decorators or {"NamedTuple", "TypedDict"} & set(bases):
         one.constructor, one.own_constructor = Function(node.name, tuple(_fields(node)), node), True
+        if "TypedDict" not in bases:
+            one.settable = {p.name: p.annotation for p in one.constructor.parameters}
+    one.ordered = "total_ordering" in decorators or any("order=True" in ast.unparse(d) for d in node.decorator_list)
+    one.ordered = one.ordered or "dataclass" in decorators
     for inner in node.body:
         if isinstance(inner, Definition):
             _add_method(one, inner)
@@ -198,6 +208,8 @@ def _class(node: ast.ClassDef) -> Class:
 def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
     """The fields of a dataclass or of a named tuple, as parameters."""
     keyword_only = any("kw_only=True" in ast.unparse(d) for d in node.decorator_list)
+    typed_dict = any(_name(b) == "TypedDict" for b in node.bases)
+    total = not any(k.arg == "total" and ast.unparse(k.value) == "False" for k in node.keywords)
     for s in node.body:
         if not isinstance(s, ast.AnnAssign) or not isinstance(s.target, ast.Name):
             continue
@@ -212,14 +224,55 @@ def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
             if isinstance(options.get("init"), ast.Constant) and ast.unparse(options["init"]) == "False":
                 continue
             default = options.get("default") or options.get("default_factory")
-        by_name = keyword_only or any(_name(b) == "TypedDict" for b in node.bases)
+        if typed_dict:
+            default = ast.Constant(None) if _may_be_missing(s.annotation, total) else None
+        by_name = keyword_only or typed_dict
         yield Parameter(s.target.id, Kind.KEYWORD if by_name else Kind.EITHER, s.annotation, default)
+
+
+def _may_be_missing(annotation: ast.expr, total: bool) -> bool:
+    """Whether a typed dictionary may lack a key. total: what its class says of keys that say nothing."""
+    said = _name(annotation)
+    return said == "NotRequired" or (not total and said != "Required")
+
+
+# Methods that a class has of its builtin base, with the hints of their arguments.
+_OF_BUILTINS = {
+    "dict": {"__getitem__": ["str"], "get": ["str"], "__setitem__": ["str", "int"], "setdefault": ["str", "int"],
+             "pop": ["str", "int"], "update": ["dict[str, int]"], "__contains__": ["str"]},
+    "list": {"__getitem__": ["int"], "append": ["int"], "extend": ["list[int]"], "pop": [], "insert": ["int", "int"],
+             "__contains__": ["int"], "sort": []},
+    "set": {"add": ["int"], "discard": ["int"], "update": ["list[int]"], "__contains__": ["int"]},
+    "str": {"upper": [], "__getitem__": ["int"], "__contains__": ["str"], "__add__": ["str"]},
+    "int": {"__add__": ["int"], "__mul__": ["int"]},
+    "float": {"__add__": ["float"], "__mul__": ["float"]},
+    "tuple": {"__getitem__": ["int"], "__contains__": ["int"]},
+}  # fmt: skip
+
+
+def _of_builtin(name: str, node: ast.AST) -> dict[str, Function]:
+    """Methods of a builtin as a class inherits them."""
+    return {
+        method: Function(
+            method,
+            tuple(Parameter(f"x{n}", Kind.POSITION, syntax.expression(hint).body) for n, hint in enumerate(hints)),
+            node,
+        )
+        for method, hints in _OF_BUILTINS.get(name, {}).items()
+    }
 
 
 def _add_method(one: Class, node: Definition) -> None:
     decorators = {_name(d) for d in node.decorator_list}
-    if any(isinstance(d, ast.Attribute) and d.attr in ("setter", "deleter") for d in node.decorator_list):
+    named = [d.attr for d in node.decorator_list if isinstance(d, ast.Attribute)]
+    changing = [name for name in named if name in ("setter", "deleter")]
+    if changing:
+        if changing == ["setter"] and not node.name.startswith("_") and len(node.args.args) > 1:
+            one.settable[node.name] = node.args.args[1].annotation
         return
+    one.ordered = one.ordered or node.name in ("__lt__", "__le__", "__gt__", "__ge__")
+    one.manages = one.manages or node.name in ("__exit__", "__aexit__")
+    one.looks_up = one.looks_up or node.name in ("__getattr__", "__getattribute__")
     if "abstractmethod" in decorators:
         one.abstract = True
     if node.name == "__init__":
@@ -244,12 +297,16 @@ def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
             _inherit(base, surface, depth + 1)
             one.methods = {**base.methods, **one.methods}
             one.attributes = list(dict.fromkeys([*base.attributes, *one.attributes]))
+            one.settable = {**base.settable, **one.settable}
+            one.ordered, one.manages = one.ordered or base.ordered, one.manages or base.manages
+            one.looks_up = one.looks_up or base.looks_up
             if not one.own_constructor:
                 one.constructor, one.own_constructor = base.constructor, base.own_constructor
             one.builtin_base, one.external = one.builtin_base or base.builtin_base, one.external or base.external
             one.is_enum = one.is_enum or base.is_enum
         elif name in _BUILTIN_BASES and not one.own_constructor:
             one.builtin_base = name
+            one.methods = {**_of_builtin(name, one.constructor.node), **one.methods}
             content = Parameter("content", Kind.POSITION, ast.Name(id=name), ast.Constant(None))
             one.constructor, one.own_constructor = Function(one.name, (content,), one.constructor.node), True
         elif name.endswith(("Error", "Exception", "Warning")):

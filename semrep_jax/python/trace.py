@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from semrep_jax.sandbox import pool
@@ -20,13 +20,13 @@ from semrep_jax.sandbox.values import NO_OUTCOME
 
 Step = list[Any]
 REFUSALS = ("TypeError", "AttributeError")  # which may say only that an input does not fit
-# What returned functions are used with, by kind.
-PROBES: list[list[Any]] = [
-    [3, 0, -2, 7, 1, 12, 100, -45],
-    ["ab", "", "Zoé x", "7", "b,a", "ab c\n", "abcabc", "A"],
-    [["l", 3, 1, 2], ["l"], ["l", 5, 5, -1, 0], ["l", 1]],
-    [["f", "1.5"], ["f", "-0.0"], ["f", "0.1"], ["f", "nan"]],
-]
+# What returned functions and objects are used with, by sort.
+PROBES: dict[str, list[Any]] = {
+    "int": [3, 0, -2, 7, 1, 12, 100, -45],
+    "str": ["ab", "", "Zoé x", "7", "b,a", "ab c\n", "abcabc", "A"],
+    "list": [["l", 3, 1, 2], ["l"], ["l", 5, 5, -1, 0], ["l", 1]],
+    "float": [["f", "1.5"], ["f", "-0.0"], ["f", "0.1"], ["f", "nan"]],
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,24 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What is looked at beside the steps.
+
+    variables: names of the module's, whose values are looked at after each sequence. uses: by class of the first
+    program what is asked of its instances where they stand in results; of other classes' all that is public. sends:
+    whether something is sent to generators.
+    """
+
+    variables: tuple[str, ...] = ()
+    uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sends: bool = False
+
+
+@dataclass(frozen=True)
 class Seen:
-    """What one step did: how it ended ("returned", an exception's name, or one of `values.NO_OUTCOME`), its value,
-    the arguments after it where they could change, what it printed, where one object stands twice, a message."""
+    """What one step did: how it ended ("returned", an exception's name, or one of `values.NO_OUTCOME`), its value (an
+    exception's: what it holds), the arguments after it where they could change, what it printed, where one object
+    stands twice, a message, the files that changed."""
 
     how: str
     value: Any = None
@@ -51,6 +66,7 @@ class Seen:
     errors: str = ""
     shared: Any = ()
     message: str | None = None
+    files: Any = ()
 
     @property
     def known(self) -> bool:
@@ -72,7 +88,7 @@ class Seen:
     def key(self, sharing: bool = True) -> str:
         """A text that is the same for the same behaviour; `sharing`: whether it counts what stands twice."""
         shared = list(self.shared) if sharing else []
-        return repr([self.how, self.value, self.after, self.output, self.errors, shared])
+        return repr([self.how, self.value, self.after, self.output, self.errors, shared, list(self.files)])
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ def trace(
     source: str,
     sequences: Sequence[Sequence[Step]],
     limits: Limits | None = None,
-    variables: Sequence[str] = (),
+    watch: Watch | None = None,
     seed: int = 0,
     reach: bool = False,
 ) -> Trace | None:
@@ -108,12 +124,14 @@ def trace(
     and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
     program's own `random`. reach: whether it is noted which lines run, which takes longer.
     """
-    limits, token = limits or Limits(), secrets.token_hex(16)
+    limits, watch, token = limits or Limits(), watch or Watch(), secrets.token_hex(16)
     request = {
         "source": source,
         "sequences": [list(sequence) for sequence in sequences],
         "probes": PROBES,
-        "globals": list(variables),
+        "globals": watch.variables,
+        "uses": watch.uses,
+        "sends": watch.sends,
         "seed": seed,
         "step_seconds": limits.step_seconds,
         "total_seconds": 0.75 * limits.cpu_seconds,

@@ -3,12 +3,14 @@
     Decoder(scope).make(["new", "Account", [3], []])       # scope["Account"](3)
 
 Beside the forms that values are written in, an argument may be ["new", class, args, kwargs] (built from the program's
-class), ["member", class, name] of an Enum, ["iter", kind, items] (an iterator), ["call", result] (a function),
+class), ["member", class, name] of an Enum, ["flags", class, names] (members of a Flag together), ["iter", kind, items]
+and ["aiter", items] (iterators), ["coroutine", value], ["call", result, error, times] (a function),
 ["thing", attributes] (an object with attributes), ["graph", [attributes, ...], number of the first or None for all]
 (objects that lead to one another by ["at", number]) and ["expr", text] (a Python expression). Loaded by the zygote by
 path, so it imports only the standard library.
 """
 
+import builtins
 import io
 import re
 import sys
@@ -25,23 +27,46 @@ class Thing:
 
 
 class Callback:
-    """A function for parameters that are called: its result hangs on its arguments alone, its calls are noted."""
+    """A function for parameters that are called: its result hangs on its arguments alone, its calls are noted.
 
-    def __init__(self, result):
-        self.__dict__.update(result=result, calls=[], __name__="callback")
+    result: of which sort. error: the name of what it raises in its first `times` calls; None for nothing.
+    """
 
-    def __call__(self, *args):
-        noted = args[0] if len(args) == 1 else args
-        self.__dict__["calls"].append(noted)
-        if self.__dict__["result"] == "same":
-            return args[0] if args else None
-        try:
-            number = zlib.crc32(repr(args).encode())
-        except Exception:
-            number = len(args)
-        small = number % 7
-        results = {"int": small - 2, "bool": small % 2 == 0, "str": "abcdefg"[small], "float": small / 2, "none": None}
-        return results[self.__dict__["result"]]
+    def __init__(self, result, error=None, times=0):
+        self.__dict__.update(result=result, error=error, times=times, calls=[], __name__="callback")
+
+    def __call__(self, *args, **kwargs):
+        own = self.__dict__
+        given = (*args, kwargs) if kwargs else args
+        own["calls"].append(given[0] if len(given) == 1 else given)
+        if own["error"] is not None and len(own["calls"]) <= own["times"]:
+            raise getattr(builtins, own["error"])("callback")
+        if own["result"].startswith("awaited "):
+            return _coroutine(_result(own["result"].removeprefix("awaited "), given))
+        return _result(own["result"], given)
+
+
+def _result(sort, args):
+    """A result of a sort that hangs on the arguments."""
+    if sort == "same":
+        return args[0] if args else None
+    try:
+        number = zlib.crc32(repr(args).encode())
+    except Exception:
+        number = len(args)
+    small = number % 7
+    results = {"int": small - 2, "bool": small % 2 == 0, "str": "abcdefg"[small], "float": small / 2, "none": None}
+    results |= {"list[int]": list(range(small)), "list[str]": list("abcdefg"[:small])}
+    return results[sort]
+
+
+async def _coroutine(value):
+    return value
+
+
+async def _yielding(items):
+    for item in items:
+        yield item
 
 
 class Decoder:
@@ -109,8 +134,20 @@ class Decoder:
             return map(_same, made)
         return iter(made)
 
-    def _call(self, result):
-        return Callback(result)
+    def _aiter(self, items):
+        return _yielding(self.all(items))
+
+    def _coroutine(self, value):
+        return _coroutine(self.make(value))
+
+    def _flags(self, name, members):
+        found = self.scope[name](0)
+        for member in members:
+            found |= self.scope[name][member]
+        return found
+
+    def _call(self, result, error=None, times=0):
+        return Callback(result, error, times)
 
     def _thing(self, attributes):
         return Thing({k: self.make(x) for k, x in attributes})
@@ -176,7 +213,9 @@ MAKERS = {
     "collections.defaultdict": lambda d, c: _module("collections").defaultdict(int, d.make(c[1])),
     "builtins.range": lambda d, c: range(*d.make(c)),
     "builtins.bytearray": lambda d, c: bytearray.fromhex(c),
+    "builtins.memoryview": lambda d, c: memoryview(bytes.fromhex(c)),
+    "datetime.timezone": lambda d, c: _module("datetime").timezone(_module("datetime").timedelta(minutes=c)),
     "io.StringIO": lambda d, c: io.StringIO(c),
-    "io.BytesIO": lambda d, c: io.BytesIO(c.encode()),
+    "io.BytesIO": lambda d, c: io.BytesIO(bytes.fromhex(c)),
     "re.Pattern": lambda d, c: re.compile(c),
 }

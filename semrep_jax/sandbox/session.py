@@ -5,81 +5,47 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["call", function, call]               a function at the program's top
     ["new", class, call]                   an instance; later steps of the sequence are made with it
     ["ask", method, call], ["get", name]   a method of that instance (special ones too), an attribute or property
+    ["set", name, call]                    an attribute or property, to the call's one argument
+    ["op", operator, call]                 a function of `operator` with the instance and the call's arguments
+    ["hash", class, call]                  whether it has a hash, and that of an equal one built by the call
+    ["with", "", call]                     what entering it gives, and whether it ends the call's exception, if any
 
 and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
-What comes back for each step: [how, value, after, output, errors, shared, message]. `how` is "returned", an
+What comes back for each step: [how, value, after, output, errors, shared, message, files]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
-be made), "unreadable". `after` are the arguments afterwards where they could change, `shared` where an object stands
-twice. The first outcome of a sequence is the loading, the last the program's public variables and the instance.
+be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the arguments afterwards
+where they could change, `shared` where an object stands twice, in the result of an earlier step too. `files` are those
+that changed (see `surroundings`). The first outcome of a sequence is the loading, the last the
+program's public variables and the instance.
 """
 
+import builtins
 import importlib
+import json
+import operator
 import os
 import signal
 import sys
 import time
 import types
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 values = importlib.import_module("values")
 makers = importlib.import_module("makers")
+surroundings = importlib.import_module("surroundings")
 del sys.path[0]
 
 PROGRAM = "candidate"
-FILE = "<candidate>"  # of the program's code
 SKIPPED = ["skipped", None, None, "", "", [], None]
 PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
 MOST_SLOW = 25  # steps, after which the rest are slow too
-MAX_OUTPUT = 64 << 10  # characters
 _TIMER = signal.ITIMER_VIRTUAL
 
 
 class TooSlow(BaseException):
     """A step took more than its share of processor time."""
-
-
-class TooMuchOutput(BaseException):
-    """More was printed than is looked at."""
-
-
-class Printed:
-    """A bounded stand-in for sys.stdout or sys.stderr."""
-
-    def __init__(self):
-        self.parts, self.size = [], 0
-        self.encoding, self.errors, self.closed = "utf-8", "strict", False
-
-    def write(self, text):
-        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
-        if type(text) is not str:
-            raise TypeError("write() argument must be str")
-        self.size += len(text)
-        if self.size > MAX_OUTPUT:
-            raise TooMuchOutput
-        self.parts.append(text)
-        return len(text)
-
-    def writelines(self, lines):
-        """Write texts one after another."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self):
-        """Nothing to do: everything is kept."""
-        pass
-
-    def isatty(self):
-        """Whether it is a terminal: never."""
-        return False
-
-    def writable(self):
-        """Whether it can be written to: always."""
-        return True
-
-    def text(self):
-        """All that was written; what UTF-8 can't hold stands as a backslash escape."""
-        return "".join(self.parts).encode("utf-8", "backslashreplace").decode()
 
 
 class Clock:
@@ -126,7 +92,7 @@ class Reach:
 
         frame, event, argument: as `sys.settrace` gives them.
         """
-        if frame.f_code.co_filename != FILE or frame.f_code.co_name in self.PARTS:
+        if frame.f_code.co_filename != values.FILE or frame.f_code.co_name in self.PARTS:
             return None
         last, moves = None, self.moves
 
@@ -149,31 +115,40 @@ class Reach:
 class Session:
     """One sequence with one program. reach: where it is noted which lines run, or None."""
 
-    def __init__(self, code, request, clock, reach=None):
-        self.code, self.request, self.clock, self.reach = code, request, clock, reach
+    def __init__(self, code, request, clock, around, reach=None):
+        self.code, self.request, self.clock, self.around, self.reach = code, request, clock, around, reach
         self.module = types.ModuleType(PROGRAM)
         self.scope = self.module.__dict__
         self.scope["__builtins__"] = __builtins__
         self.decoder = makers.Decoder(self.scope)
         self.instance = None
+        self.awaited = False  # whether the last step's result was a coroutine's
+        self.counts = {}  # of equal steps before
+        self.results = {}  # the numbers of the steps whose results held an object, by its identity
+        self.kept = []  # those objects, so that no identity is used twice
 
-    def encoder(self):
-        """What writes down one outcome's values."""
-        return values.Encoder(PROGRAM, self.probes)
+    def encoder(self, turn=0):
+        """What writes down one outcome's values. turn: see `values.Encoder`."""
+        asked, sends = self.request.get("uses", {}), self.request.get("sends", False)
+        return values.Encoder(PROGRAM, self.probes, turn=turn, asked=asked, sends=sends)
 
-    def probes(self, counts):
-        """Argument tuples for a function that takes from so many to so many, made of the request's probes."""
+    def probes(self, counts, sorts=None):
+        """Argument tuples for a function that takes from so many to so many, made of the request's probes.
+
+        sorts: the sorts of probes that its hints allow, by name (int, str, list, float); None for all.
+        """
         fewest, most = counts
         if most == 0:
             return [(), (), ()]
         counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
+        kinds = [kind for sort, kind in self.request["probes"].items() if sorts is None or sort in sorts]
         rows = []
         for row in range(8):
-            for kind in self.request["probes"]:
+            for kind in kinds:
                 rows.append((kind, row))
         made = []
         for n, (kind, row) in enumerate(rows[: values.MAX_USES]):
-            count = counts_given[n // len(self.request["probes"]) % len(counts_given)]
+            count = counts_given[n // len(kinds) % len(counts_given)]
             made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
         return ([()] if fewest == 0 else []) + made
 
@@ -182,6 +157,7 @@ class Session:
         sys.modules[PROGRAM] = self.module
         if "random" in sys.modules:
             sys.modules["random"].seed(self.request["seed"])
+        self.around.afresh()
         return self.outcome(lambda: exec(self.code, self.scope), [])
 
     def step(self, step):
@@ -191,7 +167,10 @@ class Session:
             args, kwargs = self.arguments(call[0]) if call else ([], {})
         except Exception as error:
             return ["void", None, None, "", "", [], values.error_name(error, PROGRAM)]
-        return self.outcome(lambda: self.do(what, name, args, kwargs), [args, kwargs])
+        text = json.dumps(step)
+        count = self.counts[text] = self.counts.get(text, -1) + 1
+        turn = zlib.crc32(text.encode()) + count
+        return self.outcome(lambda: self.do(what, name, args, kwargs), [args, kwargs], turn, step=True)
 
     def arguments(self, call):
         """The arguments of a call, fresh: a list by place and a dict by name. Raises what making one raises."""
@@ -209,21 +188,57 @@ class Session:
             target = self.scope
             for part in name.split("."):
                 target = target[part] if target is self.scope else getattr(target, part)
-            return _awaited(target(*args, **kwargs))
+            return self.result(target(*args, **kwargs))
         if what == "new":
             self.instance = self.scope[name](*args, **kwargs)
             return None
         if self.instance is None:
             raise Skipped
+        if what == "ask":
+            return self.result(getattr(self.instance, name)(*args, **kwargs))
         if what == "get":
             return getattr(self.instance, name)
-        return _awaited(getattr(self.instance, name)(*args, **kwargs))
+        if what == "set":
+            return setattr(self.instance, name, args[0])
+        if what == "op":
+            return getattr(operator, name)(self.instance, *args)
+        if what == "hash":
+            return self.hashes(self.scope[name](*args, **kwargs))
+        return self.result(self.entered(*args))
 
-    def outcome(self, action, arguments):
-        """Run an action and write down what it gives."""
-        out, err = sys.stdout, sys.stderr = Printed(), Printed()
-        encoder = self.encoder()
-        how, value, after, message = "returned", None, None, None
+    def result(self, given):
+        """What a call gave, or what a coroutine gives in the end."""
+        self.awaited = isinstance(given, types.CoroutineType)
+        return _awaited(given)
+
+    def hashes(self, other):
+        """Whether the instance has a hash, equals another one, and then has its hash."""
+        try:
+            own = hash(self.instance)
+        except TypeError:
+            return "unhashable"
+        equal = self.instance == other
+        return [equal, hash(other) == own] if equal else [equal]
+
+    def entered(self, error=None):
+        """What `with` and the instance give: the value that entering gives, and whether it ends an exception.
+
+        error: the name of the exception, or None. Asynchronous where the instance is.
+        """
+        raised = None if error is None else getattr(builtins, error)
+        if hasattr(type(self.instance), "__aenter__"):
+            return _within(self.instance, raised)
+        with self.instance as value:
+            if raised is not None:
+                raise raised("in the block")
+            return [value is self.instance or value, None]
+        return ["ended", error]
+
+    def outcome(self, action, arguments, turn=0, step=False):
+        """Run an action and write down what it gives. turn: see `values.Encoder`. step: whether it is one."""
+        self.around.begin(turn)
+        encoder = self.encoder(turn)
+        how, value, after, message, shared = "returned", None, None, None, []
         self.clock.start()
         try:
             if self.reach is not None:
@@ -232,11 +247,15 @@ class Session:
                 result = action()
             except Skipped:
                 how = "void"
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 how, message = values.error_name(error, PROGRAM), _described(error)
+                value = encoder.held(error)
             else:
                 value = encoder.encode(result)
+                value = ["aw", value] if step and self.awaited else value
+                shared = self.seen_before(encoder) if step else []
             if any(map(_can_change, arguments)):
+                encoder.given = True
                 after = encoder.encode(arguments)
         except values.Unreadable as error:
             how, value, after, message = "unreadable", None, None, str(error)
@@ -245,10 +264,25 @@ class Session:
         finally:
             self.clock.stop()
             sys.settrace(None)
+        self.awaited = False
         if self.clock.rang:
             self.clock.slow += 1
             return ["slow", None, None, "", "", [], None]
-        return [how, value, after, out.text(), err.text(), encoder.shared, message]
+        out, err, files = self.around.output.text(), self.around.errors.text(), self.around.files()
+        return [how, value, after, out, err, encoder.shared + shared, message, files]
+
+    def seen_before(self, encoder):
+        """Which objects of a result stood in the result of an earlier step: [their number, "step", its number]."""
+        found = []
+        for v in encoder.kept:
+            if values.is_mutable(v, PROGRAM):
+                key = id(v)
+                if key in self.results:
+                    found.append([encoder.numbers[key], "step", self.results[key]])
+                else:
+                    self.results[key] = len(self.kept)
+                    self.kept.append(v)
+        return found
 
     def state(self):
         """The program's public variables, and the instance."""
@@ -273,6 +307,14 @@ def _awaited(result):
             result.send(None)
     except StopIteration as end:
         return end.value
+
+
+async def _within(manager, raised):
+    async with manager as value:
+        if raised is not None:
+            raise raised("in the block")
+        return [value is manager or value, None]
+    return ["ended", raised.__name__]
 
 
 async def _collected(generator):
@@ -333,21 +375,23 @@ def _described(error):
 def run(request):
     """{"load": error or None, "sequences": [[outcome, ...], ...], "moves": [[line, line], ...]} of a request.
 
-    source, sequences, probes (lists of values by kind, to use returned functions with), globals (names of public
-    variables), seed (of `random`), step_seconds and total_seconds (of processor time); reach: whether moves are noted.
+    source, sequences, probes (values by sort, to use returned functions with), globals (names of public
+    variables), uses and sends (see `values.Encoder`), seed (of `random`), step_seconds and total_seconds (of processor
+    time); reach: whether moves are noted.
     """
     try:
-        code = compile(request["source"], FILE, "exec", dont_inherit=True)
+        code = compile(request["source"], values.FILE, "exec", dont_inherit=True)
     except Exception as error:
         return {"load": _described(error), "sequences": []}
     clock = Clock(request["step_seconds"], request["total_seconds"])
+    around = surroundings.Surroundings(request["source"])
     reach = Reach() if request.get("reach") else None
     found = []
     for sequence in request["sequences"]:
         if clock.over():
             found.append([SKIPPED] * (len(sequence) + 2))
             continue
-        session = Session(code, request, clock, reach)
+        session = Session(code, request, clock, around, reach)
         outcomes = [session.load()]
         if outcomes[0][0] != "returned":
             return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
@@ -364,7 +408,7 @@ def warm_up(source, entry, calls, rounds):
     source: the program's text. entry: its function. calls: in the form of a step's. rounds: how often all the calls are
     made.
     """
-    request = {"source": source, "sequences": [[["call", entry, call] for call in calls]], "probes": [], "globals": [],
+    request = {"source": source, "sequences": [[["call", entry, call] for call in calls]], "probes": {}, "globals": [],
                "seed": 0, "step_seconds": 9.0, "total_seconds": 99.0}  # fmt: skip
     for _ in range(rounds):
         run(request)

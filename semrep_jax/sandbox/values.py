@@ -33,11 +33,19 @@ MAX_USES = 12  # calls of a returned function
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
+FILE = "<candidate>"  # of the program's code
+_PLACES = re.compile(r'^  File "<candidate>", line \d+(?:, in .*)?\n(?:    .*\n)*', re.MULTILINE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
 _OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
+_CALLED = ("__call__", "__getitem__", "__contains__")
+_USED_SPECIAL = ("__enter__", "__aenter__", "__next__", "__eq__", "__lt__", "__add__", "__getattr__", "__aiter__")
 REFUSALS = (TypeError, AttributeError)
+_REFUSED = ("TypeError", "AttributeError")
+_USES = {3: "send", 5: "close", 7: "throw"}  # of iterators, by turn
+_TEXTS = ("message", "msg", "args")  # attributes of exceptions
+_IMMUTABLE = ("datetime", "decimal", "fractions", "uuid", "pathlib", "ipaddress", "zoneinfo", "re", "typing")
 
 
 class Unreadable(Exception):
@@ -47,6 +55,11 @@ class Unreadable(Exception):
 def text_of(wire):
     """One text for a wire form; equal where the forms are, types included."""
     return json.dumps(wire)
+
+
+def without_places(text):
+    """A text without the places in the program that a traceback in it names: lines move when it is rewritten."""
+    return _PLACES.sub("", text) if FILE in text else text
 
 
 def _in_order(wires):
@@ -140,17 +153,21 @@ class Encoder:
     """Writes values down. One for each outcome.
 
     program: the name that the program's module has. probes: argument tuples (Python values, fresh for each use) by
-    number of arguments, to call returned functions with. budget: nodes.
+    number of arguments, to call returned functions with. budget: nodes. turn: decides how iterators and context
+    managers are used: to their end, closed, with an exception thrown in; with something sent where `sends`. asked: by
+    class, what alone is asked of its instances.
     """
 
-    def __init__(self, program, probes, budget=MAX_NODES):
-        self.program, self.probes, self.budget = program, probes, budget
+    def __init__(self, program, probes, budget=MAX_NODES, turn=0, asked=None, sends=False):
+        self.program, self.probes, self.budget, self.turn = program, probes, budget, turn
+        self.asked, self.sends = asked or {}, sends
         self.numbers = {}  # of mutable objects, by identity, in the order in which they are met
         self.kept = []  # so that no identity is used twice
         self.count, self.shared = 0, []
         self.stack = []
         self.objects = 0
         self.depth_of_uses = 0
+        self.given = False  # whether arguments are written, as a call has left them
 
     def encode(self, value):
         """The wire form; raises Unreadable. `shared` tells afterwards which objects were met again."""
@@ -193,7 +210,7 @@ class Encoder:
         if known is None:
             self.numbers[id(v)] = self.count
             self.kept.append(v)
-        elif type(v) not in _FUNCTIONS and not isinstance(v, type):
+        elif is_mutable(v, self.program):
             self.shared.append([known, self.count])
         self.count += 1
 
@@ -207,6 +224,7 @@ class Encoder:
         self.budget -= len(v) // 16
         if " at 0x" in v:
             v = _ADDRESS.sub(" at 0x", v)
+        v = without_places(v)
         try:
             v.encode()
         except UnicodeEncodeError:
@@ -233,9 +251,12 @@ class Encoder:
         if isinstance(v, _FUNCTIONS) or name in ("functools.partial", "functools._lru_cache_wrapper"):
             return self._function(v)
         if isinstance(v, (types.CoroutineType, types.AsyncGeneratorType)):
+            if self.given:
+                return ["x", name, None]
             raise Unreadable(f"a value of type {name}")
         if name == "contextlib._GeneratorContextManager":
-            return ["with", self._used(lambda: _entered(v), depth)]
+            error = ValueError("in the block") if self.turn % 3 == 2 else None
+            return ["with", self._used(lambda: _entered(v, error), depth)]
         if type(v).__name__ == "Thing" and t.__module__ == MAKERS:
             return ["o", "object", None, self.walk(dict(v.__dict__), depth + 1), []]
         if type(v).__name__ == "Callback" and t.__module__ == MAKERS:
@@ -251,11 +272,33 @@ class Encoder:
             return ["x", name, [str(v.dtype), repr(v)]]
         raise Unreadable(f"a value of type {name}")
 
+    def held(self, error):
+        """What an exception holds beside its text: a code, the attributes that its class in the program gives it."""
+        try:
+            if isinstance(error, SystemExit):
+                return self.walk(error.code, 1)
+            if type(error).__module__ != self.program:
+                return None
+            held = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
+            return ["D", *[[k, self.walk(x, 1)] for k, x in sorted(held.items())]] if held else None
+        except Unreadable:
+            return None
+
     def _iterator(self, v, depth):
+        """An iterator by what it yields; on some turns something is sent to it, or it is ended after one item."""
+        use = "next" if self.given else _USES.get(self.turn % 8, "next")
+        use = "next" if use == "send" and not self.sends else use
         items: list = []
-        for _ in range(MAX_ITEMS):
+        for n in range(MAX_ITEMS):
             try:
-                item = next(v)
+                if n and use == "close" and hasattr(v, "close"):
+                    v.close()
+                if n and use == "throw" and hasattr(v, "throw"):
+                    item = v.throw(ValueError("thrown in"))
+                elif n and use in ("close", "throw"):
+                    return ["it", items, "more" if use == "close" else "ValueError", None]
+                else:
+                    item = v.send(n) if n and use == "send" and hasattr(v, "send") else next(v)
             except StopIteration as end:
                 return ["it", items, "end", self.walk(end.value, depth + 1)]
             except Exception as error:
@@ -289,7 +332,7 @@ class Encoder:
 
     def _function_uses(self, v):
         uses, known = [], False
-        for args in self.probes(parameters_of(v))[:MAX_USES]:
+        for args in self.probes(parameters_of(v), _sorts(v) if type(v) is types.FunctionType else None)[:MAX_USES]:
             given = Encoder(self.program, self.probes).encode(args)
             try:
                 result = v(*args)
@@ -316,7 +359,11 @@ class Encoder:
         state = _state(v, t)
         public = {k: x for k, x in state.items() if not k.startswith("_")}
         methods = _methods(own)
-        shown = public if methods or len(public) == len(state) else state
+        if t.__name__ in self.asked:
+            methods = [name for name in methods if name in self.asked[t.__name__]]
+        usable = methods or any(n in vars(c) for c in own for n in _USED_SPECIAL)
+        shown = public if usable or len(public) == len(state) else state
+        shown = {k: x for k, x in shown.items() if k not in methods}  # a cached property
         attributes = ["D", *[[k, self.walk(x, depth + 1)] for k, x in sorted(shown.items())]]
         uses = []
         if base is not BaseException and self.objects < MAX_OBJECTS and self.depth_of_uses < USE_DEPTH:
@@ -341,15 +388,17 @@ class Encoder:
                 continue
             if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & COROUTINE:
                 bound = types.MethodType(raw, v)
-                for args in self.probes(parameters_of(bound))[:3]:
+                for args in self.probes(parameters_of(bound), _sorts(raw))[:3]:
                     found.append([name, self._used(lambda bound=bound, args=args: bound(*args), depth)])
+                    if found[-1][1][0] in _REFUSED and len(args):
+                        return found  # what does not fit may have changed half of something
         return found
 
 
 def _methods(own):
     """Names of what can be asked of an object: public methods and properties, and the common special ones."""
     names = {n for c in own for n, raw in vars(c).items() if not n.startswith("_") and _askable(raw)}
-    written = {n for n in _OBSERVERS for c in own if isinstance(vars(c).get(n), types.FunctionType)
+    written = {n for n in (*_OBSERVERS, *_CALLED) for c in own if isinstance(vars(c).get(n), types.FunctionType)
                and getattr(vars(c)[n], "__module__", None) == c.__module__}  # fmt: skip
     return sorted(names | written)
 
@@ -393,9 +442,35 @@ def _as_builtin(v, base):
     return base(base.__iter__(v))
 
 
-def _entered(manager):
+def _sorts(function):
+    """Which sorts of probes the hints of a function's parameters allow; None for all."""
+    hints = [h for n, h in function.__annotations__.items() if n != "return"]
+    names = {h if isinstance(h, str) else getattr(h, "__name__", "") for h in hints}
+    known = {"int": "int", "str": "str", "float": "float", "bool": "int", "list": "list"}
+    return {known[n] for n in names} if len(names) == 1 and names <= set(known) else None
+
+
+def _entered(manager, error):
     with manager as value:
+        if error is not None:
+            raise error
         return value
+    return "ended"
+
+
+def is_mutable(v, program):
+    """Whether it makes a difference that two places hold one object: it can change, or its class is the program's."""
+    t = type(v)
+    if t is list or t is dict or t is set:
+        return True
+    if isinstance(v, (type, types.ModuleType, str, bytes, int, float, tuple, frozenset, *_FUNCTIONS)):
+        return False
+    if t.__module__ in _IMMUTABLE or t.__name__ in ("Callback", "range", "slice"):
+        return False
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(v, enum.Enum):
+        return False
+    return not getattr(getattr(t, "__dataclass_params__", None), "frozen", False)
 
 
 def parameters_of(function):

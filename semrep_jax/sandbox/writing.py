@@ -74,6 +74,8 @@ def _written(wire: Any) -> str:
             return f"a function ({'; '.join(results)})"
         case "with":
             return f"a context of {rest[0][0] or _written(rest[0][1])}"
+        case "aw":
+            return f"{_written(rest[0])} when it is awaited"
         case "new":
             return _call_written(*rest)
         case "member":
@@ -83,8 +85,15 @@ def _written(wire: Any) -> str:
             return {"generator": f"(x for x in {inside})", "map": f"map(same, {inside})"}.get(
                 rest[0], f"iter({inside})"
             )
+        case "aiter":
+            return f"<asynchronous: {_joined(rest[0])}>"
+        case "coroutine":
+            return f"<coroutine: {_written(rest[0])}>"
+        case "flags":
+            return " | ".join(f"{rest[0]}.{name}" for name in rest[1]) or f"{rest[0]}(0)"
         case "call":
-            return f"callback({rest[0]})"
+            failing = f", raising {rest[1]} in its first {rest[2]} calls" if rest[1:] else ""
+            return f"callback({rest[0]}{failing})"
         case "thing":
             return f"object({', '.join(f'{k}={_written(x)}' for k, x in rest[0])})"
         case "graph":

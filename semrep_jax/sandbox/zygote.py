@@ -405,7 +405,7 @@ def load_while_readable(settings):
     load(CORE)
     if settings["become"]:
         load(ON_DEMAND)
-    for name in ("lockdown", "scratch", "wire", "session", "values", "makers"):
+    for name in ("lockdown", "scratch", "wire", "session", "values", "makers", "surroundings"):
         sys.modules.pop(name)  # a candidate's `import wire` finds none of ours
 
 

@@ -70,6 +70,22 @@ FALSE = {
         "class P:\n    def __init__(self, n):\n        self.n = n\ndef f(n: int):\n    return P(-n)\n",
     ),
     "what is printed": ("def f(n: int):\n    print(n)\n", "def f(n: int):\n    pass\n"),
+    "a private variable": (
+        "_n = [0]\ndef f(n: int):\n    _n[0] += 1\n    return n if _n[0] < 9999 else 0\n",
+        "_n = [0]\ndef f(n: int):\n    _n[0] += 1\n    return n\n",
+    ),
+    "the surroundings": (
+        "import os\ndef f(n: int):\n    return n\n",
+        "import os\ndef f(n: int):\n    return n + ('DEBUG' in os.environ)\n",
+    ),
+    "an attribute of the function": (
+        "def f(n: int):\n    f.last = n\n    return n\n",
+        "def f(n: int):\n    return n\n",
+    ),
+    "a truth value that is an integer": (
+        "def f(n: int):\n    return isinstance(n, bool)\n",
+        "def f(n: int):\n    return False\n",
+    ),
     "the order of a dict": (
         "def f(a: bool):\n    return {1: a, 2: a}\n",
         "def f(a: bool):\n    return {2: a, 1: a}\n",

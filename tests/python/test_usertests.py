@@ -288,6 +288,48 @@ it.order(o)
 assert list(o) == ['b', 'a']
 """,
     ),
+    "warnings": (
+        """
+import warnings
+def old(x):
+    warnings.warn(f'{x} is old', DeprecationWarning)
+    return x
+""",
+        """
+import warnings
+with pytest.warns(DeprecationWarning, match='3 is old'):
+    assert it.old(3) == 3
+with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    with pytest.raises(DeprecationWarning):
+        it.old(4)
+""",
+    ),
+    "a container of neighbours": (
+        """
+class Tree:
+    def __init__(self, *xs): self.xs = xs
+    def __contains__(self, x): return x in self.xs
+""",
+        """
+assert 2 in it.Tree(1, 2, 3, 0, 4) and 9 not in it.Tree(1, 2)
+""",
+    ),
+    "the signature of a wrapped function": (
+        """
+import functools
+def same(f):
+    @functools.wraps(f)
+    def inner(*args, **kwargs): return f(*args, **kwargs)
+    return inner
+@same
+def add(a: int, b: int = 2) -> int: return a + b
+""",
+        """
+import inspect
+assert list(inspect.signature(it.add).parameters) == ['a', 'b'] and it.add(1) == 3
+""",
+    ),
     "numpy": (
         """
 import numpy as np

@@ -2,11 +2,13 @@
 time limit. Each goes along with the next message where it has changed. Loaded by path by `contained.py`.
 """
 
+import builtins
 import logging
 import os
 import random
 import signal
 import sys
+import warnings
 
 # Modules that neither tests nor programs are to find when they import one of that name.
 OURS = (
@@ -113,6 +115,30 @@ def log(bridge, name, level, text, function, line):
     logger = logging.getLogger(name)
     if logger.isEnabledFor(level):
         logger.handle(logger.makeRecord(name, level, "program", line, text, (), None, function))
+
+
+def forward_warnings(bridge):
+    """Hand the warnings of the program's process to the tests', whose filters decide what becomes of them.
+
+    bridge: the program's.
+    """
+
+    def hand_over(message):
+        bridge.request("warn", message.category.__name__, str(message.message), message.lineno)
+
+    warnings.simplefilter("always")
+    warnings._showwarnmsg_impl = hand_over
+
+
+def warn(bridge, category, text, line):
+    """Warn as the program has warned. Raises the warning where the tests' filters make it an error.
+
+    bridge: given to every operation; not used here. category: the name of its class; one that is not built in is a
+    UserWarning here. text: the message. line: where in the program.
+    """
+    kind = getattr(builtins, category, None)
+    known = isinstance(kind, type) and issubclass(kind, Warning)
+    warnings.warn_explicit(text, kind if known else UserWarning, "program", line)
 
 
 class Printer:

@@ -33,7 +33,8 @@ def compared(bridge, name, self, other, foreign):
         raise Malformed("comparisons")
     said = dict(zip(order, answers, strict=True))
     claims = [a is not NotImplemented and bool(a) is (name != "__ne__") for _, a in sorted(said.items())]
-    if claims[0] and any(claims[1:]):
+    lying = all(claims[1:]) and len(claims) > 1 if name == "__contains__" else any(claims[1:])
+    if claims[0] and lying:
         raise Untruthful(f"the program's {type(self).__name__} answers {said[0]!r} to {name} with any value")
     return said[0]
 
@@ -51,8 +52,11 @@ PLAIN = (bool, int, float, str, tuple, frozenset)
 
 
 def decoys(value, name):
-    """Values like this one that nothing which equals it equals."""
+    """Values like this one that nothing which equals it equals, and of which nothing that is asked in earnest holds
+    all."""
     rng, letters = _shuffler, string.ascii_lowercase
+    if name == "__contains__" and isinstance(value, (int, float)):
+        return [rng.randint(10**9, 10**12), -rng.randint(10**9, 10**12), rng.random() * 10**9 + 0.5]
     if name in ("__lt__", "__le__"):
         return [-(10.0**30), -(10**25)] if isinstance(value, (int, float)) else [""] if type(value) is str else []
     if name in ("__gt__", "__ge__"):

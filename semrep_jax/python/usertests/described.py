@@ -106,7 +106,7 @@ def function_facts(bridge, f):
         "parameters": None,
     }
     try:
-        signature = inspect.signature(f, follow_wrapped=False)
+        signature = inspect.signature(f)
     except (ValueError, TypeError):
         return facts
     empty = inspect.Parameter.empty

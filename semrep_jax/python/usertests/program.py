@@ -9,7 +9,7 @@ import sys
 import time
 import types
 
-from aside import OURS, Aside, LogHandler, Printer, set_alarm, stop_alarm
+from aside import OURS, Aside, LogHandler, Printer, forward_warnings, set_alarm, stop_alarm
 from bridge import Bridge, ProgramEnded, TookTooLong
 
 
@@ -91,6 +91,7 @@ def run(request, reader, writer):
         Input(bridge),
     )
     logging.root.addHandler(LogHandler(bridge))
+    forward_warnings(bridge)
     builtins.input = lambda prompt="": bridge.request("input", str(prompt))
 
     def raise_late(signum, frame):

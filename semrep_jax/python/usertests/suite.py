@@ -20,7 +20,7 @@ import types
 
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
-from aside import OURS, Aside, log, logger_levels, set_alarm, stop_alarm
+from aside import OURS, Aside, log, logger_levels, set_alarm, stop_alarm, warn
 from bridge import Bridge, ProgramEnded, TookTooLong
 
 LONGEST_MESSAGE = 300
@@ -416,6 +416,7 @@ def run(request, text, reader, writer, report):
         "stdin": lambda bridge, name, args: stdin(name, args),
         "printed": lambda bridge: None,
         "log": log,
+        "warn": warn,
     }
     for name in (*OURS, request["module"]):
         sys.modules.pop(name, None)

@@ -1,0 +1,66 @@
+"""What a program's text says of the inputs that tell it apart from another: constants, types, names. Read, never run.
+
+program_constants(source)        # [" ", 7, "key"]: what it compares with and looks for
+told_apart(tree)                 # {"bool"}: the types by which it tells values apart
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from semrep_jax.core import syntax
+
+LONGEST_CONSTANT = 20  # characters
+LARGEST_CONSTANT = 10**6
+
+
+def program_constants(source: str) -> list[Any]:
+    """The texts and numbers that a program compares with and looks for: short ones, in order."""
+    tree = syntax.module(source)
+    documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
+    return list(dict.fromkeys(v for v in found if _is_telling(v)))
+
+
+def told_apart(tree: ast.Module) -> set[str]:
+    """The types by which a program tells values apart: by isinstance, by `type(x) is`, by `is True`, by match."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]):
+                found |= {n.id for n in ast.walk(kinds) if isinstance(n, ast.Name)}
+                found |= {n.attr for n in ast.walk(kinds) if isinstance(n, ast.Attribute)}
+            case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=[ast.Name(id=name)]):
+                found |= {name, "bool"} if name == "int" else {name, "datetime"} if name == "date" else {name}
+            case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=bool())]):
+                found.add("bool")
+            case ast.MatchClass(cls=ast.Name(id=name)):
+                found.add(name)
+    return found
+
+
+def reads_files(source: str) -> bool:
+    """Whether a program may read files, as far as its text says."""
+    return any(text in source for text in ("open(", "read_text", "read_bytes", "os.", "shutil", "pathlib", "csv"))
+
+
+def imported(source: str) -> set[str]:
+    """The names that imports give."""
+    found = [a for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
+    return {a.asname or a.name.partition(".")[0] for a in found}
+
+
+def _is_telling(value: object) -> bool:
+    if type(value) is str:
+        return 0 < len(value) <= LONGEST_CONSTANT
+    if type(value) is float:
+        return True
+    return type(value) is int and 1 < value < LARGEST_CONSTANT
+
+
+def words(docstring: str) -> list[str]:
+    """Short texts in quotes in a docstring."""
+    found = re.findall(r"'([^'\n]{1,20})'|\"([^\"\n]{1,20})\"", docstring)
+    return list(dict.fromkeys(a or b for a, b in found))

@@ -1,0 +1,189 @@
+"""In the child: what a program has around it while a step is made, and what it does to that.
+
+    around = Surroundings(source)
+    around.begin(turn)                       # streams, typed input and files as they are before every step
+    around.output, around.errors, around.files()
+
+Standard output and error are kept apart and bounded; what is typed on standard input hangs on the turn; some small
+files lie where the program stands. Warnings of the program's own are written as their class and text, and tracebacks
+without the places in the program: lines move when a program is rewritten. Loaded by path, so it imports only the
+standard library.
+"""
+
+import importlib
+import io
+import os
+import sys
+import warnings
+import zlib
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+values = importlib.import_module("values")
+del sys.path[0]
+
+MAX_OUTPUT = 64 << 10  # characters
+MAX_FILES = 30
+MAX_BYTES = 4096  # of a file, that are written down
+# What a program's text has where it may read or write files, or standard input.
+_FILES = ("open(", "read_text", "write_text", "read_bytes", "write_bytes", "import os", "from os", "shutil", "sqlite3",
+          "pathlib", "tempfile", "zipfile", "shelve", "glob")  # fmt: skip
+_TYPED = ("input(", "stdin")
+LYING_AROUND = {
+    "notes.txt": "alpha 1\nbeta, 2\n\n# gamma\nalpha 10\n",
+    "data.csv": "name,value\na,1\nb,2.5\n",
+    "config.json": '{"name": "a", "size": 3}',
+    "empty.txt": "",
+    "sub/more.txt": "one more\n",
+}
+LINES = ["Ada\n7\n3.5\nyes\nq\n", "7\n2\n0\n-3\n", "", "no\n\nquit\n", "a b c\n1 2 3\n4,5\n", "3\n1\n2\n3\n"]
+
+
+class TooMuchOutput(BaseException):
+    """More was printed than is looked at."""
+
+
+class Printed:
+    """A bounded stand-in for sys.stdout or sys.stderr."""
+
+    def __init__(self):
+        self.parts, self.size = [], 0
+        self.encoding, self.errors, self.closed = "utf-8", "strict", False
+
+    def write(self, text):
+        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
+        if type(text) is not str:
+            raise TypeError("write() argument must be str")
+        self.size += len(text)
+        if self.size > MAX_OUTPUT:
+            raise TooMuchOutput
+        self.parts.append(text)
+        return len(text)
+
+    def writelines(self, lines):
+        """Write texts one after another."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self):
+        """Nothing to do: everything is kept."""
+        pass
+
+    def isatty(self):
+        """Whether it is a terminal: never."""
+        return False
+
+    def writable(self):
+        """Whether it can be written to: always."""
+        return True
+
+    def text(self):
+        """All that was written; what UTF-8 can't hold stands as a backslash escape."""
+        return values.without_places("".join(self.parts).encode("utf-8", "backslashreplace").decode())
+
+
+class Surroundings:
+    """Streams, input and files of one program. source: its text."""
+
+    def __init__(self, source):
+        self.has_files = any(text in source for text in _FILES)
+        self.has_input = any(text in source for text in _TYPED)
+        self.output, self.errors = Printed(), Printed()
+        self.before = {}
+        if "warn" in source:
+            warnings.simplefilter("always")
+            warnings._showwarnmsg_impl = _written_warning
+
+    def afresh(self):
+        """Put the files in their place and remove others, before the program is loaded."""
+        if self.has_files and (not self.before or _files(".") != self.before):
+            _clear(".")
+            _lay(LYING_AROUND)
+            self.before = _files(".")
+
+    def begin(self, turn):
+        """New streams for a step. turn: decides what is typed."""
+        self.output, self.errors = sys.stdout, sys.stderr = Printed(), Printed()
+        if self.has_input:
+            sys.stdin = io.StringIO(LINES[turn % len(LINES)])
+
+    def files(self):
+        """What differs from the files before: [name, content, or None where it is gone]; content is text, or its
+        length and checksum where it is long or none."""
+        if not self.has_files:
+            return []
+        now = _files(".")
+        return [[n, now.get(n)] for n in sorted({*now, *self.before}) if now.get(n) != self.before.get(n)][:MAX_FILES]
+
+
+def _written_warning(message):
+    """Write a warning of the program's down; one that the library gives of itself is left out."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == warnings.__file__:
+        frame = frame.f_back
+    if frame is not None and frame.f_code.co_filename == values.FILE:
+        sys.stderr.write(f"{message.category.__name__}: {message.message}\n")
+
+
+def _lay(files):
+    for name, text in files.items():
+        try:
+            os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+            with open(name, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            return  # a full or closed folder is the same for both programs
+
+
+def _files(folder):
+    """The files under a folder by their names, bounded; folders are there with a slash."""
+    found = {}
+    for here, folders, names in os.walk(folder):
+        for name in sorted(folders):
+            found[os.path.join(here, name)[2:] + "/"] = ""
+        for name in sorted(names):
+            path = os.path.join(here, name)
+            found[path[2:].encode("utf-8", "backslashreplace").decode()] = _content(path)
+        if len(found) > MAX_FILES:
+            break
+    return found
+
+
+_known = {}  # what was read of a file, by path, while nothing has changed it
+
+
+def _content(path):
+    """What is in a file: its text, or its length and checksum."""
+    try:
+        stat = os.lstat(path)
+        mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    except OSError:
+        mark = None
+    if _known.get(path, (None,))[0] != mark or mark is None:
+        _known[path] = (mark, _read(path))
+    return _known[path][1]
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+        text = data.decode() if len(data) <= MAX_BYTES else None
+    except (OSError, UnicodeDecodeError):
+        text = None
+        data = b"" if not os.path.isfile(path) else data
+    return text if text is not None else [len(data), zlib.crc32(data)]
+
+
+def _clear(folder):
+    for here, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            _quietly(os.unlink, os.path.join(here, name))
+        for name in folders:
+            _quietly(os.rmdir, os.path.join(here, name))
+
+
+def _quietly(action, path):
+    try:
+        action(path)
+    except OSError:
+        pass
