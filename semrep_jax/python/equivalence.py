@@ -24,8 +24,9 @@ from typing import Any
 
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import constants, inputs, strategies
+from semrep_jax.python.arguments import Target
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
-from semrep_jax.python.inputs import Drawing, Target
+from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Step, Watch, trace
