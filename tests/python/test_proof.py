@@ -32,9 +32,11 @@ def test_a_proof_that_breaks_off_says_why(sandbox):
         "did not follow all paths of f to their end in 1 s"
         in prove(reference, deep, reference.compare(deep), seconds=1).reason
     )
-    broken = "import nowhere_to_be_found\n\n\ndef f(n: int) -> int:\n    return n + 1\n"
     finding = reference.compare("def f(n: int) -> int:\n    return 1 + n\n")
-    assert "CrossHair failed on f: ModuleNotFoundError" in prove(reference, broken, finding).reason
+    broken = "def f(n: int = 1 // 0) -> int:\n    return n + 1\n"
+    assert "CrossHair failed on f: ZeroDivisionError" in prove(reference, broken, finding).reason
+    reaching = "import nowhere_to_be_found\n\n\ndef f(n: int) -> int:\n    return n + 1\n"
+    assert "nowhere_to_be_found may reach out of the program" in prove(reference, reaching, finding).reason
 
 
 def test_a_proof_without_hints_is_refused_with_the_reason(sandbox):
