@@ -68,7 +68,7 @@ def test_a_scaling_without_its_type_or_with_what_its_type_does_not_know_is_refus
     for scaling, says in (
         ({"factor": 4.0}, "'default' has factor = 4.0"),
         ({"type": "linear", "factor": 2.0, "beta_fast": 8}, "'linear' has beta_fast = 8"),
-        ({"type": "dynamic", "factor": "2"}, "'dynamic' has factor = '2', which is no number"),
+        ({"type": "dynamic", "factor": "2"}, "factor of rope scaling 'dynamic' = '2' has to be a number above 0"),
         ({"type": "proportional", "factor": 2.0}, "'proportional' is not supported"),
     ):
         with pytest.raises(ModelError, match=says):
