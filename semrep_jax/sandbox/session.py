@@ -77,7 +77,8 @@ class Clock:
 
 class Reach:
     """Where control goes in the program's functions: from a line to a line, out of the function (-1), or from a line
-    that ends in TypeError or AttributeError, which say only that an input does not fit, nowhere (-2).
+    that ends in TypeError, AttributeError, KeyError or IndexError, which may say only that an input does not fit,
+    nowhere (-2).
 
     Comprehensions and lambdas are part of the line that they stand on.
     """
@@ -99,7 +100,7 @@ class Reach:
         def follow(frame, event, argument):
             nonlocal last
             if event == "exception":
-                if last is not None and issubclass(argument[0], values.REFUSALS):
+                if last is not None and issubclass(argument[0], (*values.REFUSALS, LookupError)):
                     moves.add((last, -2))
                     last = None
             elif event == "line" or event == "return":
