@@ -7,8 +7,8 @@ A judge that has run 250 calls knows nothing of a line that none of them reached
 control has gone on from it, to the next line or out of the function; one that raises TypeError, AttributeError,
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for` once it was entered. What stands in both programs, as it is, under other local
-names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. Not seen: which part of one
-statement ran (`a if b else c`, `a and b`, the inside of a lambda).
+names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. Not seen: which
+part of one statement ran (`a if b else c`, `a and b`, the inside of a lambda).
 """
 
 from __future__ import annotations
