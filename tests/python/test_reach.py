@@ -87,6 +87,16 @@ def test_a_few_answers_among_many_refusals_say_nothing(sandbox):
     assert finding.answer is Answer.UNKNOWN
 
 
+def test_a_statement_that_finds_no_key_each_time_has_not_run(sandbox):
+    program = """def f(table: dict[str, int]):
+    if len(table) < 2:
+        return 0
+    return table["-" * 41 + str(len(table))] + {}
+"""
+    finding = Reference(program.format(1), sandbox).compare(program.format(2))
+    assert finding.answer is Answer.UNKNOWN and "never runs to its end" in finding.reason
+
+
 def test_control_is_followed_only_as_far_as_someone_asks(sandbox):
     source = "def f(n: int):\n    if n > 2:\n        return 1\n    return 0\n"
     sequences = [[["call", "f", ["t", n]]] for n in range(-100, 100)]
