@@ -215,6 +215,11 @@ def canonical(program: Program) -> str | None:
     return LANGUAGES[program.language].canonical(program.source)
 
 
+def form_of(program: Program) -> str:
+    """What two texts of one program share: the canonical form, or the text itself where it does not parse."""
+    return canonical(program) or program.source.strip()
+
+
 def distance(a: Program, b: Program) -> float:
     """How far the canonical forms of two programs of one language are from each other, in [0, 1]; 1 where one does not
     parse."""

@@ -11,23 +11,15 @@ from collections.abc import Sequence
 
 from semrep_jax.core.programs import Program
 from semrep_jax.inference.turns import Attempt
-from semrep_jax.languages import canonical
+from semrep_jax.languages import form_of
 
 
 def elected(attempts: Sequence[Attempt]) -> int | None:
     """The place of the first attempt with the program that most have in canonical form, the earlier of two with as
     many; None where none holds a program."""
-    forms = {place: _form(attempt.program) for place, attempt in enumerate(attempts) if _holds(attempt)}
+    programs = enumerate(attempt.program for attempt in attempts)
+    forms = {place: form_of(program) for place, program in programs if isinstance(program, Program)}
     if not forms:
         return None
     votes = Counter(forms.values())
     return max(forms, key=lambda place: (votes[forms[place]], -place))
-
-
-def _holds(attempt: Attempt) -> bool:
-    return isinstance(attempt.program, Program)
-
-
-def _form(program: Program | str) -> str:
-    assert isinstance(program, Program)
-    return canonical(program) or program.source.strip()

@@ -130,12 +130,6 @@ class Decoding:
 
     steps_to_warm_up = 2
 
-    @property
-    def compiled(self) -> int:
-        """Programs compiled so far, by all in this process."""
-        jitted: tuple[Any, ...] = (_read_on, _admit, _advance, _alternatives)
-        return sum(one._cache_size() for one in jitted)
-
     def begin(self, ids: tuple[int, ...]) -> ReadPrompt:
         """A prompt of which nothing is read yet."""
         tokens = np.full((1, -(-len(ids) // self.bucket) * self.bucket), self.pad_id, np.int32)
@@ -178,15 +172,11 @@ class Decoding:
     def advance(self, live_R: np.ndarray) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """The next `chunk` tokens of every row and their log-probs [R, C], and the states [R, C, D] they were drawn
         from. live_R: rows that hold a completion; the others give what nobody should read."""
-        self.rows, tokens, logprobs, hidden = self._advance(live_R)
-        tokens, logprobs = self.model.sharding.fetch((tokens, logprobs))
-        return tokens, logprobs, hidden
-
-    def _advance(self, live_R: np.ndarray) -> tuple[Rows, jax.Array, jax.Array, jax.Array]:
-        out: tuple[Rows, jax.Array, jax.Array, jax.Array] = _advance(
+        self.rows, tokens, logprobs, hidden = _advance(
             self.params, self.layers, self.rows, live_R, model=self.model, chunk=self.chunk
         )
-        return out
+        tokens, logprobs = self.model.sharding.fetch((tokens, logprobs))
+        return tokens, logprobs, hidden
 
     def alternatives(self, hidden_RCD: jax.Array) -> tuple[np.ndarray, np.ndarray]:
         """The MOST_ALTERNATIVES likeliest tokens and their log-probs [R, C, 5] at the states of a chunk."""
@@ -351,3 +341,6 @@ def _alternatives(
     logits = jnp.einsum("rcd,vd->rcv", hidden_RCD, model.bind(params).head(), preferred_element_type=jnp.float32)
     logprobs, tokens = jax.lax.top_k(jax.nn.log_softmax(logits / tempered, axis=-1), MOST_ALTERNATIVES)
     return tokens, logprobs
+
+
+PROGRAMS: tuple[Any, ...] = (_read_on, _admit, _advance, _alternatives)  # whose compiled shapes can be counted

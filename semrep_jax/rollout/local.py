@@ -152,7 +152,10 @@ def decode(
 
 @partial(jax.jit, static_argnames=("prompts", "group"))
 def draw_keys(key: jax.Array, *, prompts: int, group: int) -> jax.Array:
-    """The keys [B, G] of B prompts' completions."""
+    """The keys [B, G] of completions.
+
+    key: of the batch. prompts: B. group: G of each.
+    """
     keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(prompts))
     return jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(group)))(keys_B)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from semrep_jax.core.programs import Duplicate, Objective, Program, Task, Verdict
-from semrep_jax.languages import canonical, distance, duplicate
+from semrep_jax.languages import distance, duplicate, form_of
 from semrep_jax.rewards import equivalent
 from semrep_jax.search.node import Kind, Node
 from semrep_jax.search.problem import Assessed
@@ -107,7 +107,7 @@ class Tree:
         return self.w1 * same + self.w2 * edited
 
     def _form(self, text: str) -> str:
-        return canonical(replace(self.task.source, source=text)) or text.strip()
+        return form_of(replace(self.task.source, source=text))
 
     @property
     def candidates(self) -> list[Node]:

@@ -28,6 +28,7 @@ from semrep_jax.inference.rewrite import Sampling, accept_by_verifier, chosen_of
 from semrep_jax.inference.settings import InferenceConfig
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rewards import RewardConfig
+from semrep_jax.rollout.decoding import PROGRAMS
 from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import Engine, RolloutConfig
@@ -349,7 +350,7 @@ class Trainer:
         return metrics | means | {"ratio_max": float(max(o["ratio_max"] for o in every))}
 
     def _counts(self) -> Counts:
-        programs = compiled_programs(decode, self.update)
+        programs = compiled_programs(decode, *PROGRAMS, self.update)
         return Counts(replace(self.policy.usage), replace(self.verifier.saved), self.watch.skipped, programs)
 
     def record(self) -> dict[str, Any]:

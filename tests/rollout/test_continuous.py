@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import chain
 
 import jax
@@ -74,3 +77,31 @@ def test_each_prompt_is_told_of_once_with_what_is_returned(policies):
         assert [told[place] for place in range(5)] == groups
         assert [c.finish for c in groups[4]] == [Finish.PROMPT_TOO_LONG] * 2
         assert all(c.token_ids for group in groups[:4] for c in group)
+
+
+ON_FOUR_DEVICES = """
+import sys
+import jax
+from semrep_jax.core.programs import Program
+from semrep_jax.model import pretrained, sharding
+from semrep_jax.prompts import rewrite
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.settings import RolloutConfig
+
+setting = RolloutConfig(max_prompt=96, bucket=96, max_new=8, engine="continuous", rows=4)
+drawn = []
+for mesh in (sharding.build(), sharding.build(data=2, tensor=2)):
+    loaded = pretrained.load(sys.argv[1], mesh)
+    policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, setting)
+    groups = policy.sample([rewrite(Program("python", f"x = {i}")) for i in range(3)], 2, 1.0, jax.random.key(0))
+    drawn.append([[completion.token_ids for completion in group] for group in groups])
+    print(len(policy._continuous.slots.decoding.rows.t_R.sharding.device_set))
+print(drawn[0] == drawn[1])
+"""
+
+
+def test_rows_spread_over_devices_draw_the_same(tiny_directory):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    command = [sys.executable, "-c", ON_FOUR_DEVICES, str(tiny_directory)]
+    done = subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "4", "True"], done.stderr

@@ -251,7 +251,7 @@ def test_a_client_that_reads_nothing_of_its_stream_holds_up_nobody(server, clien
 
 def test_a_fault_of_ours_is_a_500_and_the_server_goes_on(server, client, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(server.batcher.decoding, "_advance", lambda *_: 1 / 0)
+        patched.setattr(server.batcher.decoding, "advance", lambda *_: 1 / 0)
         with pytest.raises(openai.InternalServerError):
             client.chat.completions.create(model="direct", messages=chat())
         with pytest.raises(openai.APIError):
@@ -269,7 +269,7 @@ def test_a_connection_outlives_a_fault_of_ours(server, monkeypatch):
         connection.auto_open = 0  # one that was closed is an error, and is not opened again
         connection.connect()
         with monkeypatch.context() as patched:
-            patched.setattr(server.batcher.decoding, "_advance", lambda *_: 1 / 0)
+            patched.setattr(server.batcher.decoding, "advance", lambda *_: 1 / 0)
             statuses = [answered(connection, body), answered(connection, body)]
         assert [*statuses, answered(connection, body)] == [500, 500, 200]
 
