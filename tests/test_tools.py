@@ -108,6 +108,13 @@ def test_what_stage_one_moved_is_counted_by_form_and_third(tmp_path):
     lines = run("stage_one.py", str(tmp_path)).stdout.splitlines()
     assert len(lines) == 8 and lines[2].startswith("| perturbed | 1 | 2 | 0.500 |") and "1.000 of 1" not in lines[2]
     assert [line.split(" | ")[1] for line in lines[2:]] == ["1", "2", "3"] * 2
+    samples.write_text(samples.read_text() + '{"step": 3, "task": "t/')  # killed while it was written
+    assert f"{samples}, line 14 is no sample" in one_line(run("stage_one.py", str(tmp_path)))
+
+
+def test_what_is_no_study_is_named(tmp_path):
+    (tmp_path / "results.json").write_text('{"verdict": "", "tables": [], "arms": {}, "design": {}, "rows": []}')
+    assert "results.json has no seeds" in one_line(run("study_table.py", str(tmp_path / "results.json")))
 
 
 def test_the_model_benchmark_measures_the_nano_base():

@@ -36,12 +36,25 @@ class SamplesError(Exception):
 def read(runs: Iterable[Path]) -> Iterator[list[Sample]]:
     """Each arm's samples of stage 1. Raises SamplesError."""
     for run in runs:
-        files = sorted(run.glob("arms/*/samples.jsonl"))
-        lines = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
-        stage = [[row for row in of_arm if row["c_rep"] is None and not row["instruction"]] for of_arm in lines]
+        stage = [_of_stage_one(file) for file in sorted(run.glob("arms/*/samples.jsonl"))]
         if not any(stage):
             raise SamplesError(f"{run} holds no samples of stage 1 (arms/*/samples.jsonl); name runs of the arm semrep")
         yield from (of_arm for of_arm in stage if of_arm)
+
+
+def _of_stage_one(file: Path) -> list[Sample]:
+    """The samples of a file that are of stage 1. Raises SamplesError."""
+    found = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        try:
+            row = json.loads(line)
+            if row["c_rep"] is None and not row["instruction"]:
+                found.append(row)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SamplesError(
+                f"{file}, line {number} is no sample ({error}); go on with that run, or name another"
+            ) from error
+    return found
 
 
 def thirds(samples: list[Sample]) -> Iterator[tuple[str, int, Sample]]:

@@ -33,7 +33,9 @@ def read(path: Path) -> Results:
     except (OSError, ValueError) as error:
         raise StudyError(f"{path} can't be read ({error}); name the results.json of a job: sweep") from error
     missing = [
-        key for key in ("verdict", "tables", "arms", "design") if not isinstance(found, dict) or key not in found
+        key
+        for key in ("verdict", "tables", "arms", "design", "seeds", "rows")
+        if not isinstance(found, dict) or key not in found
     ]
     if missing:
         raise StudyError(f"{path} has no {', '.join(missing)}; it has to be of a job: sweep")
