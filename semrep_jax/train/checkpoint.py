@@ -97,6 +97,7 @@ class Checkpoints:
         it could not be written. What the run has written so far goes to the bucket first.
         """
         whole = {"identity": self.identity, "record": record, "sums": checksums(state)}
+        whole = json.loads(json.dumps(whole))  # Orbax writes it while the run goes on, and changes what it was made of
         self.wait()
         with self._writing():
             if self.bucket:

@@ -72,8 +72,8 @@ class Draws:
         self.waiting = list(dict.fromkeys([*self.waiting, *indices]))[-self.most_waiting :]
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides the next batches."""
-        return {"stream": self.stream.get_state(), "waiting": self.waiting, "left_over": self.left_over}
+        """Everything that decides the next batches, as it is now."""
+        return {"stream": self.stream.get_state(), "waiting": list(self.waiting), "left_over": list(self.left_over)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from where `get_state` was called."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from orbax.checkpoint import JsonCheckpointHandler
 
 from semrep_jax.train.checkpoint import CheckpointError, Checkpoints, checksums
 
@@ -57,6 +59,24 @@ def test_a_damaged_newest_checkpoint_is_put_aside_for_the_one_before(tmp_path, d
     one.close()
     again = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
     assert again is not None and again.step == 3 and float(again.state["w"][0]) == 33.0 and not again.notes
+
+
+def test_a_record_is_written_as_it_was_when_it_was_saved_however_late_the_disk_is(tmp_path, monkeypatch):
+    writes, gone_on = JsonCheckpointHandler._save_fn, threading.Event()
+
+    async def late(self: JsonCheckpointHandler, item: object, directory: object) -> None:
+        assert gone_on.wait(20)
+        await writes(self, item, directory)
+
+    monkeypatch.setattr(JsonCheckpointHandler, "_save_fn", late)
+    record = {"draws": [1, 2]}
+    one = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3)
+    one.save(1, {"w": jnp.zeros(8)}, record)
+    record["draws"] += [3, 4]  # the run goes on
+    gone_on.set()
+    one.wait()
+    found = one.restore(LIKE)
+    assert found is not None and found.record == {"draws": [1, 2]}
 
 
 def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):

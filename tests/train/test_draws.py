@@ -42,6 +42,15 @@ def test_the_state_restores_to_the_same_batches():
     assert [other.take() for _ in range(4)] == [one.take() for _ in range(4)]
 
 
+def test_a_state_stays_what_it_was_while_batches_are_drawn_on():
+    one, other = draws(), draws()
+    one.take()
+    state = one.get_state()
+    following = [one.take() for _ in range(4)]
+    other.set_state(state)
+    assert [other.take() for _ in range(4)] == following
+
+
 def test_the_easiest_come_first_once_and_then_the_shuffled_stream():
     order = easiest(GRADED)
     assert order == [2, 4, 0, 3, 1]  # 10 is more than 3, and equals keep their order
