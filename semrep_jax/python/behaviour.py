@@ -224,7 +224,11 @@ class Behaviour:
         return found
 
     def compare(self, other: str, explain: bool = True) -> Finding:
-        """Compare another program; without `explain` the counterexample is not made small."""
+        """Compare another program.
+
+        other: its source. explain: whether a counterexample is made small. A difference counts if it is seen again, the
+        first program run anew beside it.
+        """
         compared, lost = 0, ""
         for chunk in _chunks([r for r in self.recordings if r.steps]):
             seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.watch)
@@ -236,7 +240,7 @@ class Behaviour:
                     return self._different(compared, self._explain_loss(other, recording))
                 place = self._first_difference(recording, run)
                 if place is not None:
-                    text = self._explained(other, recording, place) if explain else self._text(recording, run, place)
+                    text = self._explained(other, recording, place, SHRINKING_ROUNDS if explain else 0)
                     if text is not None:
                         return self._different(compared, text)
                     lost = "a difference was seen once, and not again"
@@ -314,8 +318,8 @@ class Behaviour:
                 return f"{call_text(step)} {_expected(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
-    def _explained(self, other: str, recording: Recording, place: int) -> str | None:
-        """One line about the smallest failing sequence that is found; None where none fails again."""
+    def _explained(self, other: str, recording: Recording, place: int, rounds: int) -> str | None:
+        """One line about the smallest failing sequence that is found in so many rounds; None where none fails again."""
         steps = recording.steps[: place + 1] if place < len(recording.steps) else recording.steps
         best: tuple[Recording, Run, int] | None = None
 
@@ -338,7 +342,7 @@ class Behaviour:
             return None
         assert best is not None
         steps = best[0].steps
-        shrink.smallest_sequence(list(steps), failing, SHRINKING_ROUNDS)
+        shrink.smallest_sequence(list(steps), failing, rounds)
         assert best is not None
         return self._text(*best)
 

@@ -29,6 +29,8 @@ _PURE = """
 PURE = frozenset(_PURE.split())  # modules that a program may import
 _STATEFUL = "print input open exec eval compile __import__ globals locals vars id breakpoint exit"
 STATEFUL = frozenset(_STATEFUL.split())  # builtins that a program may not use
+# Methods that read the clock: what they answer is another thing tomorrow.
+CLOCKS = frozenset({"now", "today", "utcnow"})
 # Decorators that leave the function as it is; it is cut out without them.
 NO_EFFECT = frozenset({"public", "doctest_depends_on", "export"})
 KNOWN = frozenset({*dir(builtins), "__name__", "__doc__", "__file__"})
@@ -143,6 +145,8 @@ class _Excerpt:
             self.parts[name] = _own_text(module, node)
 
     def _add_needs(self, module: Module, name: str, node: ast.stmt) -> None:
+        if any(isinstance(part, ast.Attribute) and part.attr in CLOCKS for part in ast.walk(node)):
+            raise NotMinable("reads the clock")
         for needed in sorted(free_names(node) - {name}):
             self._need(module, needed)
 

@@ -89,9 +89,8 @@ class Surroundings:
         self.has_input = any(text in source for text in _TYPED)
         self.output, self.errors = Printed(), Printed()
         self.before = {}
-        if "warn" in source:
-            warnings.simplefilter("always")
-            warnings._showwarnmsg_impl = _written_warning
+        warnings.simplefilter("always")
+        warnings._showwarnmsg_impl = _written_warning
 
     def afresh(self):
         """Put the files in their place and remove others, before the program is loaded."""

@@ -77,7 +77,7 @@ def digits(text: str) -> int:
             total += int(c)
     return total
 '''
-ODD = """import os, random, socket, functools
+ODD = """import os, random, socket, functools, datetime
 
 
 def listed(path):
@@ -105,6 +105,10 @@ def says(x: int):
 
 async def later(n):
     return n + 1 + n
+
+
+def age(born: int):
+    return datetime.date.today().year - born if born > 0 else 0
 
 
 def keyed(*, a):
@@ -188,6 +192,7 @@ def test_what_cannot_be_cut_out_is_counted_by_reason(pouch):
         "needs module random",
         "is decorated",
         "uses print",
+        "reads the clock",
         "is a coroutine",
         "takes no positional argument",
     ):

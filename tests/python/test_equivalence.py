@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from semrep_jax.languages import Answer
+from semrep_jax.python import behaviour
 from semrep_jax.python.equivalence import Reference
+from semrep_jax.python.trace import trace
+from semrep_jax.sandbox.pool import Sandbox
 
 SUM = "def f(n: int) -> int:\n    t = 0\n    for i in range(n):\n        t += i\n    return t\n"
 DEDUPE = (
@@ -276,6 +279,10 @@ ALIKE = {
         "    return inner\n",
         "def twice(g):\n    def inner(*a):\n        first = g(*a)\n        return g(first)\n    return inner\n",
     ),
+    "a warning of the library's, that says a line": (
+        "import re\n\n\ndef found(name: str, s: str):\n    return re.search('[[' + name + ']', s) is None\n",
+        "import re\ndef found(name: str, s: str):\n    return re.search('[[' + name + ']', s) is None\n",
+    ),
     "a protocol and what fits it": (
         "from typing import Protocol\nclass Sized(Protocol):\n    def size(self) -> int: ...\n"
         "class Box:\n    def __init__(self, n: int):\n        self.n = n\n"
@@ -291,3 +298,17 @@ def test_what_nobody_can_see_from_outside_is_no_difference(name, sandbox):
     one, other = ALIKE[name]
     finding = Reference(one, sandbox, 60).compare(other or one + "\n# the same\n")
     assert finding.answer is Answer.EQUIVALENT, finding
+
+
+@pytest.mark.parametrize("explain", [True, False])
+def test_a_difference_that_is_not_seen_again_is_none(sandbox, monkeypatch, explain):
+    other, runs = SUM + "\n", []
+
+    def changing(sandbox: Sandbox, source: str, *rest: object, **more: object) -> object:
+        runs.extend([source] if source == other else [])
+        return trace(sandbox, source.replace("t += i", "t -= i") if runs == [source] else source, *rest, **more)
+
+    monkeypatch.setattr(behaviour, "trace", changing)
+    calls = [["t", n] for n in range(20)]
+    finding = behaviour.Behaviour(SUM, "f", calls, sandbox).compare(other, explain)
+    assert finding.answer is Answer.UNKNOWN and "seen once" in finding.reason, finding
