@@ -366,16 +366,16 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
         case "deque":
             return lists.map(lambda xs: _library("collections.deque", [None, *map(form, xs)]))
         case "set" | "abstractset" | "mutableset":
-            return st.sets(known[0], max_size=6)
+            return st.sets(_keys(known[0]), max_size=6)
         case "frozenset":
-            return st.frozensets(known[0], max_size=6)
+            return st.frozensets(_keys(known[0]), max_size=6)
         case "dict" | "mapping" | "mutablemapping":
-            return st.dictionaries(known[0], known[1], max_size=5) if len(known) == 2 else None
+            return st.dictionaries(_keys(known[0]), known[1], max_size=5) if len(known) == 2 else None
         case "defaultdict" | "ordereddict":
             if len(known) != 2:
                 return None
             made = name[0].lower() == "d"
-            pairs = st.dictionaries(known[0], known[1], max_size=5)
+            pairs = st.dictionaries(_keys(known[0]), known[1], max_size=5)
             if made:
                 return pairs.map(lambda d: _library("collections.defaultdict", ["int", form(d)]))
             return pairs.map(lambda d: _library("collections.OrderedDict", form(d)))
@@ -386,6 +386,19 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
         case "tuple":
             return st.lists(known[0], max_size=6).map(tuple) if variadic else st.tuples(*known)
     return None
+
+
+def _keys(strategy: Strategy) -> Strategy:
+    """What a strategy gives that can be in a set; of `dict[Any, int]` not every Any."""
+    return strategy.filter(_is_hashable)
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _callable(result: ast.expr) -> Strategy:

@@ -14,7 +14,7 @@ from semrep_jax.languages import Answer
 from semrep_jax.python import doctests, inputs, neighbours
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
-from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE
+from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, values
 
 DEDUPE = (
     "def f(xs):\n    out = []\n    for x in xs:\n        if x not in out:\n            out.append(x)\n    return out\n"
@@ -121,6 +121,13 @@ def test_what_has_no_plain_form_is_drawn_in_wire_form(hint, kinds):
 @pytest.mark.parametrize("hint", ["Wonder", "list[Wonder]", "dict[int]", "'not a hint'", "3"])
 def test_a_hint_that_says_nothing_we_can_draw_is_none(hint):
     assert inputs.hinted(ast.parse(hint, mode="eval").body) is None
+
+
+@pytest.mark.parametrize(
+    "hint", ["dict[Any, list[int]]", "set[object]", "frozenset[list[int]]", "OrderedDict[Any, int]"]
+)
+def test_keys_are_what_can_be_one(hint):
+    assert values(hint)
 
 
 def test_instances_and_members_are_of_the_programs_own_classes(sandbox):
