@@ -41,7 +41,7 @@ from semrep_jax.core.programs import Case, Outcome, Program, Status, Task, Tests
 from semrep_jax.languages import LANGUAGES, Answer, Resources, duplicate
 from semrep_jax.python import PYTHON
 from semrep_jax.sandbox import children, scratch
-from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
+from semrep_jax.sandbox.pool import Limits, Observation, Sandbox, Unseen
 from semrep_jax.sandbox.wire import decode, encode
 
 if TYPE_CHECKING:
@@ -106,7 +106,10 @@ class Tested:
         assert self.reference is not None
         source = Program(PYTHON, self.reference)
         with closing(LANGUAGES[PYTHON].comparer(source, Resources(_sandbox(self.limits)), None)) as comparer:
-            finding = comparer.compare(program.source)
+            try:
+                finding = comparer.compare(program.source)
+            except Unseen:
+                return ""
         return finding.counterexample if finding.answer is Answer.DIFFERENT else ""
 
 
@@ -132,7 +135,10 @@ class Scored:
         program = _read(program_path)
         if isinstance(program, str):
             return _result({}, {"compile_error": program})
-        seen = _sandbox(self.limits).run(program.source, self.entry, [encode(args) for args in self.calls], self.limits)
+        try:
+            seen = _sandbox(self.limits).observe(program.source, self.entry, list(map(encode, self.calls)), self.limits)
+        except Unseen as fault:
+            return _result({}, {"evaluator_error": str(fault)})
         wrong = _what_failed(self.entry, self.calls, seen)
         if wrong:
             return _result({}, wrong)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.model import families
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.shape import layout
@@ -25,10 +25,6 @@ from semrep_jax.train.settings import NonFinite
 
 MOST_SKIPPED = 10  # steps in a row that are left out before the run ends all the same
 SHOWN = 3
-
-
-class NonFiniteError(SemRepError):
-    """Weights, a loss, a gradient or an update are NaN or infinite."""
 
 
 def all_finite(tree: Any) -> jax.Array:

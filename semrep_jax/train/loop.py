@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from semrep_jax.core.bucket import Bucket
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
-from semrep_jax.train.finite import NonFiniteError
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.monitoring import Monitoring, Trace
 from semrep_jax.train.performance import peak_memory
