@@ -306,10 +306,11 @@ class Trainer:
             )
 
     def _require_finite(self, batch: RolloutBatch) -> None:
-        """Refuse last weights, which nobody will sample with, under which a batch has log-probs that are no numbers."""
+        """Refuse last weights, which nobody will sample with, under which what was drawn has log-probs that are no
+        numbers."""
         rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
         logp = score(self.params, batch, model, rollout.temperature, train.layout)
-        if not bool(jnp.isfinite(jnp.where(batch.mask, logp, 0.0)).all()):
+        if not bool(jnp.isfinite(logp).all(where=batch.sampled != 0)):
             raise NonFiniteError("the log-probs under the new weights are NaN or infinite")
 
     def _arrays(self, groups: list[Group], found: Advantages) -> RolloutBatch:
