@@ -4,6 +4,7 @@ import pytest
 
 from semrep_jax import prompts
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, Task, Tests
+from semrep_jax.languages import fenced_blocks
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
 from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
@@ -82,6 +83,14 @@ def test_a_completion_without_a_program_is_a_format_failure(verifier):
 def test_text_that_is_no_program_is_refused_with_a_reason(text):
     program_, why = prompts.extract(text, PYTHON)
     assert program_ is None and why
+
+
+@pytest.mark.parametrize("text", ["%s", "```python\n%s```", "As you said:\n```\n%s\n```\n", "%s<|end|>"])
+def test_a_byte_order_mark_before_a_program_is_no_part_of_it(text):
+    marked, plain = (prompts.extract(text % (mark + "def f(x): return x\n"), PYTHON)[0] for mark in ("\ufeff", ""))
+    assert marked == plain is not None
+    if "```" in text:
+        assert not fenced_blocks(text % "\ufeff__global__ void f() {}")[0].body.startswith("\ufeff")
 
 
 def test_a_repeated_program_is_answered_from_the_cache(verifier):

@@ -36,6 +36,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semrep_jax.core import sources
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Case, Outcome, Program, Status, Task, Tests, Verdict
 from semrep_jax.languages import LANGUAGES, Answer, Resources, duplicate
@@ -270,9 +271,9 @@ def _shortened(artifacts: Mapping[str, str]) -> dict[str, str]:
 def _read(path: str) -> Program | str:
     """The program in a file, or why it holds none."""
     try:
-        return Program(PYTHON, Path(path).read_text())
-    except UnicodeDecodeError as error:
-        return f"the program is no UTF-8 text: {error}"
+        return Program(PYTHON, sources.read(Path(path)))
+    except ValueError as error:
+        return f"the program is no UTF-8 text, nor in an encoding that it states: {error}"
 
 
 def _artifacts(verdict: Verdict) -> dict[str, str]:
