@@ -39,7 +39,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,6 +49,7 @@ from semrep_jax.sandbox import children, scratch
 from semrep_jax.sandbox.wire import decode
 
 LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
+MORE_PATIENCE = 5  # times the wall time, for what a busy machine kept from being seen
 GRACE_SECONDS = 5.0  # beyond a request's wall time
 START_SECONDS = 30.0
 NO_ANSWER = "the sandbox's own process ended or did not answer in time"
@@ -278,19 +279,23 @@ class Sandbox(Pool):
         return _observation(*answer, token, len(calls))
 
     def observe(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
-        """As `run`, and once more where a fault of ours kept it from being seen. Raises Unseen where one does again."""
+        """As `run`, and once more, with more wall time, where a fault of ours kept it from being seen. Raises Unseen
+        where one does again."""
+        limits = limits or self.limits
         seen = self.run(source, entry, calls, limits)
         if seen.fault is not None:
-            seen = self.run(source, entry, calls, limits)
+            seen = self.run(source, entry, calls, replace(limits, wall_seconds=MORE_PATIENCE * limits.wall_seconds))
         if seen.fault is not None:
             raise Unseen(f"a program could not be run, twice ({seen.fault}); let the machine calm down")
         return seen
 
     def ask_surely(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """As `ask`, and once more where a fault of ours kept it from being seen. Raises Unseen where one does again."""
-        fault = ""
-        for _ in range(2):
-            answer = self.ask(request)
+        """As `ask`, and once more, with more wall time, where a fault of ours kept it from being seen. Raises Unseen
+        where one does again."""
+        fault, limits = "", request["limits"]
+        for patience in (1, MORE_PATIENCE):
+            more = {"wall_seconds": patience * limits["wall_seconds"]}
+            answer = self.ask(request | {"limits": limits | more})
             if answer is not None and answer[0]["fault"] is None:
                 return answer
             fault = NO_ANSWER if answer is None else answer[0]["fault"]
