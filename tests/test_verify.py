@@ -7,7 +7,7 @@ from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, 
 from semrep_jax.languages import fenced_blocks
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
-from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
+from semrep_jax.sandbox.pool import MORE_PATIENCE, Limits, Observation, Sandbox
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import Verifier
 
@@ -105,10 +105,11 @@ class Flaky(Sandbox):
 
     def __init__(self, faults: int):
         super().__init__(1, Limits())
-        self.faults, self.runs = faults, []
+        self.faults, self.runs, self.walls = faults, [], []
 
     def run(self, source, entry, calls, limits=None):
         self.runs.append(source)
+        self.walls.append(self.patience)
         self.faults -= 1
         if self.faults >= 0:
             return Observation(died="timeout", fault="its process has died")
@@ -124,6 +125,7 @@ def test_a_fault_of_ours_is_judged_once_more_and_is_then_no_verdict(faults, stat
         assert flaky.saved.again == again
         (later,) = flaky.verify(TASK, [good])
         assert later.status is Status.OK  # what nobody saw is not remembered
+        assert flaky.sandbox.walls == [1, MORE_PATIENCE, 1][: faults + 1]
 
 
 def test_a_zygote_that_died_is_no_verdict_on_the_program():
