@@ -38,7 +38,7 @@ class Block(NamedTuple):
 
 def fenced_blocks(text: str) -> list[Block]:
     """The fenced blocks of a text in order; the last may be open."""
-    return [Block(tag.lower(), body) for tag, body in FENCE.findall(text)]
+    return [Block(tag.lower(), sources.unmarked(body)) for tag, body in FENCE.findall(text)]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from semrep_jax.core import sources
 from semrep_jax.core.programs import Program
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.model.tokenizer import EDIT, END, EQUIVALENT, MARKERS, PROGRAM, REWRITE, SOURCE, Message, Tokenizer
@@ -112,7 +113,7 @@ def answer_of(program: Program, tokenizer: Tokenizer) -> str:
 
 def extract(text: str, language: str) -> tuple[Program | None, str]:
     """The program a completion holds (all of it, or what it fences), or None and the reason why it holds none."""
-    source = text.removesuffix(END).strip("\n")
+    source = sources.unmarked(text.removesuffix(END)).strip("\n")
     if not source.strip():
         return None, "the completion is empty"
     if any(marker in source for marker in MARKERS):

@@ -170,7 +170,7 @@ def r_inst_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
     )
     if not verdict.correct or verdict.speedup is None:
         return correctness
-    speed = min(max(math.log2(verdict.speedup) / 4, 0.0), 1.0)
+    speed = min(math.log2(verdict.speedup) / 4, 1.0) if verdict.speedup > 1 else 0.0
     return *correctness, Term("speed", weights.d2, speed, shaping=True)
 
 

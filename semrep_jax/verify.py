@@ -6,8 +6,8 @@
 Each program goes to its language's judge, which starts with the first program of that language. One of Python is a few
 milliseconds, one of CUDA about 0.2 s, so nothing is run that is known already: a program that stands twice in a call,
 one that was judged before (by task and exact text), a copy of C_src where the caller says that copies count for
-nothing. A judgement that failed by a fault of ours is made once more, alone; where that fails too its verdict is
-`unjudged`, which is kept nowhere and says nothing about the program.
+nothing. A judgement that failed by a fault of ours is made once more, alone and with more wall time; where that fails
+too its verdict is `unjudged`, which is kept nowhere and says nothing about the program.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semrep_jax.core.programs import Duplicate, Program, Score, Status, Task, Ve
 from semrep_jax.core.settings import Section
 from semrep_jax.languages import LANGUAGES, Judge, Resources, duplicate
 from semrep_jax.rewards import DuplicateRule, repeats
-from semrep_jax.sandbox.pool import Sandbox, SandboxError
+from semrep_jax.sandbox.pool import MORE_PATIENCE, Sandbox, SandboxError
 
 CACHED_VERDICTS = 50_000
 EXECUTED = "executed"  # the fact that is false of a copy that was not run
@@ -109,11 +109,15 @@ class Verifier:
         """Verdicts on different pairs: each process judges its part of them, and all get all."""
         mine = self.peers.partition(pairs)
         verdicts = list(self.sandbox.map(lambda pair: self._one(pair[0], pair[1], skip), mine))
-        for index, verdict in enumerate(verdicts):
-            if not verdict.judged:  # now that the others are done, and no sibling takes its processor
-                self.saved.again += 1
-                task, program = mine[index]
-                verdicts[index] = self._one(task, program, skip)
+        self.sandbox.patience = MORE_PATIENCE
+        try:
+            for index, verdict in enumerate(verdicts):
+                if not verdict.judged:  # now that the others are done, and no sibling takes its processor
+                    self.saved.again += 1
+                    task, program = mine[index]
+                    verdicts[index] = self._one(task, program, skip)
+        finally:
+            self.sandbox.patience = 1
         return self.peers.gather(verdicts)
 
     def _one(self, task: Task, program: Program | str, skip: DuplicateRule | None) -> Verdict:

@@ -1,5 +1,6 @@
 """The paper's equations and ours."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -101,3 +102,11 @@ def test_a_useful_rewrite_earns_by_what_it_does_for_edits_and_a_harmful_one_less
     group = rewards.Judged(task, [source] * 3, [GOOD, GOOD, wrong], utilities=lambda: [0.5, -1.0, 0.0])
     found = rewards.useful(group, WEIGHTS.model_copy(update={"utility": 0.4}))
     assert [rewards.total(terms) for terms in found] == pytest.approx([1.0 + 0.4 * 0.75, 1.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("speedup", "paid"), [(0.0, 0.0), (math.nan, 0.0), (0.5, 0.0), (4.0, 0.5), (16.0, 1.0), (math.inf, 1.0)]
+)
+def test_speed_earns_between_nothing_and_its_weight_whatever_a_clock_gave(speedup, paid):
+    *_, speed = rewards.r_inst_terms(replace(GOOD, speedup=speedup), WEIGHTS)
+    assert (speed.name, speed.value) == ("speed", paid)

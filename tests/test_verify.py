@@ -4,9 +4,10 @@ import pytest
 
 from semrep_jax import prompts
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, Task, Tests
+from semrep_jax.languages import fenced_blocks
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
-from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
+from semrep_jax.sandbox.pool import MORE_PATIENCE, Limits, Observation, Sandbox
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import Verifier
 
@@ -84,6 +85,14 @@ def test_text_that_is_no_program_is_refused_with_a_reason(text):
     assert program_ is None and why
 
 
+@pytest.mark.parametrize("text", ["%s", "```python\n%s```", "As you said:\n```\n%s\n```\n", "%s<|end|>"])
+def test_a_byte_order_mark_before_a_program_is_no_part_of_it(text):
+    marked, plain = (prompts.extract(text % (mark + "def f(x): return x\n"), PYTHON)[0] for mark in ("\ufeff", ""))
+    assert marked == plain is not None
+    if "```" in text:
+        assert not fenced_blocks(text % "\ufeff__global__ void f() {}")[0].body.startswith("\ufeff")
+
+
 def test_a_repeated_program_is_answered_from_the_cache(verifier):
     first = one(verifier, "def f(x): return x + 2 - 1")
     known = verifier.saved.known
@@ -96,10 +105,11 @@ class Flaky(Sandbox):
 
     def __init__(self, faults: int):
         super().__init__(1, Limits())
-        self.faults, self.runs = faults, []
+        self.faults, self.runs, self.walls = faults, [], []
 
     def run(self, source, entry, calls, limits=None):
         self.runs.append(source)
+        self.walls.append(self.patience)
         self.faults -= 1
         if self.faults >= 0:
             return Observation(died="timeout", fault="its process has died")
@@ -115,6 +125,7 @@ def test_a_fault_of_ours_is_judged_once_more_and_is_then_no_verdict(faults, stat
         assert flaky.saved.again == again
         (later,) = flaky.verify(TASK, [good])
         assert later.status is Status.OK  # what nobody saw is not remembered
+        assert flaky.sandbox.walls == [1, MORE_PATIENCE, 1][: faults + 1]
 
 
 def test_a_zygote_that_died_is_no_verdict_on_the_program():

@@ -14,5 +14,9 @@ class TaskError(SemRepError):
     """A task, a suite or its data is malformed, empty or missing."""
 
 
+class NonFiniteError(SemRepError):
+    """Weights, log-probs, a loss, a gradient or an update are NaN or infinite."""
+
+
 class ProgramError(SemRepError):
     """A person's file can't be read, or is no program."""

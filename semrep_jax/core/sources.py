@@ -1,6 +1,7 @@
 """A person's source file: read as Python reads one, and written back in the form that it had.
 
     text = sources.read(path)                       # no byte-order mark, lines that end in \\n
+    text = sources.unmarked(answer)                 # a text that is no file's
     path.write_bytes(sources.written(new, path.read_bytes()))
 
 The form is a byte-order mark and how lines end; the encoding is what the text states of itself (`# coding: latin-1`),
@@ -14,11 +15,18 @@ import tokenize
 from codecs import BOM_UTF8
 from pathlib import Path
 
+MARK = "\ufeff"
+
 
 def read(path: Path) -> str:
     """The text of a source file. Raises OSError, and ValueError where it is not in the encoding that it states."""
     raw = path.read_bytes()
     return raw.decode(_encoding(raw)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def unmarked(text: str) -> str:
+    """A text without the byte-order mark that it may begin with, as Python reads one."""
+    return text.removeprefix(MARK)
 
 
 def written(text: str, before: bytes) -> bytes:

@@ -17,6 +17,7 @@ settings, and is refused where they changed. Speed: `tools/bench_data.py`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +35,7 @@ from semrep_jax.data.pieces import Pieces
 from semrep_jax.data.settings import Rewrites
 from semrep_jax.data.sources import NO_REWRITE, Source, Stored
 from semrep_jax.data.tokens import identity
+from semrep_jax.sandbox import children
 
 VERSION = 1
 
@@ -146,6 +148,33 @@ class Blocks:
         return packing.fill(pieces, arrays, self.row_length, self.prompt_weight)
 
 
+class _Ahead:
+    """Blocks that other processes may plan: a worker of Grain's, which nothing ends when this process is killed, ends
+    with it once it has got them."""
+
+    def __init__(self, blocks: Blocks):
+        self.blocks = blocks
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __repr__(self) -> str:
+        return repr(self.blocks)
+
+    def __getitem__(self, number: int) -> Block:
+        return self.blocks[number]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of, (self.blocks, os.getpid())
+
+
+def _of(blocks: Blocks, process: int) -> _Ahead:
+    """What was packed in `process`."""
+    if os.getpid() != process:
+        children.end_soon_after(process)
+    return _Ahead(blocks)
+
+
 class Loader(grain.DatasetIterator):
     """Batches without end, `rows` rows each.
 
@@ -225,7 +254,7 @@ class Loader(grain.DatasetIterator):
 
     def _planned_ahead(self) -> Any:
         """An iterator of the blocks from the current one on, computed in a thread or in worker processes."""
-        source = grain.MapDataset.source(self.blocks.after(self._number))
+        source = grain.MapDataset.source(_Ahead(self.blocks.after(self._number)))
         ahead = source.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
         if self.workers:
             if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags, which only absl.app parses

@@ -6,7 +6,8 @@
 
 On a task with an edit, U_sem is only where C_src and the edit agree, so a rewrite may pass it and do something else
 elsewhere. `behaviour` runs those that pass beside C_src on generated calls. Of what can't be compared nothing more is
-known, and U_sem decides; so it does where the language's judge draws tests of its own (`Task.details`).
+known, and U_sem decides; so it does where the language's judge draws tests of its own (`Task.details`), and where a
+fault of ours kept the two from being run, which is remembered nowhere.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,8 +23,9 @@ from cachetools import LRUCache
 
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Duplicate, Program, Task, Verdict
-from semrep_jax.languages import LANGUAGES, Answer, Resources
+from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources
 from semrep_jax.rewards import BEHAVES, AcceptBy
+from semrep_jax.sandbox.pool import SandboxError
 from semrep_jax.verify import EXECUTED, Verifier
 
 THREADS = 2  # sources compared side by side
@@ -30,6 +33,7 @@ KEPT_ANSWERS = 50_000
 
 Pair = tuple[Task, Program | str]  # a str in a program's place is the reason why there is none
 Compared = tuple[str, int]  # an `Answer`, and the calls that were compared
+UNSEEN: Compared = (Answer.UNKNOWN, -1)  # by a fault of ours
 
 
 @dataclass
@@ -69,7 +73,7 @@ class RewriteJudge:
         answers = dict(zip(asked, self._compared(list(asked.values())), strict=True))
         for index, (answer, calls) in answers.items():
             self.comparisons.compared += 1
-            self.comparisons.calls += calls
+            self.comparisons.calls += max(calls, 0)
             if answer == Answer.UNKNOWN:
                 self.comparisons.unknown += 1
                 continue
@@ -97,9 +101,13 @@ class RewriteJudge:
         mine = peers.partition(groups)
         with ThreadPoolExecutor(THREADS, thread_name_prefix="acceptance") as threads:
             found = peers.gather(list(threads.map(self._of_one_source, mine)))
-        for group, answers in zip(groups, found, strict=True):
-            self._answers.update(zip([_key(*pair) for pair in group], answers, strict=True))
-        return [self._answers[_key(task, program)] for task, program in asked]
+        answers = {
+            _key(*pair): one
+            for group, ones in zip(groups, found, strict=True)
+            for pair, one in zip(group, ones, strict=True)
+        }
+        self._answers.update({key: answer for key, answer in answers.items() if answer != UNSEEN})
+        return [answers[key] if key in answers else self._answers[key] for key in (_key(*pair) for pair in asked)]
 
     def _of_one_source(self, group: list[tuple[Task, Program]]) -> list[Compared]:
         """What comparing rewrites of one C_src with it found."""
@@ -108,13 +116,20 @@ class RewriteJudge:
         resources = Resources(self.verifier.sandbox, self.verifier.seed, self.verifier.settings.get(language))
         try:
             comparer = LANGUAGES[language].comparer(task.source, resources, task)
+        except SandboxError:
+            return [UNSEEN] * len(group)
         except SemRepError:  # C_src can't be called, or the language compares nothing
             return [(Answer.UNKNOWN, 0)] * len(group)
-        try:
-            findings = [comparer.compare(program.source) for _, program in group]
-        finally:
-            comparer.close()
-        return [(finding.answer, finding.calls) for finding in findings]
+        with closing(comparer):
+            return [_finding(comparer, program) for _, program in group]
+
+
+def _finding(comparer: Comparer, program: Program) -> Compared:
+    try:
+        finding = comparer.compare(program.source)
+    except SandboxError:
+        return UNSEEN
+    return finding.answer, finding.calls
 
 
 def _is_open(task: Task, verdict: Verdict) -> bool:

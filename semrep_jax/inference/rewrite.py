@@ -19,6 +19,7 @@ from semrep_jax.inference.settings import Choose
 from semrep_jax.languages import Answer, Comparer, duplicate
 from semrep_jax.rewards import DuplicateRule, accepted, repeats
 from semrep_jax.rollout.policy import Policy
+from semrep_jax.sandbox.pool import SandboxError
 
 Written = Program | str  # a program, or the reason why a completion holds none
 Accept = Callable[[Sequence[tuple[Task, Written]]], list[bool]]
@@ -62,13 +63,17 @@ def accept_by_verifier(judge: RewriteJudge, rule: DuplicateRule) -> Accept:
 
 def accept_by_comparison(comparer: Comparer, rule: DuplicateRule) -> Accept:
     """Accepts what behaves as C_src does where both are run, and is no copy of it by the rule: for a program without
-    U_sem."""
+    U_sem. What could not be run, by a fault of ours, is not accepted."""
+
+    def behaves(program: Program) -> bool:
+        try:
+            return comparer.compare(program.source).answer is Answer.EQUIVALENT
+        except SandboxError:
+            return False
 
     def accept(pairs: Sequence[tuple[Task, Written]]) -> list[bool]:
         return [
-            isinstance(program, Program)
-            and not repeats(duplicate(task.source, program), rule)
-            and comparer.compare(program.source).answer is Answer.EQUIVALENT
+            isinstance(program, Program) and not repeats(duplicate(task.source, program), rule) and behaves(program)
             for task, program in pairs
         ]
 

@@ -21,7 +21,7 @@ from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured, measure
 from semrep_jax.inference.turns import TURNS
-from semrep_jax.jobs import gains, held_out
+from semrep_jax.jobs import gains, held_out, replicas
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import TRAINING, Context
 from semrep_jax.model import pretrained, sharding
@@ -31,6 +31,7 @@ from semrep_jax.report.labels import label
 from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Policy
 from semrep_jax.rollout.remote import RemotePolicy
+from semrep_jax.rollout.settings import Engine
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
@@ -101,18 +102,15 @@ def require_fitting(config: Config, suites: Sequence[DrawnSuite], base: Pretrain
 
 def warn_of_replicas(config: Config, base: PretrainedModel) -> None:
     """Say which batches do not divide over the mesh: each of its devices computes the whole of them."""
-    pieces = base.model.sharding.size("batch")
-    sizes = {"rollout.prompts": config.rollout.prompts, "evaluate.batch": config.evaluate.batch}
+    rollout, evaluate = config.rollout, config.evaluate
+    sizes = {"rollout.prompts": rollout.prompts, "evaluate.batch": evaluate.batch}
+    if evaluate.every and evaluate.held_out.tasks < evaluate.batch:
+        sizes["evaluate.held_out.tasks"] = evaluate.held_out.tasks
+    if rollout.engine is Engine.CONTINUOUS:
+        sizes["rollout.rows"] = rollout.rows
     if config.train.micro_batch:
         sizes["train.micro_batch"] = config.train.micro_batch
-    for key, size in sizes.items():
-        if size % pieces:
-            console.print(
-                f"warning: {key}: {size} rows do not divide over mesh.data x mesh.fsdp = {pieces} devices, so each "
-                f"computes all of them; choose a multiple of {pieces}",
-                highlight=False,
-                soft_wrap=True,
-            )
+    replicas.warn(sizes, base.model.sharding.size("batch"))
 
 
 def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel, curve: Curve | None = None) -> Trained:

@@ -14,6 +14,7 @@ SETTINGS = ("job", "seed", "model", "mesh", "supervised")
 
 
 def _run(config: Config, context: Context) -> Results:
+    from semrep_jax.jobs import replicas
     from semrep_jax.model import sharding
     from semrep_jax.train import supervised
     from semrep_jax.train.monitoring import Monitoring
@@ -23,6 +24,7 @@ def _run(config: Config, context: Context) -> Results:
     monitoring = Monitoring(config.profile, config.logging, work.name, work / "profile")
     recipe = WarmStart(config.seed, config.model, config.supervised, config.comparable(SETTINGS), monitoring)
     mesh = sharding.build(**config.mesh.model_dump())
+    replicas.warn({"supervised.rows": config.supervised.rows}, mesh.size("batch"))
     figures = supervised.run(recipe, mesh, work, context.stop, context.work.bucket)
     model = context.work.address(work / config.supervised.export)
     return Results(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -249,8 +250,14 @@ def write(scaling: RopeScaling) -> dict[str, Any]:
 def frequencies(theta: float, head_dim: int, scaling: RopeScaling | None) -> np.ndarray:
     """Radians a position for each pair of dimensions, float32 [H/2].
 
-    theta: the base of the wavelengths. head_dim: H. scaling: what stretches them; None for nothing.
+    theta: the base of the wavelengths. head_dim: H. scaling: what stretches them; None for nothing. Raises ModelError
+    where they are no numbers, as those of YaRN with a base of 1.
     """
-    half = head_dim // 2
-    plain = theta ** (-np.arange(half) / half)
-    return (plain if scaling is None else scaling.stretched(plain, theta)).astype(np.float32)
+    half, found = head_dim // 2, np.full(1, np.nan)
+    with np.errstate(all="ignore"), suppress(ArithmeticError, ValueError):
+        plain = theta ** (-np.arange(half) / half)
+        found = (plain if scaling is None else scaling.stretched(plain, theta)).astype(np.float32)
+    if not np.isfinite(found).all():
+        asked = "" if scaling is None else f" with {write(scaling)}"
+        raise ModelError(f"rope_theta = {theta:g}{asked} gives wavelengths that are no numbers; mend config.json")
+    return found

@@ -218,7 +218,7 @@ class Behaviour:
         found: list[Case] = []
         for start in range(0, len(plain), 100):
             calls = plain[start : start + 100]
-            seen = self.sandbox.run(self.source, self.entry, calls, PLAIN_LIMITS)
+            seen = self.sandbox.observe(self.source, self.entry, calls, PLAIN_LIMITS)
             if len(seen.outcomes) == len(calls):
                 found += [Case(call, outcome) for call, outcome in zip(calls, seen.outcomes, strict=True)]
         return found

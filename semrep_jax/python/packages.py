@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from semrep_jax.core import syntax
+from semrep_jax.core import sources, syntax
 from semrep_jax.core.errors import SemRepError
 
 STANDARD = "stdlib"
@@ -53,10 +53,10 @@ class Module:
 
     @cached_property
     def text(self) -> str:
-        """The file's text; empty where it is no UTF-8."""
+        """The file's text; empty where it is not in the encoding that it states."""
         try:
-            return self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return sources.read(self.path)
+        except (OSError, ValueError):
             return ""
 
     @cached_property

@@ -118,7 +118,7 @@ def trace(
     seed: int = 0,
     reach: bool = False,
 ) -> Trace | None:
-    """Run sequences of steps; None where the process gave no report (it hung or ended itself).
+    """Run sequences of steps; None where the process gave no report (it hung or ended itself). Raises Unseen.
 
     sandbox: where. source: the program. sequences: each starts with the program loaded afresh. limits: on all the steps
     and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
@@ -139,11 +139,11 @@ def trace(
         "reach": reach,
         "limits": asdict(pool.Limits(limits.cpu_seconds, limits.wall_seconds, limits.memory_mb)),
     }
-    answer = sandbox.ask(request)
-    if answer is None or not answer[1] or answer[0]["timeout"]:
+    facts, raw = sandbox.ask_surely(request)
+    if not raw or facts["timeout"]:
         return None
     try:
-        report = json.loads(answer[1])
+        report = json.loads(raw)
         if report["token"] != token:
             return None
         if report["load"] is not None:

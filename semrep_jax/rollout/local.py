@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.model.attention import Cache
 from semrep_jax.model.decoder import Model
@@ -185,7 +186,8 @@ class LocalPolicy:
 
         prompt_ids: what `prompts.encode` gives for each prompt, from a caller that has it already. finished: told the
         place of each prompt and its completions as soon as they are there. A prompt longer than `rollout.max_prompt`
-        tokens gives n empty completions with finish PROMPT_TOO_LONG.
+        tokens gives n empty completions with finish PROMPT_TOO_LONG. Raises NonFiniteError where a log-prob is NaN or
+        infinite: then what was drawn means nothing.
         """
         if prompt_ids is None:
             prompt_ids = [encode(prompt, self.tokenizer) for prompt in prompts]
@@ -253,7 +255,10 @@ class LocalPolicy:
         return groups
 
     def _count(self, prompt_ids: list[list[int]], groups: list[list[Completion]]) -> None:
-        """Add what these groups cost to `usage`."""
+        """Add what these groups cost to `usage`. Raises NonFiniteError."""
+        drawn = [logprob for group in groups for completion in group for logprob in completion.logprobs]
+        if not np.isfinite(drawn).all():
+            raise NonFiniteError("the policy's own log-probs are NaN or infinite: its weights make them overflow")
         for ids, group in zip(prompt_ids, groups, strict=True):
             self.usage.rollouts += len(group)
             self.usage.prompt_tokens += 0 if group[0].finish is Finish.PROMPT_TOO_LONG else len(ids)

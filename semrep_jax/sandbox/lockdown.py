@@ -176,7 +176,9 @@ DENIED = {
     "pidfd_getfd": (438, 438),
     # tracing, and the memory of others
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
-    # how others run
+    # how others run, and how a process itself does: what gives way to all others looks like a machine too busy for it
+    "sched_yield": (24, 124), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
     "setpriority": (141, 140), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     # sockets
     "socket": (41, 198), "connect": (42, 203), "socketpair": (53, 199),
@@ -194,11 +196,8 @@ DENIED = {
     "mq_open": (240, 180), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186),
 }  # fmt: skip
 # Calls that a process may make about itself (a first argument of 0): a candidate that is the zygote's own user could
-# else take limits and processors from it, and so from all candidates after it.
-OWN_ONLY = {
-    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
-    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
-}  # fmt: skip
+# else take limits from it, and so from all candidates after it.
+OWN_ONLY = {"prlimit64": (302, 261)}
 # machine: (its audit architecture, the numbers of clone, clone3 and prctl, its column in DENIED)
 _MACHINES = {"x86_64": (0xC000003E, 56, 435, 157, 0), "aarch64": (0xC00000B7, 220, 435, 167, 1)}
 

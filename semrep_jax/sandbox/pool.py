@@ -39,7 +39,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,8 +49,10 @@ from semrep_jax.sandbox import children, scratch
 from semrep_jax.sandbox.wire import decode
 
 LENGTHS = struct.Struct("!II")  # of a reply's JSON and of the child's own bytes
+MORE_PATIENCE = 5  # times the wall time, for what a busy machine kept from being seen
 GRACE_SECONDS = 5.0  # beyond a request's wall time
 START_SECONDS = 30.0
+NO_ANSWER = "the sandbox's own process ended or did not answer in time"
 FIRST_UID = 61_000  # of as many as there are workers
 # A zygote's environment, beside PYTHONHASHSEED (sets in one order, and so one verdict each time).
 ENVIRONMENT = {
@@ -72,6 +74,10 @@ class SandboxError(SemRepError):
     """The sandbox can't run here at all."""
 
     exit_code = 1
+
+
+class Unseen(SandboxError):
+    """Nobody could see what a program does, by a fault of ours, twice."""
 
 
 @dataclass(frozen=True)
@@ -244,8 +250,10 @@ class Sandbox(Pool):
 
     workers: how many candidates run side by side. limits: of each, where `run` is given no others. hash_seed: decides
     the order of sets of texts. become, namespaces, landlock: another user, or layers left out; for tests of the
-    lockdown.
+    lockdown. `patience`: times the wall time of `run`, for whoever looks again at what a busy machine hid.
     """
+
+    patience = 1
 
     def __init__(
         self,
@@ -267,11 +275,34 @@ class Sandbox(Pool):
         sandbox's own where None.
         """
         token, limits = secrets.token_hex(16), limits or self.limits
+        limits = replace(limits, wall_seconds=self.patience * limits.wall_seconds)
         answer = self.ask({"source": source, "entry": entry, "calls": calls, "token": token, "limits": asdict(limits)})
         if answer is None:
-            why = "the sandbox's own process ended or did not answer in time"
-            return Observation(died="timeout", seconds=limits.wall_seconds, fault=why)
+            return Observation(died="timeout", seconds=limits.wall_seconds, fault=NO_ANSWER)
         return _observation(*answer, token, len(calls))
+
+    def observe(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
+        """As `run`, and once more, with more wall time, where a fault of ours kept it from being seen. Raises Unseen
+        where one does again."""
+        limits = limits or self.limits
+        seen = self.run(source, entry, calls, limits)
+        if seen.fault is not None:
+            seen = self.run(source, entry, calls, replace(limits, wall_seconds=MORE_PATIENCE * limits.wall_seconds))
+        if seen.fault is not None:
+            raise Unseen(f"a program could not be run, twice ({seen.fault}); let the machine calm down")
+        return seen
+
+    def ask_surely(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """As `ask`, and once more, with more wall time, where a fault of ours kept it from being seen. Raises Unseen
+        where one does again."""
+        fault, limits = "", request["limits"]
+        for patience in (1, MORE_PATIENCE):
+            more = {"wall_seconds": patience * limits["wall_seconds"]}
+            answer = self.ask(request | {"limits": limits | more})
+            if answer is not None and answer[0]["fault"] is None:
+                return answer
+            fault = NO_ANSWER if answer is None else answer[0]["fault"]
+        raise Unseen(f"a program could not be run, twice ({fault}); let the machine calm down")
 
 
 def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -> Observation:
@@ -284,8 +315,7 @@ def _observation(reply: dict[str, Any], raw: bytes, token: str, expected: int) -
     """
     seconds, cpu = float(reply["seconds"]), float(reply["cpu"])
     if not raw or reply["timeout"]:
-        busy = "the machine was too busy to run it within its wall time" if reply["starved"] else None
-        return Observation(died=_death(reply), seconds=seconds, fault=busy, cpu_seconds=cpu)
+        return Observation(died=_death(reply), seconds=seconds, fault=reply["fault"], cpu_seconds=cpu)
     try:
         report = json.loads(raw)
         if report["token"] != token:

@@ -233,8 +233,9 @@ def run_child(request, containment, act):
 
     request: its JSON, with `limits` and `token`. containment: as `serve` gave it. act: what the child does once it is
     locked in; what it returns is reported as JSON. Returns facts about the child's end ("timeout", "signal",
-    "seconds" of wall time, "cpu" seconds; "spoilt" where scratch can't be emptied, and so this one must end) and its
-    bytes as they came, none where there were more than MAX_REPLY.
+    "seconds" of wall time, "cpu" seconds; "fault", what kept it from its end that is not its own, or None; "spoilt"
+    where scratch can't be emptied, and so this one must end) and its bytes as they came, none where there were more
+    than MAX_REPLY.
     """
     began = time.monotonic()
     reader, report = os.pipe()
@@ -246,12 +247,20 @@ def run_child(request, containment, act):
             os.dup2(containment.null, fd)
         child(request, containment, report, act)
     os.close(report)
-    data, timeout = collect(reader, began + request["limits"]["wall_seconds"])
+    deadline = began + request["limits"]["wall_seconds"]
+    data, timeout = collect(reader, deadline)
     os.close(reader)
-    code, usage = sweep(pid, containment.in_pid_namespace, killed=timeout or data is None)
+    killed = timeout or data is None
+    if not killed and not ends(pid, deadline):
+        killed = timeout = True
+    code, usage = sweep(pid, containment.in_pid_namespace, killed)
     facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
     facts["cpu"] = usage.ru_utime + usage.ru_stime
-    facts["starved"] = timeout and starved(usage, request["limits"])
+    facts["fault"] = None
+    if timeout and starved(usage, request["limits"]):
+        facts["fault"] = "the machine was too busy to run it within its wall time"
+    elif not killed and containment.seccomp_filter is not None and struck_down(code, usage, request["limits"]):
+        facts["fault"] = "its process was killed from outside"
     try:
         scratch.empty(containment.scratch)
     except OSError:
@@ -264,6 +273,23 @@ def starved(usage, limits):
     was pushed aside far more often than it waited of itself (as one that sleeps does)."""
     used = usage.ru_utime + usage.ru_stime
     return used < limits["cpu_seconds"] and usage.ru_nivcsw > 2 * usage.ru_nvcsw + 8
+
+
+def struck_down(code, usage, limits):
+    """Whether a child was killed that had processor time left, by nobody here. Its filter refuses it every signal to
+    itself, and so it was somebody outside: the kernel where memory ran out, or a person."""
+    return code & 0x7F == signal.SIGKILL and usage.ru_utime + usage.ru_stime < limits["cpu_seconds"]
+
+
+def ends(pid, deadline):
+    """Whether a child that has closed its pipe ends by the deadline; one that goes on has closed it by hand."""
+    pause = 0.00005
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+    return True
 
 
 def collect(reader, deadline):

@@ -36,12 +36,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semrep_jax.core import sources
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Case, Outcome, Program, Status, Task, Tests, Verdict
 from semrep_jax.languages import LANGUAGES, Answer, Resources, duplicate
 from semrep_jax.python import PYTHON
 from semrep_jax.sandbox import children, scratch
-from semrep_jax.sandbox.pool import Limits, Observation, Sandbox
+from semrep_jax.sandbox.pool import Limits, Observation, Sandbox, Unseen
 from semrep_jax.sandbox.wire import decode, encode
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ class Tested:
         assert self.reference is not None
         source = Program(PYTHON, self.reference)
         with closing(LANGUAGES[PYTHON].comparer(source, Resources(_sandbox(self.limits)), None)) as comparer:
-            finding = comparer.compare(program.source)
+            try:
+                finding = comparer.compare(program.source)
+            except Unseen:
+                return ""
         return finding.counterexample if finding.answer is Answer.DIFFERENT else ""
 
 
@@ -132,7 +136,10 @@ class Scored:
         program = _read(program_path)
         if isinstance(program, str):
             return _result({}, {"compile_error": program})
-        seen = _sandbox(self.limits).run(program.source, self.entry, [encode(args) for args in self.calls], self.limits)
+        try:
+            seen = _sandbox(self.limits).observe(program.source, self.entry, list(map(encode, self.calls)), self.limits)
+        except Unseen as fault:
+            return _result({}, {"evaluator_error": str(fault)})
         wrong = _what_failed(self.entry, self.calls, seen)
         if wrong:
             return _result({}, wrong)
@@ -264,9 +271,9 @@ def _shortened(artifacts: Mapping[str, str]) -> dict[str, str]:
 def _read(path: str) -> Program | str:
     """The program in a file, or why it holds none."""
     try:
-        return Program(PYTHON, Path(path).read_text())
-    except UnicodeDecodeError as error:
-        return f"the program is no UTF-8 text: {error}"
+        return Program(PYTHON, sources.read(Path(path)))
+    except ValueError as error:
+        return f"the program is no UTF-8 text, nor in an encoding that it states: {error}"
 
 
 def _artifacts(verdict: Verdict) -> dict[str, str]:

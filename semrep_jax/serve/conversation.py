@@ -31,6 +31,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from semrep_jax.core import sources
 from semrep_jax.python import PYTHON, canonical
 
 # Possessive where two parts could share a run of characters: what strangers send must not take quadratic time.
@@ -72,11 +73,11 @@ def read(messages: Sequence[Said]) -> Asked | None:
     if not told:
         return None
     text = told[-1]
-    text = text.replace("\r\n", "\n")
+    text = sources.unmarked(text.replace("\r\n", "\n"))
     found = _program(text)
     if found is None:
         return None
-    program, words = found
+    program, words = sources.unmarked(found[0]), found[1]
     system = "\n\n".join(said.content for said in messages if said.role in ("system", "developer"))
     instruction = _instruction(text, words, system)
     lines = program.splitlines(keepends=True)
@@ -109,7 +110,7 @@ def _program(text: str) -> tuple[str, str] | None:
 
 def _has_statement(text: str, bare: bool = False) -> bool:
     """Whether a text is Python that does something. bare: not in a code block, where one word parses as Python too."""
-    tree = canonical.parse(text)
+    tree = canonical.parse(sources.unmarked(text))
     return tree is not None and any(not (bare and isinstance(node, ast.Expr)) for node in tree.body)
 
 

@@ -26,9 +26,9 @@ def passed(
     """Which cases a program passes; None where it does not load or does not end.
 
     source, entry: the program and its function. limits: of the whole run, the sandbox's own by default. tolerance: of
-    floats, relative and absolute.
+    floats, relative and absolute. Raises Unseen where a fault of ours kept it from being seen.
     """
-    seen = sandbox.run(source, entry, [case.args for case in cases], limits)
+    seen = sandbox.observe(source, entry, [case.args for case in cases], limits)
     if len(seen.outcomes) != len(cases):
         return None
     return [matches(case.expected, one, tolerance) for case, one in zip(cases, seen.outcomes, strict=True)]

@@ -61,7 +61,7 @@ def solution(problem: dict[str, str]) -> str:
 def recorded_calls(problem: dict[str, str], sandbox: Sandbox) -> list[Any]:
     """The argument tuples (wire form) that the problem's check passes to a correct solution. Raises TaskError."""
     source = solution(problem) + "\n" + problem["test"] + _RECORDER.replace("{entry}", problem["entry_point"])
-    seen = sandbox.run(source, "_record", [encode((MAX_CALLS,))], LIMITS)
+    seen = sandbox.observe(source, "_record", [encode((MAX_CALLS,))], LIMITS)
     if not seen.outcomes or seen.outcomes[0].error:
         why = seen.load_error or seen.died or seen.messages
         raise TaskError(f"{problem['task_id']}: its own solution fails its check ({why})")
@@ -74,7 +74,7 @@ def tests_of(problem: dict[str, str], sandbox: Sandbox) -> Tests:
     for call in recorded_calls(problem, sandbox):
         if call not in calls:
             calls.append(call)
-    seen = sandbox.run(solution(problem), problem["entry_point"], calls, LIMITS)
+    seen = sandbox.observe(solution(problem), problem["entry_point"], calls, LIMITS)
     cases = tuple(Case(call, outcome) for call, outcome in zip(calls, seen.outcomes, strict=True))
     return Tests(problem["entry_point"], cases, TOLERANCE)
 

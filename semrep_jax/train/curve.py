@@ -4,9 +4,10 @@
     Trainer(..., curve=curve).run()                    # arms/NAME/curve.jsonl, arms/NAME/best, arms/NAME/best.json
 
 What is measured, and how, is the caller's: this room only decides when, and keeps it. Points are taken at step 0 (the
-base), at every multiple of `every` and at the end of B, between steps, with keys of their own: a training with a curve
-takes the same steps as one without. A row stands in the file only after the model that it may have made the best was
-written, so a run that is killed and resumed ends with the same rows and the same best.
+base), at every multiple of `every` (after the batch that comes to it or passes it) and at the end of B, between steps,
+with keys of their own: a training with a curve takes the same steps as one without. A row stands in the file only after
+the model that it may have made the best was written, so a run that is killed and resumed ends with the same rows and
+the same best.
 """
 
 from __future__ import annotations
@@ -63,9 +64,11 @@ class Curve:
     names: tuple[str, ...]
     identity: dict[str, Any] = field(default_factory=dict)
 
-    def due(self, step: int, total: int) -> bool:
-        """Whether there is a point after `step` of `total` steps."""
-        return step % self.every == 0 or step == total
+    def due(self, step: int, total: int, last: int | None) -> bool:
+        """Whether there is a point after `step` of `total` steps: at a multiple of `every`, or the first that is past
+        one, where a batch takes several steps. last: what was asked about before; None for nothing."""
+        passed = last is not None and step // self.every > last // self.every
+        return passed or step % self.every == 0 or step == total
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,13 @@ class CurveFile:
         self.curve, self.directory, self.base, self.writes = curve, directory, base, peers.leader
         kept = peers.gather(self._kept(step) if peers.leader else [])
         self.measured = {row["step"] for row in kept}
+        self.last = max(self.measured, default=None)
         first = [row for row in kept if f"{row['suite']}/T{row['turns']}" == curve.names[0]]
         self.best = max((row["value"] for row in first), default=None)
         if self.writes:
             directory.mkdir(parents=True, exist_ok=True)
             write_atomically(directory / "curve.identity.json", json.dumps(curve.identity, indent=1) + "\n")
-            (directory / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+            write_atomically(directory / "curve.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
 
     def _kept(self, step: int) -> list[dict[str, Any]]:
         """The rows of an earlier sitting up to `step`, of points that are whole and were measured in the same way."""
@@ -112,7 +116,8 @@ class CurveFile:
 
         spent: so far. total: B. params: all of the policy's. recorder: shows the points as heldout/SUITE/T1.
         """
-        if spent.step in self.measured or not self.curve.due(spent.step, total):
+        last, self.last = self.last, spent.step
+        if spent.step in self.measured or not self.curve.due(spent.step, total, last):
             return
         points = [replace(p, **{k: round(getattr(p, k), 6) for k in ROUNDED}) for p in self.curve.measure(params)]
         if self.best is None or points[0].value > self.best:

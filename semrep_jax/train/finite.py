@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.model import families
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.shape import layout
@@ -27,13 +27,30 @@ MOST_SKIPPED = 10  # steps in a row that are left out before the run ends all th
 SHOWN = 3
 
 
-class NonFiniteError(SemRepError):
-    """Weights, a loss, a gradient or an update are NaN or infinite."""
-
-
 def all_finite(tree: Any) -> jax.Array:
     """Whether everything in a tree of arrays is finite (bool scalar)."""
     return reduce(jnp.logical_and, [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)], jnp.bool_(True))
+
+
+def require_finite_state(state: Any, what: str) -> None:
+    """Raise NonFiniteError where an array of a training state (weights, moments) holds a NaN or an infinity: infinite
+    moments are updates of zero for ever, which no step shows.
+
+    state: a tree of device arrays. what: how the error calls it, with what to do.
+    """
+    floats = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    found = jax.device_get(_finite_each(floats))
+    if broken := [name for name, finite in found.items() if not finite]:
+        raise NonFiniteError(f"{what}: {_listed(broken)} holds NaN or infinity")
+
+
+@jax.jit
+def _finite_each(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: jnp.isfinite(array).all() for name, array in arrays.items()}
 
 
 def norms(tree: Any) -> dict[str, jax.Array]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from semrep_jax.core.bucket import Bucket
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.train.checkpoint import Checkpoints, MayChange, Restored
-from semrep_jax.train.finite import NonFiniteError
+from semrep_jax.train.finite import require_finite_state
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.monitoring import Monitoring, Trace
 from semrep_jax.train.performance import peak_memory
@@ -92,6 +93,8 @@ def run(
     saved = Checkpoints(directory, settings.identity, settings.keep, settings.may_change, settings.bucket)
     restored = saved.restore(training.arrays)
     if restored is not None:
+        here = saved.directory / str(restored.step)
+        require_finite_state(restored.state, f"{name}: delete {here} to go on from the checkpoint before it")
         training.resume(restored)
         for note in restored.notes:
             console.print(f"{name}: {note}", highlight=False, soft_wrap=True)

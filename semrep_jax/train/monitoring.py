@@ -44,7 +44,7 @@ class Trace:
     """
 
     def __init__(self, monitoring: Monitoring, name: str, done: int, total: int, peers: Peers):
-        self.name, self.window, self.running = name, monitoring.profile.window, False
+        self.name, self.window, self.running, self.waiting = name, monitoring.profile.window, False, False
         if not self.window or monitoring.traces is None:
             self.window = range(0)
             return
@@ -54,6 +54,7 @@ class Trace:
                 f"(0 to {total - 1}); lower it"
             )
         self.directory = monitoring.traces / (f"process-{peers.rank}" if peers.count > 1 else "")
+        self.waiting = done < self.window.stop
         if self.window.stop <= done < total:
             _say(
                 f"{name}: profile.steps {monitoring.profile.steps} lies behind step {done}, where it goes on: no trace"
@@ -64,8 +65,12 @@ class Trace:
         """Around a step: its number decides whether it is traced, and marks it in the trace."""
         if self.running and number >= self.window.stop:
             self.close()
+        if self.waiting and number >= self.window.stop:
+            self.waiting = False
+            steps = f"{self.window.start}:{self.window.stop}"
+            _say(f"{self.name}: no batch begins with a step of profile.steps {steps}: no trace; widen it")
         if not self.running and number in self.window:
-            self.first, self.running = number, True
+            self.first, self.running, self.waiting = number, True, False
             jax.profiler.start_trace(self.directory)
         with jax.profiler.StepTraceAnnotation(self.name, step_num=number):
             yield

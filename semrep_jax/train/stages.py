@@ -4,11 +4,13 @@ the prompt or none."""
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from semrep_jax import prompts, rewards
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program, Task, Verdict
 from semrep_jax.prompts import Prompt
 from semrep_jax.rewards import OF_EDITS, REWARDS, DuplicateRule, Judged, RewardConfig, Terms
@@ -48,11 +50,19 @@ class Stage:
         return self.tasks[index * self.pooled : (index + 1) * self.pooled]
 
     def score(self, group: Judged) -> list[Scored]:
-        """The terms of each member's reward, raw correctness, and whether it was judged."""
-        return [
+        """The terms of each member's reward, raw correctness, and whether it was judged. Raises TaskError for a reward
+        that is no finite number: its advantages would be none either, and the step would blame the step size."""
+        found = [
             Scored(rewards.terms_of(reward), self.correct(verdict), verdict.judged)
             for reward, verdict in zip(self.reward(group), group.verdicts, strict=True)
         ]
+        for one in found:
+            if not math.isfinite(value := rewards.total(one.terms)):
+                raise TaskError(
+                    f"reward.{self.name}: it gave {value} for a program of task {group.task.id}; mend the plugin that "
+                    "it is from, a reward is a finite number"
+                )
+        return found
 
 
 def rewrite_stage(tasks: Sequence[Task], weights: RewardConfig) -> Stage:

@@ -106,7 +106,7 @@ def summary(batches: Sequence[StepBatch], before: Counts, after: Counts, rule: D
         "reward": float(np.mean([rewards.total(member.terms) for member in judged])),
         "correct": float(np.mean([member.correct for member in judged])),
         "solved": float(np.mean([any(member.correct for member in group.scored) for group in groups])),
-        "compiled": float(np.mean([v.compiled for v in verdicts])),
+        "compiled": float(np.mean([v.compiled for v in verdicts if v.judged])),
         "duplicates": float(np.mean([rewards.repeats(v.duplicate, rule) for v in verdicts])),
         "zero_variance_groups": float(np.mean([is_flat(group.scored) for group in groups])),
         "kept_groups": float(np.mean([keep for batch in batches for keep in batch.advantages.keep])),

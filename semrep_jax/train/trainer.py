@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax import prompts
 from semrep_jax.core.bucket import Bucket
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import NonFiniteError, SemRepError
 from semrep_jax.core.peers import ALONE
 from semrep_jax.core.stop import Stop
 from semrep_jax.data import prompts as task_stream
@@ -39,7 +40,7 @@ from semrep_jax.train.budget import REWRITE, Budget
 from semrep_jax.train.checkpoint import OTHER_MESH, MayChange, Restored
 from semrep_jax.train.curve import Curve, CurveFile, Spent
 from semrep_jax.train.draws import Draws, easiest, hardest
-from semrep_jax.train.finite import NonFiniteError, Watch
+from semrep_jax.train.finite import Watch
 from semrep_jax.train.fits import require_one_fits
 from semrep_jax.train.judging import Judging
 from semrep_jax.train.likelihood import BaseLikelihoods
@@ -194,6 +195,15 @@ class Trainer:
 
     def step(self) -> StepResult:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
+        number = self.budget.used
+        try:
+            return self._step()
+        except NonFiniteError as error:
+            if str(error).startswith("step "):
+                raise
+            raise NonFiniteError(f"step {number}: {error}; lower train.learning_rate") from error
+
+    def _step(self) -> StepResult:
         stage, clock, before = self.stages[self.budget.stage], Clock(), self._counts()
         key = jax.random.fold_in(self.key, self.budget.used)
         if self.recipe.train.seam is Seam.RESET and 0 < self.budget.used == self.budget.boundary:
@@ -214,6 +224,8 @@ class Trainer:
             drift = self._drift(on_devices)
             metrics = self._update(on_devices) | drift
             updates = self.budget.used - done
+            if not self.budget.left:
+                self._require_finite(on_devices)
         clock.lap("update")
 
         self.seconds += clock.total
@@ -283,7 +295,6 @@ class Trainer:
                 asked, setting.group, setting.temperature, key, prompt_ids=ids, finished=judging.finished
             )
             clock.lap("rollout")
-            self._require_finite(groups)
             judging.wait()
             clock.lap("verify")
         verdicts = [verdict for group in groups for verdict in group.verdicts]
@@ -294,12 +305,13 @@ class Trainer:
                 "the same command goes on"
             )
 
-    def _require_finite(self, groups: list[Group]) -> None:
-        drawn = [logprob for group in groups for completion in group.completions for logprob in completion.logprobs]
-        if not np.isfinite(drawn).all():
-            raise NonFiniteError(
-                f"step {self.budget.used}: the policy's own log-probs are NaN or infinite; lower train.learning_rate"
-            )
+    def _require_finite(self, batch: RolloutBatch) -> None:
+        """Refuse last weights, which nobody will sample with, under which what was drawn has log-probs that are no
+        numbers."""
+        rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
+        logp = score(self.params, batch, model, rollout.temperature, train.layout)
+        if not bool(jnp.isfinite(logp).all(where=batch.sampled != 0)):
+            raise NonFiniteError("the log-probs under the new weights are NaN or infinite")
 
     def _arrays(self, groups: list[Group], found: Advantages) -> RolloutBatch:
         """The update's arrays, on the host."""
@@ -324,10 +336,11 @@ class Trainer:
         return batch
 
     def _drift(self, batch: RolloutBatch) -> dict[str, float]:
-        """The KL of the policy that sampled the batch to the base, k3 over its tokens, at every `train.drift_every`th
-        step."""
+        """The KL of the policy that sampled the batch to the base, k3 over its tokens, where one of its steps is a
+        multiple of `train.drift_every`."""
         rollout, train, model = self.recipe.rollout, self.recipe.train, self.base.model
-        if not train.drift_every or self.budget.used % train.drift_every:
+        updates = min(train.epochs, self.budget.stage_left)
+        if not train.drift_every or -self.budget.used % train.drift_every >= updates:
             return {}
         reference = batch.reference
         if reference is None:
@@ -363,6 +376,7 @@ class Trainer:
             "usage": asdict(self.policy.usage),
             "seconds": self.seconds,
             "left_out_steps": self.watch.skipped,
+            "left_out_in_a_row": self.watch.in_a_row,
         }
 
     def resume(self, restored: Restored) -> None:
@@ -373,6 +387,7 @@ class Trainer:
         self.budget.resume(record["used"], record["total"], record["boundary"])
         self.update = self._compiled_update()  # the boundary may be an earlier budget's
         self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
+        self.watch.in_a_row = record.get("left_out_in_a_row", 0)
         self.policy.usage = Usage(**record["usage"])
 
 

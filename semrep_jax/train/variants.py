@@ -27,7 +27,7 @@ from semrep_jax.core.programs import Program, Task
 from semrep_jax.core.progress import bar
 from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources
-from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.sandbox.pool import Sandbox, SandboxError
 
 OWN_FORM = "perturbed"  # the tag in which a source of tasks gives a form of C_src itself
 THREADS = 2
@@ -84,6 +84,8 @@ class Variants:
         rng = Random(f"{self.seed} {task.source.sha256}")
         try:
             comparer = language.comparer(task.source, Resources(self.sandbox, self.seed), task)
+        except SandboxError:
+            raise  # what is kept here must not depend on how busy the machine was
         except SemRepError:
             return []
         with closing(comparer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from semrep_jax.core import shards
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.shards import DataError
 from semrep_jax.core.stop import Stop, Stopped
+from semrep_jax.data import loader as data_loader
 from semrep_jax.data import mixture, packing, tokens
 from semrep_jax.data import prompts as prompt_data
 from semrep_jax.data import records as record_texts
@@ -30,6 +32,7 @@ from semrep_jax.jobs import config
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.model import sharding
 from semrep_jax.model.pretrained import NANO
+from semrep_jax.sandbox import children
 from semrep_jax.tasks.generated.generator import Generator
 
 RELU = """```cuda
@@ -291,6 +294,7 @@ from pathlib import Path
 from semrep_jax.data import loader, sources, tokens
 from semrep_jax.core.shards import Shards
 from semrep_jax.model import tokenizer
+from semrep_jax.sandbox import children
 from semrep_jax.tasks.generated.generator import Generator
 
 def main(data, cache, nano, log, last):
@@ -340,6 +344,17 @@ def test_worker_processes_give_the_stream_of_a_thread(stored):
         assert all(same(a, b) for a, b in zip(take(loader(stored), 12), take(stream, 12), strict=True))
     finally:
         stream.close()
+
+
+def test_a_worker_that_plans_ahead_watches_whose_blocks_they_are_and_ends_after_it(stored, monkeypatch):
+    watched = []
+    monkeypatch.setattr(children, "end_soon_after", watched.append)
+    stream = loader(stored)
+    packed, ours = pickle.dumps(data_loader._Ahead(stream.blocks)), os.getpid()
+    assert repr(pickle.loads(packed)) == repr(stream.blocks) and not watched  # in this very process
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    pickle.loads(packed)
+    assert watched == [ours]
 
 
 def test_rewrites_on_the_fly_are_new_in_every_epoch_and_the_same_in_every_run(made, records, nano, tmp_path):

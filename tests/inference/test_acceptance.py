@@ -10,8 +10,9 @@ from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.inference.rewrite import accept_by_verifier
 from semrep_jax.languages import LANGUAGES
 from semrep_jax.python import PYTHON
+from semrep_jax.python.equivalence import Reference
 from semrep_jax.rewards import AcceptBy, DuplicateRule, RewardConfig
-from semrep_jax.sandbox.pool import Sandbox
+from semrep_jax.sandbox.pool import Sandbox, Unseen
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import Verifier
 
@@ -72,6 +73,20 @@ def test_what_comparing_costs_is_counted_and_nothing_is_under_u_sem(verifier, mo
     plain = RewriteJudge(verifier, AcceptBy.U_SEM)
     plain.verify_all(pairs)
     assert plain.metrics() == {} and len(built) == 1
+
+
+def test_what_a_fault_of_ours_kept_from_being_compared_is_unknown_and_is_asked_again(verifier, monkeypatch):
+    judge, real, faults = RewriteJudge(verifier, AcceptBy.BEHAVIOUR), Reference.compare, [True]
+
+    def compare(self, other):
+        if faults and faults.pop():
+            raise Unseen("twice")
+        return real(self, other)
+
+    monkeypatch.setattr(Reference, "compare", compare)
+    first, second = (judge.verify_all(programs(ELSEWHERE))[0] for _ in range(2))
+    assert rewards.BEHAVES not in first.facts and second.facts[rewards.BEHAVES] is False
+    assert judge.metrics()["accept/unknown"] == 1
 
 
 NAMES = ("compared", "refused", "unknown", "calls")

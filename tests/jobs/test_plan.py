@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from semrep_jax.jobs import arms, planning
+from semrep_jax.jobs import arms, planning, pretrain
 from semrep_jax.jobs import config as configuration
 from semrep_jax.jobs.config import Config
 from semrep_jax.model import decoder, hlo, sharding
 from semrep_jax.model.ahead import GIB, PlanError, topology
 from semrep_jax.model.decoder import ComputeConfig
+from semrep_jax.train import supervised
 
 PROGRAM = """
 import jax, jax.numpy as jnp, numpy as np
@@ -85,6 +86,21 @@ def test_a_batch_that_does_not_divide_the_mesh_is_named(capsys):
     arms.warn_of_replicas(config, base)
     err = capsys.readouterr().err
     assert "rollout.prompts: 2 rows do not divide" in err and "multiple of 5" in err and "evaluate.batch" in err
+    assert "rollout.rows" not in err and "held_out" not in err
+    rollout, evaluate = {"engine": "continuous", "rows": 7}, {"every": 1, "held_out": {"tasks": 3}}
+    more = configuration.build({"job": "train", "rollout": rollout, "evaluate": evaluate})
+    arms.warn_of_replicas(more, base)
+    err = capsys.readouterr().err
+    assert "rollout.rows: 7 rows" in err and "evaluate.held_out.tasks: 3 rows" in err
+
+
+def test_a_warm_start_names_its_rows_that_do_not_divide_the_mesh(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(sharding, "build", lambda **mesh: SimpleNamespace(size=lambda axis: 5))
+    monkeypatch.setattr(supervised, "run", lambda *arguments: {}["here it would begin"])
+    config = configuration.build({"job": "pretrain", "supervised": {"rows": 8}})
+    with pytest.raises(KeyError, match="begin"):
+        pretrain._run(config, SimpleNamespace(work=SimpleNamespace(path=tmp_path, bucket=None), stop=None))
+    assert "supervised.rows: 8 rows do not divide" in capsys.readouterr().err
 
 
 def test_a_plan_that_does_not_fit_names_the_knob():

@@ -38,6 +38,27 @@ def test_llama3_factors_in_the_wrong_order_are_refused_and_an_old_yarns_flag_is_
     assert isinstance(plain, rope.Yarn) and shape_of(rope_scaling=YARN | {"finetuned": True}).rope_scaling == plain
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rope_theta": 1},
+        {"rope_theta": 1e-300},
+        {"rope_scaling": YARN | {"beta_fast": 1e308}},
+        {"rope_scaling": {"type": "linear", "factor": 5e-324}},
+    ],
+    ids=repr,
+)
+def test_wavelengths_that_are_no_numbers_are_refused_with_the_base_and_what_stretches_it(odd):
+    with pytest.raises(ModelError, match=r"rope_theta = .* with .*'factor'.* that are no numbers"):
+        shape_of(**{"rope_scaling": YARN} | odd)
+    assert shape_of(rope_theta=1).rope_theta == 1
+
+
+def test_a_whole_number_that_no_float_holds_is_refused_by_its_key():
+    with pytest.raises(ModelError, match="max_position_embeddings"):
+        shape_of(max_position_embeddings=10**400)
+
+
 def test_key_heads_that_are_not_stated_are_those_of_the_familys_config_class():
     many = {"num_attention_heads": 64, "hidden_size": 256}
     assert shape_of(**many).kv_heads == 32 and shape_of(**many, num_key_value_heads=None).kv_heads == 64

@@ -30,6 +30,14 @@ workers = [JsonWorker(script), JsonWorker(script)]
 workers[0].process.stdin.write(b"1\\\\n")
 workers[0].process.stdin.flush()
 """,
+    "what a thread started that has ended": """
+import subprocess, sys, threading
+ending = "import os, time; from semrep_jax.sandbox import children; children.end_soon_after(os.getppid()); {{}}"
+started = lambda: subprocess.Popen([sys.executable, "-c", ending.replace("{{}}", "time.sleep(600)")])
+thread = threading.Thread(target=started)
+thread.start()
+thread.join()
+""",
     "a shell's children": """
 import os, subprocess
 from semrep_jax.sandbox import children

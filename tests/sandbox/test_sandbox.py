@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from processes import descendants
 
 from semrep_jax.core.programs import Case, Outcome, Program, Task, Tests
+from semrep_jax.languages import Answer
 from semrep_jax.python import PYTHON
-from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.python.behaviour import Behaviour
+from semrep_jax.sandbox.pool import Limits, Sandbox, Unseen
 from semrep_jax.sandbox.wire import encode
+from semrep_jax.tasks import bugs
 from semrep_jax.verify import Verifier
 
 LIMITS = Limits(cpu_seconds=0.4, wall_seconds=1.2, memory_mb=256)
@@ -233,6 +239,49 @@ def test_a_zygote_that_is_killed_costs_one_verdict_and_is_replaced():
         assert sandbox.run("def f(x): return x", "f", [encode((1,))]).died == "timeout"
         assert sandbox.run("def f(x): return x", "f", [encode((1,))]).outcomes[0].value == 1
         assert sandbox.restarts == 1
+
+
+def test_a_candidate_that_closes_its_report_and_goes_on_is_ended_in_time_and_is_no_fault_of_ours():
+    with Sandbox(1) as sandbox:
+        for rest, wall in (("time.sleep(60)", 1), ("while True: pass", 60)):
+            source = f"import os, time\ndef f(x):\n os.closerange(3, 64)\n {rest}"
+            seen = sandbox.run(source, "f", [encode((1,))], Limits(cpu_seconds=0.4, wall_seconds=wall))
+            assert (seen.died, seen.fault) == ("timeout", None)
+        assert sandbox.run("def f(x): return x", "f", [encode((1,))]).outcomes and not sandbox.restarts
+
+
+def test_a_candidate_that_is_killed_from_outside_is_no_verdict_and_costs_no_zygote():
+    with Sandbox(1, Limits(wall_seconds=20)) as sandbox, ThreadPoolExecutor(1) as threads:
+        index, zygote = sandbox.free.get()
+        sandbox.free.put((index, zygote))
+        before = descendants(zygote.process.pid)
+        running = threads.submit(sandbox.run, "import time\ndef f(x): time.sleep(60)", "f", [encode((1,))])
+        while not (found := descendants(zygote.process.pid).keys() - before.keys()):
+            time.sleep(0.01)
+        time.sleep(0.1)  # until it has locked itself in
+        os.kill(found.pop(), signal.SIGKILL)
+        assert running.result().fault == "its process was killed from outside"
+        assert sandbox.run("def f(x): return x", "f", [encode((1,))]).outcomes and not sandbox.restarts
+
+
+def test_what_a_fault_of_ours_hides_is_looked_at_once_more_and_then_nobody_answers_for_it(monkeypatch):
+    with Sandbox(1, LIMITS) as sandbox:
+        program, ask, lost = "def f(x): return x", sandbox.ask, [True]
+        monkeypatch.setattr(sandbox, "ask", lambda *request: None if lost and lost.pop() else ask(*request))
+        assert sandbox.observe(program, "f", [encode((1,))]).outcomes[0].value == 1
+        cases = [Case(encode((1,)), Outcome(value=2))]
+        assert bugs.passed(program, "f", cases, sandbox) == [False]
+        behaviour = Behaviour(program, "f", [encode((n,)) for n in range(20)], sandbox)
+        lost += [True]
+        assert behaviour.compare("def f(x): return x + 0").answer is Answer.EQUIVALENT
+        for judge in (
+            lambda: sandbox.observe(program, "f", [encode((1,))]),
+            lambda: bugs.passed(program, "f", cases, sandbox),
+            lambda: behaviour.compare(program),
+        ):
+            lost[:] = [True] * 4
+            with pytest.raises(Unseen, match="twice"):
+                judge()
 
 
 @pytest.mark.parametrize("missing", ["namespaces", "landlock"])

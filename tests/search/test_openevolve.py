@@ -122,6 +122,7 @@ def evaluated(evaluate, program, tmp_path):
     ("program", "score", "artifact", "said"),
     [
         (GOOD, 1.0, None, ""),
+        (b"\xef\xbb\xbf" + GOOD.encode(), 1.0, None, ""),
         (SEED, 3 / 12, "first_failing_test", "f(3) is 0, got 2"),
         ("def f(n) return n", 0.0, "compile_error", "SyntaxError"),
         ("import numpy\n" + GOOD, 0.0, "compile_error", "numpy"),

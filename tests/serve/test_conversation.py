@@ -48,6 +48,8 @@ def said(text, system=None):
         (f"x\n{BLOCK}\nso:\n```\n# here\n```", "x so:"),
         (BLOCK, None),
         (PROGRAM, None),
+        ("\ufeff" + PROGRAM, None),
+        (BLOCK.replace(PROGRAM, "\ufeff" + PROGRAM), None),
     ],
 )
 def test_the_program_and_the_instruction_are_found(text, instruction):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
+from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program
 from semrep_jax.python import PYTHON
-from semrep_jax.rewards import RewardConfig, Term
+from semrep_jax.rewards import Judged, RewardConfig, Term
 from semrep_jax.tasks.generated.generator import Generator
 from semrep_jax.tasks.generated.source import SOURCE
 from semrep_jax.tasks.source import SourceRequest
@@ -18,6 +20,7 @@ from semrep_jax.train.advantages import Scored, advantages, pooled
 from semrep_jax.train.arms import ARMS
 from semrep_jax.train.budget import REWRITE, TRANSFORM
 from semrep_jax.train.variants import Variants
+from semrep_jax.verify import unreadable
 
 
 def twice(tasks):
@@ -42,6 +45,15 @@ def test_an_arm_has_the_stages_prompts_and_forms_that_its_entry_says(arm, names,
         stage = found[TRANSFORM]
         assert (stage.uses_rewrite, len(stage.tasks), stage.pooled) == (guided, count, pooled)
         assert len(stage.draws) * pooled == count
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_refused_with_the_key_that_names_it(value):
+    task = next(iter(Generator(seed=2).tasks()))
+    stage = replace(stages.transform_stage([task], RewardConfig(), False), reward=lambda group: [0.5, value])
+    verdicts = [unreadable(task, "no program")] * 2
+    with pytest.raises(TaskError, match=rf"reward\.transform: it gave {value} for a program of task"):
+        stage.score(Judged(task, ["no program"] * 2, verdicts))
 
 
 def test_fine_tuning_heeds_no_alpha_and_no_reward_of_stage_one_but_its_own():

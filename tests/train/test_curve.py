@@ -89,6 +89,19 @@ def test_a_point_cut_short_by_a_kill_is_taken_again_and_a_whole_one_is_not(whole
     assert last.measured == []
 
 
+@pytest.mark.parametrize("resumed", [None, 3, 6])
+def test_a_batch_of_several_steps_that_passes_a_multiple_has_the_point_of_it(tiny, tmp_path, resumed):
+    arm = Arm(tiny, tmp_path, dict.fromkeys(range(10), 0.1))
+    arm.curve = Curve(4, arm.measure, arm.curve.names)
+    recorder, file = Recorder(tmp_path), CurveFile(arm.curve, tmp_path, tiny, 0)
+    for arm.step in (0, 3, 6, 9):
+        if arm.step == resumed:
+            file = CurveFile(arm.curve, tmp_path, tiny, arm.step)
+        file.take(Spent(arm.step, 0, 0.0), 12, tiny.params, recorder)
+    recorder.close()
+    assert arm.measured == [0, 6, 9]
+
+
 def test_a_curve_of_another_held_out_set_is_not_gone_on_from(whole, tiny):
     other = Arm(tiny, whole.directory, {4: 0.01, 6: 0.02, 7: 0.01}, identity="b")
     other.run(4, TOTAL)

@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import pytest
 
 from semrep_jax import main
+from semrep_jax.core.errors import NonFiniteError
+from semrep_jax.core.peers import ALONE
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.jobs.config import build, load
 from semrep_jax.train import loop, wandb_run
 from semrep_jax.train.loop import LoopSettings, StepResult
-from semrep_jax.train.monitoring import Monitoring, ProfileError
+from semrep_jax.train.monitoring import Monitoring, ProfileError, Trace
 from semrep_jax.train.settings import LoggingConfig, ProfileConfig
 
 
@@ -101,6 +103,27 @@ def test_a_range_on_the_command_line_is_no_number_in_base_sixty(tmp_path):
     assert load(tmp_path / "c.yaml").profile.window == range(10, 13)
     config = load(tmp_path / "c.yaml", ["profile.steps=1:59", "train.budget=60"])
     assert config.profile.window == range(1, 59) and config.train.budget == 60
+
+
+def test_a_checkpoint_with_an_infinite_moment_is_not_gone_on_from(tmp_path):
+    training = Counting(stops=0)
+    training.arrays = {"x": jnp.zeros(2), "nu": jnp.array([1.0, jnp.inf])}
+    training.step = lambda: (setattr(training, "done", training.done + 1), StepResult({}))[1]
+    training.stop.asked = True
+    with pytest.raises(Stopped):
+        watched(tmp_path, training)
+    training.stop.asked = False
+    with pytest.raises(NonFiniteError, match=r"arm: delete .*checkpoints/1 to go on .*: nu holds NaN or infinity"):
+        watched(tmp_path, training)
+
+
+def test_a_trace_that_no_batch_begins_in_is_said_to_be_none(tmp_path, capsys):
+    monitoring = Monitoring(ProfileConfig(steps="1:2"), traces=tmp_path)
+    trace = Trace(monitoring, "arm", 0, 6, ALONE)
+    for number in (0, 3):  # batches of three steps each
+        with trace.step(number):
+            pass
+    assert "no batch begins with a step of profile.steps 1:2" in capsys.readouterr().err and not traces(tmp_path)
 
 
 def test_who_looks_on_does_not_make_it_another_run():

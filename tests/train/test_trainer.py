@@ -9,15 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.core.programs import Program
 from semrep_jax.core.stop import Stop
+from semrep_jax.prompts import rewrite
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import RewardConfig
+from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.settings import Engine, RolloutConfig
 from semrep_jax.sandbox.pool import Observation, SandboxError
 from semrep_jax.tasks.generated.generator import Generator
 from semrep_jax.train import judging
 from semrep_jax.train.budget import TRANSFORM, Budget
+from semrep_jax.train.checkpoint import Restored
 from semrep_jax.train.fits import NothingFits
 from semrep_jax.train.settings import EmptyBatch, TrainConfig
 from semrep_jax.train.stages import transform_stage
@@ -121,6 +125,39 @@ def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_our
     with pytest.raises(NothingJudged, match="none of 4 programs could be judged") as error:
         made(judge=Verifier(broken)).step()
     assert error.value.exit_code == 1
+
+
+def test_the_last_weights_of_a_run_are_looked_at_though_nobody_samples_with_them(made):
+    one = made(empty_batch=EmptyBatch.STEP)
+    one.budget.used = 3
+    update = one.update
+
+    def overflowing(*arguments):
+        arrays, out = update(*arguments)
+        return {**arrays, "params": jax.tree.map(lambda x: x + 1e18, arrays["params"])}, out
+
+    one.update, overflowing._cache_size = overflowing, update._cache_size
+    with pytest.raises(NonFiniteError, match=r"step 3: the log-probs under the new weights .*train\.learning_rate"):
+        one.step()
+
+
+def test_a_policy_whose_log_probs_are_nan_is_said_to_be_wherever_it_samples(tiny):
+    params = jax.tree.map(lambda x: x * 1e18, tiny.params)
+    policy = LocalPolicy(tiny.model, params, tiny.tokenizer, RolloutConfig(max_prompt=96, bucket=96, max_new=8))
+    with pytest.raises(NonFiniteError, match="log-probs are NaN or infinite"):
+        policy.sample([rewrite(Program(PYTHON, "x = 1"))], 2, 1.0, jax.random.key(0))
+
+
+def test_the_drift_is_measured_where_a_batch_of_several_steps_passes_a_multiple(made):
+    one = made(empty_batch=EmptyBatch.STEP, epochs=2, drift_every=3)
+    assert ["kl_to_base" in one.step().metrics for _ in range(2)] == [True, True]  # steps 0 and 1, 2 and 3
+
+
+def test_steps_left_out_in_a_row_are_counted_across_a_resume(made):
+    one, other = made(), made()
+    one.watch.in_a_row = 7
+    other.resume(Restored(0, one.arrays, one.record()))
+    assert other.watch.in_a_row == 7
 
 
 def test_ratio_and_clipping_are_of_all_updates_on_a_batch_and_the_rest_of_the_first(made):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
@@ -54,6 +56,23 @@ def test_utility_is_success_with_the_rewrite_minus_success_with_c_src_and_copies
     found = Utility(policy, verifier, RewardConfig(utility_samples=2), 4, 1.0).of([nothing, group], jax.random.key(0))
     assert np.array_equal(found, [[0, 0, 0, 0], [0.5, 0, 0.5, 0]])
     assert policy.prompts == 3  # C_src, and two different rewrites
+
+
+def test_an_edit_that_could_not_be_judged_says_nothing_of_a_rewrite(verifier):
+    source = Program(PYTHON, "def f(x):\n    return x + x")
+    task = Task("t", source, CallTests("f"), CallTests("f", (case(1, 3),)), "add one")
+    group = Group(task, programs=[Program(PYTHON, HELPS)], verdicts=[GOOD])
+
+    class Lossy:
+        def verify_all(self, pairs):
+            (_, _, wrong, right), lost = verifier.verify_all(pairs), replace(GOOD, status=Status.UNJUDGED)
+            return [*seen, *{"one": (lost, right), "all": (lost, lost)}[self.lost]] if (seen := [wrong, wrong]) else []
+
+    found = {}
+    for Lossy.lost in ("one", "all"):
+        useful = Utility(Editor(), Lossy(), RewardConfig(utility_samples=2), 4, 1.0)
+        found[Lossy.lost] = useful.of([group], jax.random.key(0)).tolist()
+    assert found == {"one": [[1.0]], "all": [[0.0]]}
 
 
 def test_stage_one_is_on_tasks_of_edits_where_its_reward_needs_them():

@@ -215,8 +215,8 @@ def _ended_early(facts: Mapping[str, Any], after: bytes, execution: int, spans: 
     facts: what the cage knows of its child's end. after: the shared memory. spans: the execution's buffers.
     """
     reported = report.read_report(after)
-    if facts["starved"]:
-        return Fault(Status.UNJUDGED, "the machine was too busy to run it within its wall time", execution)
+    if facts["fault"]:
+        return Fault(Status.UNJUDGED, facts["fault"], execution)
     if facts["timeout"] or facts["signal"] in _TIMEOUT_SIGNALS:
         return Fault(Status.TIMEOUT, "it ran longer than its time limit", execution)
     if reported.status == RuntimeStatus.UNSUPPORTED:

@@ -162,7 +162,7 @@ class Family:
         given.setdefault("num_key_value_heads", min(absent or heads, heads))
         given.setdefault("head_dim", self.head_dim or given["hidden_size"] // heads)
         biased = bool(self.attention_bias and given.get("attention_bias"))
-        return Shape(
+        shape = Shape(
             **{ours: given[theirs] for theirs, ours in SIZES.items()},
             qk_norm=self.qk_norm,
             qkv_bias=self.qkv_bias or biased,
@@ -171,6 +171,11 @@ class Family:
             windows=self._windows(dict(self.defaults) | dict(config), origin),
             family=self.name,
         )
+        try:
+            rope.frequencies(shape.rope_theta, shape.head_dim, shape.rope_scaling)
+        except ModelError as error:
+            raise ModelError(f"{origin}: {error}") from error
+        return shape
 
     def _windows(self, given: Mapping[str, Any], origin: str) -> tuple[int | None, ...]:
         """The sliding window of each layer, as `Shape` has them."""

@@ -24,7 +24,7 @@ from random import Random
 import numpy as np
 
 from semrep_jax.core.programs import Status
-from semrep_jax.sandbox.pool import Limits, Sandbox
+from semrep_jax.sandbox.pool import Limits, Sandbox, Unseen
 from semrep_jax.search.cases import moves
 from semrep_jax.search.cases.case import Case, Evaluation, failed
 from semrep_jax.search.cases.spanning import Graph, problem_of
@@ -79,7 +79,10 @@ def _timed(source: str, sandbox: Sandbox, stream: str, times: int) -> Evaluation
             problem = problem_of(graph, outcome.value)
             if problem:
                 return Evaluation(False, None, problem, Status.WRONG, spent)
-        seed, nothing = (sandbox.run(text, "mst", calls, LIMITS).cpu_seconds for text in (whole(SEED), NOTHING))
+        try:
+            seed, nothing = (sandbox.observe(text, "mst", calls, LIMITS).cpu_seconds for text in (whole(SEED), NOTHING))
+        except Unseen as fault:
+            return Evaluation(False, None, str(fault), Status.UNJUDGED, spent, judged=False)
         spent += seed + nothing
         runs.append((seed, observation.cpu_seconds, nothing))
     value = speedup(runs)
