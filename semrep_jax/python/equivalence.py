@@ -254,6 +254,11 @@ def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
             more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
             return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
+    for name, one, other_walk in (("first", mine, theirs), ("second", theirs, mine)):
+        parts = one.untried_parts(other_walk)
+        if parts:
+            what = "was never both true and false" if parts[0].ways > 1 else "never ran"
+            return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
     return "", counts
 
 

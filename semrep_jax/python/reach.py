@@ -7,8 +7,8 @@ A judge that has run 250 calls knows nothing of a line that none of them reached
 control has gone on from it, to the next line or out of the function; one that raises TypeError, AttributeError,
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for` once it was entered. What stands in both programs, as it is, under other local
-names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. Not seen: which
-part of one statement ran (`a if b else c`, `a and b`, the inside of a lambda).
+names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. The same is asked of
+the parts of statements that differ (`python.parts`): conditions in expressions, arms, lambdas.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
+from semrep_jax.python.parts import Part, lay_out
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -71,7 +72,7 @@ class Walk:
     def __init__(self, source: str, sandbox: Sandbox, sequences: Sequence[Sequence[Step]]):
         self.source, self.sandbox, self.sequences = one_a_line(source), sandbox, sequences
         self.statements, self.moves = statements(self.source), frozenset[Move]()
-        self._left = deque(sequences[i : i + CHUNK] for i in range(0, len(sequences), CHUNK))
+        self._left = self._chunks()
 
     def alone(self, others: list[Statement]) -> list[Statement]:
         """Those of its statements that are not among `others`."""
@@ -85,12 +86,47 @@ class Walk:
             open_ones = [s for s in open_ones if not s.tried(self.moves)]
             if not open_ones or not self._left:
                 return open_ones
-            chunk = self._left.popleft()
-            seen = trace(self.sandbox, self.source, chunk, LIMITS, reach=True)
-            if seen is not None:
-                self.moves |= seen.moves
-            elif len(chunk) > 1:  # the longest calls come last
-                self._left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
+            self.moves |= self._next_moves(self.source, self._left, True)
+
+    def untried_parts(self, other: Walk) -> list[Part]:
+        """The parts of its statements that are not among those of another program, and were not tried in all their
+        ways. Parts that the other one has too are not asked for."""
+        lines = {n for s in self.alone(other.statements) for n in range(s.line, s.last + 1)}
+        lines |= _outside(self.source) - {n for s in self.statements for n in range(s.line, s.last + 1)}
+        laid = lay_out(self.source, lines)
+        open_ones = laid.parts
+        if open_ones:
+            theirs = lay_out(other.source, range(len(other.source)))
+            known = frozenset[str]().union(*(part.forms for part in theirs.parts))
+            open_ones = [part for part in open_ones if not part.forms & known]
+        left, visited = self._chunks(), set[int]()
+        while open_ones and left:
+            moves = self._next_moves(laid.source, left, "parts")
+            visited |= {a for a, b in moves if b != REFUSED}
+            open_ones = [part for part in open_ones if not part.tried(visited)]
+        return open_ones
+
+    def _chunks(self) -> deque[Sequence[Sequence[Step]]]:
+        return deque(self.sequences[i : i + CHUNK] for i in range(0, len(self.sequences), CHUNK))
+
+    def _next_moves(
+        self, source: str, left: deque[Sequence[Sequence[Step]]], reach: bool | str
+    ) -> frozenset[Move]:
+        """Where control goes in the next chunk of sequences; one that gives no report is divided."""
+        chunk = left.popleft()
+        seen = trace(self.sandbox, source, chunk, LIMITS, reach=reach)
+        if seen is not None:
+            return seen.moves
+        if len(chunk) > 1:  # the longest calls come last
+            left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
+        return frozenset()
+
+
+def _outside(source: str) -> set[int]:
+    """The lines of statements outside functions, in a text as `one_a_line` writes it."""
+    every = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.stmt)]
+    within = {id(n) for f in every if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
+    return {line for n in every if id(n) not in within for line in range(n.lineno, (n.end_lineno or n.lineno) + 1)}
 
 
 def one_a_line(source: str) -> str:

@@ -116,13 +116,14 @@ def trace(
     limits: Limits | None = None,
     watch: Watch | None = None,
     seed: int = 0,
-    reach: bool = False,
+    reach: bool | str = False,
 ) -> Trace | None:
     """Run sequences of steps; None where the process gave no report (it hung or ended itself).
 
     sandbox: where. source: the program. sequences: each starts with the program loaded afresh. limits: on all the steps
     and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
-    program's own `random`. reach: whether it is noted which lines run, which takes longer.
+    program's own `random`. reach: whether it is noted which lines run, which takes longer; with "parts", those in
+    comprehensions and lambdas too.
     """
     limits, watch, token = limits or Limits(), watch or Watch(), secrets.token_hex(16)
     request = {

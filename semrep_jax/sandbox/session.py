@@ -80,21 +80,24 @@ class Reach:
     that ends in TypeError, AttributeError, KeyError or IndexError, which may say only that an input does not fit,
     nowhere (-2).
 
-    Comprehensions and lambdas are part of the line that they stand on.
+    Comprehensions and lambdas are part of the line that they stand on. parts: whether the lines in them are noted too,
+    each as a move from it to itself.
     """
 
     PARTS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
 
-    def __init__(self):
-        self.moves = set()
+    def __init__(self, parts=False):
+        self.moves, self.parts = set(), parts
 
     def begin(self, frame, event, argument):
         """A function is entered or resumed: what follows its lines.
 
         frame, event, argument: as `sys.settrace` gives them.
         """
-        if frame.f_code.co_filename != values.FILE or frame.f_code.co_name in self.PARTS:
+        if frame.f_code.co_filename != values.FILE:
             return None
+        if frame.f_code.co_name in self.PARTS:
+            return self.note if self.parts else None
         last, moves = None, self.moves
 
         def follow(frame, event, argument):
@@ -111,6 +114,15 @@ class Reach:
             return follow
 
         return follow
+
+    def note(self, frame, event, argument):
+        """Note a line of a comprehension or lambda.
+
+        frame, event, argument: as `sys.settrace` gives them.
+        """
+        if event == "line":
+            self.moves.add((frame.f_lineno, frame.f_lineno))
+        return self.note
 
 
 class Session:
@@ -378,7 +390,7 @@ def run(request):
 
     source, sequences, probes (values by sort, to use returned functions with), globals (names of public
     variables), uses and sends (see `values.Encoder`), seed (of `random`), step_seconds and total_seconds (of processor
-    time); reach: whether moves are noted.
+    time); reach: whether moves are noted, and with "parts" lines in comprehensions and lambdas.
     """
     try:
         code = compile(request["source"], values.FILE, "exec", dont_inherit=True)
@@ -386,7 +398,7 @@ def run(request):
         return {"load": _described(error), "sequences": []}
     clock = Clock(request["step_seconds"], request["total_seconds"])
     around = surroundings.Surroundings(request["source"])
-    reach = Reach() if request.get("reach") else None
+    reach = Reach(request["reach"] == "parts") if request.get("reach") else None
     found = []
     for sequence in request["sequences"]:
         if clock.over():
