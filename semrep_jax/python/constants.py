@@ -7,6 +7,7 @@ told_apart(tree)                 # {"bool"}: the types by which it tells values 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from typing import Any
 
@@ -39,6 +40,13 @@ def told_apart(tree: ast.Module) -> set[str]:
             case ast.MatchClass(cls=ast.Name(id=name)):
                 found.add(name)
     return found
+
+
+def caught(source: str) -> list[str]:
+    """The built-in exceptions that a program names, in order: those that it may treat in a way of their own."""
+    names = [n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)]
+    kinds = {n: getattr(builtins, n, None) for n in dict.fromkeys(names)}
+    return [n for n, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Exception)]
 
 
 def reads_files(source: str) -> bool:

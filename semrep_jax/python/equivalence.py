@@ -23,8 +23,10 @@ from random import Random
 from typing import Any
 
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import constants, inputs, strategies
+from semrep_jax.python import around, constants, inputs, strategies
 from semrep_jax.python.arguments import Target
+from semrep_jax.python.around import Around
+from semrep_jax.python.constants import caught
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
 from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.reach import Walk
@@ -38,6 +40,7 @@ CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
+SURROUNDED_SEQUENCES = 40
 
 
 class Reference:
@@ -71,7 +74,9 @@ class Reference:
             if name in surface.classes:
                 self._class(surface.classes[name])
         self.mixed = self._mixed()
-        self.every = [*self.behaviours.values(), *self.classes.values(), *([self.mixed] if self.mixed else [])]
+        self.surrounded = self._surrounded(around.read(source))
+        more = [one for one in (self.mixed, self.surrounded) if one is not None]
+        self.every = [*self.behaviours.values(), *self.classes.values(), *more]
 
     @cached_property
     def walk(self) -> Walk:
@@ -142,9 +147,10 @@ class Reference:
         asked.append([["op", "truth", ["t"]]])
         asked.append([["hash", one.name, call] for call in built])
         if one.ordered:
-            asked += [[["op", name, ["t", x]] for x in others] for name in ("lt", "le", "gt", "ge")]
+            asked += [[["op", name, ["t", x]] for x in [*others, 3]] for name in ("lt", "le", "gt", "ge")]
         if one.manages:
-            asked.append([["with", "", ["t", *error]] for error in ([], ["ValueError"], ["KeyError"])])
+            errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *caught(self.source)])
+            asked.append([["with", "", ["t", *error]] for error in ([], [], *([e] for e in errors))])
         if one.looks_up:
             names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
             asked.append([["get", name] for name in [*names, "a", "name", "x", "missing"][:8]])
@@ -185,6 +191,19 @@ class Reference:
         guessed = any(b.lenient for b in self.behaviours.values())
         return self._sequences("the functions by turns", sequences, guessed)
 
+    def _surrounded(self, read: Around) -> Behaviour | None:
+        """Sequences of calls with environment variables and a command line; None where nothing reads them."""
+        if not read or not self._steps:
+            return None
+        rng = Random(self.seed)
+        sequences = []
+        for n in range(SURROUNDED_SEQUENCES):
+            calls = [rng.choice(self._steps) for _ in range(2)]
+            steps = [*read.steps(rng), *calls]
+            sequences.append(steps if n % 2 else [*steps, *read.steps(rng), *calls])
+        guessed = any(b.lenient for b in self.behaviours.values())
+        return self._sequences("the functions in other surroundings", sequences, guessed)
+
     def compare(self, other: str) -> Finding:
         """Compare another program with A; the counterexample is the first that was found, made smaller."""
         theirs = inputs.surfaces.read(other)
@@ -203,10 +222,15 @@ class Reference:
             compared += found.calls
             if found.answer is Answer.DIFFERENT:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
-            if behaviour is not self.mixed:
+            if behaviour not in (self.mixed, self.surrounded):
                 reason = reason or found.reason
         found = self._with_constants_of(other)
         compared += found.calls
+        surrounded = around.read(self.source, other)
+        if found.answer is not Answer.DIFFERENT and surrounded != around.read(self.source):
+            more = self._surrounded(surrounded)
+            found = more.compare(other) if more is not None else found
+            compared += found.calls
         if found.answer is Answer.DIFFERENT:
             return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         differing: dict[str, int] = {}

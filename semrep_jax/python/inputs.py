@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from semrep_jax.core import syntax
+from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
 from semrep_jax.python.constants import imported, program_constants, reads_files, told_apart, words
@@ -62,6 +63,7 @@ _BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
 # A type, and one below it: instances of the second are drawn for the first where the program tells them apart.
 _BELOW = {"int": "bool", "date": "datetime"}
 _NAMES = ("a", "key", "b", "name", "x")
+_COMMAND_LINES = ("argv", "args", "arguments", "cmdline")  # parameters that hold the words of one
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -98,6 +100,7 @@ class Drawing:
         self.source, self.sandbox, self.seed = source, sandbox, seed
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
+        self.around = around.read(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         # The order of a set that holds a NaN hangs on where it lies in memory.
@@ -229,11 +232,14 @@ class Drawing:
     def _known(self, p: Parameter) -> Draw | None:
         """What draws a parameter by its hint, its default or its kind; None where it must be tried."""
         draw = self.drawer(p.annotation)
+        if self.around.options and p.name in _COMMAND_LINES:
+            none = p.default is not None and ast.unparse(p.default) == "None"
+            return _one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
         if draw is not None:
             return draw
         if p.default is not None:
             kind = _kind_of_default(p.default)
-            mixed = ("int", "str", "list[int]") if kind is None else (kind,)
+            mixed = ("int", "str", "list[int]", "list[str]", "dict[str, int]") if kind is None else (kind,)
             return lambda rng: rng.choice(values(rng.choice(mixed)))
         if p.kind in (Kind.STAR, Kind.STARS):
             return chosen("int")

@@ -9,8 +9,10 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["op", operator, call]                 a function of `operator` with the instance and the call's arguments
     ["hash", class, call]                  whether it has a hash, and that of an equal one built by the call
     ["with", "", call]                     what entering it gives, and whether it ends the call's exception, if any
+    ["env", name, call]                    an environment variable, to the call's one argument
+    ["argv", "", call]                     the command line, to the call's arguments
 
-and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+where those of the last two kinds at the beginning are made before the program is loaded, and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
 What comes back for each step: [how, value, after, output, errors, shared, message, files]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
@@ -22,6 +24,7 @@ program's public variables and the instance.
 
 import builtins
 import importlib
+import itertools
 import json
 import operator
 import os
@@ -125,6 +128,9 @@ class Reach:
         return self.note
 
 
+ENVIRONMENT = dict(os.environ)
+
+
 class Session:
     """One sequence with one program. reach: where it is noted which lines run, or None."""
 
@@ -148,13 +154,14 @@ class Session:
     def probes(self, counts, sorts=None):
         """Argument tuples for a function that takes from so many to so many, made of the request's probes.
 
-        sorts: the sorts of probes that its hints allow, by name (int, str, list, float); None for all.
+        sorts: the sorts of probes that its hints allow, by name (int, str, list, float, call); None for all values.
         """
         fewest, most = counts
         if most == 0:
             return [(), (), ()]
         counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
-        kinds = [kind for sort, kind in self.request["probes"].items() if sorts is None or sort in sorts]
+        plain = [sort for sort in self.request["probes"] if sort != "call"]
+        kinds = [kind for sort, kind in self.request["probes"].items() if sort in (plain if sorts is None else sorts)]
         rows = []
         for row in range(8):
             for kind in kinds:
@@ -165,8 +172,17 @@ class Session:
             made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
         return ([()] if fewest == 0 else []) + made
 
-    def load(self):
-        """Execute the program; returns the outcome."""
+    def load(self, first=()):
+        """Execute the program; returns the outcome. first: steps that set its surroundings."""
+        if dict(os.environ) != ENVIRONMENT:
+            os.environ.clear()
+            os.environ.update(ENVIRONMENT)
+        sys.argv = ["program"]
+        for what, name, call in first:
+            try:
+                self.do(what, name, self.arguments(call)[0], {})
+            except (Skipped, ValueError):
+                pass
         sys.modules[PROGRAM] = self.module
         if "random" in sys.modules:
             sys.modules["random"].seed(self.request["seed"])
@@ -202,6 +218,12 @@ class Session:
             for part in name.split("."):
                 target = target[part] if target is self.scope else getattr(target, part)
             return self.result(target(*args, **kwargs))
+        if what == "env":
+            os.environ[name] = args[0] if args else ""
+            raise Skipped  # it says nothing
+        if what == "argv":
+            sys.argv = ["program", *args]
+            raise Skipped
         if what == "new":
             self.instance = self.scope[name](*args, **kwargs)
             return None
@@ -300,11 +322,14 @@ class Session:
     def state(self):
         """The program's public variables, and the instance."""
         found = {n: self.scope.get(n) for n in self.request["globals"]}
+        names = [n for n in self.request.get("uses", {}) if n[0] != "_" and isinstance(self.scope.get(n), type)]
+        above = {n: tuple(self.encoder().ancestors(self.scope[n])) for n in names}
+        found |= {f"classes above {n}": classes for n, classes in above.items() if classes}
         return self.outcome(lambda: [found, self.instance], [])
 
 
 class Skipped(Exception):
-    """A step with an instance that was not made."""
+    """A step with an instance that was not made, or one that only changes the surroundings."""
 
 
 def _awaited(result):
@@ -405,7 +430,8 @@ def run(request):
             found.append([SKIPPED] * (len(sequence) + 2))
             continue
         session = Session(code, request, clock, around, reach)
-        outcomes = [session.load()]
+        first = itertools.takewhile(lambda step: step[0] in ("env", "argv"), sequence)
+        outcomes = [session.load(list(first))]
         if outcomes[0][0] != "returned":
             return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
         for step in sequence:
