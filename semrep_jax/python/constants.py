@@ -13,6 +13,7 @@ from typing import Any
 
 from semrep_jax.core import syntax
 
+_BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict"]}  # types that are no longer told by `type(x) is`
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
 
@@ -34,7 +35,7 @@ def told_apart(tree: ast.Module) -> set[str]:
                 found |= {n.id for n in ast.walk(kinds) if isinstance(n, ast.Name)}
                 found |= {n.attr for n in ast.walk(kinds) if isinstance(n, ast.Attribute)}
             case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=[ast.Name(id=name)]):
-                found |= {name, "bool"} if name == "int" else {name, "datetime"} if name == "date" else {name}
+                found |= {name, *_BELOW.get(name, ())}
             case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=bool())]):
                 found.add("bool")
             case ast.MatchClass(cls=ast.Name(id=name)):

@@ -29,6 +29,7 @@ from semrep_jax.python.around import Around
 from semrep_jax.python.constants import caught
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
 from semrep_jax.python.inputs import Drawing
+from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Step, Watch, trace
@@ -240,15 +241,17 @@ class Reference:
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
 
     def _with_constants_of(self, other: str) -> Finding:
-        """Calls with constants that the other program alone has: there it may do otherwise."""
+        """Calls with constants that the other program alone has, and of types that it alone tells apart: there it may
+        do otherwise."""
         new = [c for c in constants.program_constants(other) if c not in self.drawing.constants]
+        told = constants.told_apart(inputs.surfaces.parsed(other)) - self.drawing.told
         calls, found = 0, Finding(Answer.EQUIVALENT, 0)
-        if not new:
+        if not new and not told:
             return found
-        drawing = Drawing(self.source, self.sandbox, self.seed + 1, new)
+        drawing = Drawing(self.source, self.sandbox, self.seed + 1, new, told)
         for name in self.behaviours:
             drawn = drawing.calls(drawing.surface.functions[name], Target("call", name), CALLS_WITH_OTHERS)
-            telling = [call for call in drawn if any(holds(call, c) for c in new)]
+            telling = [call for call in drawn if told or any(holds(call, c) for c in new)]
             found = self._of_calls(drawing.surface.functions[name], telling).compare(other) if telling else found
             calls += found.calls
             if found.answer is Answer.DIFFERENT:
@@ -257,7 +260,10 @@ class Reference:
 
 
 def holds(wire: Any, constant: Any) -> bool:
-    """Whether a constant, or a text with it, stands in a call in wire form."""
+    """Whether a constant, a text with it, or one about as long as it says, stands in a call in wire form."""
+    if type(constant) is int and is_length(constant) and type(wire) in (str, list):
+        if abs(len(wire) - (type(wire) is list) - constant) <= 1:
+            return True
     if type(wire) is list:
         return any(holds(x, constant) for x in wire)
     return wire == constant or (type(wire) is type(constant) is str and constant in wire)

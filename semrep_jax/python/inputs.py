@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -61,7 +61,7 @@ _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
 _DUNDERS = {"__init__", "__new__", "__call__"}
 _BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
 # A type, and one below it: instances of the second are drawn for the first where the program tells them apart.
-_BELOW = {"int": "bool", "date": "datetime"}
+_BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict", "Counter"], "Dict": ["OrderedDict"]}
 _NAMES = ("a", "key", "b", "name", "x")
 _COMMAND_LINES = ("argv", "args", "arguments", "cmdline")  # parameters that hold the words of one
 
@@ -93,10 +93,13 @@ class Drawing:
     """Draws calls for what is in one program.
 
     source: the program. sandbox: where it is tried what parameters without a hint take. seed: decides all. more:
-    constants beside the program's own. Raises InputError where it does not parse.
+    constants beside the program's own. told: types that are told apart beside those that it tells apart. Raises
+    InputError where it does not parse.
     """
 
-    def __init__(self, source: str, sandbox: Sandbox, seed: int = 0, more: Sequence[Any] = ()):
+    def __init__(
+        self, source: str, sandbox: Sandbox, seed: int = 0, more: Sequence[Any] = (), told: Collection[str] = ()
+    ):
         self.source, self.sandbox, self.seed = source, sandbox, seed
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
@@ -107,7 +110,7 @@ class Drawing:
         self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
         # Types that the program names, and those by which it tells what it was given.
         self.mentioned = {n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)} & _TYPES
-        self.told = told_apart(syntax.module(source))
+        self.told = told_apart(syntax.module(source)) | set(told)
         # Functions that the program itself calls by name; of private ones it alone decides.
         calls = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Call) and n.keywords]
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
@@ -261,27 +264,30 @@ class Drawing:
             kind = ast.unparse(annotation)
             if kind in _BARE and self.constants:
                 return self._with_constants(kind)
-            for base, below in _BELOW.items():
-                if kind == base and below in self.told:
-                    return _one_of([*[chosen(kind)] * 3, chosen(below)])
+            base, subscripted, inside = kind.partition("[")
+            for below in _BELOW.get(base, ()):
+                if below in self.told and can_draw(below + subscripted + inside):
+                    return _one_of([*[chosen(kind)] * 3, chosen(below + subscripted + inside)])
             return chosen(kind) if can_draw(kind) else None
         return self._own_drawer(annotation, depth)
 
     def _with_constants(self, kind: str) -> Draw:
         """Values of a hint that says little (`tuple`, `dict`), some of them put together of the program's constants."""
-        keys = [c for c in self.constants if type(c) is str] or self.constants
+        own = set(program_constants(self.source))
+        keys = [c for c in self.constants if type(c) is str and c in own] or self.constants
 
         def draw(rng: Random) -> Any:
             if rng.random() < 0.5:
                 return rng.choice(values(kind))
             of = rng.choice(["tuple", "list", "dict", "constant"]) if kind in ("object", "Any") else kind.lower()
-            anything = [rng.choice(values("Any")) for _ in range(rng.randint(0, 3))]
+            sort = rng.choice(["Any", "int", "float", "str"])
+            anything = [rng.choice(values(sort)) for _ in range(rng.randint(0, 3))]
             if of == "dict":
                 found = rng.sample(keys, min(len(keys), rng.randint(1, 5)))
                 return {key: rng.choice(values("Any")) for key in found}
             if of == "constant":
                 return rng.choice(self.constants)
-            items = [rng.choice(self.constants), *anything]
+            items = [rng.choice(keys if rng.random() < 0.75 else self.constants), *anything]
             return tuple(items) if of == "tuple" else items
 
         return draw
