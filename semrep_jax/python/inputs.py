@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -28,7 +28,7 @@ from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.formats import examples
 from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, chosen, combinations, kinds, usages
 from semrep_jax.python.neighbours import neighbour, with_constant
-from semrep_jax.python.nodes import attributes
+from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -55,7 +55,8 @@ BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
 RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
-DEEPEST_BUILD = 3  # instances that hold instances
+DEEPEST_BUILD = 3  # instances that hold instances of other classes
+DEEPEST_CHAIN = 4  # instances that hold instances of their own class
 
 _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
 _DUNDERS = {"__init__", "__new__", "__call__"}
@@ -116,6 +117,9 @@ class Drawing:
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
         # Names that are no objects of the callers'.
         self.outside = {*dir(builtins), *imported(source), *self.surface.functions, *self.surface.classes}
+        # Attributes that lead from one instance to others of its class.
+        self.links = attributes(syntax.module(source), self.outside, BUILTIN_ATTRIBUTES)
+        self._depth = 0  # of instances in instances of one class
         self._builders: dict[str, Draw | None] = {}
         self._building: list[str] = []
 
@@ -143,7 +147,10 @@ class Drawing:
         for n in range(DRAWS_PER_CALL * count):
             if len(found) >= count:
                 break
-            drawn = self.draw(function, plans[n % len(plans)], rng)
+            try:
+                drawn = self.draw(function, plans[n % len(plans)], rng)
+            except TooDeep:
+                continue
             if n % 2:
                 drawn = drawn.changed(lambda x: neighbour(x, rng, self.constants), rng)
             if rng.random() < RELATED:
@@ -173,7 +180,7 @@ class Drawing:
                 taken = {q.name for q in function.parameters}
                 free = [n for n in names if n not in taken]
                 drawn.kwargs |= {n: draw(rng) for n in rng.sample(free, rng.randint(0, MOST_STARRED))}
-            elif p.optional and rng.random() < LEFT_OUT:
+            elif p.optional and (rng.random() < LEFT_OUT or (self._builders and _is_too_deep(draw, rng))):
                 by_name, closed = True, True
             elif p.kind is Kind.POSITION:
                 if not closed:
@@ -196,7 +203,8 @@ class Drawing:
         contained call each. Those that return come before those that raise; where the trial says nothing, every other
         parameter is an int.
         """
-        fixed = {p.name: draw for p in function.parameters if (draw := self._known(p)) is not None}
+        within = target.name if target.what == "new" and target.name in self.surface.classes else ""
+        fixed = {p.name: draw for p in function.parameters if (draw := self._known(p, within)) is not None}
         unknown = [p for p in function.parameters if p.name not in fixed]
         if not unknown:
             return [fixed]
@@ -232,14 +240,19 @@ class Drawing:
             for guess in chosen
         ]
 
-    def _known(self, p: Parameter) -> Draw | None:
-        """What draws a parameter by its hint, its default or its kind; None where it must be tried."""
+    def _known(self, p: Parameter, within: str) -> Draw | None:
+        """What draws a parameter by its hint, its default or its kind; None where it must be tried. within: the class
+        whose instances are built, if any."""
         draw = self.drawer(p.annotation)
         if self.around.options and p.name in _COMMAND_LINES:
             none = p.default is not None and ast.unparse(p.default) == "None"
             return _one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
         if draw is not None:
             return draw
+        role = self.links.get(p.name, Role.PLAIN)
+        if within and p.default is not None and ast.unparse(p.default) == "None" and role is not Role.PLAIN:
+            one = self.builder(within)
+            return _one_of([lambda rng: None, one and _several(one, list) if role is Role.MANY else one, one])
         if p.default is not None:
             kind = _kind_of_default(p.default)
             mixed = ("int", "str", "list[int]", "list[str]", "dict[str, int]") if kind is None else (kind,)
@@ -329,17 +342,17 @@ class Drawing:
         match name.lower():
             case "set" | "frozenset":
                 kind = set if name.lower() == "set" else frozenset
-                return lambda rng: kind(one(rng) for _ in range(rng.randint(0, 4)))
+                return _several(one, kind, 4)
             case "list" | "sequence" | "mutablesequence":
-                return lambda rng: [one(rng) for _ in range(rng.randint(0, 5))]
+                return _several(one, list)
             case "iterable" | "collection":
-                return lambda rng: _as_iterable([one(rng) for _ in range(rng.randint(0, 5))], rng)
+                return lambda rng: _as_iterable(_several(one, list)(rng), rng)
             case "iterator" | "generator":
-                return lambda rng: iterator("generator", [one(rng) for _ in range(rng.randint(0, 5))])
+                return lambda rng: iterator("generator", _several(one, list)(rng))
             case "dict" | "mapping" if len(draws) == 2:
-                return lambda rng: {one(rng): draws[1](rng) for _ in range(rng.randint(0, 4))}
+                return lambda rng: dict(_several(lambda rng: (one(rng), draws[1](rng)), list, 4)(rng))
             case "tuple" if variadic:
-                return lambda rng: tuple(one(rng) for _ in range(rng.randint(0, 4)))
+                return _several(one, tuple, 4)
             case "tuple":
                 return lambda rng: tuple(draw(rng) for draw in draws)
             case "optional":
@@ -352,15 +365,38 @@ class Drawing:
 
     def builder(self, name: str) -> Draw | None:
         """What draws instances of a class of the program, or members of its Enum; None where it can't be built."""
+        if name in self._building:
+            return self._again(name)
         if name not in self._builders:
-            if self._building.count(name) >= 1 or len(self._building) >= DEEPEST_BUILD:
+            if len(self._building) >= DEEPEST_BUILD:
                 return None
             self._building.append(name)
             try:
-                self._builders[name] = self._builder(self.surface.classes[name])
+                draw = self._builder(self.surface.classes[name])
+                self._builders[name] = draw if draw is not None and not self._has_no_end(name, draw) else None
             finally:
                 self._building.pop()
         return self._builders[name]
+
+    def _again(self, name: str) -> Draw:
+        """What draws instances of a class within another one, down to DEEPEST_CHAIN of them."""
+
+        def draw(rng: Random) -> Any:
+            builder = self._builders[name]
+            if builder is None or self._depth >= DEEPEST_CHAIN or rng.random() < self._depth / 8:
+                raise TooDeep
+            self._depth += 1
+            try:
+                return builder(rng)
+            finally:
+                self._depth -= 1
+
+        return draw
+
+    def _has_no_end(self, name: str, draw: Draw) -> bool:
+        """Whether each instance of a class needs another one."""
+        self._builders[name] = draw
+        return all(_is_too_deep(draw, Random(seed)) for seed in range(5))
 
     def _builder(self, one: Class) -> Draw | None:
         if one.is_enum:
@@ -388,9 +424,51 @@ class Drawing:
         return draw
 
 
+class TooDeep(Exception):
+    """An instance would have to hold too many others."""
+
+
+def _is_too_deep(draw: Draw, rng: Random) -> bool:
+    """Whether a draw can't be made without too many instances; `rng` is as it was afterwards."""
+    before = rng.getstate()
+    try:
+        draw(rng)
+    except TooDeep:
+        return True
+    finally:
+        rng.setstate(before)
+    return False
+
+
 def _one_of(draws: Sequence[Draw | None]) -> Draw | None:
+    """One of some draws, another one where it is too deep; None where there are none."""
     known = [draw for draw in draws if draw is not None]
-    return (lambda rng: rng.choice(known)(rng)) if known else None
+
+    def draw(rng: Random) -> Any:
+        first = rng.choice(known)
+        for one in (first, *known):
+            try:
+                return one(rng)
+            except TooDeep:
+                continue
+        raise TooDeep
+
+    return draw if known else None
+
+
+def _several(one: Draw, kind: Callable[[list[Any]], Any], most: int = 5) -> Draw:
+    """A container of a kind with as many draws as are not too deep."""
+
+    def draw(rng: Random) -> Any:
+        found = []
+        for _ in range(rng.randint(0, most)):
+            try:
+                found.append(one(rng))
+            except TooDeep:
+                break
+        return kind(found)
+
+    return draw
 
 
 def _as_iterable(items: list[Any], rng: Random) -> Any:

@@ -14,7 +14,7 @@ import ast
 import copy
 import hashlib
 import re
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 
 from semrep_jax.core import syntax
@@ -105,12 +105,13 @@ class _Finder(ast.NodeTransformer):
 
         return _PLACE.sub(part, text)
 
-    def _part(self, node: ast.expr, within: str, ways: int = 1) -> ast.expr:
+    def _part(self, node: ast.expr, within: str, ways: int = 1, beside: Sequence[ast.expr] = ()) -> ast.expr:
         if node.lineno not in self.lines or not self.inside or isinstance(node, ast.Constant | ast.Starred):
             return node
         if ways == 1 and isinstance(node, ast.Name):
             return node
-        forms = frozenset({f"{within} {ast.dump(one)}" for one in (node, self.others[id(node)])})
+        seen = [node, *beside], [self.others[id(one)] for one in (node, *beside)]
+        forms = frozenset(" ".join([within, *map(ast.dump, one)]) for one in seen)
         number = len(self.parts)
         self.parts.append(Part(node.lineno, ast.unparse(node)[:100], forms, ways))
         self.held.append(node)
@@ -119,7 +120,7 @@ class _Finder(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         """Its condition both ways, and both arms."""
-        node.test = self._part(node.test, "if", 2)
+        node.test = self._part(node.test, "if", 2, (node.body, node.orelse))
         node.body, node.orelse = self._part(node.body, "arm"), self._part(node.orelse, "arm")
         return self.generic_visit(node)
 

@@ -17,6 +17,7 @@ import ast
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
@@ -42,7 +43,7 @@ class Statement:
 
     line: where, in the program as `one_a_line` writes it. last: its last line, of a text over several. then: where its
     body begins, of an `if` or a loop; else None. kind: of the node. text: for people. forms: it as it is, and under
-    numbered local names.
+    numbered local names. place: the outermost function that it is in, with its class.
     """
 
     line: int
@@ -51,6 +52,7 @@ class Statement:
     kind: type[ast.stmt]
     text: str
     forms: frozenset[str]
+    place: str = ""
 
     def tried(self, moves: Collection[Move]) -> bool:
         """Whether control has gone on from it; from a condition both ways, and into a loop."""
@@ -75,9 +77,10 @@ class Walk:
         self._left = self._chunks()
 
     def alone(self, others: list[Statement]) -> list[Statement]:
-        """Those of its statements that are not among `others`."""
+        """Those of its statements that are not among `others`, or stand among them in another order."""
         known = frozenset[str]().union(*(other.forms for other in others))
-        return [s for s in self.statements if not s.forms & known]
+        moved = _moved(self.statements, others)
+        return [s for s in self.statements if not s.forms & known or s.line in moved]
 
     def untried(self, others: list[Statement]) -> list[Statement]:
         """Those of its statements that are not among `others`, and did not run or went one way only."""
@@ -122,6 +125,32 @@ class Walk:
         return frozenset()
 
 
+def _moved(statements: list[Statement], others: list[Statement]) -> set[int]:
+    """The lines of statements that both have in the same function, and in another order: what an `if` holds in one
+    stands in another `if` in the other."""
+    same: dict[str, str] = {}  # forms of one statement have one name
+
+    def name(form: str) -> str:
+        while same.get(form, form) != form:
+            form = same[form]
+        return form
+
+    for s in (*statements, *others):
+        first, *more = sorted(s.forms)
+        same.update((name(form), name(first)) for form in more)
+    moved = set[int]()
+    for place in {s.place for s in statements} & {s.place for s in others}:
+        mine = [(name(min(s.forms)), s.line) for s in statements if s.place == place]
+        theirs = [name(min(s.forms)) for s in others if s.place == place]
+        both = {n for n, _ in mine} & set(theirs)
+        mine, theirs = [x for x in mine if x[0] in both], [n for n in theirs if n in both]
+        if [n for n, _ in mine] != theirs:
+            blocks = SequenceMatcher(None, [n for n, _ in mine], theirs, autojunk=False).get_matching_blocks()
+            kept = {i for block in blocks for i in range(block.a, block.a + block.size)}
+            moved |= {line for i, (_, line) in enumerate(mine) if i not in kept}
+    return moved
+
+
 def _outside(source: str) -> set[int]:
     """The lines of statements outside functions, in a text as `one_a_line` writes it."""
     every = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.stmt)]
@@ -143,7 +172,7 @@ def statements(source: str) -> list[Statement]:
     plain = {id(node): _form(other) for node, other in both}
     turned = {id(node): _as_asked(other) for node, other in both if isinstance(other, ast.If)}
     found = []
-    for node in _runnable(tree.body, inside=False):
+    for node, place in _runnable(tree.body, ""):
         body = getattr(node, "body", None)
         then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
         last = body[0].lineno - 1 if body else node.end_lineno
@@ -151,21 +180,25 @@ def statements(source: str) -> list[Statement]:
         if isinstance(node, ast.If):
             forms |= {_as_asked(node), turned[id(node)]}
         last = max(node.lineno, last or 0)
-        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms))
+        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms, place))
     return found
 
 
-def _runnable(block: list[ast.stmt], inside: bool) -> Iterator[ast.stmt]:
-    """The statements of a block and of those in it, without what has no code and what control can't come to."""
+def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.stmt, str]]:
+    """The statements of a block and of those in it, without what has no code and what control can't come to; with each
+    the outermost function that it is in. within: the names of the classes or of the function that the block is in."""
     for node in block:
         constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         declared = isinstance(node, ast.AnnAssign) and node.value is None
         if inside and not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
-            yield node
-        within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield node, within
+        a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        place = within
+        if not inside and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            place = f"{within}.{node.name}"
         for name, inner in _blocks(node):
             if not _is_dead(node, name):
-                yield from _runnable(inner, within)
+                yield from _runnable(inner, place, inside or a_function)
         if isinstance(node, _LEAVING):
             return
 

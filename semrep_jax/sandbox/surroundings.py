@@ -130,7 +130,12 @@ class _Logged:
 
         class Handler(logging.Handler):
             def emit(self, record):
-                around.errors.write(f"{record.levelname}:{record.name}:{record.getMessage()}\n")
+                try:
+                    text = record.getMessage()
+                except Exception:
+                    text = repr((record.msg, record.args))
+                raised = f" {record.exc_info[0].__name__}" if record.exc_info and record.exc_info[0] else ""
+                around.errors.write(f"{record.levelname}:{record.name}:{text}{raised}\n")
 
         self.logging, self.handler = logging, Handler()
 
