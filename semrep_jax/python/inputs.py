@@ -26,7 +26,7 @@ from semrep_jax.python.arguments import Arguments, Target, related
 from semrep_jax.python.constants import imported, program_constants, reads_files, told_apart, words
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.formats import examples
-from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, chosen, combinations, kinds, usages
+from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, Guess, chosen, combinations, kinds, usages
 from semrep_jax.python.neighbours import neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.strategies import (
@@ -56,6 +56,7 @@ VENTURED = 0.12  # how often another iterable stands in the place of a list, whe
 RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances of other classes
+MOST_OWN_CLASSES = 3  # of which instances are tried where there is no hint
 DEEPEST_CHAIN = 4  # instances that hold instances of their own class
 
 _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
@@ -210,7 +211,8 @@ class Drawing:
             return [fixed]
         used = usages(function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
-        every_kind = [kinds(used.get(p.name), shape) for p in unknown]
+        own = {} if within else self._own_kinds()
+        every_kind = [kinds(used.get(p.name), shape) | own for p in unknown]
         guesses = combinations([list(k) for k in every_kind], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
@@ -239,6 +241,16 @@ class Drawing:
             fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, every_kind, guess, strict=True)}
             for guess in chosen
         ]
+
+    def _own_kinds(self) -> dict[str, Guess]:
+        """Instances of the program's public classes, and lists of them, for parameters without a hint."""
+        found = {}
+        for name, one in list(self.surface.classes.items())[:MOST_OWN_CLASSES]:
+            draw = None if name.startswith("_") or name in self._building else self.builder(name)
+            if draw is not None and one.builtin_base != "BaseException" and not _is_too_deep(draw, Random(1)):
+                example = draw(Random(1))
+                found |= {name: Guess(draw, example), f"list of {name}": Guess(_several(draw, list), [example])}
+        return found
 
     def _known(self, p: Parameter, within: str) -> Draw | None:
         """What draws a parameter by its hint, its default or its kind; None where it must be tried. within: the class
