@@ -1,8 +1,8 @@
 """What a program reads of its surroundings: environment variables and the words of its command line. Read, never run.
 
-    around = read(a, b)
-    around.names, around.options          # ["APP_DEBUG"], ["--count", "--verbose"]
-    around.steps(Random(0))               # [["env", "APP_DEBUG", ["t", "1"]], ["argv", "", ["t", "--count", "3"]]]
+around = read(a, b)
+around.names, around.options          # ["APP_DEBUG"], ["--count", "--verbose"]
+around.steps(Random(0))               # [["env", "APP_DEBUG", ["t", "1"]], ["argv", "", ["t", "--count", "3"]]]
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def _asked_for(source: str) -> list[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_]):
                 found.append(name)
-            case ast.Call(func=ast.Attribute(value=place), args=[ast.Constant(value=str(name)), *_]) if _is_environ(place):
+            case ast.Call(func=ast.Attribute(value=place), args=[ast.Constant(value=str(name)), *_]) if _is_environ(
+                place
+            ):
                 found.append(name)
             case ast.Subscript(value=place, slice=ast.Constant(value=str(name))) if _is_environ(place):
                 found.append(name)

@@ -13,7 +13,13 @@ from typing import Any
 
 from semrep_jax.core import syntax
 
-_BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict"]}  # types that are no longer told by `type(x) is`
+_BELOW = {
+    "int": ["bool"],
+    "date": ["datetime"],
+    "dict": ["OrderedDict"],
+}  # types that are no longer told by `type(x) is`
+MOST_OF_A_PIECE = 6  # characters
+_PIECES = ("7", "12", "-3", "a", "bc", " ", "0.5")
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
 
@@ -24,6 +30,16 @@ def program_constants(source: str) -> list[Any]:
     documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
     return list(dict.fromkeys(v for v in found if _is_telling(v)))
+
+
+def pieces(source: str) -> list[str]:
+    """Texts of which a program's inputs may be put together: its own short ones, and where there are any, numbers and
+    words; [] where there are none."""
+    own = [c for c in program_constants(source) if type(c) is str]
+    short = [c for c in own if len(c) <= MOST_OF_A_PIECE]
+    letters = [letter for c in own if not c.isalnum() and len(c) <= 8 for letter in c if not letter.isalnum()]
+    found = list(dict.fromkeys([*short, *letters]))
+    return [*found * 2, *_PIECES] if found else []
 
 
 def told_apart(tree: ast.Module) -> set[str]:

@@ -26,8 +26,8 @@ from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import around, constants, inputs, strategies
 from semrep_jax.python.arguments import Target
 from semrep_jax.python.around import Around
-from semrep_jax.python.constants import caught
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
+from semrep_jax.python.constants import caught
 from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
@@ -128,9 +128,14 @@ class Reference:
         asked += [[["get", name]] for name in one.attributes]
         asked += self._uses(one, built[:6])
         sequences = []
+        barest, kin = min(built, key=lambda call: len(repr(call))), self._kin(one)
         for n in range(CLASS_SEQUENCES):
-            steps: list[Step] = [["new", one.name, built[n % len(built)]]]
+            call = barest if n % 6 == 5 else built[n % len(built)]
+            steps: list[Step] = [["new", one.name, call]]
+            steps += [["op", "eq", ["t", ["new", name, *_parts(call)]]] for name in kin[:2] if n % 4 == 0]
             for k in range(CLASS_STEPS):
+                if n % 3 == 2 and k == CLASS_STEPS - 2:  # what another instance has left for this one
+                    steps.append(["new", one.name, call])
                 choices = asked[(n + k) % len(asked)] if k % 2 else rng.choice(asked)
                 steps.append(rng.choice(choices))
             sequences.append(steps)
@@ -161,6 +166,12 @@ class Reference:
             if draw is not None:
                 asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])
         return asked
+
+    def _kin(self, one: Class) -> list[str]:
+        """Classes of the program that are below or above a class, and can be built."""
+        every = self.drawing.surface.classes.values()
+        kin = [c for c in every if one.name in c.bases or c.name in one.bases]
+        return [c.name for c in kin if not c.abstract and not c.is_enum]
 
     def _accepted(self, one: Class, built: list[Any]) -> Any:
         """A call that builds an instance, the first if none is seen to."""

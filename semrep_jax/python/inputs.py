@@ -23,11 +23,11 @@ from semrep_jax.core import syntax
 from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
-from semrep_jax.python.constants import imported, program_constants, reads_files, told_apart, words
+from semrep_jax.python.constants import imported, pieces, program_constants, reads_files, told_apart, words
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.formats import examples
 from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, Guess, chosen, combinations, kinds, usages
-from semrep_jax.python.neighbours import neighbour, with_constant
+from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.strategies import (
     FILES,
@@ -53,6 +53,7 @@ NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
+COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances of other classes
@@ -106,6 +107,7 @@ class Drawing:
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
         self.around = around.read(source)
+        self.pieces = pieces(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         # The order of a set that holds a NaN hangs on where it lies in memory.
@@ -159,6 +161,8 @@ class Drawing:
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
+            if self.pieces and rng.random() < COMPOSED:
+                drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
@@ -209,7 +213,7 @@ class Drawing:
         unknown = [p for p in function.parameters if p.name not in fixed]
         if not unknown:
             return [fixed]
-        used = usages(function.node)
+        used = usages(self._read_of(within) if within else function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
         own = {} if within else self._own_kinds()
         every_kind = [kinds(used.get(p.name), shape) | own for p in unknown]
@@ -242,9 +246,27 @@ class Drawing:
             for guess in chosen
         ]
 
+    def _read_of(self, name: str) -> ast.AST:
+        """A class with the names of its constructor's parameters in the place of the attributes that keep them."""
+        tree = syntax.module(self.source)
+        one = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == name)
+        kept = {}
+        for node in ast.walk(one):
+            match node:
+                case ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=attr)], value=ast.Name(id=given)
+                ):
+                    kept[attr] = given
+        for parent in ast.walk(one):
+            for field, child in ast.iter_fields(parent):
+                match child:
+                    case ast.Attribute(value=ast.Name(id="self"), attr=attr, ctx=ast.Load()) if attr in kept:
+                        setattr(parent, field, ast.Name(id=kept[attr], ctx=ast.Load()))
+        return one
+
     def _own_kinds(self) -> dict[str, Guess]:
         """Instances of the program's public classes, and lists of them, for parameters without a hint."""
-        found = {}
+        found: dict[str, Guess] = {}
         for name, one in list(self.surface.classes.items())[:MOST_OWN_CLASSES]:
             draw = None if name.startswith("_") or name in self._building else self.builder(name)
             if draw is not None and one.builtin_base != "BaseException" and not _is_too_deep(draw, Random(1)):

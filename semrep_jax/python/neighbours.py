@@ -6,11 +6,11 @@ neighbour([1, 2], Random(0), [])        # e.g. [1, 12]: of the same type, one pl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 from semrep_jax.python.strategies import NEARLY_ONE
-
 
 LONGEST = 300  # texts and lists that are drawn for a number that may be a length
 
@@ -40,6 +40,18 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
         return [with_constant(x, constant, rng) if rng.random() < 0.5 else x for x in argument]
     if isinstance(argument, dict) and argument and type(next(iter(argument))) is type(constant):
         return {constant: next(iter(argument.values())), **argument}
+    return argument
+
+
+def composed(argument: Any, pieces: Sequence[str], rng: Random) -> Any:
+    """A text put together of pieces in the place of a text, or of some texts in a list; another value as it is.
+
+    argument: the value. pieces: texts that mean something to the program, numbers and words. rng: decides which.
+    """
+    if isinstance(argument, str):
+        return "".join(rng.choice(pieces) for _ in range(rng.randint(2, 6)))
+    if isinstance(argument, list) and argument and type(argument[0]) is str:
+        return [composed(x, pieces, rng) if rng.random() < 0.5 else x for x in argument]
     return argument
 
 

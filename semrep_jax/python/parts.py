@@ -181,4 +181,3 @@ class _Finder(ast.NodeTransformer):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         """As it is: its lines can't be broken in every version of Python."""
         return node
-

@@ -112,9 +112,7 @@ class Walk:
     def _chunks(self) -> deque[Sequence[Sequence[Step]]]:
         return deque(self.sequences[i : i + CHUNK] for i in range(0, len(self.sequences), CHUNK))
 
-    def _next_moves(
-        self, source: str, left: deque[Sequence[Sequence[Step]]], reach: bool | str
-    ) -> frozenset[Move]:
+    def _next_moves(self, source: str, left: deque[Sequence[Sequence[Step]]], reach: bool | str) -> frozenset[Move]:
         """Where control goes in the next chunk of sequences; one that gives no report is divided."""
         chunk = left.popleft()
         seen = trace(self.sandbox, source, chunk, LIMITS, reach=reach)

@@ -103,7 +103,8 @@ def iterables(items: Strategy) -> Strategy:
 
 
 CALLBACK_RESULTS = ("int", "bool", "str", "float", "None", "list[int]", "list[str]", "awaited int", "awaited str")
-_ERRORS = ("ValueError", "KeyError", "OSError", "RuntimeError", "ZeroDivisionError", "IndexError", "TimeoutError")
+_ERRORS = ("ValueError", "KeyError", "OSError", "RuntimeError", "ZeroDivisionError", "IndexError", "TimeoutError",
+           "KeyboardInterrupt")  # fmt: skip
 
 
 def callbacks(*results: str) -> Strategy:

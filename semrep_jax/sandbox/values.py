@@ -298,7 +298,11 @@ class Encoder:
         return sorted(
             c.__name__
             for c in kind.__mro__[1:]
-            if (c.__name__ in self.asked and c.__name__[0] != "_" if c.__module__ == self.program else c not in _SAYS_NOTHING)
+            if (
+                c.__name__ in self.asked and c.__name__[0] != "_"
+                if c.__module__ == self.program
+                else c not in _SAYS_NOTHING
+            )
             and c.__module__ not in ("typing", "abc")
         )
 
