@@ -12,6 +12,8 @@ from __future__ import annotations
 import ast
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _lock = threading.RLock()
 
@@ -23,6 +25,13 @@ def _new_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_new_lock)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody parses here meanwhile: around a library that does so by itself."""
+    with _lock:
+        yield
 
 
 def module(text: str) -> ast.Module:

@@ -86,12 +86,10 @@ def _asked_for(source: str) -> list[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_]):
                 found.append(name)
-            case ast.Call(func=ast.Attribute(value=place), args=[ast.Constant(value=str(name)), *_]) if _is_environ(
-                place
-            ):
-                found.append(name)
-            case ast.Subscript(value=place, slice=ast.Constant(value=str(name))) if _is_environ(place):
-                found.append(name)
+            case ast.Call(func=ast.Attribute(value=place), args=[ast.Constant(value=str(name)), *_]):
+                found += [name] if _is_environ(place) else []
+            case ast.Subscript(value=place, slice=ast.Constant(value=str(name))):
+                found += [name] if _is_environ(place) else []
     return found
 
 

@@ -272,9 +272,9 @@ class Reference:
 
 def holds(wire: Any, constant: Any) -> bool:
     """Whether a constant, a text with it, or one about as long as it says, stands in a call in wire form."""
-    if type(constant) is int and is_length(constant) and type(wire) in (str, list):
-        if abs(len(wire) - (type(wire) is list) - constant) <= 1:
-            return True
+    measured = type(constant) is int and is_length(constant) and type(wire) in (str, list)
+    if measured and abs(len(wire) - (type(wire) is list) - constant) <= 1:
+        return True
     if type(wire) is list:
         return any(holds(x, constant) for x in wire)
     return wire == constant or (type(wire) is type(constant) is str and constant in wire)

@@ -22,10 +22,10 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     of the program's; an int also takes the place of a float, and may be a length. rng: decides which of the three it
     is, and where.
     """
-    if type(constant) is int and is_length(constant) and isinstance(argument, str | list) and argument:
-        if isinstance(argument, str) or rng.random() < 0.4:
-            length = constant + rng.choice([0, 1, -1, 1])
-            return (argument * (length // len(argument) + 1))[:length]
+    measured = type(constant) is int and is_length(constant) and isinstance(argument, str | list) and argument
+    if measured and (isinstance(argument, str) or rng.random() < 0.4):
+        length = constant + rng.choice([0, 1, -1, 1])
+        return (argument * (length // len(argument) + 1))[:length]
     if type(argument) is float and type(constant) is int:
         constant = float(constant)
     if type(argument) is type(constant):

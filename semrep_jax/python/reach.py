@@ -7,8 +7,9 @@ A judge that has run 250 calls knows nothing of a line that none of them reached
 control has gone on from it, to the next line or out of the function; one that raises TypeError, AttributeError,
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for` once it was entered. What stands in both programs, as it is, under other local
-names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. The same is asked of
-the parts of statements that differ (`python.parts`): conditions in expressions, arms, lambdas.
+names, or as an `if` the other way round, and in the same order, is not asked for: if it never ran, it never ran in
+either. The same is asked of the parts of statements that differ (`python.parts`): conditions in expressions, arms,
+lambdas.
 """
 
 from __future__ import annotations
@@ -270,6 +271,8 @@ def _form(node: ast.AST) -> str:
     """A statement without the blocks in it, as one text."""
     fields = [ast.dump(x) if isinstance(x, ast.AST) else _listed(x) for name, x in ast.iter_fields(node)
               if name not in _BLOCKS or not isinstance(x, list)]  # fmt: skip
+    if isinstance(node, ast.Match):
+        fields += [_listed([case.pattern, case.guard]) for case in node.cases]
     return " ".join([type(node).__name__, *fields])
 
 

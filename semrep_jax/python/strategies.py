@@ -308,7 +308,7 @@ def sample_values(strategy: Strategy, count: int, seed: int) -> list[Any]:
     def collect(value: Any) -> None:
         found.append(value)
 
-    with warnings.catch_warnings(), _elsewhere(), _without_constants_of_ours():
+    with syntax.alone(), warnings.catch_warnings(), _elsewhere(), _without_constants_of_ours():
         warnings.simplefilter("ignore")
         collect()
     return found

@@ -12,7 +12,8 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["env", name, call]                    an environment variable, to the call's one argument
     ["argv", "", call]                     the command line, to the call's arguments
 
-where those of the last two kinds at the beginning are made before the program is loaded, and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+Steps of the last two kinds at the beginning of a sequence are made before the program is loaded.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
 What comes back for each step: [how, value, after, output, errors, shared, message, files]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not

@@ -30,6 +30,7 @@ MAX_INT_BITS = 1 << 20
 PLAIN_INT_BITS = 13_000  # beyond it JSON's decimal digits would be refused
 MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
+FEWER_USES = 4  # of one that a returned function returns, and with functions as arguments
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
@@ -295,16 +296,10 @@ class Encoder:
     def ancestors(self, kind):
         """Names of the classes above a class that others can know: public ones of the first program, and those of the
         library that say something."""
-        return sorted(
-            c.__name__
-            for c in kind.__mro__[1:]
-            if (
-                c.__name__ in self.asked and c.__name__[0] != "_"
-                if c.__module__ == self.program
-                else c not in _SAYS_NOTHING
-            )
-            and c.__module__ not in ("typing", "abc")
-        )
+        above = [c for c in kind.__mro__[1:] if c.__module__ not in ("typing", "abc") and c not in _SAYS_NOTHING]
+        own = [c.__name__ for c in above if c.__module__ == self.program]
+        known = [name for name in own if name in self.asked and name[0] != "_"]
+        return sorted(known + [c.__name__ for c in above if c.__module__ != self.program])
 
     def _iterator(self, v, depth):
         """An iterator by what it yields; on some turns something is sent to it, or it is ended after one item."""
@@ -355,7 +350,9 @@ class Encoder:
     def _function_uses(self, v):
         uses, known = [], False
         sorts = _sorts(v) if type(v) is types.FunctionType else None
-        every = [self.probes(parameters_of(v), sorts)[:MAX_USES], self.probes(parameters_of(v), {"call"})[:MAX_USES]]
+        most = MAX_USES if self.depth_of_uses == 1 else FEWER_USES
+        counts = parameters_of(v)
+        every = [self.probes(counts, sorts)[:most], self.probes(counts, {"call"})[:FEWER_USES]]
         for number, args in ((n, args) for n, row in enumerate(every) for args in row):
             if number and known:
                 break
