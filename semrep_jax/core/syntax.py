@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _lock = threading.RLock()
 
@@ -38,6 +39,12 @@ def module(text: str) -> ast.Module:
     """The tree of a program. Raises what `ast.parse` does: SyntaxError, ValueError, RecursionError, MemoryError."""
     with _lock:
         return ast.parse(text)
+
+
+def value(text: str) -> Any:
+    """The value of a number or text as it is written. Raises as `module` does."""
+    with _lock:
+        return ast.literal_eval(text)
 
 
 def expression(text: str) -> ast.Expression:

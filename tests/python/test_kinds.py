@@ -280,10 +280,10 @@ ALIKE = {
             "if not isinstance(other, V):\n            return NotImplemented\n        return self.n < other.n",
         ),
     ),
-    "a decorator that takes a word": (
-        "import functools\ndef noted(word='a'):\n    def wrap(g):\n        @functools.wraps(g)\n"
-        "        def inner(*args):\n            return word, g(*args)\n        return inner\n    return wrap\n",
-        "def noted(word='a'):\n    return lambda g: lambda *args: (word, g(*args))\n",
+    "a function that gives a decorator": (
+        "import functools\ndef noted():\n    def wrap(g):\n        @functools.wraps(g)\n"
+        "        def inner(*args):\n            return 'a', g(*args)\n        return inner\n    return wrap\n",
+        "def noted():\n    return lambda g: lambda *args: ('a', g(*args))\n",
     ),
     "a line of a warning": (
         "import warnings\ndef f(x: int):\n    warnings.warn('old')\n    return x\n",

@@ -49,8 +49,8 @@ UNTRIED = {
         "n == 12345 * 7",
     ),
     "blocks exchanged": (
-        "def f(n: int):\n    if n == 99 * 977:\n        return 1\n    if n == 54321 * 11:\n        return 2\n    return 3\n",
-        "def f(n: int):\n    if n == 99 * 977:\n        return 2\n    if n == 54321 * 11:\n        return 1\n    return 3\n",
+        "def f(n: int):\n    if n == 99 * 977:\n        return 1\n    if n == 54321 * 11:\n        return 2\n",
+        "def f(n: int):\n    if n == 99 * 977:\n        return 2\n    if n == 54321 * 11:\n        return 1\n",
         "if n == 54321 * 11:",
     ),
     "a filter that lets everything through": (
