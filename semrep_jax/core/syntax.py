@@ -12,6 +12,9 @@ from __future__ import annotations
 import ast
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 _lock = threading.RLock()
 
@@ -25,10 +28,23 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody parses here meanwhile: around a library that does so by itself."""
+    with _lock:
+        yield
+
+
 def module(text: str) -> ast.Module:
     """The tree of a program. Raises what `ast.parse` does: SyntaxError, ValueError, RecursionError, MemoryError."""
     with _lock:
         return ast.parse(text)
+
+
+def value(text: str) -> Any:
+    """The value of a number or text as it is written. Raises as `module` does."""
+    with _lock:
+        return ast.literal_eval(text)
 
 
 def expression(text: str) -> ast.Expression:

@@ -76,6 +76,8 @@ def related(call: Arguments, rng: Random) -> Arguments:
     elif type(one) in (int, float):
         others = [x for k, x in enumerate(args) if k != j and type(x) is type(one)]
         args[j] = rng.choice([one, sum(others), one - sum(others[1:]), -one])
+        if type(one) is float and rng.random() < 0.2:
+            args[i] = args[j] = float("nan")  # one object, which does not equal itself
     elif isinstance(one, str) and rng.random() < 0.2:
         args[i], args[j] = rng.choice(NEARLY_ONE)
     elif type(one) in (str, list, tuple) and one:

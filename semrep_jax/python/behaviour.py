@@ -412,6 +412,10 @@ def call_text(step: Step) -> str:
     match what:
         case "set":
             return f"instance.{name} = {given}"
+        case "env":
+            return f"os.environ[{name!r}] = {given}"
+        case "argv":
+            return f"sys.argv[1:] = [{given}]"
         case "op":
             return f"instance {OPERATORS[name]} {given}" if name in OPERATORS else "bool(instance)"
         case "hash":

@@ -7,11 +7,19 @@ told_apart(tree)                 # {"bool"}: the types by which it tells values 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from typing import Any
 
 from semrep_jax.core import syntax
 
+_BELOW = {
+    "int": ["bool"],
+    "date": ["datetime"],
+    "dict": ["OrderedDict"],
+}  # types that are no longer told by `type(x) is`
+MOST_OF_A_PIECE = 6  # characters
+_PIECES = ("7", "12", "-3", "a", "bc", " ", "0.5")
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
 
@@ -24,6 +32,16 @@ def program_constants(source: str) -> list[Any]:
     return list(dict.fromkeys(v for v in found if _is_telling(v)))
 
 
+def pieces(source: str) -> list[str]:
+    """Texts of which a program's inputs may be put together: its own short ones, and where there are any, numbers and
+    words; [] where there are none."""
+    own = [c for c in program_constants(source) if type(c) is str]
+    short = [c for c in own if len(c) <= MOST_OF_A_PIECE]
+    letters = [letter for c in own if not c.isalnum() and len(c) <= 8 for letter in c if not letter.isalnum()]
+    found = list(dict.fromkeys([*short, *letters]))
+    return [*found * 2, *_PIECES] if found else []
+
+
 def told_apart(tree: ast.Module) -> set[str]:
     """The types by which a program tells values apart: by isinstance, by `type(x) is`, by `is True`, by match."""
     found: set[str] = set()
@@ -33,12 +51,19 @@ def told_apart(tree: ast.Module) -> set[str]:
                 found |= {n.id for n in ast.walk(kinds) if isinstance(n, ast.Name)}
                 found |= {n.attr for n in ast.walk(kinds) if isinstance(n, ast.Attribute)}
             case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=[ast.Name(id=name)]):
-                found |= {name, "bool"} if name == "int" else {name, "datetime"} if name == "date" else {name}
+                found |= {name, *_BELOW.get(name, ())}
             case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=bool())]):
                 found.add("bool")
             case ast.MatchClass(cls=ast.Name(id=name)):
                 found.add(name)
     return found
+
+
+def caught(source: str) -> list[str]:
+    """The built-in exceptions that a program names, in order: those that it may treat in a way of their own."""
+    names = [n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)]
+    kinds = {n: getattr(builtins, n, None) for n in dict.fromkeys(names)}
+    return [n for n, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Exception)]
 
 
 def reads_files(source: str) -> bool:

@@ -23,10 +23,13 @@ from random import Random
 from typing import Any
 
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import constants, inputs, strategies
+from semrep_jax.python import around, constants, inputs, strategies
 from semrep_jax.python.arguments import Target
+from semrep_jax.python.around import Around
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
+from semrep_jax.python.constants import caught
 from semrep_jax.python.inputs import Drawing
+from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Step, Watch, trace
@@ -38,6 +41,7 @@ CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
+SURROUNDED_SEQUENCES = 40
 
 
 class Reference:
@@ -71,7 +75,9 @@ class Reference:
             if name in surface.classes:
                 self._class(surface.classes[name])
         self.mixed = self._mixed()
-        self.every = [*self.behaviours.values(), *self.classes.values(), *([self.mixed] if self.mixed else [])]
+        self.surrounded = self._surrounded(around.read(source))
+        more = [one for one in (self.mixed, self.surrounded) if one is not None]
+        self.every = [*self.behaviours.values(), *self.classes.values(), *more]
 
     @cached_property
     def walk(self) -> Walk:
@@ -122,9 +128,14 @@ class Reference:
         asked += [[["get", name]] for name in one.attributes]
         asked += self._uses(one, built[:6])
         sequences = []
+        barest, kin = min(built, key=lambda call: len(repr(call))), self._kin(one)
         for n in range(CLASS_SEQUENCES):
-            steps: list[Step] = [["new", one.name, built[n % len(built)]]]
+            call = barest if n % 6 == 5 else built[n % len(built)]
+            steps: list[Step] = [["new", one.name, call]]
+            steps += [["op", "eq", ["t", ["new", name, *_parts(call)]]] for name in kin[:2] if n % 4 == 0]
             for k in range(CLASS_STEPS):
+                if n % 3 == 2 and k == CLASS_STEPS - 2:  # what another instance has left for this one
+                    steps.append(["new", one.name, call])
                 choices = asked[(n + k) % len(asked)] if k % 2 else rng.choice(asked)
                 steps.append(rng.choice(choices))
             sequences.append(steps)
@@ -142,9 +153,10 @@ class Reference:
         asked.append([["op", "truth", ["t"]]])
         asked.append([["hash", one.name, call] for call in built])
         if one.ordered:
-            asked += [[["op", name, ["t", x]] for x in others] for name in ("lt", "le", "gt", "ge")]
+            asked += [[["op", name, ["t", x]] for x in [*others, 3]] for name in ("lt", "le", "gt", "ge")]
         if one.manages:
-            asked.append([["with", "", ["t", *error]] for error in ([], ["ValueError"], ["KeyError"])])
+            errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *caught(self.source)])
+            asked.append([["with", "", ["t", *error]] for error in ([], [], *([e] for e in errors))])
         if one.looks_up:
             names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
             asked.append([["get", name] for name in [*names, "a", "name", "x", "missing"][:8]])
@@ -154,6 +166,12 @@ class Reference:
             if draw is not None:
                 asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])
         return asked
+
+    def _kin(self, one: Class) -> list[str]:
+        """Classes of the program that are below or above a class, and can be built."""
+        every = self.drawing.surface.classes.values()
+        kin = [c for c in every if one.name in c.bases or c.name in one.bases]
+        return [c.name for c in kin if not c.abstract and not c.is_enum]
 
     def _accepted(self, one: Class, built: list[Any]) -> Any:
         """A call that builds an instance, the first if none is seen to."""
@@ -185,6 +203,19 @@ class Reference:
         guessed = any(b.lenient for b in self.behaviours.values())
         return self._sequences("the functions by turns", sequences, guessed)
 
+    def _surrounded(self, read: Around) -> Behaviour | None:
+        """Sequences of calls with environment variables and a command line; None where nothing reads them."""
+        if not read or not self._steps:
+            return None
+        rng = Random(self.seed)
+        sequences = []
+        for n in range(SURROUNDED_SEQUENCES):
+            calls = [rng.choice(self._steps) for _ in range(2)]
+            steps = [*read.steps(rng), *calls]
+            sequences.append(steps if n % 2 else [*steps, *read.steps(rng), *calls])
+        guessed = any(b.lenient for b in self.behaviours.values())
+        return self._sequences("the functions in other surroundings", sequences, guessed)
+
     def compare(self, other: str) -> Finding:
         """Compare another program with A; the counterexample is the first that was found, made smaller."""
         theirs = inputs.surfaces.read(other)
@@ -203,10 +234,15 @@ class Reference:
             compared += found.calls
             if found.answer is Answer.DIFFERENT:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
-            if behaviour is not self.mixed:
+            if behaviour not in (self.mixed, self.surrounded):
                 reason = reason or found.reason
         found = self._with_constants_of(other)
         compared += found.calls
+        surrounded = around.read(self.source, other)
+        if found.answer is not Answer.DIFFERENT and surrounded != around.read(self.source):
+            more = self._surrounded(surrounded)
+            found = more.compare(other) if more is not None else found
+            compared += found.calls
         if found.answer is Answer.DIFFERENT:
             return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         differing: dict[str, int] = {}
@@ -216,15 +252,17 @@ class Reference:
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
 
     def _with_constants_of(self, other: str) -> Finding:
-        """Calls with constants that the other program alone has: there it may do otherwise."""
+        """Calls with constants that the other program alone has, and of types that it alone tells apart: there it may
+        do otherwise."""
         new = [c for c in constants.program_constants(other) if c not in self.drawing.constants]
+        told = constants.told_apart(inputs.surfaces.parsed(other)) - self.drawing.told
         calls, found = 0, Finding(Answer.EQUIVALENT, 0)
-        if not new:
+        if not new and not told:
             return found
-        drawing = Drawing(self.source, self.sandbox, self.seed + 1, new)
+        drawing = Drawing(self.source, self.sandbox, self.seed + 1, new, told)
         for name in self.behaviours:
             drawn = drawing.calls(drawing.surface.functions[name], Target("call", name), CALLS_WITH_OTHERS)
-            telling = [call for call in drawn if any(holds(call, c) for c in new)]
+            telling = [call for call in drawn if told or any(holds(call, c) for c in new)]
             found = self._of_calls(drawing.surface.functions[name], telling).compare(other) if telling else found
             calls += found.calls
             if found.answer is Answer.DIFFERENT:
@@ -233,7 +271,10 @@ class Reference:
 
 
 def holds(wire: Any, constant: Any) -> bool:
-    """Whether a constant, or a text with it, stands in a call in wire form."""
+    """Whether a constant, a text with it, or one about as long as it says, stands in a call in wire form."""
+    measured = type(constant) is int and is_length(constant) and type(wire) in (str, list)
+    if measured and abs(len(wire) - (type(wire) is list) - constant) <= 1:
+        return True
     if type(wire) is list:
         return any(holds(x, constant) for x in wire)
     return wire == constant or (type(wire) is type(constant) is str and constant in wire)
@@ -254,6 +295,11 @@ def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
             more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
             return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
+    for name, one, other_walk in (("first", mine, theirs), ("second", theirs, mine)):
+        parts = one.untried_parts(other_walk)
+        if parts:
+            what = "was never both true and false" if parts[0].ways > 1 else "never ran"
+            return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
     return "", counts
 
 

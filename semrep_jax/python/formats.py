@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import warnings
 from datetime import datetime
@@ -60,8 +61,20 @@ def examples(source: str) -> list[str]:
         found += matching(pattern)
     found += [text for name, several in KNOWN.items() if name in source for text in several]
     if "json.load" in source:
-        found += [f'{{"{t}": {n}}}' for n, t in enumerate(texts) if t.isidentifier()][:8]
+        keys = list(dict.fromkeys(t for t in texts if 0 < len(t) <= 20))[:8]
+        found += _documents(keys)
     return list(dict.fromkeys(found))[:MOST]
+
+
+def _documents(keys: list[str]) -> list[str]:
+    """JSON texts of objects with a program's own texts as keys: one, several, some without a key; lists of them."""
+    found = [json.dumps({key: n}) for n, key in enumerate(keys)]
+    if keys:
+        numbers, words = {k: n + 1 for n, k in enumerate(keys)}, {k: f"{k} x" for k in keys}
+        rows = [numbers, words, {k: x for k, x in words.items() if k != keys[0]}, {keys[0]: None}]
+        found += [json.dumps(x) for x in (numbers, words, rows, [words, numbers], {keys[0]: rows[:2]})]
+        found += [json.dumps({key: [words, numbers]}) for key in keys[1:4]]
+    return found
 
 
 def _patterns(tree: ast.Module) -> list[str]:

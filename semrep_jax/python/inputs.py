@@ -14,20 +14,21 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
 
 from semrep_jax.core import syntax
+from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
-from semrep_jax.python.constants import imported, program_constants, reads_files, told_apart, words
+from semrep_jax.python.constants import imported, pieces, program_constants, reads_files, told_apart, words
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.formats import examples
-from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, chosen, combinations, kinds, usages
-from semrep_jax.python.neighbours import neighbour, with_constant
-from semrep_jax.python.nodes import attributes
+from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, Guess, chosen, combinations, kinds, usages
+from semrep_jax.python.neighbours import composed, neighbour, with_constant
+from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -52,16 +53,20 @@ NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
+COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
 MOST_STARRED = 3
-DEEPEST_BUILD = 3  # instances that hold instances
+DEEPEST_BUILD = 3  # instances that hold instances of other classes
+MOST_OWN_CLASSES = 3  # of which instances are tried where there is no hint
+DEEPEST_CHAIN = 4  # instances that hold instances of their own class
 
 _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
 _DUNDERS = {"__init__", "__new__", "__call__"}
 _BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
 # A type, and one below it: instances of the second are drawn for the first where the program tells them apart.
-_BELOW = {"int": "bool", "date": "datetime"}
+_BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict", "Counter"], "Dict": ["OrderedDict"]}
 _NAMES = ("a", "key", "b", "name", "x")
+_COMMAND_LINES = ("argv", "args", "arguments", "cmdline")  # parameters that hold the words of one
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -91,25 +96,33 @@ class Drawing:
     """Draws calls for what is in one program.
 
     source: the program. sandbox: where it is tried what parameters without a hint take. seed: decides all. more:
-    constants beside the program's own. Raises InputError where it does not parse.
+    constants beside the program's own. told: types that are told apart beside those that it tells apart. Raises
+    InputError where it does not parse.
     """
 
-    def __init__(self, source: str, sandbox: Sandbox, seed: int = 0, more: Sequence[Any] = ()):
+    def __init__(
+        self, source: str, sandbox: Sandbox, seed: int = 0, more: Sequence[Any] = (), told: Collection[str] = ()
+    ):
         self.source, self.sandbox, self.seed = source, sandbox, seed
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
+        self.around = around.read(source)
+        self.pieces = pieces(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         # The order of a set that holds a NaN hangs on where it lies in memory.
         self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
         # Types that the program names, and those by which it tells what it was given.
         self.mentioned = {n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)} & _TYPES
-        self.told = told_apart(syntax.module(source))
+        self.told = told_apart(syntax.module(source)) | set(told)
         # Functions that the program itself calls by name; of private ones it alone decides.
         calls = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Call) and n.keywords]
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
         # Names that are no objects of the callers'.
         self.outside = {*dir(builtins), *imported(source), *self.surface.functions, *self.surface.classes}
+        # Attributes that lead from one instance to others of its class.
+        self.links = attributes(syntax.module(source), self.outside, BUILTIN_ATTRIBUTES)
+        self._depth = 0  # of instances in instances of one class
         self._builders: dict[str, Draw | None] = {}
         self._building: list[str] = []
 
@@ -137,7 +150,10 @@ class Drawing:
         for n in range(DRAWS_PER_CALL * count):
             if len(found) >= count:
                 break
-            drawn = self.draw(function, plans[n % len(plans)], rng)
+            try:
+                drawn = self.draw(function, plans[n % len(plans)], rng)
+            except TooDeep:
+                continue
             if n % 2:
                 drawn = drawn.changed(lambda x: neighbour(x, rng, self.constants), rng)
             if rng.random() < RELATED:
@@ -145,6 +161,8 @@ class Drawing:
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
+            if self.pieces and rng.random() < COMPOSED:
+                drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
@@ -167,7 +185,7 @@ class Drawing:
                 taken = {q.name for q in function.parameters}
                 free = [n for n in names if n not in taken]
                 drawn.kwargs |= {n: draw(rng) for n in rng.sample(free, rng.randint(0, MOST_STARRED))}
-            elif p.optional and rng.random() < LEFT_OUT:
+            elif p.optional and (rng.random() < LEFT_OUT or (self._builders and _is_too_deep(draw, rng))):
                 by_name, closed = True, True
             elif p.kind is Kind.POSITION:
                 if not closed:
@@ -190,13 +208,15 @@ class Drawing:
         contained call each. Those that return come before those that raise; where the trial says nothing, every other
         parameter is an int.
         """
-        fixed = {p.name: draw for p in function.parameters if (draw := self._known(p)) is not None}
+        within = target.name if target.what == "new" and target.name in self.surface.classes else ""
+        fixed = {p.name: draw for p in function.parameters if (draw := self._known(p, within)) is not None}
         unknown = [p for p in function.parameters if p.name not in fixed]
         if not unknown:
             return [fixed]
-        used = usages(function.node)
+        used = usages(self._read_of(within) if within else function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
-        every_kind = [kinds(used.get(p.name), shape) for p in unknown]
+        own = {} if within else self._own_kinds()
+        every_kind = [kinds(used.get(p.name), shape) | own for p in unknown]
         guesses = combinations([list(k) for k in every_kind], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
@@ -226,14 +246,50 @@ class Drawing:
             for guess in chosen
         ]
 
-    def _known(self, p: Parameter) -> Draw | None:
-        """What draws a parameter by its hint, its default or its kind; None where it must be tried."""
+    def _read_of(self, name: str) -> ast.AST:
+        """A class with the names of its constructor's parameters in the place of the attributes that keep them."""
+        tree = syntax.module(self.source)
+        one = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == name)
+        kept = {}
+        for node in ast.walk(one):
+            match node:
+                case ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=attr)], value=ast.Name(id=given)
+                ):
+                    kept[attr] = given
+        for parent in ast.walk(one):
+            for field, child in ast.iter_fields(parent):
+                match child:
+                    case ast.Attribute(value=ast.Name(id="self"), attr=attr, ctx=ast.Load()) if attr in kept:
+                        setattr(parent, field, ast.Name(id=kept[attr], ctx=ast.Load()))
+        return one
+
+    def _own_kinds(self) -> dict[str, Guess]:
+        """Instances of the program's public classes, and lists of them, for parameters without a hint."""
+        found: dict[str, Guess] = {}
+        for name, one in list(self.surface.classes.items())[:MOST_OWN_CLASSES]:
+            draw = None if name.startswith("_") or name in self._building else self.builder(name)
+            if draw is not None and one.builtin_base != "BaseException" and not _is_too_deep(draw, Random(1)):
+                example = draw(Random(1))
+                found |= {name: Guess(draw, example), f"list of {name}": Guess(_several(draw, list), [example])}
+        return found
+
+    def _known(self, p: Parameter, within: str) -> Draw | None:
+        """What draws a parameter by its hint, its default or its kind; None where it must be tried. within: the class
+        whose instances are built, if any."""
         draw = self.drawer(p.annotation)
+        if self.around.options and p.name in _COMMAND_LINES:
+            none = p.default is not None and ast.unparse(p.default) == "None"
+            return _one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
         if draw is not None:
             return draw
+        role = self.links.get(p.name, Role.PLAIN)
+        if within and p.default is not None and ast.unparse(p.default) == "None" and role is not Role.PLAIN:
+            one = self.builder(within)
+            return _one_of([lambda rng: None, one and _several(one, list) if role is Role.MANY else one, one])
         if p.default is not None:
             kind = _kind_of_default(p.default)
-            mixed = ("int", "str", "list[int]") if kind is None else (kind,)
+            mixed = ("int", "str", "list[int]", "list[str]", "dict[str, int]") if kind is None else (kind,)
             return lambda rng: rng.choice(values(rng.choice(mixed)))
         if p.kind in (Kind.STAR, Kind.STARS):
             return chosen("int")
@@ -255,27 +311,30 @@ class Drawing:
             kind = ast.unparse(annotation)
             if kind in _BARE and self.constants:
                 return self._with_constants(kind)
-            for base, below in _BELOW.items():
-                if kind == base and below in self.told:
-                    return _one_of([*[chosen(kind)] * 3, chosen(below)])
+            base, subscripted, inside = kind.partition("[")
+            for below in _BELOW.get(base, ()):
+                if below in self.told and can_draw(below + subscripted + inside):
+                    return _one_of([*[chosen(kind)] * 3, chosen(below + subscripted + inside)])
             return chosen(kind) if can_draw(kind) else None
         return self._own_drawer(annotation, depth)
 
     def _with_constants(self, kind: str) -> Draw:
         """Values of a hint that says little (`tuple`, `dict`), some of them put together of the program's constants."""
-        keys = [c for c in self.constants if type(c) is str] or self.constants
+        own = set(program_constants(self.source))
+        keys = [c for c in self.constants if type(c) is str and c in own] or self.constants
 
         def draw(rng: Random) -> Any:
             if rng.random() < 0.5:
                 return rng.choice(values(kind))
             of = rng.choice(["tuple", "list", "dict", "constant"]) if kind in ("object", "Any") else kind.lower()
-            anything = [rng.choice(values("Any")) for _ in range(rng.randint(0, 3))]
+            sort = rng.choice(["Any", "int", "float", "str"])
+            anything = [rng.choice(values(sort)) for _ in range(rng.randint(0, 3))]
             if of == "dict":
                 found = rng.sample(keys, min(len(keys), rng.randint(1, 5)))
                 return {key: rng.choice(values("Any")) for key in found}
             if of == "constant":
                 return rng.choice(self.constants)
-            items = [rng.choice(self.constants), *anything]
+            items = [rng.choice(keys if rng.random() < 0.75 else self.constants), *anything]
             return tuple(items) if of == "tuple" else items
 
         return draw
@@ -317,17 +376,17 @@ class Drawing:
         match name.lower():
             case "set" | "frozenset":
                 kind = set if name.lower() == "set" else frozenset
-                return lambda rng: kind(one(rng) for _ in range(rng.randint(0, 4)))
+                return _several(one, kind, 4)
             case "list" | "sequence" | "mutablesequence":
-                return lambda rng: [one(rng) for _ in range(rng.randint(0, 5))]
+                return _several(one, list)
             case "iterable" | "collection":
-                return lambda rng: _as_iterable([one(rng) for _ in range(rng.randint(0, 5))], rng)
+                return lambda rng: _as_iterable(_several(one, list)(rng), rng)
             case "iterator" | "generator":
-                return lambda rng: iterator("generator", [one(rng) for _ in range(rng.randint(0, 5))])
+                return lambda rng: iterator("generator", _several(one, list)(rng))
             case "dict" | "mapping" if len(draws) == 2:
-                return lambda rng: {one(rng): draws[1](rng) for _ in range(rng.randint(0, 4))}
+                return lambda rng: dict(_several(lambda rng: (one(rng), draws[1](rng)), list, 4)(rng))
             case "tuple" if variadic:
-                return lambda rng: tuple(one(rng) for _ in range(rng.randint(0, 4)))
+                return _several(one, tuple, 4)
             case "tuple":
                 return lambda rng: tuple(draw(rng) for draw in draws)
             case "optional":
@@ -340,15 +399,38 @@ class Drawing:
 
     def builder(self, name: str) -> Draw | None:
         """What draws instances of a class of the program, or members of its Enum; None where it can't be built."""
+        if name in self._building:
+            return self._again(name)
         if name not in self._builders:
-            if self._building.count(name) >= 1 or len(self._building) >= DEEPEST_BUILD:
+            if len(self._building) >= DEEPEST_BUILD:
                 return None
             self._building.append(name)
             try:
-                self._builders[name] = self._builder(self.surface.classes[name])
+                draw = self._builder(self.surface.classes[name])
+                self._builders[name] = draw if draw is not None and not self._has_no_end(name, draw) else None
             finally:
                 self._building.pop()
         return self._builders[name]
+
+    def _again(self, name: str) -> Draw:
+        """What draws instances of a class within another one, down to DEEPEST_CHAIN of them."""
+
+        def draw(rng: Random) -> Any:
+            builder = self._builders[name]
+            if builder is None or self._depth >= DEEPEST_CHAIN or rng.random() < self._depth / 8:
+                raise TooDeep
+            self._depth += 1
+            try:
+                return builder(rng)
+            finally:
+                self._depth -= 1
+
+        return draw
+
+    def _has_no_end(self, name: str, draw: Draw) -> bool:
+        """Whether each instance of a class needs another one."""
+        self._builders[name] = draw
+        return all(_is_too_deep(draw, Random(seed)) for seed in range(5))
 
     def _builder(self, one: Class) -> Draw | None:
         if one.is_enum:
@@ -376,9 +458,51 @@ class Drawing:
         return draw
 
 
+class TooDeep(Exception):
+    """An instance would have to hold too many others."""
+
+
+def _is_too_deep(draw: Draw, rng: Random) -> bool:
+    """Whether a draw can't be made without too many instances; `rng` is as it was afterwards."""
+    before = rng.getstate()
+    try:
+        draw(rng)
+    except TooDeep:
+        return True
+    finally:
+        rng.setstate(before)
+    return False
+
+
 def _one_of(draws: Sequence[Draw | None]) -> Draw | None:
+    """One of some draws, another one where it is too deep; None where there are none."""
     known = [draw for draw in draws if draw is not None]
-    return (lambda rng: rng.choice(known)(rng)) if known else None
+
+    def draw(rng: Random) -> Any:
+        first = rng.choice(known)
+        for one in (first, *known):
+            try:
+                return one(rng)
+            except TooDeep:
+                continue
+        raise TooDeep
+
+    return draw if known else None
+
+
+def _several(one: Draw, kind: Callable[[list[Any]], Any], most: int = 5) -> Draw:
+    """A container of a kind with as many draws as are not too deep."""
+
+    def draw(rng: Random) -> Any:
+        found = []
+        for _ in range(rng.randint(0, most)):
+            try:
+                found.append(one(rng))
+            except TooDeep:
+                break
+        return kind(found)
+
+    return draw
 
 
 def _as_iterable(items: list[Any], rng: Random) -> Any:

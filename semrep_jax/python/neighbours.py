@@ -6,16 +6,26 @@ neighbour([1, 2], Random(0), [])        # e.g. [1, 12]: of the same type, one pl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from random import Random
 from typing import Any
+
+from semrep_jax.python.strategies import NEARLY_ONE
+
+LONGEST = 300  # texts and lists that are drawn for a number that may be a length
 
 
 def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     """A constant of the program's own, one next to it, or a value that holds one, where the types agree.
 
     argument: the value to be changed; it comes back as it is where the types do not agree. constant: a text or number
-    of the program's; an int also takes the place of a float. rng: decides which of the three it is, and where.
+    of the program's; an int also takes the place of a float, and may be a length. rng: decides which of the three it
+    is, and where.
     """
+    measured = type(constant) is int and is_length(constant) and isinstance(argument, str | list) and argument
+    if measured and (isinstance(argument, str) or rng.random() < 0.4):
+        length = constant + rng.choice([0, 1, -1, 1])
+        return (argument * (length // len(argument) + 1))[:length]
     if type(argument) is float and type(constant) is int:
         constant = float(constant)
     if type(argument) is type(constant):
@@ -33,6 +43,23 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     return argument
 
 
+def composed(argument: Any, pieces: Sequence[str], rng: Random) -> Any:
+    """A text put together of pieces in the place of a text, or of some texts in a list; another value as it is.
+
+    argument: the value. pieces: texts that mean something to the program, numbers and words. rng: decides which.
+    """
+    if isinstance(argument, str):
+        return "".join(rng.choice(pieces) for _ in range(rng.randint(2, 6)))
+    if isinstance(argument, list) and argument and type(argument[0]) is str:
+        return [composed(x, pieces, rng) if rng.random() < 0.5 else x for x in argument]
+    return argument
+
+
+def is_length(constant: int) -> bool:
+    """Whether a number may be a length at which something changes, and not too large to be tried."""
+    return 2 <= constant <= LONGEST
+
+
 def neighbour(value: Any, rng: Random, constants: list[Any]) -> Any:
     """A value one small step from another, of the same type.
 
@@ -48,6 +75,10 @@ def neighbour(value: Any, rng: Random, constants: list[Any]) -> Any:
     if type(value) is str:
         return _neighbouring_text(value, rng, constants)
     if type(value) in (list, tuple) and value:
+        if type(value[0]) is str and type(value) is list and rng.random() < 0.15:
+            near = list(rng.choice(NEARLY_ONE))
+            rng.shuffle(near)
+            return near + value[1:]
         i = rng.randrange(len(value))
         changed = [*value[:i], neighbour(value[i], rng, constants), *value[i + 1 :]]
         if type(value) is tuple:

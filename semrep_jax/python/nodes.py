@@ -94,6 +94,8 @@ def _role(parent: ast.AST, child: ast.Attribute, walked: Collection[str]) -> Rol
             return Role.MANY
         case ast.Attribute() | ast.While() | ast.If() | ast.UnaryOp(op=ast.Not()):
             return Role.LINK
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)) if name in walked:
+            return Role.LINK
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.Call(func=ast.Name(id=name)) if name in walked:
             return Role.LINK
         case ast.Compare(ops=[ast.Is() | ast.IsNot()]):

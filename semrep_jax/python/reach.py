@@ -7,8 +7,9 @@ A judge that has run 250 calls knows nothing of a line that none of them reached
 control has gone on from it, to the next line or out of the function; one that raises TypeError, AttributeError,
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for` once it was entered. What stands in both programs, as it is, under other local
-names, or as an `if` the other way round, is not asked for: if it never ran, it never ran in either. Not seen: which
-part of one statement ran (`a if b else c`, `a and b`, the inside of a lambda).
+names, or as an `if` the other way round, and in the same order, is not asked for: if it never ran, it never ran in
+either. The same is asked of the parts of statements that differ (`python.parts`): conditions in expressions, arms,
+lambdas.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import ast
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
+from semrep_jax.python.parts import Part, lay_out
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -41,7 +44,7 @@ class Statement:
 
     line: where, in the program as `one_a_line` writes it. last: its last line, of a text over several. then: where its
     body begins, of an `if` or a loop; else None. kind: of the node. text: for people. forms: it as it is, and under
-    numbered local names.
+    numbered local names. place: the outermost function that it is in, with its class.
     """
 
     line: int
@@ -50,6 +53,7 @@ class Statement:
     kind: type[ast.stmt]
     text: str
     forms: frozenset[str]
+    place: str = ""
 
     def tried(self, moves: Collection[Move]) -> bool:
         """Whether control has gone on from it; from a condition both ways, and into a loop."""
@@ -71,12 +75,13 @@ class Walk:
     def __init__(self, source: str, sandbox: Sandbox, sequences: Sequence[Sequence[Step]]):
         self.source, self.sandbox, self.sequences = one_a_line(source), sandbox, sequences
         self.statements, self.moves = statements(self.source), frozenset[Move]()
-        self._left = deque(sequences[i : i + CHUNK] for i in range(0, len(sequences), CHUNK))
+        self._left = self._chunks()
 
     def alone(self, others: list[Statement]) -> list[Statement]:
-        """Those of its statements that are not among `others`."""
+        """Those of its statements that are not among `others`, or stand among them in another order."""
         known = frozenset[str]().union(*(other.forms for other in others))
-        return [s for s in self.statements if not s.forms & known]
+        moved = _moved(self.statements, others)
+        return [s for s in self.statements if not s.forms & known or s.line in moved]
 
     def untried(self, others: list[Statement]) -> list[Statement]:
         """Those of its statements that are not among `others`, and did not run or went one way only."""
@@ -85,12 +90,71 @@ class Walk:
             open_ones = [s for s in open_ones if not s.tried(self.moves)]
             if not open_ones or not self._left:
                 return open_ones
-            chunk = self._left.popleft()
-            seen = trace(self.sandbox, self.source, chunk, LIMITS, reach=True)
-            if seen is not None:
-                self.moves |= seen.moves
-            elif len(chunk) > 1:  # the longest calls come last
-                self._left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
+            self.moves |= self._next_moves(self.source, self._left, True)
+
+    def untried_parts(self, other: Walk) -> list[Part]:
+        """The parts of its statements that are not among those of another program, and were not tried in all their
+        ways. Parts that the other one has too are not asked for."""
+        lines = {n for s in self.alone(other.statements) for n in range(s.line, s.last + 1)}
+        lines |= _outside(self.source) - {n for s in self.statements for n in range(s.line, s.last + 1)}
+        laid = lay_out(self.source, lines)
+        open_ones = laid.parts
+        if open_ones:
+            theirs = lay_out(other.source, range(len(other.source)))
+            known = frozenset[str]().union(*(part.forms for part in theirs.parts))
+            open_ones = [part for part in open_ones if not part.forms & known]
+        left, visited = self._chunks(), set[int]()
+        while open_ones and left:
+            moves = self._next_moves(laid.source, left, "parts")
+            visited |= {a for a, b in moves if b != REFUSED}
+            open_ones = [part for part in open_ones if not part.tried(visited)]
+        return open_ones
+
+    def _chunks(self) -> deque[Sequence[Sequence[Step]]]:
+        return deque(self.sequences[i : i + CHUNK] for i in range(0, len(self.sequences), CHUNK))
+
+    def _next_moves(self, source: str, left: deque[Sequence[Sequence[Step]]], reach: bool | str) -> frozenset[Move]:
+        """Where control goes in the next chunk of sequences; one that gives no report is divided."""
+        chunk = left.popleft()
+        seen = trace(self.sandbox, source, chunk, LIMITS, reach=reach)
+        if seen is not None:
+            return seen.moves
+        if len(chunk) > 1:  # the longest calls come last
+            left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
+        return frozenset()
+
+
+def _moved(statements: list[Statement], others: list[Statement]) -> set[int]:
+    """The lines of statements that both have in the same function, and in another order: what an `if` holds in one
+    stands in another `if` in the other."""
+    same: dict[str, str] = {}  # forms of one statement have one name
+
+    def name(form: str) -> str:
+        while same.get(form, form) != form:
+            form = same[form]
+        return form
+
+    for s in (*statements, *others):
+        first, *more = sorted(s.forms)
+        same.update((name(form), name(first)) for form in more)
+    moved = set[int]()
+    for place in {s.place for s in statements} & {s.place for s in others}:
+        mine = [(name(min(s.forms)), s.line) for s in statements if s.place == place]
+        theirs = [name(min(s.forms)) for s in others if s.place == place]
+        both = {n for n, _ in mine} & set(theirs)
+        mine, theirs = [x for x in mine if x[0] in both], [n for n in theirs if n in both]
+        if [n for n, _ in mine] != theirs:
+            blocks = SequenceMatcher(None, [n for n, _ in mine], theirs, autojunk=False).get_matching_blocks()
+            kept = {i for block in blocks for i in range(block.a, block.a + block.size)}
+            moved |= {line for i, (_, line) in enumerate(mine) if i not in kept}
+    return moved
+
+
+def _outside(source: str) -> set[int]:
+    """The lines of statements outside functions, in a text as `one_a_line` writes it."""
+    every = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.stmt)]
+    within = {id(n) for f in every if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
+    return {line for n in every if id(n) not in within for line in range(n.lineno, (n.end_lineno or n.lineno) + 1)}
 
 
 def one_a_line(source: str) -> str:
@@ -107,7 +171,7 @@ def statements(source: str) -> list[Statement]:
     plain = {id(node): _form(other) for node, other in both}
     turned = {id(node): _as_asked(other) for node, other in both if isinstance(other, ast.If)}
     found = []
-    for node in _runnable(tree.body, inside=False):
+    for node, place in _runnable(tree.body, ""):
         body = getattr(node, "body", None)
         then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
         last = body[0].lineno - 1 if body else node.end_lineno
@@ -115,21 +179,25 @@ def statements(source: str) -> list[Statement]:
         if isinstance(node, ast.If):
             forms |= {_as_asked(node), turned[id(node)]}
         last = max(node.lineno, last or 0)
-        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms))
+        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms, place))
     return found
 
 
-def _runnable(block: list[ast.stmt], inside: bool) -> Iterator[ast.stmt]:
-    """The statements of a block and of those in it, without what has no code and what control can't come to."""
+def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.stmt, str]]:
+    """The statements of a block and of those in it, without what has no code and what control can't come to; with each
+    the outermost function that it is in. within: the names of the classes or of the function that the block is in."""
     for node in block:
         constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         declared = isinstance(node, ast.AnnAssign) and node.value is None
         if inside and not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
-            yield node
-        within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield node, within
+        a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        place = within
+        if not inside and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            place = f"{within}.{node.name}"
         for name, inner in _blocks(node):
             if not _is_dead(node, name):
-                yield from _runnable(inner, within)
+                yield from _runnable(inner, place, inside or a_function)
         if isinstance(node, _LEAVING):
             return
 
@@ -203,6 +271,8 @@ def _form(node: ast.AST) -> str:
     """A statement without the blocks in it, as one text."""
     fields = [ast.dump(x) if isinstance(x, ast.AST) else _listed(x) for name, x in ast.iter_fields(node)
               if name not in _BLOCKS or not isinstance(x, list)]  # fmt: skip
+    if isinstance(node, ast.Match):
+        fields += [_listed([case.pattern, case.guard]) for case in node.cases]
     return " ".join([type(node).__name__, *fields])
 
 

@@ -103,7 +103,8 @@ def iterables(items: Strategy) -> Strategy:
 
 
 CALLBACK_RESULTS = ("int", "bool", "str", "float", "None", "list[int]", "list[str]", "awaited int", "awaited str")
-_ERRORS = ("ValueError", "KeyError", "OSError", "RuntimeError", "ZeroDivisionError")
+_ERRORS = ("ValueError", "KeyError", "OSError", "RuntimeError", "ZeroDivisionError", "IndexError", "TimeoutError",
+           "KeyboardInterrupt")  # fmt: skip
 
 
 def callbacks(*results: str) -> Strategy:
@@ -307,7 +308,7 @@ def sample_values(strategy: Strategy, count: int, seed: int) -> list[Any]:
     def collect(value: Any) -> None:
         found.append(value)
 
-    with warnings.catch_warnings(), _elsewhere(), _without_constants_of_ours():
+    with syntax.alone(), warnings.catch_warnings(), _elsewhere(), _without_constants_of_ours():
         warnings.simplefilter("ignore")
         collect()
     return found

@@ -26,6 +26,7 @@ PROBES: dict[str, list[Any]] = {
     "str": ["ab", "", "Zoé x", "7", "b,a", "ab c\n", "abcabc", "A"],
     "list": [["l", 3, 1, 2], ["l"], ["l", 5, 5, -1, 0], ["l", 1]],
     "float": [["f", "1.5"], ["f", "-0.0"], ["f", "0.1"], ["f", "nan"]],
+    "call": [["call", "int"], ["call", "same"], ["call", "str"], ["call", "int", "ValueError", 1]],
 }
 
 
@@ -116,13 +117,14 @@ def trace(
     limits: Limits | None = None,
     watch: Watch | None = None,
     seed: int = 0,
-    reach: bool = False,
+    reach: bool | str = False,
 ) -> Trace | None:
     """Run sequences of steps; None where the process gave no report (it hung or ended itself). Raises Unseen.
 
     sandbox: where. source: the program. sequences: each starts with the program loaded afresh. limits: on all the steps
     and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
-    program's own `random`. reach: whether it is noted which lines run, which takes longer.
+    program's own `random`. reach: whether it is noted which lines run, which takes longer; with "parts", those in
+    comprehensions and lambdas too.
     """
     limits, watch, token = limits or Limits(), watch or Watch(), secrets.token_hex(16)
     request = {

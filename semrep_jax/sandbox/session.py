@@ -9,8 +9,11 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["op", operator, call]                 a function of `operator` with the instance and the call's arguments
     ["hash", class, call]                  whether it has a hash, and that of an equal one built by the call
     ["with", "", call]                     what entering it gives, and whether it ends the call's exception, if any
+    ["env", name, call]                    an environment variable, to the call's one argument
+    ["argv", "", call]                     the command line, to the call's arguments
 
 and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+Steps of the last two kinds at the beginning of a sequence are made before the program is loaded.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
 What comes back for each step: [how, value, after, output, errors, shared, message, files]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
@@ -22,6 +25,7 @@ program's public variables and the instance.
 
 import builtins
 import importlib
+import itertools
 import json
 import operator
 import os
@@ -80,21 +84,24 @@ class Reach:
     that ends in TypeError, AttributeError, KeyError or IndexError, which may say only that an input does not fit,
     nowhere (-2).
 
-    Comprehensions and lambdas are part of the line that they stand on.
+    Comprehensions and lambdas are part of the line that they stand on. parts: whether the lines in them are noted too,
+    each as a move from it to itself.
     """
 
     PARTS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
 
-    def __init__(self):
-        self.moves = set()
+    def __init__(self, parts=False):
+        self.moves, self.parts = set(), parts
 
     def begin(self, frame, event, argument):
         """A function is entered or resumed: what follows its lines.
 
         frame, event, argument: as `sys.settrace` gives them.
         """
-        if frame.f_code.co_filename != values.FILE or frame.f_code.co_name in self.PARTS:
+        if frame.f_code.co_filename != values.FILE:
             return None
+        if frame.f_code.co_name in self.PARTS:
+            return self.note if self.parts else None
         last, moves = None, self.moves
 
         def follow(frame, event, argument):
@@ -111,6 +118,18 @@ class Reach:
             return follow
 
         return follow
+
+    def note(self, frame, event, argument):
+        """Note a line of a comprehension or lambda.
+
+        frame, event, argument: as `sys.settrace` gives them.
+        """
+        if event == "line":
+            self.moves.add((frame.f_lineno, frame.f_lineno))
+        return self.note
+
+
+ENVIRONMENT = dict(os.environ)
 
 
 class Session:
@@ -136,13 +155,14 @@ class Session:
     def probes(self, counts, sorts=None):
         """Argument tuples for a function that takes from so many to so many, made of the request's probes.
 
-        sorts: the sorts of probes that its hints allow, by name (int, str, list, float); None for all.
+        sorts: the sorts of probes that its hints allow, by name (int, str, list, float, call); None for all values.
         """
         fewest, most = counts
         if most == 0:
             return [(), (), ()]
         counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
-        kinds = [kind for sort, kind in self.request["probes"].items() if sorts is None or sort in sorts]
+        plain = [sort for sort in self.request["probes"] if sort != "call"]
+        kinds = [kind for sort, kind in self.request["probes"].items() if sort in (plain if sorts is None else sorts)]
         rows = []
         for row in range(8):
             for kind in kinds:
@@ -153,8 +173,17 @@ class Session:
             made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
         return ([()] if fewest == 0 else []) + made
 
-    def load(self):
-        """Execute the program; returns the outcome."""
+    def load(self, first=()):
+        """Execute the program; returns the outcome. first: steps that set its surroundings."""
+        if dict(os.environ) != ENVIRONMENT:
+            os.environ.clear()
+            os.environ.update(ENVIRONMENT)
+        sys.argv = ["program"]
+        for what, name, call in first:
+            try:
+                self.do(what, name, self.arguments(call)[0], {})
+            except (Skipped, ValueError):
+                pass
         sys.modules[PROGRAM] = self.module
         if "random" in sys.modules:
             sys.modules["random"].seed(self.request["seed"])
@@ -190,6 +219,12 @@ class Session:
             for part in name.split("."):
                 target = target[part] if target is self.scope else getattr(target, part)
             return self.result(target(*args, **kwargs))
+        if what == "env":
+            os.environ[name] = args[0] if args else ""
+            raise Skipped  # it says nothing
+        if what == "argv":
+            sys.argv = ["program", *args]
+            raise Skipped
         if what == "new":
             self.instance = self.scope[name](*args, **kwargs)
             return None
@@ -288,11 +323,14 @@ class Session:
     def state(self):
         """The program's public variables, and the instance."""
         found = {n: self.scope.get(n) for n in self.request["globals"]}
+        names = [n for n in self.request.get("uses", {}) if n[0] != "_" and isinstance(self.scope.get(n), type)]
+        above = {n: tuple(self.encoder().ancestors(self.scope[n])) for n in names}
+        found |= {f"classes above {n}": classes for n, classes in above.items() if classes}
         return self.outcome(lambda: [found, self.instance], [])
 
 
 class Skipped(Exception):
-    """A step with an instance that was not made."""
+    """A step with an instance that was not made, or one that only changes the surroundings."""
 
 
 def _awaited(result):
@@ -378,7 +416,7 @@ def run(request):
 
     source, sequences, probes (values by sort, to use returned functions with), globals (names of public
     variables), uses and sends (see `values.Encoder`), seed (of `random`), step_seconds and total_seconds (of processor
-    time); reach: whether moves are noted.
+    time); reach: whether moves are noted, and with "parts" lines in comprehensions and lambdas.
     """
     try:
         code = compile(request["source"], values.FILE, "exec", dont_inherit=True)
@@ -386,14 +424,15 @@ def run(request):
         return {"load": _described(error), "sequences": []}
     clock = Clock(request["step_seconds"], request["total_seconds"])
     around = surroundings.Surroundings(request["source"])
-    reach = Reach() if request.get("reach") else None
+    reach = Reach(request["reach"] == "parts") if request.get("reach") else None
     found = []
     for sequence in request["sequences"]:
         if clock.over():
             found.append([SKIPPED] * (len(sequence) + 2))
             continue
         session = Session(code, request, clock, around, reach)
-        outcomes = [session.load()]
+        first = itertools.takewhile(lambda step: step[0] in ("env", "argv"), sequence)
+        outcomes = [session.load(list(first))]
         if outcomes[0][0] != "returned":
             return {"load": str(outcomes[0][6] or outcomes[0][0]), "sequences": []}
         for step in sequence:

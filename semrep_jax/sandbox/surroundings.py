@@ -89,11 +89,15 @@ class Surroundings:
         self.has_input = any(text in source for text in _TYPED)
         self.output, self.errors = Printed(), Printed()
         self.before = {}
+        self.has_environment = "environ" in source or "putenv" in source
+        self.logs = _Logged(self) if "logging" in source else None
         warnings.simplefilter("always")
         warnings._showwarnmsg_impl = _written_warning
 
     def afresh(self):
-        """Put the files in their place and remove others, before the program is loaded."""
+        """Put the files in their place and remove others, and forget loggers, before the program is loaded."""
+        if self.logs is not None:
+            self.logs.afresh()
         if self.has_files and (not self.before or _files(".") != self.before):
             _clear(".")
             _lay(LYING_AROUND)
@@ -102,16 +106,48 @@ class Surroundings:
     def begin(self, turn):
         """New streams for a step. turn: decides what is typed."""
         self.output, self.errors = sys.stdout, sys.stderr = Printed(), Printed()
+        self.environment = dict(os.environ) if self.has_environment else {}
         if self.has_input:
             sys.stdin = io.StringIO(LINES[turn % len(LINES)])
 
     def files(self):
         """What differs from the files before: [name, content, or None where it is gone]; content is text, or its
-        length and checksum where it is long or none."""
+        length and checksum where it is long or none. Environment variables that a step has changed are among them."""
         if not self.has_files:
             return []
+        changed = dict(set(os.environ.items()) ^ set(self.environment.items())) if self.has_environment else {}
         now = _files(".")
-        return [[n, now.get(n)] for n in sorted({*now, *self.before}) if now.get(n) != self.before.get(n)][:MAX_FILES]
+        variables = [[f"${name}", os.environ.get(name)] for name in sorted(changed)]
+        return (
+            variables
+            + [[n, now.get(n)] for n in sorted({*now, *self.before}) if now.get(n) != self.before.get(n)][:MAX_FILES]
+        )
+
+
+class _Logged:
+    """Writes what is logged to the errors, as level, logger and text: all of it, whatever handlers there are."""
+
+    def __init__(self, around):
+        logging = importlib.import_module("logging")
+
+        class Handler(logging.Handler):
+            def emit(self, record):
+                try:
+                    text = record.getMessage()
+                except Exception:
+                    text = repr((record.msg, record.args))
+                raised = f" {record.exc_info[0].__name__}" if record.exc_info and record.exc_info[0] else ""
+                around.errors.write(f"{record.levelname}:{record.name}:{text}{raised}\n")
+
+        self.logging, self.handler = logging, Handler()
+
+    def afresh(self):
+        """No loggers but the root, which hands everything to our handler."""
+        root = self.logging.getLogger()
+        self.logging.Logger.manager.loggerDict.clear()
+        self.logging.disable(self.logging.NOTSET)
+        root.handlers[:], root.filters[:], root.disabled = [self.handler], [], False
+        root.setLevel(self.logging.DEBUG)
 
 
 def _written_warning(message):

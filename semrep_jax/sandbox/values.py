@@ -30,6 +30,7 @@ MAX_INT_BITS = 1 << 20
 PLAIN_INT_BITS = 13_000  # beyond it JSON's decimal digits would be refused
 MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
+FEWER_USES = 4  # of one that a returned function returns, and with functions as arguments
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
@@ -45,11 +46,16 @@ REFUSALS = (TypeError, AttributeError)
 _REFUSED = ("TypeError", "AttributeError")
 _USES = {3: "send", 5: "close", 7: "throw"}  # of iterators, by turn
 _TEXTS = ("message", "msg", "args")  # attributes of exceptions
+_SAYS_NOTHING = (object, Exception, BaseException)  # above a class of the program
 _IMMUTABLE = ("datetime", "decimal", "fractions", "uuid", "pathlib", "ipaddress", "zoneinfo", "re", "typing")
 
 
 class Unreadable(Exception):
     """The value is of a type, a size or a depth that can't be written down."""
+
+
+class TakesNothing(Unreadable):
+    """The value is a function that refuses all it was tried with."""
 
 
 def text_of(wire):
@@ -273,16 +279,27 @@ class Encoder:
         raise Unreadable(f"a value of type {name}")
 
     def held(self, error):
-        """What an exception holds beside its text: a code, the attributes that its class in the program gives it."""
+        """What an exception holds beside its text: a code; of one of the program's classes what else catches it, and
+        the attributes that its class gives it."""
         try:
             if isinstance(error, SystemExit):
                 return self.walk(error.code, 1)
             if type(error).__module__ != self.program:
                 return None
             held = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
-            return ["D", *[[k, self.walk(x, 1)] for k, x in sorted(held.items())]] if held else None
+            above = [["is a", ["t", *self.ancestors(type(error))]]]
+            held = [[k, self.walk(x, 1)] for k, x in sorted(held.items())]
+            return ["D", *(above if len(above[0][1]) > 1 else []), *held] if held or len(above[0][1]) > 1 else None
         except Unreadable:
             return None
+
+    def ancestors(self, kind):
+        """Names of the classes above a class that others can know: public ones of the first program, and those of the
+        library that say something."""
+        above = [c for c in kind.__mro__[1:] if c.__module__ not in ("typing", "abc") and c not in _SAYS_NOTHING]
+        own = [c.__name__ for c in above if c.__module__ == self.program]
+        known = [name for name in own if name in self.asked and name[0] != "_"]
+        return sorted(known + [c.__name__ for c in above if c.__module__ != self.program])
 
     def _iterator(self, v, depth):
         """An iterator by what it yields; on some turns something is sent to it, or it is ended after one item."""
@@ -332,18 +349,27 @@ class Encoder:
 
     def _function_uses(self, v):
         uses, known = [], False
-        for args in self.probes(parameters_of(v), _sorts(v) if type(v) is types.FunctionType else None)[:MAX_USES]:
+        sorts = _sorts(v) if type(v) is types.FunctionType else None
+        most = MAX_USES if self.depth_of_uses == 1 else FEWER_USES
+        counts = parameters_of(v)
+        every = [self.probes(counts, sorts)[:most], self.probes(counts, {"call"})[:FEWER_USES]]
+        for number, args in ((n, args) for n, row in enumerate(every) for args in row):
+            if number and known:
+                break
             given = Encoder(self.program, self.probes).encode(args)
             try:
                 result = v(*args)
             except Exception as error:
                 known = known or not isinstance(error, REFUSALS)
                 uses.append([given, error_name(error, self.program), None])
-            else:
-                known = True
+                continue
+            try:
                 uses.append([given, None, self.walk(result, 1)])
+                known = True
+            except TakesNothing:
+                uses.append([given, "a function that takes nothing", None])
         if not known:
-            raise Unreadable("a function that takes nothing it was tried with")
+            raise TakesNothing("a function that takes nothing it was tried with")
         return ["fn", *uses]
 
     def _instance(self, v, t, depth):

@@ -44,7 +44,76 @@ PERM = (
     "from enum import Flag, auto\nclass Perm(Flag):\n    R = auto()\n    W = auto()\n"
     "def can(p: Perm) -> bool:\n    return {}\n"
 )
+TREE = (
+    "from dataclasses import dataclass\n@dataclass\nclass Node:\n    value: int\n    left: 'Node | None' = None\n"
+    "    right: 'Node | None' = None\ndef f(node: Node | None) -> int:\n"
+    "    return 0 if node is None else 1 + {}\n"
+)
+LEETCODE = (
+    "class Tree:\n    def __init__(self, val=0, left=None, right=None):\n"
+    "        self.val, self.left, self.right = val, left, right\nclass Solution:\n"
+    "    def walk(self, root: 'Tree | None') -> list[int]:\n        if not root:\n            return []\n"
+    "        return {}\n"
+)
+OUTER_ERROR = "class Bad({}):\n    pass\ndef f(n: int):\n    raise Bad(n)\n"
+SAFE = (
+    "from typing import Callable\ndef f(g: Callable[[], int]):\n    try:\n        return g()\n"
+    "    except{}:\n        return -1\n"
+)
 DIFFERENT = {
+    "the depth and the size of a tree": (
+        TREE.format("max(f(node.left), f(node.right))"),
+        TREE.format("f(node.left) + f(node.right)"),
+    ),
+    "the order in which a tree without hints is walked": (
+        LEETCODE.format("self.walk(root.left) + [root.val] + self.walk(root.right)"),
+        LEETCODE.format("[root.val] + self.walk(root.left) + self.walk(root.right)"),
+    ),
+    "what catches an error of its own": (OUTER_ERROR.format("ValueError"), OUTER_ERROR.format("Exception")),
+    "what an Enum's members are beside": (
+        "from enum import IntEnum\nclass Way(IntEnum):\n    UP = 1\n",
+        "from enum import Enum\nclass Way(Enum):\n    UP = 1\n",
+    ),
+    "a class that another one no longer derives from": (
+        "class A:\n    def f(self):\n        return 1\nclass B(A):\n    pass\n",
+        "class A:\n    def f(self):\n        return 1\nclass B:\n    def f(self):\n        return 1\n",
+    ),
+    "an instance of a class below": (
+        "class A:\n    def __init__(self, n: int):\n        self.n = n\n    def __eq__(self, other):\n"
+        "        return isinstance(other, A) and self.n == other.n\nclass B(A):\n    pass\n",
+        "class A:\n    def __init__(self, n: int):\n        self.n = n\n    def __eq__(self, other):\n"
+        "        return type(other) is type(self) and self.n == other.n\nclass B(A):\n    pass\n",
+    ),
+    "one list for all instances": (
+        "from dataclasses import dataclass, field\n_all = []\n@dataclass\nclass Cart:\n"
+        "    items: list = field(default_factory=list)\n    def add(self, x: int):\n        self.items.append(x)\n",
+        "from dataclasses import dataclass, field\n_all = []\n@dataclass\nclass Cart:\n"
+        "    items: list = field(default_factory=lambda: _all)\n"
+        "    def add(self, x: int):\n        self.items.append(x)\n",
+    ),
+    "errors that only a bare except catches": (SAFE.format(" Exception"), SAFE.format("")),
+    "an error that another one stands above": (
+        "class Quiet:\n    def __enter__(self):\n        return self\n    def __exit__(self, kind, *rest):\n"
+        "        return kind is KeyError\n",
+        "class Quiet:\n    def __enter__(self):\n        return self\n    def __exit__(self, kind, *rest):\n"
+        "        return kind is not None and issubclass(kind, LookupError)\n",
+    ),
+    "NaN beside itself": (
+        "def f(x: float, a: float, b: float):\n    return x == a or x == b\n",
+        "def f(x: float, a: float, b: float):\n    return x in (a, b)\n",
+    ),
+    "a length that is longer than what one draws": (
+        "def f(s: str):\n    return s[:72]\n",
+        "def f(s: str):\n    return s[:80]\n",
+    ),
+    "truth values that the second program tells apart": (
+        "def f(n: int):\n    return isinstance(n, int)\n",
+        "def f(n: int):\n    return type(n) is int\n",
+    ),
+    "letters that are one in another case": (
+        "def f(words: list[str]):\n    return sorted(words, key=str.lower)\n",
+        "def f(words: list[str]):\n    return sorted(words, key=str.casefold)\n",
+    ),
     "digits and decimals": ("def f(s: str):\n    return s.isdigit()\n", "def f(s: str):\n    return s.isdecimal()\n"),
     "lower and casefold": (
         "def f(a: str, b: str):\n    return a.lower() == b.lower()\n",
@@ -165,7 +234,57 @@ PILE = (
     "class Pile:\n    def __init__(self):\n        self._items = []\n    def push(self, x: int) -> None:\n"
     "        self._items.append(x)\n    def all(self) -> list[int]:\n        return list({})\n"
 )
+VECTOR = (
+    "class Vector:\n    def __init__(self, *items: int):\n        self.items = list(items)\n"
+    "    def __add__(self, other):\n        return Vector(*(a + b for a, b in zip(self.items, other.items)))\n"
+    "def total(vectors):\n    found = {}\n    for v in vectors:\n        found = found + v\n    return found.items\n"
+)
 ALIKE = {
+    "texts with brackets that match": (
+        "def f(s: str):\n    pairs, stack = {')': '(', ']': '['}, []\n    for c in s:\n        if c in '([':\n"
+        "            stack.append(c)\n        elif c in pairs:\n"
+        "            if not stack or stack.pop() != pairs[c]:\n                return False\n    return not stack\n",
+        "def f(s: str):\n    stack = []\n    for c in s:\n        if c in '([':\n            stack.append(c)\n"
+        "        elif c in ')]':\n            if len(stack) == 0 or stack.pop() != '(['[')]'.index(c)]:\n"
+        "                return False\n    return len(stack) == 0\n",
+    ),
+    "names and numbers on both sides of a sign": (
+        "def f(s: str):\n    name, found, n = s.partition('=')\n    if not found:\n        raise ValueError\n"
+        "    return name, int(n)\n",
+        "def f(s: str):\n    if '=' not in s:\n        raise ValueError\n    name, n = s.split('=', 1)\n"
+        "    return name, int(n)\n",
+    ),
+    "records in JSON": (
+        "import json\ndef f(s: str):\n    return [r['name'] for r in json.loads(s) if 'name' in r]\n",
+        "import json\ndef f(s: str):\n    out = []\n    for r in json.loads(s):\n        if 'name' in r:\n"
+        "            out.append(r['name'])\n    return out\n",
+    ),
+    "records in tuples": (
+        "def f(t: tuple):\n    if len(t) == 3 and t[0] == 'rect':\n        return t[1] * t[2]\n    return 0\n",
+        "def f(t: tuple):\n    match t:\n        case ('rect', a, b):\n            return a * b\n    return 0\n",
+    ),
+    "instances of the file's own classes, without a hint": (
+        VECTOR.format("Vector(0, 0)"),
+        VECTOR.format("Vector(*[0, 0])"),
+    ),
+    "a function that a constructor keeps": (
+        "class Timer:\n    def __init__(self, clock):\n        self.clock = clock\n"
+        "    def read(self):\n        return self.clock() - 1\n",
+        "class Timer:\n    def __init__(self, clock):\n        self.clock = clock\n"
+        "    def read(self):\n        now = self.clock()\n        return now - 1\n",
+    ),
+    "a comparison with something else": (
+        ORDERED.replace("self.n < other.n", "self.n < other.n if isinstance(other, V) else NotImplemented"),
+        ORDERED.replace(
+            "return self.n < other.n",
+            "if not isinstance(other, V):\n            return NotImplemented\n        return self.n < other.n",
+        ),
+    ),
+    "a function that gives a decorator": (
+        "import functools\ndef noted():\n    def wrap(g):\n        @functools.wraps(g)\n"
+        "        def inner(*args):\n            return 'a', g(*args)\n        return inner\n    return wrap\n",
+        "def noted():\n    return lambda g: lambda *args: ('a', g(*args))\n",
+    ),
     "a line of a warning": (
         "import warnings\ndef f(x: int):\n    warnings.warn('old')\n    return x\n",
         "import warnings\ndef f(x: int):\n    text = 'old'\n    warnings.warn(text)\n    return x\n",

@@ -28,6 +28,46 @@ UNTRIED = {
         "def f(n: int):\n    for i in range(0):\n        n += 2\n    return n\n",
         "n += 1",
     ),
+    "an arm that is never taken": (
+        "def f(n: int):\n    return 0 if n == 12345 * 7 else n % 9\n",
+        "def f(n: int):\n    return n % 9\n",
+        "n == 12345 * 7",
+    ),
+    "an operand that is never false": (
+        "def f(s: str):\n    return len(s) > 2 and hash(s) != 77777\n",
+        "def f(s: str):\n    return len(s) > 2\n",
+        "hash(s) != 77777",
+    ),
+    "`and` in the place of `or`": (
+        "def f(n: int):\n    return n != 12345 * 7 and n != 54321 * 11\n",
+        "def f(n: int):\n    return n != 12345 * 7 or n != 54321 * 11\n",
+        "n != 12345 * 7",
+    ),
+    "arms exchanged": (
+        "def f(n: int):\n    return 1 if n == 12345 * 7 else 2 if n == 54321 * 11 else 3\n",
+        "def f(n: int):\n    return 2 if n == 12345 * 7 else 1 if n == 54321 * 11 else 3\n",
+        "n == 12345 * 7",
+    ),
+    "blocks exchanged": (
+        "def f(n: int):\n    if n == 99 * 977:\n        return 1\n    if n == 54321 * 11:\n        return 2\n",
+        "def f(n: int):\n    if n == 99 * 977:\n        return 2\n    if n == 54321 * 11:\n        return 1\n",
+        "if n == 54321 * 11:",
+    ),
+    "a filter that lets everything through": (
+        "def f(words: list[str]):\n    return [w for w in words if hash(w) != 77777]\n",
+        "def f(words: list[str]):\n    return [w for w in words]\n",
+        "hash(w) != 77777",
+    ),
+    "a function in a table that is never called": (
+        "_of = {'a': lambda n: n, 'b' * 9: lambda n: n + 1}\ndef f(s: str, n: int):\n    return _of.get(s, abs)(n)\n",
+        "_of = {'a': lambda n: n, 'b' * 9: lambda n: n + 2}\ndef f(s: str, n: int):\n    return _of.get(s, abs)(n)\n",
+        "n + 1",
+    ),
+    "the condition beside a pattern": (
+        "def f(n: int):\n    match n:\n        case int() if n != 12345 * 7:\n            return 1\n    return 2\n",
+        "def f(n: int):\n    match n:\n        case int() if True:\n            return 1\n    return 2\n",
+        "n != 12345 * 7",
+    ),
 }
 # Pairs that differ in text, and have run whole.
 TRIED = {
@@ -47,6 +87,17 @@ TRIED = {
     "several statements on a line": (
         "def f(n: int):\n    if n < 0: n = -n; n += 1\n    return n\n",
         "def f(n: int):\n    if 0 > n: n = 0 - n; n = n + 1\n    return n\n",
+    ),
+    "conditions in expressions, filters, lambdas, arms that yield": (
+        "def f(xs: list[int]):\n    key = lambda x: -x if x > 2 else x\n    got = (yield len(xs)) or 3\n"
+        "    yield [x for x in sorted(xs, key=key) if x > got and not x == 5]\n",
+        "def f(xs: list[int]):\n    got = (yield len(xs)) or 3\n"
+        "    for rest in [sorted(xs, key=lambda y: y if y <= 2 else -y)]:\n"
+        "        yield [y for y in rest if not (y <= got or 5 == y)]\n",
+    ),
+    "an expression of several lines in a text": (
+        "def f(n: int):\n    return f'{n if n > 0 else -n}' + ('a\\nb' if n else '')\n",
+        "def f(n: int):\n    return str(abs(n)) + ('a\\nb' if n != 0 else '')\n",
     ),
     "a generator, a comprehension, a nested function": (
         "def f(xs: list[int]):\n    def double(x):\n        return x * 2\n    yield from [double(x) for x in xs]\n",

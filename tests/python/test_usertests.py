@@ -37,6 +37,26 @@ it.n = 10
 assert it.up() == 11
 """,
     ),
+    "protocols and registered classes": (
+        """
+import abc
+from typing import Protocol, runtime_checkable
+@runtime_checkable
+class Named(Protocol):
+    def name(self): ...
+class Cat:
+    def name(self): return "cat"
+class Base(abc.ABC): pass
+@Base.register
+class Far: pass
+""",
+        """
+class Dog:
+    def name(self): return "dog"
+assert isinstance(it.Cat(), it.Named) and isinstance(Dog(), it.Named) and not isinstance(3, it.Named)
+assert isinstance(it.Far(), it.Base) and issubclass(it.Far, it.Base) and not isinstance(it.Cat(), it.Base)
+""",
+    ),
     "a mutable default": (
         """
 def f(x, xs=[]):

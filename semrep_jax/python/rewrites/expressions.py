@@ -8,6 +8,7 @@ from typing import Any
 import libcst as cst
 import libcst.matchers as m
 
+from semrep_jax.core import syntax
 from semrep_jax.python.rewrites.function import Function
 from semrep_jax.python.rewrites.patterns import save
 from semrep_jax.python.rewrites.rule import rewrites_expression, rewrites_statements
@@ -62,7 +63,7 @@ def add_as_subtract(function: Function, left: Expr, right: Expr) -> NewText:
 
 def _shifts(function: Function, left: Expr, right: Expr) -> bool:
     """Whether a real number is moved by an integer that is not 0."""
-    return isinstance(right, cst.Integer) and right.evaluated_value != 0 and function.type_of(left) in NUMBERS
+    return isinstance(right, cst.Integer) and syntax.value(right.value) != 0 and function.type_of(left) in NUMBERS
 
 
 @rewrites_expression(m.FormattedString(), inverse="format_to_fstring")
@@ -117,7 +118,7 @@ def _unescaped(part: cst.BaseFormattedStringContent) -> str | None:
     if not isinstance(part, cst.FormattedStringText) or part.value.endswith('"'):
         return None
     literal = cst.parse_expression(f'"""{part.value}"""')
-    value = literal.evaluated_value if isinstance(literal, cst.SimpleString) else None
+    value = syntax.value(literal.value) if isinstance(literal, cst.SimpleString) else None
     return value.replace("{{", "{").replace("}}", "}") if isinstance(value, str) else None
 
 
@@ -133,7 +134,7 @@ def format_to_fstring(template: cst.SimpleString, arguments: Sequence[cst.Arg]) 
 
     If the arguments are names, as many as the pairs of braces, and the text needs no escape.
     """
-    text = template.evaluated_value
+    text = syntax.value(template.value)
     if template.prefix or not isinstance(text, str):
         return None
     pieces = text.split("{}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import libcst as cst
 
+from semrep_jax.core import syntax
 from semrep_jax.python.rewrites.function import Function
 from semrep_jax.python.rewrites.rule import rewrites_function, rewrites_statements
 from semrep_jax.python.rewrites.trees import (
@@ -119,7 +120,7 @@ def extract_constant(function: Function) -> cst.FunctionDef | None:
     If the scope is plain. The patterns of a `match` keep their numbers.
     """
     integers = (n for n in function.expressions if isinstance(n, cst.Integer))
-    number = next((n for n in integers if n.evaluated_value > 1), None)
+    number = next((n for n in integers if syntax.value(n.value) > 1), None)
     if number is None or not function.body or not function.has_plain_scope:
         return None
     name = function.fresh("constant", "limit", "fixed")

@@ -165,6 +165,7 @@ def class_facts(bridge, number, cls):
         "bases": [bridge.encode(b) for b in bases],
         "members": {name: kind for name, kind in members.items() if kind is not None},
         "awaitable": hasattr(cls, "__await__"),
+        "asked": type(cls).__instancecheck__ is not type.__instancecheck__,  # who is an instance, its class decides
     }
     if type(vars(cls).get("__dataclass_fields__")) is dict:
         facts["fields"] = [

@@ -113,6 +113,12 @@ class Mirror(abc.ABCMeta):
     def __contains__(cls, item):
         return cls._bridge_.request("contains", nearest(cls), item)
 
+    def __instancecheck__(cls, thing):
+        return super().__instancecheck__(thing) or _asked(cls, "isinstance", thing)
+
+    def __subclasscheck__(cls, other):
+        return super().__subclasscheck__(other) or _asked(cls, "issubclass", other)
+
     def __bool__(cls):
         return True
 
@@ -121,6 +127,12 @@ class Mirror(abc.ABCMeta):
 
     def __dir__(cls):
         return sorted({*super().__dir__(), *cls._bridge_.request("dir", nearest(cls))})
+
+
+def _asked(cls, question, thing):
+    """What the other side's class says of an instance or class, where it says so itself: protocols, what is
+    registered with an abstract class."""
+    return "_asked_" in vars(cls) and bool(cls._bridge_.request(question, cls, thing))
 
 
 def nearest(cls):
@@ -167,6 +179,8 @@ def class_stand_in(bridge, number, facts):
             namespace[name] = forwarded_property(name)
         if name in namespace:
             bridge.members[id(namespace[name])] = (number, name)
+    if facts["asked"]:
+        namespace["_asked_"] = True
     if facts["awaitable"]:
         namespace["__await__"] = lambda self: bridge.awaited(self).__await__()
     if any(issubclass(b, BaseException) for b in bases):

@@ -152,6 +152,8 @@ OPERATIONS = {
     "len": lambda bridge, thing: len(thing),
     "getitem": lambda bridge, thing, item: thing[item],
     "contains": lambda bridge, thing, item: item in thing,
+    "isinstance": lambda bridge, cls, thing: isinstance(thing, cls),
+    "issubclass": lambda bridge, cls, other: issubclass(other, cls),
     "or": lambda bridge, thing, other: thing | other,
     "dir": lambda bridge, thing: dir(thing) if not bridge.guarded else [],
     "copy": lambda bridge, thing: copy.copy(thing),
