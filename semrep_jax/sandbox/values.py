@@ -286,10 +286,11 @@ class Encoder:
                 return self.walk(error.code, 1)
             if type(error).__module__ != self.program:
                 return None
-            held = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
-            above = [["is a", ["t", *self.ancestors(type(error))]]]
-            held = [[k, self.walk(x, 1)] for k, x in sorted(held.items())]
-            return ["D", *(above if len(above[0][1]) > 1 else []), *held] if held or len(above[0][1]) > 1 else None
+            state = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
+            held = [[k, self.walk(x, 1)] for k, x in sorted(state.items())]
+            if above := self.ancestors(type(error)):
+                held.insert(0, ["is a", ["t", *above]])
+            return ["D", *held] if held else None
         except Unreadable:
             return None
 
