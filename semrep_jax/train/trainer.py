@@ -8,7 +8,8 @@ a run that was killed and started again ends with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -195,18 +196,9 @@ class Trainer:
 
     def step(self) -> StepResult:
         """One batch of rollouts and the updates on it: sample -> verify -> reward -> advantage -> update."""
-        number = self.budget.used
-        try:
-            return self._step()
-        except NonFiniteError as error:
-            if str(error).startswith("step "):
-                raise
-            raise NonFiniteError(f"step {number}: {error}; lower train.learning_rate") from error
-
-    def _step(self) -> StepResult:
-        stage, clock, before = self.stages[self.budget.stage], Clock(), self._counts()
-        key = jax.random.fold_in(self.key, self.budget.used)
-        if self.recipe.train.seam is Seam.RESET and 0 < self.budget.used == self.budget.boundary:
+        stage, clock, before, done = self.stages[self.budget.stage], Clock(), self._counts(), self.budget.used
+        key = jax.random.fold_in(self.key, done)
+        if self.recipe.train.seam is Seam.RESET and 0 < done == self.budget.boundary:
             self.arrays = without_moments(self.base.model, optimiser_of(self.recipe.train), self.arrays)
         self.policy.params = self.params
         rule = self.recipe.train.empty_batch
@@ -214,18 +206,19 @@ class Trainer:
         batches: list[StepBatch] = []
         while len(batches) < most and (not batches or batches[-1].empty):
             instead = len(batches)
-            batches.append(self._draw(stage, jax.random.fold_in(key, INSTEAD + instead) if instead else key, clock))
+            with _log_probs_of(done):
+                batches.append(self._draw(stage, jax.random.fold_in(key, INSTEAD + instead) if instead else key, clock))
         batch, updates = batches[-1], 0
         if batch.empty and rule is not EmptyBatch.STEP:
             metrics = self._pass_over(batch)
         else:
-            done = self.budget.used
             on_devices = self._on_devices(batch.host)
             drift = self._drift(on_devices)
             metrics = self._update(on_devices) | drift
             updates = self.budget.used - done
             if not self.budget.left:
-                self._require_finite(on_devices)
+                with _log_probs_of(done):
+                    self._require_finite(on_devices)
         clock.lap("update")
 
         self.seconds += clock.total
@@ -389,6 +382,15 @@ class Trainer:
         self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
         self.watch.in_a_row = record.get("left_out_in_a_row", 0)
         self.policy.usage = Usage(**record["usage"])
+
+
+@contextmanager
+def _log_probs_of(step: int) -> Iterator[None]:
+    """Name the step at which log-probs are no numbers, and what to do."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"step {step}: {error}; lower train.learning_rate") from error
 
 
 def _row(values_BG: Callable[[], np.ndarray], row: int) -> list[float]:
