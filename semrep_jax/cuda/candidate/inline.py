@@ -365,7 +365,7 @@ def _fill(buffer: str, count: str) -> Launch:
 
 def _launch(call: Call, buffers: Mapping[str, str], device: Device) -> Launch:
     """A call with buffers for tensors, and with the types of its kernel's parameters for numbers."""
-    kernel = device.kernels.get(call.kernel.partition("<")[0].strip())
+    kernel = device.kernel(call.kernel)
     dtypes = [scalar_dtype(p.type) for p in kernel.parameters] if kernel is not None else []
     args: list[Argument] = []
     for index, argument in enumerate(call.args):
