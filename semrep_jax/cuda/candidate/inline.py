@@ -132,7 +132,7 @@ def exposed(text: str, code: str) -> frozenset[str]:
     """
     found = {definition.function() for definition in _launching(code)}
     own = {function.name for function in found if function is not None}
-    bound = {python: cpp for python, cpp in _BOUND.findall(text)}
+    bound = dict(_BOUND.findall(text))
     return frozenset({name for name in own if bound.get(name, name) in own} | {p for p, c in bound.items() if c in own})
 
 

@@ -136,10 +136,13 @@ class _PythonSide:
             path = [*longer, *rest]
         if path[0] in self.libraries:
             return False
-        own = self.functions.get(path[0]) if len(path) == 1 else None
-        method = self.methods.get(path[1]) if len(path) == 2 and path[0] == "self" else None
-        if own is not None or method is not None:
-            self.check_function(own or method, skip=0 if own is not None else 1)
+        called, skip = None, 0
+        if len(path) == 1:
+            called = self.functions.get(path[0])
+        elif path[0] == "self" and len(path) == 2:
+            called, skip = self.methods.get(path[1]), 1
+        if called is not None:
+            self.check_function(called, skip)
             return True
         if path[0] in self.classes:  # of an autograd function; every `forward` is looked at
             return path[1:] == ["apply"]

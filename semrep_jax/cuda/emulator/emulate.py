@@ -47,7 +47,9 @@ COMMON_FLAGS = (
 )
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
 CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread,alignment", *COMMON_FLAGS)  # the runtime has the sanitizers' hooks
-PATTERN_FLAG = "-ftrivial-auto-var-init=pattern"  # a variable that is never set is large, not by chance 0; g++ 12 has it
+PATTERN_FLAG = (
+    "-ftrivial-auto-var-init=pattern"  # a variable that is never set is large, not by chance 0; g++ 12 has it
+)
 LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")
 COMPILER_LIMITS = children.WATCH + ' ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 COMPILER_SECONDS = 30
