@@ -187,6 +187,8 @@ def test_macros_constants_streams_and_contiguous_inputs_of_a_host_function_are_r
         ("return op.halved(x)\nop.halved = torch.relu", "op.halved(x)"),
         ("return op.halved(x)\nModelNew.forward = torch.relu", "ModelNew.forward = torch.relu"),
         ("return op.halved(x)\n    def __call__(self, x):\n        return torch.relu(x)", "torch.relu(x)"),
+        ('return op.halved(x)\nsetattr(ModelNew, "forward", torch.relu)', "setattr(ModelNew, 'forward', torch.relu)"),
+        ("return self.run(x)\n    @swapped\n    def run(self, t):\n        return op.halved(t)", "'swapped'"),
         ("return relu(x)\nfrom torch.nn.functional import relu", "relu(x)"),
     ],
 )
@@ -204,6 +206,9 @@ def test_a_python_side_that_computes_is_no_answer_of_the_cuda_code(body, shown):
         ('if (cudaGetLastError() != cudaSuccess) { printf("no"); }', True),
         ("if (cudaGetLastError() != cudaSuccess) { return x; }", False),
         ("static auto kept = torch::empty_like(x);", False),
+        ('AT_DISPATCH_ALL(x.scalar_type(), "f", [&] { half<<<1, 1>>>(from, y.data_ptr<float>(), n); });', False),
+        ("const at::cuda::OptionalCUDAGuard guard(device_of(x));", True),
+        ("int rows = x.sizes()[0];", True),
         ("auto other = torch::empty(x.sizes(), x.options());", True),
     ],
 )

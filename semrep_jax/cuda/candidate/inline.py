@@ -38,7 +38,7 @@ _STRINGS = re.compile(r'[rRuU]{0,2}("""|\'\'\')(.*?)\1', re.DOTALL)
 _BINDINGS = re.compile(r"^[ \t]*(?:PYBIND11_MODULE|TORCH_LIBRARY)\b[^{;]*\{.*?^\}", re.DOTALL | re.MULTILINE)
 _DECLARED_TENSORS = re.compile(r"^[ \t]*(?:torch|at)::Tensor\b[^;{]*;", re.MULTILINE)
 _IGNORED = re.compile(
-    r"^(?:TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
+    r"^(?:(?:const\s+)?(?:at|c10)::cuda::(?:Optional)?CUDAGuard|TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
 )
 _POINTER = re.compile(
     r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\."
@@ -53,6 +53,7 @@ _STREAM = re.compile(r"(?:at|c10)::cuda::getCurrentCUDAStream\(\s*\)(?:\.stream\
 _MADE_LIKE = re.compile(r"(?:torch|at)::(empty|zeros)_like\(\s*(\w+)\s*(?:,.*)?\)", re.DOTALL)
 _MADE = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*\{(.*?)\}\s*(?:,.*)?\)", re.DOTALL)
 _LIKE_SIZES = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*(\w+)\.sizes\(\s*\)\s*(?:,.*)?\)", re.DOTALL)
+_SIZES_INDEX = re.compile(r"(\w+)\.sizes\(\s*\)\s*\[\s*(-?\d+)\s*\]")
 _ERROR_CHECK = re.compile(r"if\s*\([^;{]*cudaSuccess[^;{]*\)(?!.*(?:<<<|\breturn\b|[^=!<>]=[^=])).*", re.DOTALL)
 _BOUND = re.compile(r"""\.def\(\s*"(\w+)"\s*,\s*(?:torch::wrap_pybind_function\()?&?\s*(?:\w+::)*(\w+)""")
 _CONVERSION = re.compile(r"static_cast<[^>]*>|int|int64_t|size_t")
@@ -202,6 +203,8 @@ def read_host(definition: Definition, task: KernelTask, constants: Mapping[str, 
 
 def _ignored(text: str) -> bool:
     """Whether a statement only checks, or takes a tensor for itself made contiguous."""
+    if "<<<" in text:  # as in a macro that dispatches over dtypes
+        return False
     checks = _IGNORED.match(text.removeprefix("cudaError_t").split("=")[-1].strip()) and text.startswith("cudaError_t")
     return bool(checks or _IGNORED.match(text) or _SAME.fullmatch(text) or _ERROR_CHECK.fullmatch(text))
 
@@ -320,6 +323,10 @@ def _value(node: Node, names: Names) -> str:
             operator = _OPERATORS.get(node_text(node.child_by_field_name("operator")))
             if left is not None and right is not None and operator is not None:
                 return f"({_value(left, names)} {operator} {_value(right, names)})"
+        case "subscript_expression" if of_sizes := _SIZES_INDEX.fullmatch(text):
+            dims, index = names.dims(of_sizes[1], node), int(of_sizes[2])
+            if -len(dims) <= index < len(dims):
+                return f"({dims[index]})"
         case "sizeof_expression":
             size = _SIZES.get(re.sub(r"^sizeof\s*\(?|\)$", "", text).strip())
             if size is not None:

@@ -18,6 +18,10 @@ LIBRARIES = frozenset(["torch", "F", "nn", "np", "numpy", "math", "super", "geta
 KEEPING = frozenset(["contiguous", "cuda", "float", "detach"])  # they leave a float32 tensor as it is
 LOADERS = frozenset(["load", "load_inline"])
 FORWARD = frozenset(["forward", "__call__"])
+REPLACING = frozenset(
+    ["setattr", "exec", "register_forward_hook", "register_forward_pre_hook"]
+)  # they change `forward`
+DECORATORS = frozenset(["torch", "staticmethod", "classmethod"])
 MOST_STEPS = 16  # of names that stand for names
 
 
@@ -33,6 +37,8 @@ def check(text: str, exposed: frozenset[str]) -> None:
         return
     side = _PythonSide(tree, exposed)
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in REPLACING:
+            raise _too_much(node)
         if isinstance(node, ast.FunctionDef) and node.name in FORWARD:
             side.check_function(node, skip=1)
 
@@ -79,6 +85,10 @@ class _PythonSide:
 
     def check_function(self, function: ast.FunctionDef, skip: int) -> None:
         """That a function returns the host function's answer to its parameters but the first `skip`."""
+        for decorator in function.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if (_path(called) or [""])[0] not in DECORATORS:
+                raise _too_much(decorator)
         if function in self.under_check:
             raise _too_much(function)
         self.under_check.append(function)
