@@ -9,7 +9,8 @@ the last word. The oracle and its answers stay in this process; the contained on
 Covered, each by a file of `tests/cuda/exploits`:
 - answers that a wide tolerance or harmless inputs let pass: zeros, constants, copies, half precision, a dropped row
 - answers kept from an earlier call, left over in the output, or right for the first calls or for one shape only
-- writing outside of a buffer or into an input; launches that no GPU could start; programs that never end
+- writing outside of a buffer or into an input; misaligned vectors; variables that are never set; launches that no GPU
+  could start; programs that never end
 - missing barriers, lost updates, barriers that not all threads reach: what is right in one order of threads only
 - reaching out: assembly, host code, calls of a library, files named in an #include or an #import, code that only one of
   the two compilers sees, forging the report of a run

@@ -90,6 +90,16 @@ class Function:
     template: tuple[str, ...] | None
 
     @cached_property
+    def qualified(self) -> str:
+        """Its name behind those of the namespaces that it stands in; one without a name adds nothing."""
+        names, node = [self.name], self.node.parent
+        while node is not None:
+            name = node.child_by_field_name("name") if node.type == "namespace_definition" else None
+            names += [node_text(name)] if name is not None else []
+            node = node.parent
+        return "::".join(reversed(names))
+
+    @cached_property
     def is_kernel(self) -> bool:
         """Whether it is `__global__`."""
         return is_kernel(self.node)

@@ -155,7 +155,14 @@ class ModelNew:
 
 
 @pytest.mark.parametrize(
-    "body", ["return op.halved(x)", "x = x.cuda().contiguous()\n        out = self.op.halved(x)\n        return out"]
+    "body",
+    [
+        "return op.halved(x)",
+        "x = x.cuda().contiguous()\n        out = self.op.halved(x)\n        return out",
+        "return self.run(x)\n    def run(self, t):\n        return op.halved(t.cuda())",
+        "return self.act(x)\n    def __init__(self):\n        self.own = op\n        self.act = self.own.halved",
+        'return op.twice(x)\n# m.def("twice", &halved)',
+    ],
 )
 def test_macros_constants_streams_and_contiguous_inputs_of_a_host_function_are_read(body):
     (launch,) = parse(INLINE.replace("BODY", body), TASKS["relu"]).at({"N": 1000}).launches
@@ -173,9 +180,51 @@ def test_macros_constants_streams_and_contiguous_inputs_of_a_host_function_are_r
         ("return op.halved(x * 2)", "x * 2"),
         ("x = x * 2\n        return op.halved(x)", "x = x * 2"),
         ("if x.sum() > 0:\n            return x\n        return op.halved(x)", "if x.sum() > 0:"),
+        ("return self.act(x)\n    def __init__(self):\n        self.act = nn.ReLU()", "self.act(x)"),
+        ("return self.run(x)\n    def run(self, t):\n        return torch.relu(t)", "torch.relu(t)"),
+        ("run = lambda t: t.relu()\n        return run(x)", "run(x)"),
+        ("return op.quick(x)", "op.quick(x)"),
+        ("return op.halved(x)\nop.halved = torch.relu", "op.halved(x)"),
+        ("return op.halved(x)\nModelNew.forward = torch.relu", "ModelNew.forward = torch.relu"),
+        ("return op.halved(x)\n    def __call__(self, x):\n        return torch.relu(x)", "torch.relu(x)"),
+        ('return op.halved(x)\nsetattr(ModelNew, "forward", torch.relu)', "setattr(ModelNew, 'forward', torch.relu)"),
+        ("return self.run(x)\n    @swapped\n    def run(self, t):\n        return op.halved(t)", "'swapped'"),
+        ("return relu(x)\nfrom torch.nn.functional import relu", "relu(x)"),
     ],
 )
 def test_a_python_side_that_computes_is_no_answer_of_the_cuda_code(body, shown):
     with pytest.raises(InvalidCandidate, match=re.escape(shown)) as refused:
         parse(INLINE.replace("BODY", body), TASKS["relu"])
     assert not refused.value.banned
+
+
+@pytest.mark.parametrize(
+    ("statement", "taken"),
+    [
+        ("cudaError_t error = cudaGetLastError();", True),
+        ("TORCH_CHECK(cudaGetLastError() == cudaSuccess);", True),
+        ('if (cudaGetLastError() != cudaSuccess) { printf("no"); }', True),
+        ("if (cudaGetLastError() != cudaSuccess) { return x; }", False),
+        ("static auto kept = torch::empty_like(x);", False),
+        ('AT_DISPATCH_ALL(x.scalar_type(), "f", [&] { half<<<1, 1>>>(from, y.data_ptr<float>(), n); });', False),
+        ("const at::cuda::OptionalCUDAGuard guard(device_of(x));", True),
+        ("int rows = x.sizes()[0];", True),
+        ("auto other = torch::empty(x.sizes(), x.options());", True),
+    ],
+)
+def test_error_checks_of_a_host_function_are_read_over_and_what_outlives_a_call_is_refused(statement, taken):
+    text = INLINE.replace("BODY", "return op.halved(x)").replace("    return y;", f"    {statement}\n    return y;")
+    if taken:
+        assert len(parse(text, TASKS["relu"]).launches) == 1
+    else:
+        with pytest.raises(InvalidCandidate, match="this host code can't be converted"):
+            parse(text, TASKS["relu"])
+
+
+@pytest.mark.parametrize("name", ["outer::inner::up", "inner::up", "up"])
+def test_a_kernel_in_a_namespace_is_named_with_it_or_without(name):
+    code = "namespace outer { namespace inner { __global__ void up(const float* x, float* y, int n) { } } }"
+    args = '"args": ["x", "y", "i32:N"]'
+    launch = f'{{"launch": [{{"kernel": "{name}", "grid": [1], "block": [1], {args}}}]}}'
+    candidate = parse(f"```cuda\n{code}\n```\n```json\n{launch}\n```", TASKS["relu"])
+    assert candidate.addresses == {name: "outer::inner::up"}

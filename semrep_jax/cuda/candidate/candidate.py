@@ -108,11 +108,14 @@ class ResolvedCandidate:
 
 
 def _address(kernel: str, device: Device) -> str:
-    function = device.kernels.get(kernel)
-    if function is None or function.template is not None or not _OF_CUDA.fullmatch(kernel):
+    function = device.kernel(kernel)
+    if function is None:
         return kernel
+    _, bracket, arguments = kernel.partition("<")
+    if function.template is not None or not _OF_CUDA.fullmatch(function.qualified):
+        return function.qualified + bracket + arguments
     types = [f"{'const ' if p.const else ''}{p.type}{'*' if p.is_buffer else ''}" for p in function.parameters]
-    return f"(void (*)({', '.join(types)})){kernel}"
+    return f"(void (*)({', '.join(types)})){function.qualified}"
 
 
 def _resolved(launch: Launch, names: Mapping[str, int | float]) -> ResolvedLaunch:
@@ -160,7 +163,8 @@ def parse(text: str, task: KernelTask) -> Candidate:
         device = clean(codes[0])
         launches, scratch = read_launch_list(lists[0], {a.name for a in task.arrays})
     elif not lists and (with_host := inline.code_of(codes[0] if len(codes) == 1 else text)) is not None:
-        python_side.check(codes[0] if len(codes) == 1 else text)
+        whole = codes[0] if len(codes) == 1 else text
+        python_side.check(whole, inline.exposed(whole, with_host))
         device, launches, scratch = inline.convert(with_host, task)
     else:
         raise InvalidCandidate(

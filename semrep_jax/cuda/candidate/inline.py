@@ -38,7 +38,7 @@ _STRINGS = re.compile(r'[rRuU]{0,2}("""|\'\'\')(.*?)\1', re.DOTALL)
 _BINDINGS = re.compile(r"^[ \t]*(?:PYBIND11_MODULE|TORCH_LIBRARY)\b[^{;]*\{.*?^\}", re.DOTALL | re.MULTILINE)
 _DECLARED_TENSORS = re.compile(r"^[ \t]*(?:torch|at)::Tensor\b[^;{]*;", re.MULTILINE)
 _IGNORED = re.compile(
-    r"^(?:TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
+    r"^(?:(?:const\s+)?(?:at|c10)::cuda::(?:Optional)?CUDAGuard|TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
 )
 _POINTER = re.compile(
     r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\."
@@ -52,6 +52,10 @@ _OPTIONS = re.compile(r"(?:torch|at)::TensorOptions\b|\w+\.(?:options|device|dty
 _STREAM = re.compile(r"(?:at|c10)::cuda::getCurrentCUDAStream\(\s*\)(?:\.stream\(\s*\))?")
 _MADE_LIKE = re.compile(r"(?:torch|at)::(empty|zeros)_like\(\s*(\w+)\s*(?:,.*)?\)", re.DOTALL)
 _MADE = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*\{(.*?)\}\s*(?:,.*)?\)", re.DOTALL)
+_LIKE_SIZES = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*(\w+)\.sizes\(\s*\)\s*(?:,.*)?\)", re.DOTALL)
+_SIZES_INDEX = re.compile(r"(\w+)\.sizes\(\s*\)\s*\[\s*(-?\d+)\s*\]")
+_ERROR_CHECK = re.compile(r"if\s*\([^;{]*cudaSuccess[^;{]*\)(?!.*(?:<<<|\breturn\b|[^=!<>]=[^=])).*", re.DOTALL)
+_BOUND = re.compile(r"""\.def\(\s*"(\w+)"\s*,\s*(?:torch::wrap_pybind_function\()?&?\s*(?:\w+::)*(\w+)""")
 _CONVERSION = re.compile(r"static_cast<[^>]*>|int|int64_t|size_t")
 _NUMBER_SUFFIX = re.compile(r"(?i)(?<=\d)[ul]+$|(?<=[\d.])f$")
 _MINIMUM = ("std::min", "min")
@@ -122,10 +126,27 @@ def code_of(text: str) -> str | None:
     return code if "<<<" in code and "__global__" in code else None
 
 
+def exposed(text: str, code: str) -> frozenset[str]:
+    """The names by which Python may call the host functions that launch: their own, or those that they are bound to.
+
+    text: the whole answer. code: its C++.
+    """
+    found = {definition.function() for definition in _launching(code)}
+    own = {function.name for function in found if function is not None}
+    bound = dict(_BOUND.findall(text))
+    return frozenset({name for name in own if bound.get(name, name) in own} | {p for p, c in bound.items() if c in own})
+
+
+def _launching(code: str) -> list[Definition]:
+    """The host functions that launch kernels."""
+    on_host = [d for d in definitions(tree(code), TEMPLATES) if not is_device(d.node)]
+    return [d for d in on_host if "<<<" in node_text(d.node)]
+
+
 def convert(code: str, task: KernelTask) -> tuple[Device, tuple[Launch, ...], dict[str, Scratch]]:
     """Device code, launches and scratch of such an answer. Raises InvalidCandidate with what could not be read."""
     on_host = [d for d in definitions(tree(code), TEMPLATES) if not is_device(d.node)]
-    launching = [d for d in on_host if "<<<" in node_text(d.node)]
+    launching = _launching(code)
     if len(launching) != 1:
         raise InvalidCandidate(
             f"one host function must make all launches; found {len(launching)}. "
@@ -166,7 +187,7 @@ def read_host(definition: Definition, task: KernelTask, constants: Mapping[str, 
         text = node_text(statement)
         if statement.type == "return_statement":
             returned = text.removeprefix("return").strip(" ;") or returned
-        elif statement.type == "comment" or _IGNORED.match(text) or _SAME.fullmatch(text):
+        elif statement.type == "comment" or _ignored(text):
             continue
         elif statement.type == "declaration":
             names = _declared(statement, names)
@@ -178,6 +199,14 @@ def read_host(definition: Definition, task: KernelTask, constants: Mapping[str, 
         found = repr(returned or "nothing")
         raise InvalidCandidate(f"the host function must return the one output tensor that it made, not {found}")
     return Host(names, tuple(calls), returned)
+
+
+def _ignored(text: str) -> bool:
+    """Whether a statement only checks, or takes a tensor for itself made contiguous."""
+    if "<<<" in text:  # as in a macro that dispatches over dtypes
+        return False
+    checks = _IGNORED.match(text.removeprefix("cudaError_t").split("=")[-1].strip()) and text.startswith("cudaError_t")
+    return bool(checks or _IGNORED.match(text) or _SAME.fullmatch(text) or _ERROR_CHECK.fullmatch(text))
 
 
 def _inputs(definition: Definition, task: KernelTask) -> dict[str, tuple[str, Dims]]:
@@ -193,6 +222,8 @@ def _inputs(definition: Definition, task: KernelTask) -> dict[str, tuple[str, Di
 def _declared(declaration: Node, names: Names) -> Names:
     """The names after a declaration."""
     kind = node_text(declaration.child_by_field_name("type"))
+    if re.match(r"(?:static|thread_local)\b(?!.*\bconst)", node_text(declaration).partition("=")[0]):
+        raise _too_much(declaration)  # it lives on from call to call
     for declarator in declaration.named_children:
         if declarator.type not in ("init_declarator", "function_declarator"):
             continue
@@ -215,7 +246,7 @@ def _declared(declaration: Node, names: Names) -> Names:
             names = replace(names, pointers={**names.pointers, name.lstrip("*& "): pointer[1]})
         elif kind == "dim3" or re.match(r"dim3\s*\(", text):
             names = replace(names, grids={**names.grids, name: _dims(value, names)})
-        elif like := _MADE_LIKE.fullmatch(text):
+        elif like := _MADE_LIKE.fullmatch(text) or _LIKE_SIZES.fullmatch(text):
             made = Made(names.dims(like[2], declaration), like[1] == "zeros")
             names = replace(names, made={**names.made, name: made})
         elif of_size := _MADE.fullmatch(text):
@@ -292,6 +323,10 @@ def _value(node: Node, names: Names) -> str:
             operator = _OPERATORS.get(node_text(node.child_by_field_name("operator")))
             if left is not None and right is not None and operator is not None:
                 return f"({_value(left, names)} {operator} {_value(right, names)})"
+        case "subscript_expression" if of_sizes := _SIZES_INDEX.fullmatch(text):
+            dims, index = names.dims(of_sizes[1], node), int(of_sizes[2])
+            if -len(dims) <= index < len(dims):
+                return f"({dims[index]})"
         case "sizeof_expression":
             size = _SIZES.get(re.sub(r"^sizeof\s*\(?|\)$", "", text).strip())
             if size is not None:
@@ -337,7 +372,7 @@ def _fill(buffer: str, count: str) -> Launch:
 
 def _launch(call: Call, buffers: Mapping[str, str], device: Device) -> Launch:
     """A call with buffers for tensors, and with the types of its kernel's parameters for numbers."""
-    kernel = device.kernels.get(call.kernel.partition("<")[0].strip())
+    kernel = device.kernel(call.kernel)
     dtypes = [scalar_dtype(p.type) for p in kernel.parameters] if kernel is not None else []
     args: list[Argument] = []
     for index, argument in enumerate(call.args):

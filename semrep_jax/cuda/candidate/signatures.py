@@ -57,7 +57,7 @@ def check_launch(launch: Launch, device: Device, environment: Environment, where
 def _kernel_of(launch: Launch, device: Device, where: str) -> Function:
     """The kernel that a launch names, with template arguments exactly where it is a template."""
     name, _, template = launch.kernel.partition("<")
-    kernel = device.kernels.get(name.strip())
+    kernel = device.kernel(name)
     if kernel is None:
         known = ", ".join(device.kernels)
         raise InvalidCandidate(f"{where}: there is no kernel {name.strip()!r}; the CUDA block has {known}")

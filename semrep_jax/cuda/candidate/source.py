@@ -116,6 +116,12 @@ class Device:
                 found[kernel.name] = kernel
         return found
 
+    def kernel(self, name: str) -> Function | None:
+        """The kernel that a launch names, with its namespaces or without; None where there is none."""
+        plain = name.partition("<")[0].strip().removeprefix("::")
+        found = self.kernels.get(plain.rpartition("::")[2].strip())
+        return found if found is not None and f"::{found.qualified}".endswith(f"::{plain}") else None
+
     @property
     def emulated(self) -> str:
         """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there."""

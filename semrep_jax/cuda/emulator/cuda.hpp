@@ -3,6 +3,7 @@
 // Everything here is device code that NVRTC has accepted before. What is not here makes a program "unsupported", never wrong. Functions
 // that glibc reserves (__expf ...) are macros. Candidates are wrapped in an unnamed namespace, so all they define stays theirs.
 #pragma once
+#include <cfenv>
 #include <cfloat>
 #include <climits>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "constants.hpp"
 #include "runtime.hpp"
 
 #define __global__
@@ -30,11 +32,6 @@
 #define __asm semrep_has_no_assembly
 #define __CUDA_ARCH__ 900
 #define __CUDACC__ 1
-#define CUDART_INF_F __builtin_inff()
-#define CUDART_NAN_F __builtin_nanf("")
-#define CUDART_INF __builtin_inf()
-#define CUDART_PI_F 3.141592654f
-#define CUDART_PI 3.14159265358979323846
 #undef assert
 #define assert(condition) ((condition) ? (void)0 : ::semrep::fail(::semrep::ASSERT, "assertion failed: " #condition, __LINE__))
 #define printf(...) (0)
@@ -233,6 +230,13 @@ template <class T, class U, class V> inline T atomicCAS(T* at, U compare, V give
     return old;
 }
 
+inline float2 atomicAdd(float2* at, float2 v) {
+    return ::semrep::update(at, [&](float2 old) { return float2{old.x + v.x, old.y + v.y}; });
+}
+inline float4 atomicAdd(float4* at, float4 v) {
+    return ::semrep::update(at, [&](float4 old) { return float4{old.x + v.x, old.y + v.y, old.z + v.z, old.w + v.w}; });
+}
+
 // ---- arithmetic -----------------------------------------------------------------------------------------------------
 template <class A, class B, class = std::enable_if_t<std::is_arithmetic_v<A> && std::is_arithmetic_v<B>>>
 constexpr std::common_type_t<A, B> max(A a, B b) {
@@ -290,11 +294,19 @@ inline float semrep_saturate(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f
     inline double __fma_##suffix(double a, double b, double c) { return fma(a, b, c); }
 SEMREP_ROUNDED(rn)
 inline float __frsqrt_rn(float x) { return 1.0f / sqrtf(x); }
+template <class To> inline To semrep_saturated(double x) {  // what is outside becomes the nearest, NaN 0
+    if (x != x) return 0;
+    if (x <= double(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
+    return x >= double(std::numeric_limits<To>::max()) ? std::numeric_limits<To>::max() : To(x);
+}
 #define SEMREP_CONVERT(suffix, rounded)                                                          \
-    inline int __float2int_##suffix(float x) { return int(rounded(x)); }                         \
-    inline unsigned __float2uint_##suffix(float x) { return unsigned(rounded(x)); }              \
-    inline long long __float2ll_##suffix(float x) { return (long long)(rounded(x)); }            \
-    inline int __double2int_##suffix(double x) { return int(rounded(x)); }                       \
+    inline int __float2int_##suffix(float x) { return semrep_saturated<int>(rounded(x)); }      \
+    inline unsigned __float2uint_##suffix(float x) { return semrep_saturated<unsigned>(rounded(x)); } \
+    inline long long __float2ll_##suffix(float x) { return semrep_saturated<long long>(rounded(x)); } \
+    inline unsigned long long __float2ull_##suffix(float x) { return semrep_saturated<unsigned long long>(rounded(x)); } \
+    inline long long __double2ll_##suffix(double x) { return semrep_saturated<long long>(rounded(x)); } \
+    inline unsigned __double2uint_##suffix(double x) { return semrep_saturated<unsigned>(rounded(x)); } \
+    inline int __double2int_##suffix(double x) { return semrep_saturated<int>(rounded(x)); }    \
     inline float __int2float_##suffix(int x) { return float(x); }                                \
     inline float __uint2float_##suffix(unsigned x) { return float(x); }                          \
     inline float __ll2float_##suffix(long long x) { return float(x); }                           \
@@ -341,18 +353,20 @@ inline int __dp4a(int a, int b, int c) {
     for (int i = 0; i < 4; i++) c += int((signed char)(a >> 8 * i)) * int((signed char)(b >> 8 * i));
     return c;
 }
-#define SEMREP_CACHED(name) template <class T> inline T name(const T* at) { return *at; }
+#define SEMREP_CACHED(name) template <class T> inline T name(const T* at) { return ::semrep::expect_aligned(at, alignof(T)), *at; }
 SEMREP_CACHED(__ldg)
 SEMREP_CACHED(__ldcg)
 SEMREP_CACHED(__ldca)
 SEMREP_CACHED(__ldcs)
 SEMREP_CACHED(__ldcv)
 SEMREP_CACHED(__ldlu)
-#define SEMREP_STORED(name) template <class T> inline void name(T* at, T value) { *at = value; }
+#define SEMREP_STORED(name) template <class T> inline void name(T* at, T value) { ::semrep::expect_aligned(at, alignof(T)), *at = value; }
 SEMREP_STORED(__stcg)
 SEMREP_STORED(__stcs)
 SEMREP_STORED(__stwb)
 SEMREP_STORED(__stwt)
+
+#include "intrinsics.hpp"
 
 // ---- half and bfloat16 ----------------------------------------------------------------------------------------------
 namespace semrep {
@@ -457,6 +471,85 @@ SEMREP_SMALL SEMREP_S __low2half(SEMREP_P a) { return a.x; }
 SEMREP_SMALL SEMREP_S __high2half(SEMREP_P a) { return a.y; }
 SEMREP_SMALL float __low2float(SEMREP_P a) { return a.x; }
 SEMREP_SMALL float __high2float(SEMREP_P a) { return a.y; }
+SEMREP_UNARY(hexp10, exp10f(x))
+SEMREP_UNARY(hlog10, log10f(x))
+SEMREP_UNARY(hrint, nearbyintf(x))
+SEMREP_UNARY(htrunc, truncf(x))
+SEMREP_UNARY2(h2exp2, hexp2)
+SEMREP_UNARY2(h2exp10, hexp10)
+SEMREP_UNARY2(h2log2, hlog2)
+SEMREP_UNARY2(h2log10, hlog10)
+SEMREP_UNARY2(h2sin, hsin)
+SEMREP_UNARY2(h2cos, hcos)
+SEMREP_UNARY2(h2floor, hfloor)
+SEMREP_UNARY2(h2ceil, hceil)
+SEMREP_UNARY2(h2rint, hrint)
+SEMREP_UNARY2(h2trunc, htrunc)
+SEMREP_SMALL SEMREP_P operator-(SEMREP_P a) { return __hneg2(a); }
+#define SEMREP_ASSIGN(op)                                                              \
+    SEMREP_SMALL SEMREP_P& operator op##=(SEMREP_P& a, SEMREP_P b) { return a = a op b; }
+SEMREP_ASSIGN(+)
+SEMREP_ASSIGN(-)
+SEMREP_ASSIGN(*)
+SEMREP_ASSIGN(/)
+SEMREP_SMALL SEMREP_S& operator++(SEMREP_S& a) { return a += SEMREP_S(1); }
+SEMREP_SMALL SEMREP_S& operator--(SEMREP_S& a) { return a -= SEMREP_S(1); }
+SEMREP_SMALL SEMREP_S operator++(SEMREP_S& a, int) { SEMREP_S old = a; a += SEMREP_S(1); return old; }
+SEMREP_SMALL SEMREP_S operator--(SEMREP_S& a, int) { SEMREP_S old = a; a -= SEMREP_S(1); return old; }
+inline float semrep_positive(float x) { return x != x ? x : x > 0 ? x : 0.0f; }
+#define SEMREP_NARROWED(suffix, narrowed)                                                                            \
+    SEMREP_SMALL SEMREP_S __hadd_##suffix(SEMREP_S a, SEMREP_S b) { return SEMREP_S(narrowed(__hadd(a, b))); }       \
+    SEMREP_SMALL SEMREP_S __hsub_##suffix(SEMREP_S a, SEMREP_S b) { return SEMREP_S(narrowed(__hsub(a, b))); }       \
+    SEMREP_SMALL SEMREP_S __hmul_##suffix(SEMREP_S a, SEMREP_S b) { return SEMREP_S(narrowed(__hmul(a, b))); }       \
+    SEMREP_SMALL SEMREP_S __hfma_##suffix(SEMREP_S a, SEMREP_S b, SEMREP_S c) { return SEMREP_S(narrowed(__hfma(a, b, c))); } \
+    SEMREP_SMALL SEMREP_P __hfma2_##suffix(SEMREP_P a, SEMREP_P b, SEMREP_P c) {                                     \
+        return {__hfma_##suffix(a.x, b.x, c.x), __hfma_##suffix(a.y, b.y, c.y)};                                     \
+    }
+SEMREP_NARROWED(rn, float)
+SEMREP_NARROWED(sat, semrep_saturate)
+SEMREP_NARROWED(relu, semrep_positive)
+SEMREP_SMALL SEMREP_S __hmax_nan(SEMREP_S a, SEMREP_S b) { return __hisnan(a) ? a : __hisnan(b) ? b : __hmax(a, b); }
+SEMREP_SMALL SEMREP_S __hmin_nan(SEMREP_S a, SEMREP_S b) { return __hisnan(a) ? a : __hisnan(b) ? b : __hmin(a, b); }
+#define SEMREP_COMPARE2(name, pairs, both, one)                                                                      \
+    SEMREP_SMALL SEMREP_P pairs(SEMREP_P a, SEMREP_P b) { return {SEMREP_S(int(one(a.x, b.x))), SEMREP_S(int(one(a.y, b.y)))}; } \
+    SEMREP_SMALL bool both(SEMREP_P a, SEMREP_P b) { return one(a.x, b.x) && one(a.y, b.y); }                        \
+    SEMREP_SMALL bool name##u(SEMREP_S a, SEMREP_S b) { return __hisnan(a) || __hisnan(b) || one(a, b); }
+SEMREP_COMPARE2(__heq, __heq2, __hbeq2, __heq)
+SEMREP_COMPARE2(__hne, __hne2, __hbne2, __hne)
+SEMREP_COMPARE2(__hgt, __hgt2, __hbgt2, __hgt)
+SEMREP_COMPARE2(__hge, __hge2, __hbge2, __hge)
+SEMREP_COMPARE2(__hlt, __hlt2, __hblt2, __hlt)
+SEMREP_COMPARE2(__hle, __hle2, __hble2, __hle)
+SEMREP_SMALL SEMREP_P __lowhigh2highlow(SEMREP_P a) { return {a.y, a.x}; }
+SEMREP_SMALL SEMREP_P __lows2half2(SEMREP_P a, SEMREP_P b) { return {a.x, b.x}; }
+SEMREP_SMALL SEMREP_P __highs2half2(SEMREP_P a, SEMREP_P b) { return {a.y, b.y}; }
+SEMREP_SMALL SEMREP_P __low2half2(SEMREP_P a) { return {a.x, a.x}; }
+SEMREP_SMALL SEMREP_P __high2half2(SEMREP_P a) { return {a.y, a.y}; }
+SEMREP_SMALL SEMREP_S __low2bfloat16(SEMREP_P a) { return a.x; }
+SEMREP_SMALL SEMREP_S __high2bfloat16(SEMREP_P a) { return a.y; }
+SEMREP_SMALL SEMREP_P __low2bfloat162(SEMREP_P a) { return {a.x, a.x}; }
+SEMREP_SMALL SEMREP_P __high2bfloat162(SEMREP_P a) { return {a.y, a.y}; }
+SEMREP_SMALL SEMREP_P atomicAdd(SEMREP_P* at, SEMREP_P v) { return ::semrep::update(at, [&](SEMREP_P old) { return old + v; }); }
+inline __nv_bfloat16 __double2bfloat16(double x) { return __nv_bfloat16(x); }
+inline __nv_bfloat16 __int2bfloat16_rn(int x) { return __nv_bfloat16(x); }
+inline int __bfloat162int_rn(__nv_bfloat16 x) { return int(nearbyintf(x)); }
+inline int __bfloat162int_rz(__nv_bfloat16 x) { return int(float(x)); }
+inline __nv_bfloat162 __bfloat162bfloat162(__nv_bfloat16 a) { return {a, a}; }
+inline __nv_bfloat162 make_bfloat162(__nv_bfloat16 a, __nv_bfloat16 b) { return {a, b}; }
+inline __nv_bfloat162 __float22bfloat162_rn(float2 v) { return {__nv_bfloat16(v.x), __nv_bfloat16(v.y)}; }
+inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x) { return x.bits; }
+inline short __bfloat16_as_short(__nv_bfloat16 x) { return short(x.bits); }
+inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short b) { __nv_bfloat16 h; h.bits = b; return h; }
+inline __half __short_as_half(short b) { __half h; h.bits = (unsigned short)b; return h; }
+inline int __half2int_rd(__half x) { return int(floorf(x)); }
+inline int __half2int_ru(__half x) { return int(ceilf(x)); }
+inline unsigned __half2uint_rn(__half x) { return unsigned(nearbyintf(x)); }
+inline unsigned __half2uint_rz(__half x) { return unsigned(float(x)); }
+inline __half __float2half_rz(float x) {  // the next one towards zero where the nearest is too large
+    __half h(x);
+    if (fabsf(h) > fabsf(x)) h.bits--;
+    return h;
+}
 inline float __half2float(__half a) { return a; }
 inline __half __float2half(float x) { return __half(x); }
 inline __half __float2half_rn(float x) { return __half(x); }
@@ -493,7 +586,21 @@ struct thread_block {
     dim3 group_index() const { return blockIdx; }
     dim3 thread_index() const { return threadIdx; }
     dim3 group_dim() const { return blockDim; }
+    dim3 dim_threads() const { return blockDim; }
 };
+struct grid_group {
+    bool is_valid() const { return true; }
+    void sync(int line = __builtin_LINE()) const { ::semrep::fail(::semrep::UNSUPPORTED, "grid.sync(): blocks run one after the other here", line); }
+    unsigned long long block_rank() const { return (blockIdx.z * gridDim.y + blockIdx.y) * (unsigned long long)gridDim.x + blockIdx.x; }
+    unsigned long long thread_rank() const { return block_rank() * thread_block().size() + thread_block().thread_rank(); }
+    unsigned long long num_blocks() const { return (unsigned long long)gridDim.x * gridDim.y * gridDim.z; }
+    unsigned long long size() const { return num_blocks() * thread_block().size(); }
+    unsigned long long num_threads() const { return size(); }
+    dim3 dim_blocks() const { return gridDim; }
+    dim3 group_dim() const { return gridDim; }
+    dim3 block_index() const { return blockIdx; }
+};
+inline grid_group this_grid() { return {}; }
 inline thread_block this_thread_block() { return {}; }
 template <unsigned N, class Parent = thread_block> struct thread_block_tile {
     static_assert(N >= 1 && N <= 32 && (N & (N - 1)) == 0, "tiles of 1, 2, 4, 8, 16 or 32 threads");
@@ -510,6 +617,9 @@ template <unsigned N, class Parent = thread_block> struct thread_block_tile {
     template <class T> T shfl_xor(T v, int by, int line = __builtin_LINE()) const { return ::semrep::shfl_xor(line, mask(), v, by, N); }
     int any(int p, int line = __builtin_LINE()) const { return ::semrep::any(line, mask(), p); }
     int all(int p, int line = __builtin_LINE()) const { return ::semrep::all(line, mask(), p); }
+    template <class T> unsigned match_any(T v, int line = __builtin_LINE()) const {
+        return ::semrep::match_any(line, mask(), v) >> (::semrep::lane() & ~(N - 1));
+    }
     unsigned ballot(int p, int line = __builtin_LINE()) const {
         return ::semrep::ballot(line, mask(), p) >> (::semrep::lane() & ~(N - 1));
     }
@@ -518,6 +628,9 @@ template <unsigned N, class Parent> thread_block_tile<N, Parent> tiled_partition
 template <class T = void> struct plus { template <class A> A operator()(A a, A b) const { return a + b; } };
 template <class T = void> struct less { template <class A> A operator()(A a, A b) const { return b < a ? b : a; } };
 template <class T = void> struct greater { template <class A> A operator()(A a, A b) const { return a < b ? b : a; } };
+template <class T = void> struct bit_and { template <class A> A operator()(A a, A b) const { return a & b; } };
+template <class T = void> struct bit_or { template <class A> A operator()(A a, A b) const { return a | b; } };
+template <class T = void> struct bit_xor { template <class A> A operator()(A a, A b) const { return a ^ b; } };
 template <unsigned N, class P, class T, class F>
 T reduce(const thread_block_tile<N, P>& tile, T value, F combine, int line = __builtin_LINE()) {
     return ::semrep::reduce(line, tile.mask(), value, combine);

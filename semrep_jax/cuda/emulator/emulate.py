@@ -46,7 +46,10 @@ COMMON_FLAGS = (
     "-fno-threadsafe-statics",
 )
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
-CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread", *COMMON_FLAGS)  # the runtime has the sanitizer's hooks
+CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread,alignment", *COMMON_FLAGS)  # the runtime has the sanitizers' hooks
+PATTERN_FLAG = (
+    "-ftrivial-auto-var-init=pattern"  # a variable that is never set is large, not by chance 0; g++ 12 has it
+)
 LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")
 COMPILER_LIMITS = children.WATCH + ' ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 COMPILER_SECONDS = 30
@@ -83,10 +86,11 @@ class Emulator:
         self.limits, self.compiler = limits, compiler
         self.directory = Path(tempfile.mkdtemp(prefix="semrep-kernels-"))
         os.chmod(self.directory, 0o755)
-        for name in ("cuda.hpp", "runtime.hpp", "runtime.cpp"):
-            shutil.copy(HERE / name, self.directory / name)
+        for path in (*HERE.glob("*.hpp"), *HERE.glob("*.cpp")):
+            shutil.copy(path, self.directory / path.name)
         self._prepare(*RUNTIME_FLAGS, "-c", "runtime.cpp", "-o", "runtime.o")
-        self._prepare(*CANDIDATE_FLAGS, "-x", "c++-header", "cuda.hpp", "-o", "cuda.hpp.gch")
+        self.flags = CANDIDATE_FLAGS + ((PATTERN_FLAG,) if self._has(PATTERN_FLAG) else ())
+        self._prepare(*self.flags, "-x", "c++-header", "cuda.hpp", "-o", "cuda.hpp.gch")
         self.pool = Pool(workers, HERE / "cage.py", readable=[str(self.directory)])
 
     def __enter__(self) -> Emulator:
@@ -99,6 +103,11 @@ class Emulator:
         """End the contained processes and remove what was built."""
         self.pool.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _has(self, flag: str) -> bool:
+        """Whether the compiler knows a flag."""
+        command = [self.compiler, flag, "-E", "-x", "c++", "/dev/null"]
+        return subprocess.run(command, cwd=self.directory, capture_output=True).returncode == 0
 
     def _prepare(self, *arguments: str) -> None:
         done = subprocess.run([self.compiler, *arguments], cwd=self.directory, capture_output=True, text=True)
@@ -118,7 +127,7 @@ class Emulator:
         library = self.directory / f"{os.urandom(12).hex()}.so"
         shell = ["/bin/sh", "-c", COMPILER_LIMITS]  # not preexec_fn: this process has threads
         inputs = ["-x", "c++", "-", "-x", "none", "runtime.o"]
-        command = [*shell, self.compiler, *CANDIDATE_FLAGS, "-shared", *inputs, *LIBRARIES, "-o", str(library)]
+        command = [*shell, self.compiler, *self.flags, "-shared", *inputs, *LIBRARIES, "-o", str(library)]
         try:
             done = _run_bounded(command, _translation_unit(candidate), self.directory)
         except subprocess.TimeoutExpired as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.programs import Status
 from semrep_jax.cuda.status import KernelStatus
 
 RUNS_DONE = struct.Struct("=q")
@@ -28,13 +29,15 @@ class RuntimeStatus(IntEnum):
     ASSERT = 4
     FAULT = 5
     LAUNCH = 6
+    MISALIGNED = 7
 
 
-FAILED: dict[int, KernelStatus] = {  # what `fail` of the runtime was called with, and the verdict
+FAILED: dict[int, str] = {  # what `fail` of the runtime was called with, and the verdict
     RuntimeStatus.RACE: KernelStatus.RACE,
     RuntimeStatus.UNSUPPORTED: KernelStatus.UNSUPPORTED,
     RuntimeStatus.ASSERT: KernelStatus.LAUNCH,
     RuntimeStatus.LAUNCH: KernelStatus.UNSUPPORTED,
+    RuntimeStatus.MISALIGNED: Status.MEMORY,
 }
 
 

@@ -81,6 +81,9 @@ constexpr unsigned OVERWRITES = 1 << 12;
 Overwrite overwrites[OVERWRITES];
 unsigned overwritten;
 bool block_waited;  // this block has waited for another: the order of the two may be meant
+uintptr_t polled;          // the place that was touched last, and how often without any other between
+unsigned polls;
+constexpr unsigned MOST_POLLS = 1 << 22;
 constexpr unsigned SWEEPS_AHEAD = 1 << 10;  // of a warp that runs ahead of the others
 
 uint64_t random64() {
@@ -161,10 +164,23 @@ bool is_global(uintptr_t at) {
     return !(at - stack < STACK || at - dynamic < shared_size || (from && at - from < to - from));
 }
 
+// Its stack, its indices, or the sizes of the launch: what no other thread writes.
+bool belongs_to_a_thread(uintptr_t at) {
+    auto within = [at](const void* what, size_t bytes) { return at - reinterpret_cast<uintptr_t>(what) < bytes; };
+    return within(me()->stack, STACK) || within(fibres, sizeof fibres) || within(&self, sizeof self) || within(&block, sizeof block) ||
+           within(&block_size, sizeof block_size) || within(&grid_size, sizeof grid_size);
+}
+
 // Called before every access of a candidate to memory (g++ -fsanitize=thread, without its library).
 void touch(void* where, bool writes) {
-    if (!self || quiet || report->status != RUNNING) return;
+    if (!self || report->status != RUNNING) return;
     auto at = reinterpret_cast<uintptr_t>(where) & ~uintptr_t(3);
+    if (at != polled || (writes && !quiet)) {
+        if (!belongs_to_a_thread(at)) polled = at, polls = 0;
+    } else if (++polls > MOST_POLLS && (size_of_block > 1 || grid_size.x * grid_size.y * grid_size.z > 1)) {
+        fail(UNSUPPORTED, "a thread waits for what another is to write, and threads change at barriers only here", 0);
+    }
+    if (quiet) return;
     if (is_global(at)) {
         Granule& g = granules[(at >> 2) * 2654435761u >> 8 & (GRANULES - 1)];
         if (g.at != at || g.launch != launch_number) g = {at, launch_number, 0, 0};
@@ -183,6 +199,22 @@ void touch(void* where, bool writes) {
     }
     if (preempting && random64() % 8 == 0) park();
 }
+
+// Reports an access that is not at a multiple of its type's alignment, where the place is not one that we have laid out.
+void expect_aligned(uintptr_t at, unsigned bytes, int line) {
+    constexpr unsigned OF_BUFFERS = 16;
+    if (bytes > OF_BUFFERS) bytes = OF_BUFFERS;
+    if (!self || report->status != RUNNING || at % bytes == 0) return;
+    auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(__stop_semrep_shared);
+    if (at - reinterpret_cast<uintptr_t>(me()->stack) < STACK || (from && at - from < to - from)) return;
+    char text[120];
+    snprintf(text, sizeof text, "misaligned address: %u bytes behind a multiple of the %u that its type asks for", unsigned(at % bytes), bytes);
+    fail(MISALIGNED, text, line);
+}
+
+// What g++ -fsanitize=alignment calls, without its library.
+struct Unaligned { const char* file; unsigned line, column; const void* type; uint8_t log_alignment, kind; };
+enum { LOAD = 0, STORE = 1 };
 
 void leave_meetings(Fibre* fibre) {  // a thread that has returned is waited for by nobody
     Warp& warp = warps[fibre->linear / 32];
@@ -421,6 +453,7 @@ unsigned active_mask() {
 }
 
 unsigned lane() { return me()->linear % 32; }
+void expect_aligned(const void* at, unsigned bytes) { expect_aligned(reinterpret_cast<uintptr_t>(at), bytes, 0); }
 void yield() { block_waited = true, park(); }
 Atomic::Atomic() { quiet++, block_synchronised = true; }
 Atomic::~Atomic() { quiet--; }
@@ -441,6 +474,9 @@ using namespace semrep;
     __attribute__((visibility("hidden"))) void __tsan_volatile_read##size(void* p) { touch(p, false); }   \
     __attribute__((visibility("hidden"))) void __tsan_volatile_write##size(void* p) { touch(p, true); }
 extern "C" {
+__attribute__((visibility("hidden"))) void __ubsan_handle_type_mismatch_v1(Unaligned* what, uintptr_t at) {
+    if (what->kind == LOAD || what->kind == STORE) expect_aligned(at, 1u << what->log_alignment, int(what->line));
+}
 SEMREP_HOOK(1) SEMREP_HOOK(2) SEMREP_HOOK(4) SEMREP_HOOK(8) SEMREP_HOOK(16)
 __attribute__((visibility("hidden"))) void __tsan_read_range(void* p, size_t) { touch(p, false); }
 __attribute__((visibility("hidden"))) void __tsan_write_range(void* p, size_t) { touch(p, true); }
@@ -473,7 +509,7 @@ extern "C" __attribute__((visibility("default"))) void semrep_launch(
     shared_memory = static_cast<char*>(shared), shared_size = bytes;
     for (Dynamic* d = dynamics; d; d = d->next) *d->where = shared_memory;
     random_state = 0x9e3779b97f4a7c15ull * (schedule + 1);
-    preempting = schedule >= 2, quiet = 0, launch_number++;
+    preempting = schedule >= 2, quiet = 0, polls = 0, launch_number++;
     report->launch = launch;
     unsigned long blocks = (unsigned long)dims[0] * dims[1] * dims[2];
     unsigned long step = 1, at = schedule == 1 ? blocks - 1 : 0;

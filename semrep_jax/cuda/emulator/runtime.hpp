@@ -34,9 +34,10 @@ struct Dynamic {                 // a variable that points at the dynamic shared
     Dynamic* next;
     explicit Dynamic(void** where);
 };
+void expect_aligned(const void* at, unsigned bytes);  // or the launch ends
 uint64_t ticks();
 [[noreturn]] void fail(int status, const char* text, int line);
 
-enum Status { RUNNING = 0, FINISHED = 1, RACE = 2, UNSUPPORTED = 3, ASSERT = 4, FAULT = 5, LAUNCH = 6 };
+enum Status { RUNNING = 0, FINISHED = 1, RACE = 2, UNSUPPORTED = 3, ASSERT = 4, FAULT = 5, LAUNCH = 6, MISALIGNED = 7 };
 
 }  // namespace semrep

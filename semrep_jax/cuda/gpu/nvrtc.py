@@ -54,13 +54,11 @@ MACROS = """\
 #define INT_MIN (-2147483647 - 1)
 #define UINT_MAX 0xffffffffU
 #define M_PI 3.14159265358979323846
-#define CUDART_INF_F __int_as_float(0x7f800000)
-#define CUDART_NAN_F __int_as_float(0x7fffffff)
-#define CUDART_PI_F 3.141592654f
 """
 PRELUDE = TYPES + MACROS
 HEADERS = {  # included where the code uses them
-    "cuda_fp16.h": r"\b__?half|\bhalf2?\b|\bh(?:exp|log|sqrt|rsqrt)\b",
+    "math_constants.h": r"\bCUDART_",
+    "cuda_fp16.h": r"\b_\w*half|\bhalf2?\b|\bh2?(?:exp|log|sqrt|rsqrt)\b",
     "cuda_bf16.h": r"bfloat16",
     "cooperative_groups.h": r"\bcooperative_groups\b",
     "cooperative_groups/reduce.h": r"\b(?:cg|cooperative_groups)::(?:reduce|plus|less|greater)\b",
@@ -133,7 +131,8 @@ class Compiler:
 
     def compile(self, candidate: Candidate, full: bool = False) -> Compiled:
         """The cubin of a candidate; `full` optimises it for a GPU to run, otherwise compiling is made quick."""
-        seconds = LIBRARY_CPU_SECONDS if candidate.device.libraries else CPU_SECONDS
+        large = candidate.device.libraries or "cooperative_groups" in candidate.device.text
+        seconds = LIBRARY_CPU_SECONDS if large else CPU_SECONDS
         kernels = [KernelExpression(*one) for one in candidate.addresses.items()]
         return self.compile_text(_translation_unit(candidate.device), kernels, full, seconds)
 
