@@ -1,6 +1,6 @@
 """Functions of installed packages with tests, verified rewrites and bugs, in shards with a manifest (`job: mine`).
 
-    python -m semrep_jax.main --config configs/mine.yaml     # about an hour on 2 cores; stop it and go on at any time
+    python -m semrep_jax.main --config configs/mine.yaml     # hours on 2 cores; stop it and go on at any time
 
     mined = mine(config.mine, suite_functions(seed=0, tasks=96), Path("runs/mine"), stop)
     mined.figures["pairs"]
@@ -16,12 +16,15 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from semrep_jax.core import progress
+from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.stop import Stop, Stopped
 from semrep_jax.core.workdir import write_atomically
 from semrep_jax.mining.assemble import Mined, assemble
@@ -35,12 +38,18 @@ from semrep_jax.sandbox import children
 from semrep_jax.sandbox.pool import Sandbox
 
 
+class WorkerKilled(SemRepError):
+    """A process that examined modules has ended by itself or was killed."""
+
+    exit_code = 1
+
+
 def mine(setting: MineConfig, suites: Iterable[tuple[str, Function]], directory: Path, stop: Stop) -> Mined:
     """Examine what was not examined yet, and assemble everything.
 
     suites: functions of evaluation suites, which are dropped (`contamination.suite_functions`); read when all modules
-    are done. directory: where parts, shards and manifest go. stop: looked at before each module. Raises Stopped, and
-    PackageError where no package is installed.
+    are done. directory: where parts, shards and manifest go. stop: looked at before each module. Raises Stopped,
+    WorkerKilled, and PackageError where no package is installed.
     """
     packages, missing = _installed(setting.packages)
     units = [Unit(package.name, module) for package in packages for module in package.modules]
@@ -63,11 +72,12 @@ def _installed(names: list[str]) -> tuple[list[Package], list[str]]:
 
 
 def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
-    """Write the part of every unit that has none yet. Raises Stopped."""
+    """Write the part of every unit that has none yet. Raises Stopped, and WorkerKilled."""
     to_do = [unit for unit in units if not (parts / unit.file).exists()]
     workers = setting.workers or os.cpu_count() or 1
     kept = 0
     with (
+        _naming_a_killed_worker(),
         progress.bar("modules", len(units), len(units) - len(to_do)) as bar,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), children.end_with, (os.getpid(),)) as pool,
     ):
@@ -87,6 +97,17 @@ def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop
                 bar.advance(f"{kept} functions kept")
     if stop.wanted:
         raise Stopped("stopped; the modules that are done are kept, and the same command goes on with the others")
+
+
+@contextmanager
+def _naming_a_killed_worker() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise WorkerKilled(
+            "one of the processes was killed, by the kernel where memory ran out; the modules that are done are kept, "
+            "and the same command goes on with the others (mine.workers=1 takes less memory)"
+        ) from error
 
 
 @cache

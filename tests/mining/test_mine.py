@@ -16,6 +16,7 @@ from processes import kill_when
 from semrep_jax import main
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
+from semrep_jax.mining import pipeline
 from semrep_jax.mining.assemble import Deduplicator
 from semrep_jax.mining.contamination import Function, Suites, suite_functions
 from semrep_jax.mining.examine import examine
@@ -297,6 +298,18 @@ def mine(work: Path, *more: str) -> list[str]:
     config = work.parent / "mine.yaml"
     config.write_text("job: mine\nmine: {packages: [pouch, no_such_thing], pairs: 4, workers: 2}\n")
     return ["--config", str(config), "--set", f"work_dir={work}", *more]
+
+
+def dies(unit: Unit, setting: MineConfig) -> None:
+    """In the place of what a worker does."""
+    os._exit(1)
+
+
+def test_a_worker_that_is_killed_ends_the_run_in_a_line_that_says_how_to_go_on(pouch, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "_examine_unit", dies)
+    assert main.main(mine(tmp_path / "w")) == 1
+    said = capsys.readouterr().err
+    assert "was killed" in said and "the same command goes on" in said and "Traceback" not in said
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(pouch, tmp_path, capfd):
