@@ -201,7 +201,8 @@ class Behaviour:
 
     @cached_property
     def cases(self) -> list[Case]:
-        """Plain cases of the function: positional calls with plain values, and what the sandbox sees of them."""
+        """Plain cases of the function: different positional calls with plain values, and what the sandbox sees of
+        them."""
         steady = [
             step[2]
             for r in self.recordings
@@ -214,7 +215,8 @@ class Behaviour:
             for step, outcome in zip(r.steps, r.outcomes, strict=True)
             if outcome is None
         ] if self.evidence.unreadable else []  # fmt: skip
-        plain = [call for call in map(plain_call, [*steady, *unread]) if call is not None]
+        every = (call for call in map(plain_call, [*steady, *unread]) if call is not None)
+        plain = list({repr(call): call for call in every}.values())  # some calls are made twice
         found: list[Case] = []
         for start in range(0, len(plain), 100):
             calls = plain[start : start + 100]
