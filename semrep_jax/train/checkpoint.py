@@ -81,6 +81,7 @@ class Checkpoints:
         self.directory = epath.Path(stored)
         with self._writing():
             self.directory.mkdir(parents=True, exist_ok=True)
+        _let_no_abandoned_work_speak()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -266,13 +267,15 @@ def _reading(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _let_no_abandoned_read_speak()
         raise _damaged(path, _first_line(error)) from error
 
 
-def _let_no_abandoned_read_speak() -> None:
-    """Keep what Orbax's other reads come to, once one has failed, off the screen: the error that was raised says it."""
+def _let_no_abandoned_work_speak() -> None:
+    """Keep what Orbax's other reads and writes come to, once one has failed, off the screen: the error that is raised
+    says it. On a full disk they speak before it does."""
     others = sys.unraisablehook
+    if getattr(others, "leaves_abandoned_work_out", False):
+        return
 
     def hook(raised: Any) -> None:
         code = getattr(raised.object, "cr_code", None)
@@ -280,6 +283,7 @@ def _let_no_abandoned_read_speak() -> None:
         if not ours and str(raised.exc_value) != "Event loop is closed":
             others(raised)
 
+    hook.leaves_abandoned_work_out = True  # type: ignore[attr-defined]
     sys.unraisablehook = hook
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import pytest
@@ -77,6 +78,16 @@ def test_a_record_is_written_as_it_was_when_it_was_saved_however_late_the_disk_i
     one.wait()
     found = one.restore(LIKE)
     assert found is not None and found.record == {"draws": [1, 2]}
+
+
+def test_writes_that_were_given_up_are_silent_from_the_start_and_other_faults_are_not(tmp_path, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: said.append(str(raised.exc_value)))
+    for name in ("a", "b"):
+        Checkpoints(tmp_path / name, {}, keep=1).close()
+    for text in ("Event loop is closed", "something else"):
+        sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(text), object=None))
+    assert said == ["something else"]
 
 
 def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):
