@@ -38,7 +38,8 @@ _STRINGS = re.compile(r'[rRuU]{0,2}("""|\'\'\')(.*?)\1', re.DOTALL)
 _BINDINGS = re.compile(r"^[ \t]*(?:PYBIND11_MODULE|TORCH_LIBRARY)\b[^{;]*\{.*?^\}", re.DOTALL | re.MULTILINE)
 _DECLARED_TENSORS = re.compile(r"^[ \t]*(?:torch|at)::Tensor\b[^;{]*;", re.MULTILINE)
 _IGNORED = re.compile(
-    r"^(?:(?:const\s+)?(?:at|c10)::cuda::(?:Optional)?CUDAGuard|TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
+    r"^(?:(?:const\s+)?(?:at|c10)::cuda::(?:Optional)?CUDAGuard"
+    r"|TORCH_CHECK\w*|AT_\w+|CHECK_\w+|C10_CUDA\w*|assert|cudaGetLastError|cudaDeviceSynchronize)\b"
 )
 _POINTER = re.compile(
     r"(?:\([\w\s*]+\)|(?:reinterpret|static)_cast<[^>]*>\()?\s*(\w+)\."
