@@ -118,10 +118,8 @@ class Surroundings:
         changed = dict(set(os.environ.items()) ^ set(self.environment.items())) if self.has_environment else {}
         now = _files(".")
         variables = [[f"${name}", os.environ.get(name)] for name in sorted(changed)]
-        return (
-            variables
-            + [[n, now.get(n)] for n in sorted({*now, *self.before}) if now.get(n) != self.before.get(n)][:MAX_FILES]
-        )
+        files = [[n, now.get(n)] for n in sorted({*now, *self.before}) if now.get(n) != self.before.get(n)]
+        return variables + files[:MAX_FILES]
 
 
 class _Logged:
