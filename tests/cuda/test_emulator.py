@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from semrep_jax.cuda.candidate.candidate import Candidate
+from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.launches import Launch, ResolvedLaunch
 from semrep_jax.cuda.candidate.source import Device
 from semrep_jax.cuda.emulator import memory, report
+from semrep_jax.cuda.emulator.emulate import LIMITS, Emulator
 from semrep_jax.cuda.emulator.memory import PAGE, Execution
 from semrep_jax.cuda.emulator.report import FAILED, RuntimeStatus, Unsupported
+from semrep_jax.cuda.spec import DTYPES
+from semrep_jax.tasks.kernels import catalogue
+from semrep_jax.tasks.kernels.builtin import TASKS
 
 RUNTIME = Path(report.__file__).parent
 CANDIDATE = Candidate(Device(""), (Launch("k", (1,), (1,), 0, ()),), {}, {})
@@ -72,3 +77,16 @@ def test_buffers_end_at_a_page_that_must_not_be_touched_and_begin_behind_a_patte
 def test_a_candidate_that_asks_for_too_much_memory_is_unsupported():
     with pytest.raises(Unsupported, match="more than 192 MiB"):
         memory.lay_out(CANDIDATE, [Execution([], {"y": (np.dtype(np.float64), memory.MAX_BYTES)})])
+
+
+def test_a_right_program_of_many_threads_is_given_the_time_they_take():
+    """Else it is a timeout on a slow machine: the sum of few numbers by a thousand blocks that shuffle."""
+    task = TASKS["sum"]
+    candidate = parse(catalogue.faster("sum"), task)
+    resolved = candidate.at({"N": 1000})
+    buffers = {name: (DTYPES[size.dtype], size.elements) for name, size in resolved.scratch.items()}
+    buffers |= {"x": np.ones(1000, np.float32), "y": (np.dtype(np.float32), 1)}
+    with Emulator(1, replace(LIMITS, cpu_seconds=0.05)) as emulator, emulator.built(candidate) as library:
+        ended = emulator.run(library, candidate, [Execution(resolved.launches, buffers)] * 2)
+    assert ended.fault is None
+    assert [found["y"].tolist() for found in ended.buffers] == [[1000.0]] * 2

@@ -18,7 +18,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ LIBRARIES = ("-nodefaultlibs", "-lstdc++", "-lm", "-lc", "-lgcc_s", "-lgcc")
 COMPILER_LIMITS = children.WATCH + ' ulimit -t 20; ulimit -v 3145728; ulimit -f 131072; exec "$0" "$@"'
 COMPILER_SECONDS = 30
 LIMITS = Limits(cpu_seconds=3.0, wall_seconds=15.0, memory_mb=2048)
+SECONDS_A_THREAD = 5e-6  # of the processor, beyond the limit; one that reduces by shuffles takes 1.3e-6 on a slow one
+MOST_SECONDS_FOR_THREADS = 20.0
 _TIMEOUT_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGPROF)
 _SIZES_DIFFER = '"launch": ['  # in what the cage prints where a launch's arguments are no kernel's
 
@@ -74,7 +77,7 @@ class EmulationResult:
 class Emulator:
     """Builds and runs candidates; safe to call from several threads. Raises EmulatorError where g++ is missing.
 
-    workers: contained processes. limits: of one call of `run`.
+    workers: contained processes. limits: of one call of `run`; its threads are granted SECONDS_A_THREAD each on top.
     """
 
     def __init__(self, workers: int = 2, limits: Limits = LIMITS):
@@ -146,18 +149,19 @@ class Emulator:
         library: what `built` gave for the candidate. Raises Unsupported where they need too much memory.
         """
         layout = memory.lay_out(candidate, executions)
+        limits = _granted(self.limits, executions)
         request = {
             "library": str(library),
             "runs": layout.requests,
             "size": len(layout.content),
             "done_at": report.RUNS_DONE_AT,
             "token": "",
-            "limits": asdict(self.limits),
+            "limits": asdict(limits),
         }
         answer = self.pool.ask(request, layout.content)
         if answer is None:
             hung = Fault(Status.UNJUDGED, "the contained process ended or did not answer in time", 0)
-            return EmulationResult([], hung, self.limits.wall_seconds)
+            return EmulationResult([], hung, limits.wall_seconds)
         facts, after = answer
         done = min(max(report.read_runs_done(after), 0), len(executions))
         content = np.frombuffer(after, np.uint8)
@@ -166,6 +170,14 @@ class Emulator:
         if fault is None and done < len(executions):
             fault = _ended_early(facts, after, done, layout.spans[done])
         return EmulationResult(buffers, fault, facts["seconds"])
+
+
+def _granted(limits: Limits, executions: Sequence[Execution]) -> Limits:
+    """The limits of a run, longer by what its threads may take: a right program is not slow for being asked much."""
+    launches = [launch for execution in executions for launch in execution.launches]
+    threads = sum(prod(launch.grid) * prod(launch.block) for launch in launches)
+    more = min(SECONDS_A_THREAD * threads, MOST_SECONDS_FOR_THREADS)
+    return replace(limits, cpu_seconds=limits.cpu_seconds + more, wall_seconds=limits.wall_seconds + 3 * more)
 
 
 def _translation_unit(candidate: Candidate) -> str:
