@@ -1,7 +1,7 @@
 """`job: sweep`: arms x settings x seeds at equal budget, resumable at any point, by one process or several.
 
     python -m semrep_jax.main --config configs/replicate/nano.yaml
-    python -m semrep_jax.main --config configs/replicate/nano.yaml --set "sweep.only=[*-s0]"     # a part of it
+    python -m semrep_jax.main --config configs/replicate/nano.yaml --set 'sweep.only=["*-s0"]'   # a part of it
 
 Before anything is trained the primary contrast and the smallest difference that the design can detect are printed and
 written to `design.json`; a later run with another design is refused there. Every process with the same command takes
