@@ -29,7 +29,7 @@ from semrep_jax.cuda.candidate.candidate import Candidate, parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.source import InvalidCandidate
 from semrep_jax.cuda.gate import difference
-from semrep_jax.cuda.gpu import faults, timing
+from semrep_jax.cuda.gpu import faults, timing, warm_up
 from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, input_spans, size_of, write
 from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, KernelExpression, complaints, refused
 from semrep_jax.cuda.gpu.timing import Timing
@@ -41,7 +41,8 @@ from semrep_jax.sandbox.json_worker import JsonWorker
 
 RUN_SECONDS = 20.0  # for all runs of a candidate, by the clock
 TIME_SECONDS = 90.0  # for a whole timing
-PROBE_SECONDS = 30.0  # for a fresh worker's first answer
+PROBE_SECONDS = 30.0  # for the first answer of a worker that comes after another one
+WARM_UP_SECONDS = 120.0  # for each answer of the first one, which compiles CuPy's own kernels
 FAILED_STARTS = 3  # of workers one after the other, before the GPU is given up
 REQUESTS_A_WORKER = 64
 FEWEST_CHECKS = 5  # shapes are repeated under other seeds until there are so many
@@ -111,16 +112,19 @@ class Gpu:
             progress.console.print(note, highlight=False)
 
     def _try_out(self) -> None:
-        """Compile a kernel that does nothing and run it: what a driver can't load is no candidate's fault."""
+        """Compile a kernel that does nothing, run and time it: what a driver can't load is no candidate's fault, nor is
+        the time that CuPy takes to compile kernels of its own (a worker that comes after finds them on disk)."""
         compiled = self.compiler.compile_text(NOTHING, [KernelExpression("nothing", "nothing")], full=True)
         if not compiled.ok:
             raise NoGpu(f"{self.name} ({self.arch}) can't be compiled for: {compiled.complaints[0]}")
         launch = {"symbol": "nothing", "grid": [1, 1, 1], "block": [1, 1, 1], "shared": 0, "args": []}
         program = {"cubin": self._cubin(compiled), "launches": [launch], "scratch": []}
-        answer = self._answer({"op": "probe", "program": program}, PROBE_SECONDS)
-        if answer is None or "died" in answer:
-            reason = f"no answer in {PROBE_SECONDS:g} s" if answer is None else answer["died"]
-            raise NoGpu(faults.not_run(self.device, reason))
+        files = (self._path(name, warm_up.BYTES * len(warm_up.DTYPES)) for name in ("data", "answer"))
+        for request in warm_up.requests(program, *files):
+            answer = self._answer(request, WARM_UP_SECONDS)
+            if answer is None or "died" in answer:
+                reason = f"no answer in {WARM_UP_SECONDS:g} s" if answer is None else answer["died"]
+                raise NoGpu(faults.not_run(self.device, reason))
 
     def __enter__(self) -> Gpu:
         return self
