@@ -70,12 +70,13 @@ def test_the_readme_is_short_enough_to_be_read():
     assert len(text.splitlines()) <= 100 and len(text.split()) <= 1000
 
 
-def test_the_studys_tables_are_what_its_command_prints_of_the_results_that_are_kept():
+@pytest.mark.parametrize(("name", "seeds"), [("replicate_nano_three_arms", 3), ("replicate_nano_leads", 5)])
+def test_the_studies_tables_are_what_their_command_prints_of_the_results_that_are_kept(name, seeds):
     page = (ROOT / "semrep_jax/evaluate/README.md").read_text()
-    kept = ROOT / "notebooks/results/replicate_nano_three_arms.json"
+    kept = ROOT / f"notebooks/results/{name}.json"
     command = [sys.executable, str(ROOT / "tools/study_table.py"), str(kept)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    shown = page.split("<!-- tools/study_table.py -->\n")[1].split("\n<!-- end -->")[0]
+    shown = page.split(f"<!-- tools/study_table.py {name}.json -->\n")[1].split("\n<!-- end -->")[0]
     assert shown.strip() == printed.strip()
     results = json.loads(kept.read_text())
-    assert results["seeds"] == [0, 1, 2] and not results["unfinished"]
+    assert results["seeds"] == list(range(seeds)) and not results["unfinished"]
