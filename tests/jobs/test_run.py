@@ -49,7 +49,26 @@ def command(config: Path, work: Path, *more: str) -> list[str]:
 
 
 def finish(config: Path, work: Path, *more: str) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own."""
     return subprocess.run(command(config, work, *more), capture_output=True, text=True, timeout=280)
+
+
+class Here:
+    """Runs the command in this process, where what it needs is imported and compiled."""
+
+    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]):
+        self.config, self.capsys = config, capsys
+
+    def __call__(self, work: Path, *more: str) -> subprocess.CompletedProcess:
+        self.capsys.readouterr()
+        arguments = command(self.config, work, *more)[3:]
+        code = main.main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *self.capsys.readouterr())
+
+
+@pytest.fixture
+def here(config: Path, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(config, capsys)
 
 
 def rows(work: Path, arm: str = "semrep") -> list[dict]:
@@ -160,7 +179,7 @@ def test_kill_minus_nine_and_the_same_command_again_end_in_the_same_bits(config,
     assert all(np.array_equal(want[k], got[k]) for k in want)
 
 
-def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, whole, tmp_path):
+def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, here, whole, tmp_path):
     work = tmp_path / "run"
     process = subprocess.Popen(command(config, work), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_steps(work, process, 2)
@@ -168,40 +187,40 @@ def test_sigterm_saves_exits_zero_and_the_run_goes_on(config, whole, tmp_path):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and "goes on from there" in out, err
     assert not (work / "results.json").exists()
-    refused = finish(config, work, "train.learning_rate=0.002")
+    refused = here(work, "train.learning_rate=0.002")
     assert refused.returncode == 2 and "train.learning_rate was 0.001 and is 0.002" in refused.stderr
     (newest,) = sorted((work / "arms/semrep/checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))[-1:]
     identity = work / "identity.json"
     identity.write_text(identity.read_text().replace('"seed": 0', '"seed": 9', 1))
-    other = finish(config, work, "seed=9")
+    other = here(work, "seed=9")
     assert other.returncode == 2 and str(newest) in other.stderr and "another run" in other.stderr
     (work / "identity.json").unlink()
     (work / "config.yaml").unlink()
     biggest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     biggest.write_bytes(biggest.read_bytes()[: biggest.stat().st_size // 2])
-    damaged = finish(config, work)
+    damaged = here(work)
     assert damaged.returncode == 0 and "Traceback" not in damaged.stderr, damaged.stderr
     assert f"{newest} is damaged" in damaged.stderr and "are taken again" in damaged.stderr
     want, got = (load_file(w / "arms/semrep/model/model.safetensors") for w in (whole, work))
     assert all(np.array_equal(want[k], got[k]) for k in want)
 
 
-def test_more_budget_after_the_end_goes_on_from_it_and_is_measured_again(config, tmp_path):
+def test_more_budget_after_the_end_goes_on_from_it_and_is_measured_again(here, tmp_path):
     small = ("train.budget=2", "evaluate.samples=1")
-    assert finish(config, tmp_path / "run", *small).returncode == 0
-    more = finish(config, tmp_path / "run", "train.budget=3", *small[1:])
+    assert here(tmp_path / "run", *small).returncode == 0
+    more = here(tmp_path / "run", "train.budget=3", *small[1:])
     assert more.returncode == 0 and "schedule of 3 steps" in more.stderr, more.stderr
     assert [row["stage"] for row in rows(tmp_path / "run")] == [REWRITE, TRANSFORM, TRANSFORM]
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["arms"]["semrep"]["train_steps"]["value"] == 3
     assert json.loads((tmp_path / "run/evaluation/semrep-correctness-T1.json").read_text())["identity"]["steps"] == 3
-    less = finish(config, tmp_path / "run", *small)
+    less = here(tmp_path / "run", *small)
     assert less.returncode == 2 and "train.budget was 3 and is 2" in less.stderr
 
 
-def test_a_step_to_infinity_stops_the_run_names_it_and_exports_nothing(config, tmp_path):
+def test_a_step_to_infinity_stops_the_run_names_it_and_exports_nothing(here, tmp_path):
     small = ("train.learning_rate=1e38", "train.budget=2", "train.warmup=0")
-    done = finish(config, tmp_path / "run", *small)
+    done = here(tmp_path / "run", *small)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     line = done.stderr.strip().splitlines()[-1]
     assert "step " in line and "checkpoint" in line and "train.learning_rate" in line
@@ -210,9 +229,9 @@ def test_a_step_to_infinity_stops_the_run_names_it_and_exports_nothing(config, t
         json.loads(row, parse_constant=lambda name: pytest.fail(name))
 
 
-def test_a_finished_run_is_not_run_again(config, whole):
+def test_a_finished_run_is_not_run_again(here, whole):
     before = (whole / "results.json").read_text()
-    done = finish(config, whole)
+    done = here(whole)
     assert done.returncode == 0 and (whole / "results.json").read_text() == before
 
 
@@ -267,7 +286,7 @@ def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, ca
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a full disk needs root")
-def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_directory(config, tmp_path):
+def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_directory(config, here, tmp_path):
     work = tmp_path / "small"
     work.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(work)], capture_output=True).returncode:
@@ -289,7 +308,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_director
         assert process.returncode == 2 and len(said) == 1, err
         assert said[0].startswith("error: ") and "free some" in said[0]
         filler.unlink()
-        assert finish(config, work / "run").returncode == 0
+        assert here(work / "run").returncode == 0
     finally:
         subprocess.run(["umount", "-l", str(work)])
 
