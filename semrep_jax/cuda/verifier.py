@@ -11,23 +11,23 @@ from semrep_jax.core.errors import ProgramError
 from semrep_jax.core.programs import Duplicate, Program, Score, Task, Verdict
 from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
 from semrep_jax.cuda.judge import Judge
-from semrep_jax.cuda.settings import CompileBy, CudaConfig, UseGpu
+from semrep_jax.cuda.settings import CudaConfig, UseGpu
 from semrep_jax.cuda.spec import KernelTask
 from semrep_jax.cuda.status import KernelStatus
 from semrep_jax.languages import Answer, Finding, Resources
 
 
-def gpu_for(use: UseGpu, seed: int, compile_by: CompileBy = CompileBy.NVRTC) -> Gpu | None:
+def gpu_for(setting: CudaConfig, seed: int) -> Gpu | None:
     """The GPU that the settings ask for; None where none is to be used, or none is there and none has to be.
 
-    seed: of the inputs it is given. compile_by: who compiles for it. Raises NoGpu where one has to be there and is not.
+    seed: of the inputs it is given. Raises NoGpu where one has to be there and is not.
     """
-    if use is UseGpu.NEVER:
+    if setting.gpu is UseGpu.NEVER:
         return None
     try:
-        return Gpu(seed, compile_by=compile_by)
+        return Gpu(seed, setting.seconds, setting.compile_by)
     except NoGpu:
-        if use is UseGpu.ALWAYS:
+        if setting.gpu is UseGpu.ALWAYS:
             raise
         return None
 
@@ -44,7 +44,7 @@ class CudaJudge:
     def __init__(self, resources: Resources):
         setting = resources.settings if isinstance(resources.settings, CudaConfig) else CudaConfig(gpu=UseGpu.NEVER)
         workers = len(resources.sandbox.settings)
-        self.kernels = Judge(workers, resources.seed, gpu=gpu_for(setting.gpu, resources.seed, setting.compile_by))
+        self.kernels = Judge(workers, resources.seed, gpu=gpu_for(setting, resources.seed))
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         """U_sem of a kernel is every execution; its U_edit is one test: to be right and another program than C_src."""
