@@ -123,7 +123,7 @@ def test_hidden_tests_decide_nothing_about_the_visible_ones(harm):
     source = f"def clip(x):\n    if x == 77:\n        {harm}\n    return max(0, min(x, 9))\n"
     visible = Tests("clip", (case(4, 4), case(40, 9)))
     task = Task("t", Program(PYTHON, HELPER), visible, Tests("clip"), hidden=Tests("clip", (case(77, 9), case(2, 2))))
-    with Sandbox(1, Limits(cpu_seconds=0.3, wall_seconds=1.0)) as sandbox:
+    with Sandbox(1, Limits(cpu_seconds=0.3, wall_seconds=3.0)) as sandbox:
         judge = PythonJudge(sandbox)
         verdict = judge.judge(task, Program(PYTHON, source), None)
         assert verdict.status is Status.OK and verdict.correct and verdict.preserve.all

@@ -89,6 +89,7 @@ def test_twenty_iterations_of_unmodified_openevolve_run_against_the_server(serve
             "evaluator_models": [{"name": "direct", "weight": 1.0}],
             "temperature": 1.0,
             "retries": 0,
+            "timeout": 250,
         },
         "prompt": {"system_message": "Instruction: change the condition to: divisible by 3"},
         "database": {"num_islands": 2, "population_size": 40},
