@@ -287,13 +287,13 @@ def test_too_little_disk_is_said_before_anything_is_written(config, tmp_path, ca
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a full disk needs root")
 def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_directory(config, here, tmp_path):
-    work = tmp_path / "small"
+    work, small = tmp_path / "small", ("train.budget=3", "evaluate.samples=1", "evaluate.every=0")
     work.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(work)], capture_output=True).returncode:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
         process = subprocess.Popen(
-            command(config, work / "run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command(config, work / "run", *small), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         wait_for_steps(work / "run", process, 1)
         filler = work / "filler"
@@ -308,7 +308,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_the_fix_and_a_resumable_director
         assert process.returncode == 2 and len(said) == 1, err
         assert said[0].startswith("error: ") and "free some" in said[0]
         filler.unlink()
-        assert here(work / "run").returncode == 0
+        assert here(work / "run", *small).returncode == 0
     finally:
         subprocess.run(["umount", "-l", str(work)])
 
