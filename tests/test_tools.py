@@ -57,6 +57,7 @@ def test_a_benchmark_without_its_model_says_how_to_get_it(script, tmp_path):
         ("study_table.py", ["/no/such/file"], "/no/such/file can't be read"),
         ("stage_one.py", ["/no/such/run"], "/no/such/run holds no samples of stage 1"),
         ("get_smollm2.py", ["--to", "/proc/no"], "/proc/no"),
+        ("write_kernel_pairs.py", [str(TOOLS)], "holds something else (README.md); name a new directory"),
         ("record_run.py", ["/no/such/run", "/no/such/copy"], "/no/such/run is no directory"),
     ],
 )
@@ -148,7 +149,7 @@ def session(tmp_path, *arguments):
 
 def test_a_dry_run_of_the_gpu_session_names_every_stage_and_runs_none(tmp_path):
     done = session(tmp_path, "--dry-run", str(tmp_path / "out"))
-    assert done.returncode == 0 and done.stdout.count("timeout 600 python3") == 9
+    assert done.returncode == 0 and done.stdout.count("timeout 600 python3") == 12
     assert not (tmp_path / "log").exists() and not (tmp_path / "out").exists()
 
 

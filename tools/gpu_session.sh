@@ -3,8 +3,9 @@
 #   tools/gpu_session.sh [--dry-run] [DIRECTORY]     # default tools/benchmarks/GPU-NAME; leaves kernels.json, model.json, tests.txt
 # Kernels (bench_gpu.py): emulator against GPU on every fixture, a kernel against itself (A/A), the exploits, verdicts a
 # second, and the timing table of the built-in tasks beside our faster kernels and XLA. Model (bench_model.py): decode
-# and update of SmolLM2-135M with MBU and MFU. Tests: pytest -m gpu. Each stage is bounded to ten minutes, and a stage that
-# ended well leaves STAGE.done: the same command goes on with the next one, within the kernels with the next item.
+# and update of SmolLM2-135M with MBU and MFU. Tests: pytest -m gpu. Training: the nano base learns to write kernels, then
+# both stages with the speed term. Each stage is bounded to ten minutes, and a stage that ended well leaves STAGE.done:
+# the same command goes on with the next one, within the kernels with the next item, within a training with its next step.
 # --dry-run prints the commands and runs none. Prints all of it, then kernels.json; exit code 1 if a stage failed, 2
 # without a driver.
 set -uo pipefail
@@ -54,6 +55,9 @@ stage kernels python3 tools/bench_gpu.py --out "$out/parts" --seconds-a-part 0
 stage tests python3 -m pytest -m gpu -n 0
 stage fetch python3 tools/get_smollm2.py
 stage model python3 tools/bench_model.py --peers none
+stage pairs python3 tools/write_kernel_pairs.py runs/kernel_pairs --tasks 200
+stage warm python3 -m semrep_jax.main --config configs/pretrain_kernels.yaml
+stage train python3 -m semrep_jax.main --config configs/nano_kernels.yaml
 [ -n "$dry" ] && exit 0
 
 for name in kernels model; do
