@@ -1,12 +1,11 @@
 """Verified pairs of CUDA kernels as a data set for the warm start: chains rewritten by rules, right in emulation.
 
     pip install -e ".[nvrtc]"
-    python tools/write_kernel_pairs.py runs/kernel_pairs --tasks 64
-    python -m semrep_jax.main --config configs/pretrain_nano.yaml \
-        --set 'supervised.sources=[{path: runs/kernel_pairs, weight: 1}]' --set supervised.row_length=2048
+    python tools/write_kernel_pairs.py runs/kernel_pairs --tasks 300
+    python -m semrep_jax.main --config configs/pretrain_kernels.yaml        # trains the nano base on them
 
-About two seconds a task on 2 CPU cores. A run that was killed begins again, one that has ended is not run again; the same
-seed gives the same pairs.
+About two seconds a task on 2 CPU cores. A run that was killed begins again, and one that has ended is not run again. The
+same seed gives the same pairs.
 """
 
 from __future__ import annotations
