@@ -4,8 +4,8 @@
     python tools/write_kernel_pairs.py runs/kernel_pairs --tasks 300
     python -m semrep_jax.main --config configs/pretrain_kernels.yaml        # trains the nano base on them
 
-About two seconds a task on 2 CPU cores. A run that was killed begins again, and one that has ended is not run again. The
-same seed gives the same pairs.
+About two seconds a task on 2 CPU cores. A run that was killed begins again, and one that has ended is not run again.
+The same seed gives the same pairs.
 """
 
 from __future__ import annotations
