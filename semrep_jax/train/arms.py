@@ -17,11 +17,12 @@ from semrep_jax.core.plugins import Registry
 
 
 class Prompts(StrEnum):
-    """What the prompts of the transformation show beside C_src and I: nothing, or an accepted C_rep of the policy's
-    own."""
+    """What the prompts of the transformation show beside C_src and I: nothing, an accepted C_rep of the policy's own
+    for each group, or one for each member, whose tokens the edit's reward teaches too."""
 
     DIRECT = "direct"
     GUIDED = "guided"
+    JOINT = "joint"
 
 
 class Sources(StrEnum):
@@ -88,6 +89,7 @@ for _arm in (
     Arm(SEMREP, "SemRep", ignores=_FORMS),
     Arm(FINETUNE, "fine-tuning only", 0.0, Prompts.DIRECT, ignores=(*_GUIDE, *_FORMS)),
     Arm("guided", "guided only (no stage 1)", 0.0, ignores=(*_STAGE_1, *_FORMS)),
+    Arm("joint", "joint trajectories", prompts=Prompts.JOINT, ignores=("rollout.rewrites", *_FORMS)),
     Arm("stage1", "stage 1 only", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_FORMS)),
     Arm("variants", "fine-tuning on variants", 0.0, Prompts.DIRECT, Sources.VARIANTS, _GUIDE),
     Arm("variants_pooled", "on variants, advantages pooled", 0.0, Prompts.DIRECT, Sources.POOLED, _GUIDE),

@@ -26,7 +26,8 @@ class Group:
 
     c_rep: the program in the prompt beside C_src, an accepted rewrite or C_src itself where none was; None where the
     stage uses none. Lists have one entry a completion. likelihoods: asks the base for the log-probability a token of
-    each; utilities: asks the policy what each does for edits.
+    each; utilities: asks the policy what each does for edits. Of joint trajectories: rewrite_ids: the prompt of turn 1;
+    rewrites: what was written there; c_reps: what stands in each member's prompt of turn 2, in the place of c_rep.
     """
 
     task: Task
@@ -38,6 +39,14 @@ class Group:
     scored: list[Scored] = field(default_factory=list)
     likelihoods: Callable[[], Sequence[float]] | None = None
     utilities: Callable[[], Sequence[float]] | None = None
+    rewrite_ids: list[int] = field(default_factory=list)
+    rewrites: list[Completion] = field(default_factory=list)
+    c_reps: list[Program] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Program | None]:
+        """The C_rep in the prompt of each completion."""
+        return [*self.c_reps] or [self.c_rep] * len(self.completions)
 
     @property
     def judged(self) -> Judged:

@@ -28,7 +28,8 @@ class Stage:
     prompt: of a task and its C_rep (None where the stage uses none). reward: of a group, a number or terms for each
     member. correct: raw correctness of one verdict. uses_rewrite: whether prompts carry a C_rep. skip: copies of C_src
     by this rule earn nothing, whatever they do, and need not be run. pooled: so many tasks in a row are forms of one,
-    drawn together and compared with each other; 1 where each stands alone.
+    drawn together and compared with each other; 1 where each stands alone. joint: whether a rewrite and its edit are
+    one trajectory.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Stage:
     uses_rewrite: bool
     skip: DuplicateRule | None = None
     pooled: int = 1
+    joint: bool = False
 
     @property
     def draws(self) -> range:
@@ -79,11 +81,13 @@ def rewrite_stage(tasks: Sequence[Task], weights: RewardConfig) -> Stage:
     )
 
 
-def transform_stage(tasks: Sequence[Task], weights: RewardConfig, uses_rewrite: bool, pooled: int = 1) -> Stage:
+def transform_stage(
+    tasks: Sequence[Task], weights: RewardConfig, uses_rewrite: bool, pooled: int = 1, joint: bool = False
+) -> Stage:
     """Stage 2 or the direct transformation of the baseline: C_src, I, C_rep -> C_tgt under R_inst.
 
     tasks: with instructions and U_edit. weights: of the reward, and its name. uses_rewrite: whether it is stage 2.
-    pooled: so many tasks in a row are forms of one.
+    pooled: so many tasks in a row are forms of one. joint: as in `Stage`.
     """
     reward = REWARDS[weights.transform]
     return Stage(
@@ -94,6 +98,7 @@ def transform_stage(tasks: Sequence[Task], weights: RewardConfig, uses_rewrite: 
         correct=lambda verdict: verdict.correct,
         uses_rewrite=uses_rewrite,
         pooled=pooled,
+        joint=joint,
     )
 
 
@@ -122,7 +127,8 @@ def build(
             assert widen is not None
             edits = widen(edits)
         pooled = forms if arm.sources is Sources.POOLED else 1
-        stages[TRANSFORM] = transform_stage(edits, weights, arm.prompts is Prompts.GUIDED, pooled)
+        shows, joint = arm.prompts is not Prompts.DIRECT, arm.prompts is Prompts.JOINT
+        stages[TRANSFORM] = transform_stage(edits, weights, shows, pooled, joint)
     if share > 0:
         found = (source.transform if weights.rewrite in OF_EDITS else source.rewriting)(request)
         stages[REWRITE] = rewrite_stage(Kept(islice(found, request.count), "programs", request.count), weights)

@@ -100,7 +100,7 @@ def summary(batches: Sequence[StepBatch], before: Counts, after: Counts, rule: D
     completions = [c for g in groups for c in g.completions]
     usage, sampled, saved, spared = after.usage, before.usage, after.saved, before.saved
     statuses = Counter(str(v.status) for v in verdicts)
-    new = [g.c_rep.source != g.task.source.source for g in groups if g.c_rep is not None]
+    new = [c_rep.source != g.task.source.source for g in groups for c_rep in g.shown if c_rep is not None]
     return {
         "stage": batches[-1].stage.name,
         "reward": float(np.mean([rewards.total(member.terms) for member in judged])),
@@ -157,11 +157,11 @@ def sample_rows(group: Group, index: int) -> list[dict[str, Any]]:
         **{k: tags[k] for k in ("family", "kind", DIFFICULTY) if k in tags},
         "instruction": task.instruction,
         "source": task.source.source,
-        "c_rep": group.c_rep and group.c_rep.source,
     }
     return [
         shared
         | {
+            "c_rep": c_rep and c_rep.source,
             "completion": completion.text,
             "finish": completion.finish,
             "status": verdict.status,
@@ -171,7 +171,9 @@ def sample_rows(group: Group, index: int) -> list[dict[str, Any]]:
             "edit": [verdict.edit.passed, verdict.edit.total],
             "reward": round(rewards.total(member.terms), 4) if member.judged else None,
         }
-        for completion, verdict, member in zip(group.completions, group.verdicts, group.scored, strict=True)
+        for c_rep, completion, verdict, member in zip(
+            group.shown, group.completions, group.verdicts, group.scored, strict=True
+        )
     ]
 
 

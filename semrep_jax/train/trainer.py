@@ -34,7 +34,7 @@ from semrep_jax.rollout.decoding import PROGRAMS
 from semrep_jax.rollout.local import LocalPolicy, decode
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import Engine, RolloutConfig
-from semrep_jax.train import loop
+from semrep_jax.train import joint, loop
 from semrep_jax.train.advantages import Advantages, pooled
 from semrep_jax.train.batch import Group, RolloutBatch, make_batch
 from semrep_jax.train.budget import REWRITE, Budget
@@ -132,7 +132,7 @@ class Trainer:
         self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
         self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
         self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
-        self.update = self._compiled_update()
+        self.updates = self._compiled_updates()
         self.likelihoods = BaseLikelihoods(base, recipe.rollout, recipe.train.layout)
         rows, temperature = recipe.rollout.prompts, recipe.rollout.temperature
         self.utility = Utility(self.policy, verifier, recipe.reward, rows, temperature)
@@ -173,11 +173,17 @@ class Trainer:
 
         return take
 
-    def _compiled_update(self) -> Update:
-        """The compiled update; it knows where stage 2 begins only if the learning rate asks for it."""
+    def _compiled_updates(self) -> dict[str, Update]:
+        """Each stage's compiled update; it knows where stage 2 begins only if the learning rate asks for it."""
         train = self.recipe.train
         boundary = self.budget.boundary if train.schedule is Schedule.STAGE else 0
-        return compiled_update(self.base.model, train, self.recipe.rollout.temperature, boundary)
+        pieces = {name: train.model_copy(update={"micro_batch": self._piece(s)}) for name, s in self.stages.items()}
+        temperature = self.recipe.rollout.temperature
+        return {name: compiled_update(self.base.model, p, temperature, boundary) for name, p in pieces.items()}
+
+    def _piece(self, stage: Stage) -> int:
+        """Rows of the update's arrays that are computed together: of joint trajectories one has a single completion."""
+        return self.recipe.train.micro_batch * (self.recipe.rollout.group if stage.joint else 1)
 
     @property
     def params(self) -> Any:
@@ -241,11 +247,20 @@ class Trainer:
         """A batch of tasks with everything that the policy and the verifier make of it."""
         indices = self.draws[stage.name].take()
         groups = [Group(task) for index in indices for task in stage.drawn(index)]
-        if stage.uses_rewrite:
+        rows = groups  # each with the completions of one prompt
+        if stage.joint:
+            sampling = Sampling(self.recipe.rollout.group, self.recipe.rollout.temperature)
+            of_turn_1 = jax.random.fold_in(key, REWRITES)
+            joint.write(self.policy, self.accept, groups, sampling, of_turn_1, self.base.tokenizer)
+            rows = joint.trajectories(groups)
+        elif stage.uses_rewrite:
             self._write_rewrites(groups, jax.random.fold_in(key, REWRITES))
         clock.lap("rewrite")
-        self._sample_and_verify(groups, stage, jax.random.fold_in(key, ROLLOUT), clock)
-        likelihoods = cache(lambda: self.likelihoods.of(groups))  # only a reward that asks pays for them
+        self._sample_and_verify(rows, stage, jax.random.fold_in(key, ROLLOUT), clock)
+        if stage.joint:
+            joint.gather(groups, rows)
+        # only a reward that asks pays for them
+        likelihoods = cache(lambda: self.likelihoods.of(rows).reshape(len(groups), -1))
         utilities = cache(lambda: self.utility.of(groups, jax.random.fold_in(key, UTILITY)))
         for row, group in enumerate(groups):
             group.likelihoods, group.utilities = partial(_row, likelihoods, row), partial(_row, utilities, row)
@@ -254,7 +269,8 @@ class Trainer:
         if self.recipe.train.order is Order.HARD_FIRST and stage.name == REWRITE:
             self.draws[stage.name].put_back(hardest(indices, [group.share_correct for group in groups]))
         found = pooled([group.scored for group in groups], self.recipe.train.advantage, stage.pooled)
-        return StepBatch(stage, indices, groups, found, self._arrays(groups, found))
+        learnt = joint.both_turns(groups, rows, found) if stage.joint else (groups, found)
+        return StepBatch(stage, indices, groups, found, self._arrays(stage, *learnt))
 
     def _pass_over(self, batch: StepBatch) -> dict[str, Any]:
         """An empty batch: nothing moves, and its step of B is spent."""
@@ -284,9 +300,8 @@ class Trainer:
         judge = self.rewrites if stage.name == REWRITE else self.verifier
         beside = setting.engine is Engine.CONTINUOUS and self.stop.peers is ALONE  # peers judge in the same calls
         with Judging(judge.verify_all, groups, stage.skip, PIECES if beside else 1) as judging:
-            self.policy.sample(
-                asked, setting.group, setting.temperature, key, prompt_ids=ids, finished=judging.finished
-            )
+            size = 1 if stage.joint else setting.group
+            self.policy.sample(asked, size, setting.temperature, key, prompt_ids=ids, finished=judging.finished)
             clock.lap("rollout")
             judging.wait()
             clock.lap("verify")
@@ -306,7 +321,7 @@ class Trainer:
         if not bool(jnp.isfinite(logp).all(where=batch.sampled != 0)):
             raise NonFiniteError("the log-probs under the new weights are NaN or infinite")
 
-    def _arrays(self, groups: list[Group], found: Advantages) -> RolloutBatch:
+    def _arrays(self, stage: Stage, groups: list[Group], found: Advantages) -> RolloutBatch:
         """The update's arrays, on the host."""
         return make_batch(
             groups,
@@ -315,7 +330,7 @@ class Trainer:
             bucket=self.recipe.rollout.bucket,
             pad_id=self.base.tokenizer.pad_id,
             mask_truncated=self.recipe.train.truncation is Truncation.MASK,
-            micro_batch=self.recipe.train.micro_batch,
+            micro_batch=self._piece(stage),
         )
 
     def _on_devices(self, host: RolloutBatch) -> RolloutBatch:
@@ -345,8 +360,9 @@ class Trainer:
         ratio and clipping those of all, as nothing is clipped in the first."""
         metrics: dict[str, Any] = {}
         every: list[dict[str, Any]] = []
+        update = self.updates[self.budget.stage]
         for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
-            self.arrays, out = self.update(self.arrays, self.frozen, batch)
+            self.arrays, out = update(self.arrays, self.frozen, batch)
             out = jax.device_get(out)
             self.watch(self.budget.used, out, self.arrays["params"])
             metrics = metrics or {k: float(v) for k, v in out.items() if k != "norms"}
@@ -356,7 +372,7 @@ class Trainer:
         return metrics | means | {"ratio_max": float(max(o["ratio_max"] for o in every))}
 
     def _counts(self) -> Counts:
-        programs = compiled_programs(decode, *PROGRAMS, self.update)
+        programs = compiled_programs(decode, *PROGRAMS, *set(self.updates.values()))
         return Counts(replace(self.policy.usage), replace(self.verifier.saved), self.watch.skipped, programs)
 
     def record(self) -> dict[str, Any]:
@@ -378,7 +394,7 @@ class Trainer:
         for name, draws in self.draws.items():
             draws.set_state(record["draws"][name])
         self.budget.resume(record["used"], record["total"], record["boundary"])
-        self.update = self._compiled_update()  # the boundary may be an earlier budget's
+        self.updates = self._compiled_updates()  # the boundary may be an earlier budget's
         self.seconds, self.watch.skipped = record["seconds"], record["left_out_steps"]
         self.watch.in_a_row = record.get("left_out_in_a_row", 0)
         self.policy.usage = Usage(**record["usage"])

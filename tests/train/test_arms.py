@@ -33,6 +33,7 @@ def twice(tasks):
         ("semrep", {REWRITE, TRANSFORM}, True, 3, 1),
         ("finetune", {TRANSFORM}, False, 3, 1),
         ("guided", {TRANSFORM}, True, 3, 1),
+        ("joint", {REWRITE, TRANSFORM}, True, 3, 1),
         ("stage1", {REWRITE}, None, None, None),
         ("variants", {TRANSFORM}, False, 6, 1),
         ("variants_pooled", {TRANSFORM}, False, 6, 2),
@@ -44,7 +45,7 @@ def test_an_arm_has_the_stages_prompts_and_forms_that_its_entry_says(arm, names,
     if TRANSFORM in names:
         stage = found[TRANSFORM]
         assert (stage.uses_rewrite, len(stage.tasks), stage.pooled) == (guided, count, pooled)
-        assert len(stage.draws) * pooled == count
+        assert len(stage.draws) * pooled == count and stage.joint == (arm == "joint")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -130,13 +130,13 @@ def test_a_batch_of_which_nothing_could_be_judged_ends_the_run_as_a_fault_of_our
 def test_the_last_weights_of_a_run_are_looked_at_though_nobody_samples_with_them(made):
     one = made(empty_batch=EmptyBatch.STEP)
     one.budget.used = 3
-    update = one.update
+    update = one.updates[TRANSFORM]
 
     def overflowing(*arguments):
         arrays, out = update(*arguments)
         return {**arrays, "params": jax.tree.map(lambda x: x + 1e18, arrays["params"])}, out
 
-    one.update, overflowing._cache_size = overflowing, update._cache_size
+    one.updates[TRANSFORM], overflowing._cache_size = overflowing, update._cache_size
     with pytest.raises(NonFiniteError, match=r"step 3: the log-probs under the new weights .*train\.learning_rate"):
         one.step()
 
@@ -163,7 +163,7 @@ def test_steps_left_out_in_a_row_are_counted_across_a_resume(made):
 def test_ratio_and_clipping_are_of_all_updates_on_a_batch_and_the_rest_of_the_first(made):
     one = made(epochs=3, empty_batch=EmptyBatch.STEP)
     clipped, largest, loss = iter([0.0, 0.1, 0.5]), iter([1.0, 3.0, 2.0]), iter([7.0, 8.0, 9.0])
-    update = one.update
+    update = one.updates[TRANSFORM]
 
     def counted(*arguments):
         arrays, out = update(*arguments)
@@ -171,7 +171,7 @@ def test_ratio_and_clipping_are_of_all_updates_on_a_batch_and_the_rest_of_the_fi
         return arrays, out | {name: jnp.float32(value) for name, value in seen.items()}
 
     counted._cache_size = update._cache_size
-    one.update = counted
+    one.updates[TRANSFORM] = counted
     metrics = one.step().metrics
     assert (metrics["clipped_high"], metrics["ratio_max"], metrics["loss"]) == pytest.approx((0.2, 3.0, 7.0))
     assert one.budget.used == 3
