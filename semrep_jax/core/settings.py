@@ -26,7 +26,7 @@ class Section(BaseModel):
     """Settings under one key. A validator over several fields raises ValueError with a message that begins with the
     key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, allow_inf_nan=False)
 
 
 class DistributedConfig(Section):

@@ -16,6 +16,8 @@ WORD_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 REQUIRED = ("tokens", "token_type", "eos_token_id")
+# What ends a completion beside the end of text: of a turn, of a message that calls a tool.
+END_IDS = ("eot_token_id", "eom_token_id")
 END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
 # What a chat template may name, by the metadata's name.
 SPECIALS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
@@ -48,7 +50,8 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     if kind != "gpt2" or pre not in PRE_TOKENIZERS:
         known = ", ".join((*PRE_TOKENIZERS, *ALIASES))
         raise TokenizerError(
-            f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}"
+            f"{origin}: tokenizer {kind}/{named} is not supported; supported are byte-level BPE with {known}; name the "
+            "model's Hugging Face directory"
         )
     for key in REQUIRED:
         if f"tokenizer.ggml.{key}" not in metadata:
@@ -57,7 +60,8 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     end = metadata["tokenizer.ggml.eos_token_id"]
-    other_ends = [vocabulary[token] for token in END_TOKENS if token in vocabulary]
+    named_ends = [one for key in END_IDS if (one := metadata.get(f"tokenizer.ggml.{key}")) is not None]
+    other_ends = named_ends + [vocabulary[token] for token in END_TOKENS if token in vocabulary]
     named_ids = {key: metadata.get(f"tokenizer.ggml.{theirs}_token_id") for key, theirs in SPECIALS.items()}
     return Tokenizer(
         backend=_backend(metadata, pre, tokens, vocabulary),
@@ -78,7 +82,7 @@ def _check(metadata: dict[str, Any], origin: str) -> None:
         "token_type": (_all(int, kinds) and len(kinds) == how_many, f"a list of {how_many} numbers, one a token"),
         "merges": (_all(str, merges) and all(_is_merge(one, held) for one in merges), "a list of pairs of tokens"),
     }
-    for key in (f"{name}_token_id" for name in SPECIALS.values()):
+    for key in (*(f"{name}_token_id" for name in SPECIALS.values()), *END_IDS):
         one = metadata.get(f"tokenizer.ggml.{key}", 0)
         rule[key] = (isinstance(one, int) and 0 <= one < len(held), f"the id of one of {len(held)} tokens")
     rule["template"] = (isinstance(metadata.get("tokenizer.chat_template", ""), str), "text")

@@ -38,6 +38,17 @@ from semrep_jax.model.tokenizer import Tokenizer
 NANO = Path(__file__).parent / "nano"
 SHIPPED = {"nano": NANO, "gap": Path(__file__).parent / "gap"}
 SHARD_BYTES = 4 << 30
+# Names of tensors that a plain model has none of, as a pattern -> what they are of, and what to do.
+FOREIGN = {
+    r"lora_|\.base_layer\.|modules_to_save|\.ia3_": "they are of an adapter that isn't merged: merge it (peft's "
+    "merge_and_unload) and save the model again",
+    r"^(v_head|score|classifier|regression_head)\.": "they are of a head that scores texts: name the language model "
+    "itself, or remove them",
+    r"scale$|\.W_q$|\.codebooks$|\.w_bit$|_packed$": "they are of quantised weights, which are not supported: name the "
+    "model that they were made of, or a GGUF file",
+    r"weight_(mask|orig|g|v)$|\.parametrizations\.": "they are of a parametrisation of torch: remove it "
+    "(remove_parametrizations) and save the model again",
+}
 DOWNLOADED = [
     "*.safetensors",
     "*.safetensors.index.json",
@@ -168,10 +179,12 @@ def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
             "save the model in it, or rename the tensors"
         )
     if missing or extra:
-        raise ModelError(
-            f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; "
-            f"{source.described_by} describes another model than the weights are of"
-        )
+        advice = f"{source.described_by} describes another model than the weights are of"
+        for pattern, what in FOREIGN.items():
+            if foreign := [name for name in extra if re.search(pattern, name)]:
+                extra, advice = foreign, what
+                break
+        raise ModelError(f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; {advice}")
     for name, size in wanted.items():
         if here[name] != size:
             raise ModelError(
