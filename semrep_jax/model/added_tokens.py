@@ -89,8 +89,8 @@ def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], director
     """
     if settings.get("split_special_tokens"):
         raise TokenizerError(
-            f"{directory / SETTINGS}: split_special_tokens = {settings['split_special_tokens']!r:.40} cuts the marks of "
-            "a chat into letters, which is not supported; set it to false"
+            f"{directory / SETTINGS}: split_special_tokens = {settings['split_special_tokens']!r:.40} cuts the marks "
+            "of a chat into letters, which is not supported; set it to false"
         )
     special = {text: token for token in [*_named(settings).values(), *_listed(settings)] if (text := text_of(token))}
     if DECODER in settings:
