@@ -22,6 +22,7 @@ END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
 # What a chat template may name, by the metadata's name.
 SPECIALS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 # Values of tokenizer.ggml.token_type.
+NORMAL = 1
 CONTROL = 3
 USER_DEFINED = 4
 
@@ -45,7 +46,8 @@ NORMALISES = ("qwen2",)
 
 def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     """The tokenizer in `tokenizer.*` of a GGUF file's metadata; `origin` names the file. Raises TokenizerError."""
-    kind, named = metadata.get("tokenizer.ggml.model"), str(metadata.get("tokenizer.ggml.pre", "default"))
+    _require(metadata, ("model",), origin)
+    kind, named = metadata["tokenizer.ggml.model"], str(metadata.get("tokenizer.ggml.pre", "default"))
     pre = ALIASES.get(named, named)
     if kind != "gpt2" or pre not in PRE_TOKENIZERS:
         known = ", ".join((*PRE_TOKENIZERS, *ALIASES))
@@ -53,9 +55,7 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
             f"{origin}: tokenizer {kind}/{named} is not supported; supported are byte-level BPE with {known}; name the "
             "model's Hugging Face directory"
         )
-    for key in REQUIRED:
-        if f"tokenizer.ggml.{key}" not in metadata:
-            raise TokenizerError(f"{origin} lacks tokenizer.ggml.{key}; convert the model again")
+    _require(metadata, REQUIRED, origin)
     _check(metadata, origin)
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
@@ -72,6 +72,12 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     )
 
 
+def _require(metadata: dict[str, Any], keys: tuple[str, ...], origin: str) -> None:
+    for key in keys:
+        if f"tokenizer.ggml.{key}" not in metadata:
+            raise TokenizerError(f"{origin} lacks tokenizer.ggml.{key}; convert the model again")
+
+
 def _check(metadata: dict[str, Any], origin: str) -> None:
     """Refuse tokens, kinds, merges and ids that are none. Raises TokenizerError."""
     tokens, kinds, merges = (metadata.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "token_type", "merges"))
@@ -82,6 +88,9 @@ def _check(metadata: dict[str, Any], origin: str) -> None:
         "token_type": (_all(int, kinds) and len(kinds) == how_many, f"a list of {how_many} numbers, one a token"),
         "merges": (_all(str, merges) and all(_is_merge(one, held) for one in merges), "a list of pairs of tokens"),
     }
+    if rule["token_type"][0] and not merges:  # without them text is cut into single letters
+        longer = [token for token, kind in zip(tokens, kinds, strict=True) if kind == NORMAL and len(token) > 1]
+        rule["merges"] = (not longer, "there, as there are tokens of several letters")
     for key in (*(f"{name}_token_id" for name in SPECIALS.values()), *END_IDS):
         one = metadata.get(f"tokenizer.ggml.{key}", 0)
         rule[key] = (isinstance(one, int) and 0 <= one < len(held), f"the id of one of {len(held)} tokens")
