@@ -39,7 +39,7 @@ from semrep_jax.train.arms import ARMS, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.curve import Curve
 from semrep_jax.train.finite import require_finite
-from semrep_jax.train.fits import require_one_fits
+from semrep_jax.train.fits import require_one_fits_policy
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
 from semrep_jax.train.variants import Variants
@@ -82,7 +82,7 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     base = load_model(config)
     warn_of_replicas(config, base)
     suites = drawn_suites(config, context)
-    require_fitting(config, suites, base)
+    require_fitting(suites, LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
     curve = held_out.curve(config, context, base) if arms else None
     trained = {name: train_arm(config, context, ARMS[name], base, curve) for name in arms}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
@@ -90,14 +90,14 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     return _measured(config, context, began, suites, local, trained)
 
 
-def require_fitting(config: Config, suites: Sequence[DrawnSuite], base: PretrainedModel) -> None:
+def require_fitting(suites: Sequence[DrawnSuite], policy: Policy) -> None:
     """Refuse a suite that holds no prompt short enough for the policy. Raises NothingFits.
 
-    config: says how long a prompt may be. suites: drawn. base: whose tokenizer counts.
+    suites: drawn. policy: what will be asked.
     """
     for suite in suites:
         asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
-        require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
+        require_one_fits_policy(asked, policy, f"suite {suite.name}")
 
 
 def warn_of_replicas(config: Config, base: PretrainedModel) -> None:

@@ -152,7 +152,8 @@ class Bench:
         key = json.dumps(config.comparable(("evaluate",)), sort_keys=True)
         if key not in self._suites:
             self._suites[key] = drawn_suites(config, self.context)
-            require_fitting(config, self._suites[key], self.base(config))
+            base = self.base(config)
+            require_fitting(self._suites[key], LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
         return self._suites[key]
 
     def run(self, cell: Cell) -> bool:

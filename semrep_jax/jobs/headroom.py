@@ -44,8 +44,9 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
     from semrep_jax.core.stop import Stopped
     from semrep_jax.evaluate import headroom
     from semrep_jax.evaluate.measure import identity
-    from semrep_jax.jobs.arms import kept
+    from semrep_jax.jobs.arms import kept, require_fitting
 
+    require_fitting(suites, policy)
     setting, rule, accept = config.evaluate, config.reward.duplicate, config.reward.accept
     choose = config.inference.choose
     same = identity(setting, rule, accept, choose) | {"model": config.model.source, "remote": config.remote.url}

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from semrep_jax import prompts
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Task
 from semrep_jax.core.progress import bar
@@ -41,6 +42,7 @@ from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
 from semrep_jax.search.tree import Tree
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SuiteRequest, draw
+from semrep_jax.train.fits import require_one_fits_policy
 
 FIXES = "fixes"
 
@@ -82,6 +84,10 @@ def search_all(config: Config, context: Context) -> Results:
     places = list(_places(config, context))
     wanted = [(s, place, seed) for place in places for seed in range(config.search.seeds) for s in _strategies(config)]
     models = Models(config)
+    if any(STRATEGIES[name].model for name in config.search.strategies):
+        tasks = [place.problem.task for place in places]
+        asked = (prompts.transform(task.source, task.instruction) for task in tasks)
+        require_one_fits_policy(asked, models.policy(), "the tasks that are searched on")
     found: list[Searched] = []
     with bar("search", len(wanted)) as progress:
         for strategy, place, seed in wanted:
