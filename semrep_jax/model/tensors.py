@@ -51,7 +51,7 @@ INSTEAD_OF_MODEL = {
 }
 INSTEAD_OF_WEIGHTS = INSTEAD_OF_MODEL | {
     "model-*.safetensors": f"it holds shards without their index: download {INDEX}",
-    "model.safetensors": "that is a link to a file that is gone, or a directory: download it again",
+    "model.safetensor[s]": "that is a link to a file that is gone, or a directory: download it again",
     "*.safetensors": f"it holds safetensors by another name: call the one file {WEIGHTS}",
     "pytorch_model*.bin": "only safetensors are read: convert the weights",
 }
