@@ -21,8 +21,8 @@ from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
 
 # What tasks are made of, beside what every record of the kind has; hidden tests of the test split's.
 NEEDED: dict[str, tuple[str, dict[str, type]]] = {
-    "functions": ("function", {"split": str, "package": str}),
-    "fixes": ("fix", {"split": str, "origin": str, "mutation": str}),
+    "functions": ("function", {"package": str}),
+    "fixes": ("fix", {"origin": str, "mutation": str}),
 }
 
 
@@ -59,7 +59,7 @@ def _records(directory: str, kind: str, split: str, most: int | None = None) -> 
 
 
 def _checked(record: Record, directory: Path) -> Record:
-    """A record with all that its task needs. Raises DataError."""
+    """A record with all that its task needs, of the training split unless it says another. Raises DataError."""
     kind, fields = NEEDED[directory.name]
     if record["kind"] == kind and record.get("split") == "test":
         fields = fields | {"hidden": list}
@@ -67,7 +67,7 @@ def _checked(record: Record, directory: Path) -> Record:
     if record["kind"] != kind or lacks:
         why = f"lacks {', '.join(lacks)}" if record["kind"] == kind else f"is no {kind}"
         raise DataError(f"{directory}: {record['kind']} {record['id']!r} {why}; write the data set with job: mine")
-    return record
+    return {"split": "train"} | record
 
 
 def _rewriting(record: Record) -> Task:
