@@ -111,13 +111,17 @@ def _check(directory: Path) -> None:
     """Refuse a cache that isn't what was written: training would go on from tokens that no tokenizer made."""
     try:
         stated = read_kept(directory / META)["sha256"].items()
-        damaged = [name for name, digest in stated if sha256_of(directory / name) != digest]
+        damaged = [name for name, digest in stated if not _is_file(directory / name, digest)]
     except (WorkDirError, OSError, LookupError, TypeError, AttributeError):
         damaged = [META]
     if damaged:
         raise DataError(
             f"{directory / damaged[0]} is not what was written; delete {directory}, the same command makes it again"
         )
+
+
+def _is_file(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_of(path) == digest
 
 
 def _build(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -> None:
