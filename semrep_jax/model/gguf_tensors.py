@@ -274,6 +274,8 @@ class _Part(NamedTuple):
 def _opened(path: Path) -> _Part:
     try:
         reader = gguf.GGUFReader(path)
+        if reader.endianess is gguf.GGUFEndian.BIG:  # the package would read its numbers' bytes the other way round
+            raise ModelError(f"{path} is big-endian, which is not supported; gguf-convert-endian {path} little")
         return _Part({name: field.contents() for name, field in reader.fields.items()}, reader.tensors)
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         raise ModelError(_why_unread(path, str(error))) from error

@@ -304,3 +304,13 @@ def test_a_file_that_is_no_gguf_or_of_another_version_is_called_what_it_is(tmp_p
     (tmp_path / "m.gguf").write_bytes(spoil((tmp_path / "m.gguf").read_bytes()))
     with pytest.raises(SemRepError, match=says):
         gguf_tensors.GGUF(tmp_path / "m.gguf")
+
+
+def test_a_gguf_file_with_its_bytes_the_other_way_round_is_refused(tmp_path):
+    from test_pretrained import gguf, random_model, write_gguf
+
+    model, params = random_model()
+    kind, order = gguf.GGMLQuantizationType.F32, gguf.GGUFEndian.BIG
+    write_gguf(tmp_path / "m.gguf", model, params, kind, endianess=order)
+    with pytest.raises(ModelError, match=r"is big-endian, which is not supported; gguf-convert-endian .* little"):
+        gguf_tensors.GGUF(tmp_path / "m.gguf")
