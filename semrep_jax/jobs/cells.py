@@ -143,7 +143,7 @@ class Bench:
         key = json.dumps(config.comparable(sections), sort_keys=True)
         if key not in self._bases:
             self._bases.clear()
-            self._bases[key] = load_model(config)
+            self._bases[key] = load_model(config, self.context.work)
             warn_of_replicas(config, self._bases[key])
         return self._bases[key]
 

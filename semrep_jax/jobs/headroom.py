@@ -84,7 +84,7 @@ def _run(config: Config, context: Context) -> Results:
 
     began = time.perf_counter()
     suites = drawn_suites(config, context)
-    found = measured(config, context, policy(config), suites)
+    found = measured(config, context, policy(config, context.work), suites)
     shares, gains = dict(_shares(found, config)), dict(_gains(found, config))
     return Results(
         {BASE: shares},
