@@ -26,6 +26,10 @@ def require_one_fits(asked: Iterable[Prompt], tokenizer: Tokenizer, most: int, w
         lengths.append(len(prompts.encode(prompt, tokenizer)))
         if lengths[-1] <= most:
             return
+    if len(lengths) == 1:
+        raise NothingFits(
+            f"rollout.max_prompt: the prompt of {what} is longer than {most} tokens; raise it to {lengths[0]}"
+        )
     if lengths:
         raise NothingFits(
             f"rollout.max_prompt: all {len(lengths)} prompts of {what} are longer than {most} tokens "

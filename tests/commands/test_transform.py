@@ -188,7 +188,7 @@ def test_turns_and_strategies_that_there_are_not_are_refused(files, capsys):
 def test_a_file_that_is_too_long_for_the_prompt_is_refused_with_the_setting_to_raise(files, tiny, sandbox):
     policy = LocalPolicy(tiny.model, tiny.params, tiny.tokenizer, RolloutConfig(max_prompt=16, bucket=16, max_new=8))
     with pytest.raises(
-        NothingFits, match=r"rollout\.max_prompt: all 1 prompts of .*stats\.py are longer than 16 .* raise"
+        NothingFits, match=r"rollout\.max_prompt: the prompt of .*stats\.py is longer than 16 tokens; raise"
     ):
         proposal.propose(Request(files[0], "x", None, SAMPLING), policy, sandbox)
     assert not policy.usage.rollouts
