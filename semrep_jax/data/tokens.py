@@ -60,7 +60,7 @@ def identity(tokenizer: Tokenizer) -> str:
 
 @dataclass
 class Tokens:
-    """A tokenised data set of N pairs, mapped into memory. Raises DataError where a file of it is not whole.
+    """A tokenised data set of N pairs, mapped into memory. Whether it is whole, `tokenised` has looked at.
 
     Pair i is record[i] (its number in the shards) in the format PROMPT_FORMATS[prompt_format[i]], has
     prompt_lengths[i] prompt tokens and is flat[offsets[i]:offsets[i + 1]]; a pair that is written anew every time
