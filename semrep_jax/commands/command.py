@@ -47,6 +47,12 @@ FIXES: dict[type[OSError], str] = {
     NotADirectoryError: "a part of the path is a file: name another",
     FileExistsError: "a file is where a directory has to be: name another",
 }
+# How XLA's error begins where a device's memory does not suffice, and what needs less of it.
+EXHAUSTED = "RESOURCE_EXHAUSTED"
+SMALLER = (
+    "lower rollout.prompts, rollout.group, rollout.max_new or rollout.bucket, supervised.rows, train.micro_batch or "
+    "evaluate.batch, or take a smaller model (job: plan says what fits)"
+)
 
 
 def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -69,4 +75,10 @@ def guarded(command: Callable[[], int]) -> int:
         where, why = error.filename or "the work directory", error.strerror or error
         fix = FIXES.get(type(error), "free some disk or mend its permissions")
         print(f"error: {where}: {why}; {fix}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:  # XLA's own is a RuntimeError
+        if isinstance(error, RuntimeError) and EXHAUSTED not in str(error):
+            raise
+        asked = str(error).removeprefix(EXHAUSTED).strip(": ").partition("\n")[0]
+        print(f"error: out of memory{asked and f' ({asked:.160})'}; {SMALLER}", file=sys.stderr)
         return 2

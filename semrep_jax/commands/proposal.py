@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jax
 
+from semrep_jax import prompts
 from semrep_jax.commands.judging import PersonsTests, Tested
 from semrep_jax.core import sources
 from semrep_jax.core.errors import SemRepError, TaskError
@@ -34,6 +35,7 @@ from semrep_jax.search.problem import Problem
 from semrep_jax.search.run import Search
 from semrep_jax.search.strategies.strategy import Plan
 from semrep_jax.search.tree import Tree
+from semrep_jax.train.fits import require_one_fits_policy
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -116,9 +118,11 @@ def propose(request: Request, policy: Policy, sandbox: Sandbox) -> Proposal:
     the tests can't run (it lacks what they import) passes none.
 
     request: the file, the change, the tests, how to sample. policy: writes. sandbox: where programs and tests run.
-    Raises ProgramError for a file that is no Python, TaskError for tests that can't run.
+    Raises ProgramError for a file that is no Python, TaskError for tests that can't run, NothingFits for a file that is
+    too long for the model's prompt.
     """
     source = read_program(request.path, PYTHON)
+    require_one_fits_policy([prompts.transform(source, request.instruction)], policy, str(request.path))
     text = None if request.tests is None else usertests.read_tests(request.tests)
 
     with ExitStack() as stack:

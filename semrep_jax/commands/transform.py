@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from semrep_jax.jobs import config as configuration
 
     config = configuration.load(options.config, options.set)
-    _check(options.turns, options.strategy)
+    _check(options.turns, options.strategy, options.instruction)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with Sandbox(config.sandbox.workers) as sandbox:
         from semrep_jax.commands import proposal
@@ -100,11 +100,13 @@ def run(options: argparse.Namespace) -> int:
     return 0 if best.report is None or best.report.all_passed else 1
 
 
-def _check(turns: int, strategy: str | None) -> None:
-    """Refuse turns and strategies that there are not. Raises ConfigError."""
+def _check(turns: int, strategy: str | None, instruction: str) -> None:
+    """Refuse turns and strategies that there are not, and an instruction of nothing. Raises ConfigError."""
     from semrep_jax.core.settings import ConfigError
     from semrep_jax.search.strategies.strategy import STRATEGIES
 
+    if not instruction.strip():
+        raise ConfigError("--instruction is empty: say what to change")
     if turns < 1:
         raise ConfigError(f"--turns {turns}: one turn at least writes something")
     if strategy is not None and (not STRATEGIES[strategy].model or STRATEGIES[strategy].learns):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,11 +22,15 @@ class ConfigError(SemRepError):
     """A setting is unknown, malformed or impossible."""
 
 
+# A key of random draws is made of 32 bits: a seed that is larger by 2 ** 32 would draw the same.
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
 class Section(BaseModel):
     """Settings under one key. A validator over several fields raises ValueError with a message that begins with the
     key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, allow_inf_nan=False)
 
 
 class DistributedConfig(Section):

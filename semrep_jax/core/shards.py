@@ -73,8 +73,9 @@ class Shard:
         """The shard of a manifest's entry. Raises KeyError, and TypeError where a field is of another type."""
         shard = cls(entry["file"], entry["records"], entry["bytes"], entry["sha256"])
         for name, kind in {"file": str, "records": int, "bytes": int, "sha256": str}.items():
-            if not isinstance(getattr(shard, name), kind):
-                raise TypeError(f"a shard whose {name} is {getattr(shard, name)!r:.40}")
+            value = getattr(shard, name)
+            if type(value) is not kind or (isinstance(value, int) and value < 1):
+                raise TypeError(f"a shard whose {name} is {value!r:.40}")
         return shard
 
 
@@ -96,7 +97,7 @@ def cases_of(wire: list[list[Any]]) -> tuple[Case, ...]:
 
 
 def check(record: Record) -> None:
-    """Raise DataError unless `record` has the fields of its kind."""
+    """Raise DataError unless `record` has the fields of its kind, of texts that UTF-8 can hold."""
     if not isinstance(record, dict):
         raise DataError(f"a record is {record!r:.60} and has to be an object")
     kind = record.get("kind")
@@ -106,10 +107,19 @@ def check(record: Record) -> None:
         if not isinstance(record.get(name), types):
             wanted = " or ".join(t.__name__ for t in types)
             raise DataError(f"{kind} {record.get('id')!r}: {name} is {record.get(name)!r:.60} and has to be {wanted}")
+        if isinstance(record.get(name), str):
+            _require_utf8(record[name], f"{kind} {record.get('id')!r}: {name}")
     if record.get("split", "train") not in SPLITS:
         raise DataError(
             f"{kind} {record.get('id')!r}: split is {record['split']!r}; the splits are {' and '.join(SPLITS)}"
         )
+
+
+def _require_utf8(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} can't be written as JSON in UTF-8: {error}") from error
 
 
 def encode(record: Record) -> bytes:
@@ -125,7 +135,8 @@ def _file_name(index: int) -> str:
     return f"part-{index:05d}.array_record"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -134,7 +145,7 @@ def _described(path: Path) -> Shard:
     """A finished shard."""
     reader = ArrayRecordReader(str(path))
     try:
-        return Shard(path.name, reader.num_records(), path.stat().st_size, _sha256(path))
+        return Shard(path.name, reader.num_records(), path.stat().st_size, sha256_of(path))
     finally:
         reader.close()
 
@@ -300,7 +311,7 @@ class Shards:
             raise DataError(
                 f"{path} is {how}: {size} bytes of {shard.bytes}; copy it again, or write the data set again"
             )
-        if verify and (found := _sha256(path)) != shard.sha256:
+        if verify and (found := sha256_of(path)) != shard.sha256:
             raise DataError(
                 f"{path} was changed: its sha256 is {found[:12]} and was {shard.sha256[:12]}; copy it again"
             )
@@ -325,11 +336,19 @@ class Shards:
             for first in range(0, shard.records, 1000):
                 yield from self._read(number, list(range(first, min(first + 1000, shard.records))))
 
+    def _opened(self, number: int, path: Path) -> ArrayRecordReader:
+        reader, listed = ArrayRecordReader(str(path)), self.shards[number].records
+        if reader.num_records() != listed:
+            raise DataError(
+                f"{path} holds {reader.num_records()} records and {MANIFEST} lists {listed}; copy the data set again"
+            )
+        return reader
+
     def _read(self, number: int, indices: list[int]) -> list[Record]:
         path = self.directory / self.shards[number].file
         try:
             if number not in self._readers:
-                self._readers[number] = ArrayRecordReader(str(path))
+                self._readers[number] = self._opened(number, path)
             found = [json.loads(content) for content in self._readers[number].read(indices)]
         except (RuntimeError, ValueError, IndexError) as error:
             raise DataError(f"{path} can't be read ({str(error)[:120]}); copy it again") from error

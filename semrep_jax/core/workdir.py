@@ -130,9 +130,10 @@ class WorkDir:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("a")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+            why = error.strerror if isinstance(error, OSError) else error
             raise WorkDirError(
-                f"work_dir {self.path} is not writable ({error.strerror}); choose another with --set work_dir=PATH"
+                f"work_dir {self.path} is not writable ({why}); choose another with --set work_dir=PATH"
             ) from error
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -4,8 +4,8 @@
     tokens.flat[tokens.offsets[i] : tokens.offsets[i + 1]]      # pair i, prompt_lengths[i] of them its prompt's
 
 The cache is a directory named after what it depends on (the data set's hash, the tokenizer, this version); it holds
-one flat array that is mapped into memory, and appears whole or not at all. Two to four thousand pairs a second and
-core, once; nearly all of it is the tokenizer's.
+one flat array that is mapped into memory, appears whole or not at all, and is compared with its digests by each run.
+Two to four thousand pairs a second and core, once; nearly all of it is the tokenizer's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semrep_jax.core.progress import bar
-from semrep_jax.core.shards import DataError, Shards
-from semrep_jax.core.workdir import read_kept
+from semrep_jax.core.shards import DataError, Shards, sha256_of
+from semrep_jax.core.workdir import WorkDirError, read_kept
 from semrep_jax.data.records import PROMPT_FORMATS, WITH_REWRITE, formats_of, prompt_and_completion
 from semrep_jax.data.settings import Rewrites
 from semrep_jax.model.tokenizer import Tokenizer
 
-VERSION = 1
+VERSION = 2
+META = "meta.json"
 RECORDS_AT_ONCE = 512
 # each column of `Tokens` and its file
 _FILES = {"prompt_lengths": "heads.npy", "offsets": "offsets.npy", "record": "record.npy", "prompt_format": "form.npy"}
@@ -59,7 +60,7 @@ def identity(tokenizer: Tokenizer) -> str:
 
 @dataclass
 class Tokens:
-    """A tokenised data set of N pairs, mapped into memory. Raises DataError where a file of it is not whole.
+    """A tokenised data set of N pairs, mapped into memory. Whether it is whole, `tokenised` has looked at.
 
     Pair i is record[i] (its number in the shards) in the format PROMPT_FORMATS[prompt_format[i]], has
     prompt_lengths[i] prompt tokens and is flat[offsets[i]:offsets[i + 1]]; a pair that is written anew every time
@@ -69,12 +70,7 @@ class Tokens:
     directory: Path
 
     def __post_init__(self) -> None:
-        meta = read_kept(self.directory / "meta.json")
-        for name, size in meta["bytes"].items():
-            path = self.directory / name
-            found = path.stat().st_size if path.is_file() else 0
-            if found != size:
-                raise DataError(f"{path} has {found} bytes of {size}; delete {self.directory}, it is made again")
+        meta = json.loads((self.directory / META).read_text())
         self.prompt_lengths, self.offsets, self.record, self.prompt_format = (
             np.load(self.directory / name) for name in _FILES.values()
         )
@@ -105,19 +101,49 @@ def tokenised(shards: Shards, tokenizer: Tokenizer, cache: Path, rewrites: Rewri
     fresh = rewrites is Rewrites.FLY
     key = hashlib.sha256(json.dumps([VERSION, shards.sha256, identity(tokenizer), fresh]).encode()).hexdigest()[:20]
     directory = cache / key
-    if not (directory / "meta.json").is_file():
+    if not directory.exists():
         _build(Shards(shards.directory, verify=True), tokenizer, fresh, directory)
+    _check(directory)
     return Tokens(directory)
 
 
+def _check(directory: Path) -> None:
+    """Refuse a cache that isn't what was written: training would go on from tokens that no tokenizer made."""
+    try:
+        stated = read_kept(directory / META)["sha256"].items()
+        damaged = [name for name, digest in stated if not _is_file(directory / name, digest)]
+    except (WorkDirError, OSError, LookupError, TypeError, AttributeError):
+        damaged = [META]
+    if damaged:
+        raise DataError(
+            f"{directory / damaged[0]} is not what was written; delete {directory}, the same command makes it again"
+        )
+
+
+def _is_file(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_of(path) == digest
+
+
 def _build(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -> None:
-    """Tokenise a data set into its cache's `directory`, which appears when it is whole."""
+    """Tokenise a data set into its cache's `directory`, which appears when it is whole; else nothing is left."""
     temporary = directory.with_name(f"{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    try:
+        _write(shards, tokenizer, fresh, temporary)
+        temporary.rename(directory)
+    except OSError:
+        if not directory.exists():  # else another process was faster; what it made is the same
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -> None:
+    """The files of a cache into a directory."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32
     chunks: list[_Columns] = []
-    with (temporary / "flat.bin").open("wb") as file:
+    with (directory / "flat.bin").open("wb") as file:
         for flat, columns in _chunks(shards, tokenizer, fresh):
             file.write(flat.astype(dtype).tobytes())
             chunks.append(columns)
@@ -129,14 +155,10 @@ def _build(shards: Shards, tokenizer: Tokenizer, fresh: bool, directory: Path) -
         )
     offsets = np.concatenate([[0], np.cumsum(whole.lengths)])
     for name, path in _FILES.items():
-        np.save(temporary / path, offsets if name == "offsets" else getattr(whole, name))
-    sizes = {p.name: p.stat().st_size for p in sorted(temporary.iterdir())}
-    meta = {"data": shards.sha256, "tokens": int(offsets[-1]), "dtype": np.dtype(dtype).name, "bytes": sizes}
-    (temporary / "meta.json").write_text(json.dumps(meta))
-    try:
-        temporary.rename(directory)
-    except OSError:  # another process was faster; what it made is the same
-        shutil.rmtree(temporary)
+        np.save(directory / path, offsets if name == "offsets" else getattr(whole, name))
+    digests = {p.name: sha256_of(p) for p in sorted(directory.iterdir())}
+    meta = {"data": shards.sha256, "tokens": int(offsets[-1]), "dtype": np.dtype(dtype).name, "sha256": digests}
+    (directory / META).write_text(json.dumps(meta))
 
 
 class _Columns(NamedTuple):

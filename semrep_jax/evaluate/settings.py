@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from semrep_jax.core.settings import Section
+from semrep_jax.core.settings import Section, Seed
 from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig, PerturbationConfig
 
 
@@ -39,7 +39,7 @@ class EvaluateConfig(Section):
     temperature: float = Field(0.6, gt=0, description="Sampling temperature of evaluation.")
     batch: int = Field(48, ge=1, description="Prompts decoded together.")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind each 95 % interval.")
-    seed: int = Field(1234, ge=0, description="Seed of the suites; one seed, one set of tasks.")
+    seed: Seed = Field(1234, description="Seed of the suites; one seed, one set of tasks.")
     perturbed: PerturbationConfig = PerturbationConfig()
     every: int = Field(
         0, ge=0, description="Steps of B between points of an arm's held-out curve, from 0 to the end; 0 for no curve."

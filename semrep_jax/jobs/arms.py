@@ -6,6 +6,7 @@ An arm's training and each of its measurements are kept as they end, so a run th
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -13,10 +14,11 @@ from functools import partial
 from typing import Any
 
 from semrep_jax import prompts
-from semrep_jax.core.errors import TaskError
+from semrep_jax.core.errors import SemRepError, TaskError
 from semrep_jax.core.progress import bar, console
 from semrep_jax.core.results import Estimate, Results, exact
 from semrep_jax.core.stop import Stopped
+from semrep_jax.core.workdir import WorkDir
 from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured, measure
@@ -39,7 +41,7 @@ from semrep_jax.train.arms import ARMS, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.curve import Curve
 from semrep_jax.train.finite import require_finite
-from semrep_jax.train.fits import require_one_fits
+from semrep_jax.train.fits import require_one_fits_policy
 from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
 from semrep_jax.train.variants import Variants
@@ -53,19 +55,40 @@ COSTS = (
 )
 
 
-def load_model(config: Config) -> PretrainedModel:
-    """The base that a config names, on its mesh."""
+class OtherModel(SemRepError):
+    """A run that is gone on with finds another model than it began with."""
+
+
+def load_model(config: Config, work: WorkDir | None = None) -> PretrainedModel:
+    """The base that a config names, on its mesh.
+
+    work: of a run, which begins with one base and goes on with no other. Raises OtherModel.
+    """
     mesh = sharding.build(**config.mesh.model_dump())
     base = pretrained.load(config.model.source, mesh, ComputeConfig.of(config.model), config.seed)
     require_finite(base.model, base.params, f"model.source {config.model.source}")
+    if work is not None:
+        _require_same_model(config.model.source, base.digest, work)
     return base
 
 
-def policy(config: Config) -> Policy:
-    """The policy that a config names, untrained: the remote one or the local model."""
+def _require_same_model(source: str, digest: str, work: WorkDir) -> None:
+    name = f"models/{hashlib.sha256(source.encode()).hexdigest()[:16]}.json"
+    before = work.read(name)
+    if before is None:
+        work.write(name, {"source": source, "sha256": digest})
+    elif before["sha256"] != digest:
+        raise OtherModel(
+            f"model.source {source} holds other weights or another tokenizer than when this run began "
+            f"({digest[:12]}, not {before['sha256'][:12]}); put them back, or use another work_dir"
+        )
+
+
+def policy(config: Config, work: WorkDir | None = None) -> Policy:
+    """The policy that a config names, untrained: the remote one or the local model. work: as in `load_model`."""
     if config.remote.url:
         return RemotePolicy(config.remote, config.rollout)
-    base = load_model(config)
+    base = load_model(config, work)
     return LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
 
 
@@ -79,10 +102,10 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     if config.remote.url:
         remote = RemotePolicy(config.remote, config.rollout)
         return _measured(config, context, began, drawn_suites(config, context), {BASE: lambda: remote}, {})
-    base = load_model(config)
+    base = load_model(config, context.work)
     warn_of_replicas(config, base)
     suites = drawn_suites(config, context)
-    require_fitting(config, suites, base)
+    require_fitting(suites, LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
     curve = held_out.curve(config, context, base) if arms else None
     trained = {name: train_arm(config, context, ARMS[name], base, curve) for name in arms}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
@@ -90,14 +113,14 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     return _measured(config, context, began, suites, local, trained)
 
 
-def require_fitting(config: Config, suites: Sequence[DrawnSuite], base: PretrainedModel) -> None:
+def require_fitting(suites: Sequence[DrawnSuite], policy: Policy) -> None:
     """Refuse a suite that holds no prompt short enough for the policy. Raises NothingFits.
 
-    config: says how long a prompt may be. suites: drawn. base: whose tokenizer counts.
+    suites: drawn. policy: what will be asked.
     """
     for suite in suites:
         asked = (prompts.transform(task.source, task.instruction) for task in suite.tasks)
-        require_one_fits(asked, base.tokenizer, config.rollout.max_prompt, f"suite {suite.name}")
+        require_one_fits_policy(asked, policy, f"suite {suite.name}")
 
 
 def warn_of_replicas(config: Config, base: PretrainedModel) -> None:

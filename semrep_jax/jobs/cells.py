@@ -143,7 +143,7 @@ class Bench:
         key = json.dumps(config.comparable(sections), sort_keys=True)
         if key not in self._bases:
             self._bases.clear()
-            self._bases[key] = load_model(config)
+            self._bases[key] = load_model(config, self.context.work)
             warn_of_replicas(config, self._bases[key])
         return self._bases[key]
 
@@ -152,7 +152,8 @@ class Bench:
         key = json.dumps(config.comparable(("evaluate",)), sort_keys=True)
         if key not in self._suites:
             self._suites[key] = drawn_suites(config, self.context)
-            require_fitting(config, self._suites[key], self.base(config))
+            base = self.base(config)
+            require_fitting(self._suites[key], LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
         return self._suites[key]
 
     def run(self, cell: Cell) -> bool:

@@ -19,7 +19,16 @@ from pydantic import Field, create_model, model_validator
 
 from semrep_jax.core import settings
 from semrep_jax.core.plugins import PluginError, Registry, load_plugins
-from semrep_jax.core.settings import ConfigError, DistributedConfig, Section, flatten, overlay, read_tree, validate
+from semrep_jax.core.settings import (
+    ConfigError,
+    DistributedConfig,
+    Section,
+    Seed,
+    flatten,
+    overlay,
+    read_tree,
+    validate,
+)
 from semrep_jax.cuda.settings import CudaConfig
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.evaluate.settings import EvaluateConfig
@@ -80,7 +89,7 @@ class Config(Section):
         description="Where everything a run writes goes: a path, gs://BUCKET/RUN or s3://BUCKET/RUN. A run of the same "
         "config that is there is gone on from.",
     )
-    seed: int = Field(0, ge=0, description="Base of every random stream of the run.")
+    seed: Seed = Field(0, description="Base of every random stream of the run.")
     model: ModelConfig = ModelConfig()
     mesh: MeshConfig = MeshConfig()
     distributed: DistributedConfig = DistributedConfig()

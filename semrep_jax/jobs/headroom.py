@@ -44,8 +44,9 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
     from semrep_jax.core.stop import Stopped
     from semrep_jax.evaluate import headroom
     from semrep_jax.evaluate.measure import identity
-    from semrep_jax.jobs.arms import kept
+    from semrep_jax.jobs.arms import kept, require_fitting
 
+    require_fitting(suites, policy)
     setting, rule, accept = config.evaluate, config.reward.duplicate, config.reward.accept
     choose = config.inference.choose
     same = identity(setting, rule, accept, choose) | {"model": config.model.source, "remote": config.remote.url}
@@ -83,7 +84,7 @@ def _run(config: Config, context: Context) -> Results:
 
     began = time.perf_counter()
     suites = drawn_suites(config, context)
-    found = measured(config, context, policy(config), suites)
+    found = measured(config, context, policy(config, context.work), suites)
     shares, gains = dict(_shares(found, config)), dict(_gains(found, config))
     return Results(
         {BASE: shares},

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from semrep_jax import prompts
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Task
 from semrep_jax.core.progress import bar
@@ -18,6 +19,7 @@ from semrep_jax.core.results import Results
 from semrep_jax.core.settings import flatten
 from semrep_jax.core.shards import Writer
 from semrep_jax.core.stop import Stopped
+from semrep_jax.core.workdir import WorkDir
 from semrep_jax.evaluate import summary
 from semrep_jax.inference.acceptance import RewriteJudge
 from semrep_jax.jobs import arms
@@ -41,6 +43,7 @@ from semrep_jax.search.strategies.strategy import STRATEGIES, Plan
 from semrep_jax.search.tree import Tree
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SuiteRequest, draw
+from semrep_jax.train.fits import require_one_fits_policy
 
 FIXES = "fixes"
 
@@ -50,6 +53,7 @@ class Models:
     """The model of a run, loaded by the first strategy that needs one."""
 
     config: Config
+    work: WorkDir
     _base: PretrainedModel | None = field(default=None, init=False)
 
     def policy(self) -> Policy:
@@ -63,7 +67,7 @@ class Models:
     def base(self) -> PretrainedModel:
         """The local model."""
         if self._base is None:
-            self._base = arms.load_model(self.config)
+            self._base = arms.load_model(self.config, self.work)
         return self._base
 
 
@@ -81,7 +85,11 @@ def search_all(config: Config, context: Context) -> Results:
     began = time.perf_counter()
     places = list(_places(config, context))
     wanted = [(s, place, seed) for place in places for seed in range(config.search.seeds) for s in _strategies(config)]
-    models = Models(config)
+    models = Models(config, context.work)
+    if any(STRATEGIES[name].model for name in config.search.strategies):
+        tasks = [place.problem.task for place in places]
+        asked = (prompts.transform(task.source, task.instruction) for task in tasks)
+        require_one_fits_policy(asked, models.policy(), "the tasks that are searched on")
     found: list[Searched] = []
     with bar("search", len(wanted)) as progress:
         for strategy, place, seed in wanted:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from semrep_jax.core.settings import Section
+from semrep_jax.core.settings import Section, Seed
 
 
 class PlanConfig(Section):
@@ -53,7 +53,7 @@ class SweepConfig(Section):
         description="What is trained: semrep, finetune, guided, stage1, variants, variants_pooled, or what a plugin "
         "adds.",
     )
-    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="Trainings of each arm and setting.")
+    seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Trainings of each arm and setting.")
     settings: list[Overlay] = Field(
         [Overlay()], min_length=1, description="What else is varied; the first is the main."
     )

@@ -69,9 +69,16 @@ def text_of(token: Any) -> str | None:
     return token if isinstance(token, str) else None
 
 
+def _named(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a chat template may name, as files describe it; a dict of extra special tokens gives names of its own."""
+    extra = settings.get("extra_special_tokens")
+    given = settings | (extra if isinstance(extra, dict) else {})
+    return {key: token for key, token in given.items() if key.endswith("_token") and text_of(token)}
+
+
 def named_tokens(settings: dict[str, Any]) -> dict[str, str]:
     """What a chat template may name, such as eos_token, with its text."""
-    return {key: text for key, token in settings.items() if key.endswith("_token") and (text := text_of(token))}
+    return {key: text for key, token in _named(settings).items() if (text := text_of(token))}
 
 
 def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], directory: Path) -> None:
@@ -80,7 +87,12 @@ def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], director
     backend: of tokenizer.json; changed. settings: as `read_settings` gave them. directory: for older files and
     messages. Raises TokenizerError where a token gets another id than the directory states.
     """
-    special = dict.fromkeys([*named_tokens(settings).values(), *_listed(settings)])
+    if settings.get("split_special_tokens"):
+        raise TokenizerError(
+            f"{directory / SETTINGS}: split_special_tokens = {settings['split_special_tokens']!r:.40} cuts the marks "
+            "of a chat into letters, which is not supported; set it to false"
+        )
+    special = {text: token for token in [*_named(settings).values(), *_listed(settings)] if (text := text_of(token))}
     if DECODER in settings:
         file = SETTINGS
         listed = settings[DECODER] or {}
@@ -102,13 +114,17 @@ def add_tokens(backend: tokenizers.Tokenizer, settings: dict[str, Any], director
                 "they are not of one model, download both again"
             )
     added = {token.content for token in backend.get_added_tokens_decoder().values()}
-    backend.add_tokens([AddedToken(text, special=True, normalized=False) for text in special if text not in added])
+    backend.add_tokens([_special(token, directory / SETTINGS) for text, token in special.items() if text not in added])
 
 
-def _listed(settings: dict[str, Any]) -> list[str]:
+def _listed(settings: dict[str, Any]) -> list[Any]:
     """The special tokens that have no name of their own."""
-    tokens = [token for key in LISTS for token in _items(settings.get(key))]
-    return [text for token in tokens if (text := text_of(token))]
+    return [token for key in LISTS for token in _items(settings.get(key))]
+
+
+def _special(token: Any, file: Path) -> AddedToken:
+    """A special token as a text or a dict describes it. Raises TokenizerError; file: as it is called then."""
+    return _described(token | {"special": True} if isinstance(token, dict) else token, file)
 
 
 def _items(value: Any) -> list[Any]:
@@ -130,5 +146,5 @@ def _described(token: Any, file: Path) -> AddedToken:
     text = text_of(token)
     flags = {flag: token[flag] for flag in FLAGS if flag in token} if isinstance(token, dict) else {"special": True}
     if not text or not all(isinstance(value, bool) for value in flags.values()):
-        raise TokenizerError(f"{file}: {DECODER} describes no token by {token!r:.80}; mend it")
+        raise TokenizerError(f"{file}: an added token is described by {token!r:.80}, which is none; mend it")
     return AddedToken(text, **({"normalized": False} if isinstance(token, str) else {}), **flags)

@@ -40,13 +40,14 @@ GGUF_PARTS = {
     "ffn_down": "mlp.down_proj",
 }
 FIRST_BIAS = "model.layers.0.self_attn.q_proj.bias"
-# What may stand of an architecture, beside `rope`: what is read, and what changes nothing.
+# What may stand of an architecture, beside SCALING: what is read, and what changes nothing.
 KNOWN = frozenset((
     "attention.causal", "attention.head_count", "attention.head_count_kv", "attention.key_length",
     "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon", "attention.sliding_window",
     "attention.value_length", "block_count", "context_length", "embedding_length", "feed_forward_length",
-    "pooling_type", "tensor_data_layout", "vocab_size",
+    "pooling_type", "rope.dimension_count", "rope.freq_base", "tensor_data_layout", "vocab_size",
 ))  # fmt: skip
+BOTH_WAYS = ("attention.causal", False)  # an encoder's attention
 PART_COUNT, TENSOR_COUNT = "split.count", "split.tensors.count"
 ROTARY_HEADS = {
     "q_LDNH": "num_attention_heads",
@@ -122,7 +123,8 @@ class GGUF:
         prefix = f"{self.architecture}."
         for name, value in self.metadata.items():
             key = name.removeprefix(prefix)
-            if name != key and key not in KNOWN and not key.startswith("rope.") and value not in (0, False, ""):
+            known = key in KNOWN or key.removeprefix("rope.") in SCALING or value in (0, False, "")
+            if name != key and (not known or (key, value) == BOTH_WAYS):
                 raise ModelError(
                     f"{self.path}: {name} = {value!r:.80} is not supported; name the model's Hugging Face directory"
                 )
@@ -163,14 +165,11 @@ class GGUF:
 
     def _rope_scaling(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The rotary scaling as a config.json has it; empty for none. Raises ModelError for one we don't compute."""
-        unknown = [key for key in self.metadata if key.startswith(f"{self.architecture}.rope.scal")]
-        unknown = [key for key in unknown if key.removeprefix(f"{self.architecture}.rope.") not in SCALING]
-        if self._get("rope.dimension_count", settings["head_dim"]) != settings["head_dim"]:
-            unknown.insert(0, f"{self.architecture}.rope.dimension_count")
-        if unknown:
+        rotated = self._get("rope.dimension_count", settings["head_dim"])
+        if rotated != settings["head_dim"]:
             raise ModelError(
-                f"{self.path}: {unknown[0]} = {self.metadata[unknown[0]]!r} is not supported; name the model's Hugging "
-                "Face directory"
+                f"{self.path}: {self.architecture}.rope.dimension_count = {rotated!r} is not supported; name the "
+                "model's Hugging Face directory"
             )
         linear = self._get("rope.scale_linear", 1.0)
         kind = self._get("rope.scaling.type", "linear" if linear != 1.0 else "none")
@@ -275,6 +274,8 @@ class _Part(NamedTuple):
 def _opened(path: Path) -> _Part:
     try:
         reader = gguf.GGUFReader(path)
+        if reader.endianess is gguf.GGUFEndian.BIG:  # the package would read its numbers' bytes the other way round
+            raise ModelError(f"{path} is big-endian, which is not supported; gguf-convert-endian {path} little")
         return _Part({name: field.contents() for name, field in reader.fields.items()}, reader.tensors)
     except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         raise ModelError(_why_unread(path, str(error))) from error

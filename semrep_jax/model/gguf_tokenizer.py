@@ -16,10 +16,13 @@ WORD_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 REQUIRED = ("tokens", "token_type", "eos_token_id")
+# What ends a completion beside the end of text: of a turn, of a message that calls a tool.
+END_IDS = ("eot_token_id", "eom_token_id")
 END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
 # What a chat template may name, by the metadata's name.
 SPECIALS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 # Values of tokenizer.ggml.token_type.
+NORMAL = 1
 CONTROL = 3
 USER_DEFINED = 4
 
@@ -43,21 +46,22 @@ NORMALISES = ("qwen2",)
 
 def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     """The tokenizer in `tokenizer.*` of a GGUF file's metadata; `origin` names the file. Raises TokenizerError."""
-    kind, named = metadata.get("tokenizer.ggml.model"), str(metadata.get("tokenizer.ggml.pre", "default"))
+    _require(metadata, ("model",), origin)
+    kind, named = metadata["tokenizer.ggml.model"], str(metadata.get("tokenizer.ggml.pre", "default"))
     pre = ALIASES.get(named, named)
     if kind != "gpt2" or pre not in PRE_TOKENIZERS:
         known = ", ".join((*PRE_TOKENIZERS, *ALIASES))
         raise TokenizerError(
-            f"{origin}: tokenizer {kind}/{pre} is not supported; supported are byte-level BPE with {known}"
+            f"{origin}: tokenizer {kind}/{named} is not supported; supported are byte-level BPE with {known}; name the "
+            "model's Hugging Face directory"
         )
-    for key in REQUIRED:
-        if f"tokenizer.ggml.{key}" not in metadata:
-            raise TokenizerError(f"{origin} lacks tokenizer.ggml.{key}; convert the model again")
+    _require(metadata, REQUIRED, origin)
     _check(metadata, origin)
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     end = metadata["tokenizer.ggml.eos_token_id"]
-    other_ends = [vocabulary[token] for token in END_TOKENS if token in vocabulary]
+    named_ends = [one for key in END_IDS if (one := metadata.get(f"tokenizer.ggml.{key}")) is not None]
+    other_ends = named_ends + [vocabulary[token] for token in END_TOKENS if token in vocabulary]
     named_ids = {key: metadata.get(f"tokenizer.ggml.{theirs}_token_id") for key, theirs in SPECIALS.items()}
     return Tokenizer(
         backend=_backend(metadata, pre, tokens, vocabulary),
@@ -66,6 +70,12 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
         template=metadata.get("tokenizer.chat_template"),
         specials=tuple((name, tokens[i]) for name, i in named_ids.items() if i is not None),
     )
+
+
+def _require(metadata: dict[str, Any], keys: tuple[str, ...], origin: str) -> None:
+    for key in keys:
+        if f"tokenizer.ggml.{key}" not in metadata:
+            raise TokenizerError(f"{origin} lacks tokenizer.ggml.{key}; convert the model again")
 
 
 def _check(metadata: dict[str, Any], origin: str) -> None:
@@ -78,7 +88,10 @@ def _check(metadata: dict[str, Any], origin: str) -> None:
         "token_type": (_all(int, kinds) and len(kinds) == how_many, f"a list of {how_many} numbers, one a token"),
         "merges": (_all(str, merges) and all(_is_merge(one, held) for one in merges), "a list of pairs of tokens"),
     }
-    for key in (f"{name}_token_id" for name in SPECIALS.values()):
+    if rule["token_type"][0] and not merges:  # without them text is cut into single letters
+        longer = [token for token, kind in zip(tokens, kinds, strict=True) if kind == NORMAL and len(token) > 1]
+        rule["merges"] = (not longer, "there, as there are tokens of several letters")
+    for key in (*(f"{name}_token_id" for name in SPECIALS.values()), *END_IDS):
         one = metadata.get(f"tokenizer.ggml.{key}", 0)
         rule[key] = (isinstance(one, int) and 0 <= one < len(held), f"the id of one of {len(held)} tokens")
     rule["template"] = (isinstance(metadata.get("tokenizer.chat_template", ""), str), "text")

@@ -10,9 +10,10 @@ loads what `export` writes. One tensor at a time passes through host memory.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -38,6 +39,18 @@ from semrep_jax.model.tokenizer import Tokenizer
 NANO = Path(__file__).parent / "nano"
 SHIPPED = {"nano": NANO, "gap": Path(__file__).parent / "gap"}
 SHARD_BYTES = 4 << 30
+DIGESTED = 1 << 14  # numbers of each tensor: training moves all of it
+# Names of tensors that a plain model has none of, as a pattern -> what they are of, and what to do.
+FOREIGN = {
+    r"lora_|\.base_layer\.|modules_to_save|\.ia3_": "they are of an adapter that isn't merged: merge it (peft's "
+    "merge_and_unload) and save the model again",
+    r"^(v_head|score|classifier|regression_head)\.": "they are of a head that scores texts: name the language model "
+    "itself, or remove them",
+    r"scale$|\.W_q$|\.codebooks$|\.w_bit$|_packed$": "they are of quantised weights, which are not supported: name the "
+    "model that they were made of, or a GGUF file",
+    r"weight_(mask|orig|g|v)$|\.parametrizations\.": "they are of a parametrisation of torch: remove it "
+    "(remove_parametrizations) and save the model again",
+}
 DOWNLOADED = [
     "*.safetensors",
     "*.safetensors.index.json",
@@ -52,11 +65,16 @@ DOWNLOADED = [
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A model, its parameters and its tokenizer."""
+    """A model, its parameters and its tokenizer.
+
+    digest: of the tokenizer and of the beginning of every tensor as it was read, so that another model at the same
+    place is known; "" for one that was not read.
+    """
 
     model: Model
     params: Any
     tokenizer: Tokenizer
+    digest: str = ""
 
 
 def resolve(source: str) -> Source:
@@ -111,12 +129,14 @@ def load(
     _check_tensors(source, shape, family)
     shardings = nnx.to_pure_dict(model.shardings())
     values: dict[str, Any] = {}
+    digest = hashlib.sha256(repr((tokenizer.backend.to_str(), tokenizer.template, tokenizer.end_ids)).encode())
     for name, parameter in layout(shape).items():
-        values |= _fill(name, parameter, _pieces(source, family, name, parameter), model.compute_config, shardings)
+        pieces = _pieces(source, family, name, parameter, digest.update)
+        values |= _fill(name, parameter, pieces, model.compute_config, shardings)
     values |= _new_adapters(model, shardings, seed)
     params = model.abstract()
     nnx.replace_by_pure_dict(params, values)
-    return PretrainedModel(model, params, tokenizer)
+    return PretrainedModel(model, params, tokenizer, digest.hexdigest())
 
 
 def _by_family_names(source: Source, shape: Shape, family: Family) -> Source:
@@ -168,10 +188,12 @@ def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
             "save the model in it, or rename the tensors"
         )
     if missing or extra:
-        raise ModelError(
-            f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; "
-            f"{source.described_by} describes another model than the weights are of"
-        )
+        advice = f"{source.described_by} describes another model than the weights are of"
+        for pattern, what in FOREIGN.items():
+            if foreign := [name for name in extra if re.search(pattern, name)]:
+                extra, advice = foreign, what
+                break
+        raise ModelError(f"{source.origin}: missing tensors {missing[:4]}, unexpected tensors {extra[:4]}; {advice}")
     for name, size in wanted.items():
         if here[name] != size:
             raise ModelError(
@@ -180,11 +202,14 @@ def _check_tensors(source: Source, shape: Shape, family: Family) -> None:
             )
 
 
-def _pieces(source: Source, family: Family, name: str, parameter: Parameter) -> Iterator[np.ndarray]:
-    """A parameter's stored tensors in our layout: [1, ...] for each layer, or the one there is."""
+def _pieces(
+    source: Source, family: Family, name: str, parameter: Parameter, digest: Callable[[bytes], None]
+) -> Iterator[np.ndarray]:
+    """A parameter's stored tensors in our layout: [1, ...] for each layer, or the one there is. digest: told them."""
     size = (1, *parameter.layer_size) if parameter.stacked else parameter.size
     for stored in family.stored(name, parameter):
         value = source.read(stored.name)
+        digest(value.reshape(-1)[:DIGESTED].tobytes())
         yield (value.T if stored.transposed else value).reshape(size)
 
 

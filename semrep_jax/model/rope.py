@@ -207,7 +207,12 @@ def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | No
     keys = KINDS[name].keys if name != PLAIN else {}
     known_keys = {*COMMON, *keys, *((*MSCALE, *HARMLESS) if name == Yarn.kind else ())}
     for key, value in given.items():
-        if key not in known_keys and (key, value) != ALL_ROTATED:
+        if key in known_keys or (key, value) == ALL_ROTATED:
+            pass
+        elif key == ALL_ROTATED[0] or isinstance(value, Mapping):
+            what = "other wavelengths for each kind of layer" if isinstance(value, Mapping) else f"{key} other than 1.0"
+            raise ModelError(f"{origin}: rope scaling has {key} = {value!r:.80}, and {what} is not supported")
+        else:
             raise ModelError(
                 f"{origin}: rope scaling of rope_type {name!r} has {key} = {value!r}, which it does not know; state "
                 "the rope_type that it belongs to, or remove it"
@@ -223,7 +228,10 @@ def read(rope: Mapping[str, Any], context: int, origin: str) -> RopeScaling | No
         value = given.get(key)
         if value is None and key not in OPTIONAL:
             raise ModelError(f"{origin}: rope scaling {name!r} lacks {key}; add it to config.json")
-    return KINDS[name](**{ours: given[theirs] for theirs, ours in keys.items() if theirs in given})
+    try:
+        return KINDS[name](**{ours: given[theirs] for theirs, ours in keys.items() if theirs in given})
+    except ModelError as error:
+        raise ModelError(f"{origin}: {error}") from error
 
 
 def _yarn(given: dict[str, Any], ratio: float) -> dict[str, Any]:

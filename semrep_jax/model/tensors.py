@@ -46,11 +46,17 @@ INSTEAD_OF_MODEL = {
     "adapter_config.json": "it is an adapter: merge it into its base model and name the merged one",
     "consolidated*": "it is in its maker's own layout: download the Hugging Face files of the model",
     "*.gguf": "name the .gguf file itself",
+    "checkpoint-*/config.json": "it holds checkpoints: name one of them",
+    "snapshots/*/config.json": "it is a download's cache: name the directory in its snapshots",
 }
 INSTEAD_OF_WEIGHTS = INSTEAD_OF_MODEL | {
     "model-*.safetensors": f"it holds shards without their index: download {INDEX}",
+    "model.safetensor[s]": "that is a link to a file that is gone, or a directory: download it again",
+    "*.safetensors": f"it holds safetensors by another name: call the one file {WEIGHTS}",
     "pytorch_model*.bin": "only safetensors are read: convert the weights",
 }
+# Of an adapter that lies beside a model.
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.*"
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,6 +140,11 @@ class Directory:
     @cached_property
     def _files(self) -> dict[str, str]:
         """Tensor name -> file name."""
+        if (self.path / ADAPTER).is_file() and any(self.path.glob(ADAPTER_WEIGHTS)):
+            raise ModelError(
+                f"{self.path} holds a model and an adapter of it ({ADAPTER}), and whether the one is merged into the "
+                f"other is not said: merge it, or remove {ADAPTER} if the weights alone are meant"
+            )
         file_of = self._index()
         shards = sorted(set(file_of.values()))
         here = [file for file in shards if (self.path / file).is_file()]

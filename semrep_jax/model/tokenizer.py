@@ -102,10 +102,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens written in the text become their single ids. Raises TokenizerError."""
+        _require_letters(text)
         return self._checked(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, as `encode` gives them, made side by side."""
+        for text in texts:
+            _require_letters(text)
         return [self._checked(one.ids) for one in self.backend.encode_batch(texts, add_special_tokens=False)]
 
     def _checked(self, ids: list[int]) -> list[int]:
@@ -135,6 +138,15 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`, markers included."""
         return self.backend.decode(list(ids), skip_special_tokens=False)
+
+
+def _require_letters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"{text!r:.80} holds half of a surrogate pair, which is no letter ({error.reason}); write it in UTF-8"
+        ) from error
 
 
 def load(directory: Path) -> Tokenizer:

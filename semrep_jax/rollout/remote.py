@@ -147,10 +147,11 @@ class RemotePolicy:
 
 
 def _text(content: Any) -> str:
-    """The text of a message, "" for none. Raises TypeError for what is none."""
+    """The text of a message, "" for none, "?" for half of a surrogate pair, which JSON may hold and no file. Raises
+    TypeError for what is none."""
     if content is not None and not isinstance(content, str):
         raise TypeError("a text is wanted")
-    return content or ""
+    return (content or "").encode(errors="replace").decode()
 
 
 def _count(tokens: Any) -> int | None:

@@ -13,11 +13,17 @@ from pathlib import Path
 
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.programs import Program, Task, Tests
-from semrep_jax.core.shards import Record, Shards, cases_of
+from semrep_jax.core.shards import DataError, Record, Shards, cases_of
 from semrep_jax.python import PYTHON
 from semrep_jax.tasks.settings import MinedTasksConfig
 from semrep_jax.tasks.source import SourceRequest, TaskSource
 from semrep_jax.tasks.suite import Metric, Suite, SuiteRequest
+
+# What tasks are made of, beside what every record of the kind has; hidden tests of the test split's.
+NEEDED: dict[str, tuple[str, dict[str, type]]] = {
+    "functions": ("function", {"package": str}),
+    "fixes": ("fix", {"origin": str, "mutation": str}),
+}
 
 
 def rewriting(directory: str, split: str, most: int | None = None) -> list[Task]:
@@ -45,10 +51,23 @@ def fixing(directory: str, split: str, most: int | None = None) -> list[Task]:
 
 def _records(directory: str, kind: str, split: str, most: int | None = None) -> list[Record]:
     shards = Shards(Path(directory).expanduser() / kind)
-    found = list(islice((record for record in shards if record["split"] == split), most))
+    checked = (_checked(record, shards.directory) for record in shards)
+    found = list(islice((record for record in checked if record["split"] == split), most))
     if not found:
         raise TaskError(f"{directory}/{kind} holds nothing of the {split} split; mine more packages")
     return found
+
+
+def _checked(record: Record, directory: Path) -> Record:
+    """A record with all that its task needs, of the training split unless it says another. Raises DataError."""
+    kind, fields = NEEDED[directory.name]
+    if record["kind"] == kind and record.get("split") == "test":
+        fields = fields | {"hidden": list}
+    lacks = [name for name, its in fields.items() if not isinstance(record.get(name), its)]
+    if record["kind"] != kind or lacks:
+        why = f"lacks {', '.join(lacks)}" if record["kind"] == kind else f"is no {kind}"
+        raise DataError(f"{directory}: {record['kind']} {record['id']!r} {why}; write the data set with job: mine")
+    return {"split": "train"} | record
 
 
 def _rewriting(record: Record) -> Task:

@@ -99,11 +99,13 @@ def require_finite(model: Model, params: Any, what: str) -> None:
 class Watch:
     """Looks at every step's numbers; counts what was left out.
 
-    model: whose weights. setting: what a step that is not finite does.
+    model: whose weights. setting: what a step that is not finite does. fix: what errors tell to do, where the settings
+    of training have no say.
     """
 
-    def __init__(self, model: Model, setting: NonFinite):
+    def __init__(self, model: Model, setting: NonFinite, fix: str | None = None):
         self.model, self.setting = model, setting
+        self.fix = fix or "lower train.learning_rate, or set train.non_finite: skip"
         self.skipped = self.in_a_row = 0
 
     def __call__(self, step: int, metrics: Mapping[str, Any], params: Any) -> bool:
@@ -117,7 +119,7 @@ class Watch:
             return False
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         if self.setting is NonFinite.STOP:
-            raise NonFiniteError(f"step {step}: {why}; lower train.learning_rate, or set train.non_finite: skip")
+            raise NonFiniteError(f"step {step}: {why}; {self.fix}")
         if self.in_a_row == MOST_SKIPPED:
             raise NonFiniteError(f"step {step}: {why}, the {MOST_SKIPPED}th in a row; lower train.learning_rate")
         return True

@@ -8,10 +8,12 @@ from semrep_jax import prompts
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.prompts import Prompt
+from semrep_jax.rollout.local import LocalPolicy
+from semrep_jax.rollout.policy import Policy
 
 
 class NothingFits(SemRepError):
-    """Every prompt of a stage or a suite is too long."""
+    """Every prompt of a stage, a suite or a file is too long."""
 
 
 def require_one_fits(asked: Iterable[Prompt], tokenizer: Tokenizer, most: int, what: str) -> None:
@@ -24,8 +26,18 @@ def require_one_fits(asked: Iterable[Prompt], tokenizer: Tokenizer, most: int, w
         lengths.append(len(prompts.encode(prompt, tokenizer)))
         if lengths[-1] <= most:
             return
+    if len(lengths) == 1:
+        raise NothingFits(
+            f"rollout.max_prompt: the prompt of {what} is longer than {most} tokens; raise it to {lengths[0]}"
+        )
     if lengths:
         raise NothingFits(
             f"rollout.max_prompt: all {len(lengths)} prompts of {what} are longer than {most} tokens "
             f"({min(lengths)} to {max(lengths)}); raise it, to {max(lengths)} for all of them"
         )
+
+
+def require_one_fits_policy(asked: Iterable[Prompt], policy: Policy, what: str) -> None:
+    """`require_one_fits` of what is to sample: the local model; of any other one the longest prompt is not known."""
+    if isinstance(policy, LocalPolicy):
+        require_one_fits(asked, policy.tokenizer, policy.setting.max_prompt, what)

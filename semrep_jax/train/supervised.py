@@ -48,6 +48,7 @@ from semrep_jax.train.performance import Work, train_flops, utilisation
 from semrep_jax.train.settings import NonFinite, Schedule
 
 TOKENIZER_EXAMPLES = 3000
+FIX = "lower supervised.learning_rate"  # of a step that comes to NaN
 
 
 def _longer(was: Any, now: Any) -> str | None:
@@ -118,7 +119,7 @@ class _Supervised:
         self.local_rows = self.sharding.local_rows(setting.rows)
         self.batches = Loader(blocks, setting.rows, self.local_rows, setting.workers)
         self.update = _update(model, optimiser)
-        self.watch = Watch(model, NonFinite.STOP)
+        self.watch = Watch(model, NonFinite.STOP, FIX)
         self.seconds = 0.0
         self.metrics: dict[str, Any] = {}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import jax
 import pytest
 
 from semrep_jax import main
 from semrep_jax.commands import proposal
+from semrep_jax.commands.command import guarded
 from semrep_jax.commands.proposal import Request, TransformError
 from semrep_jax.core import sources
 from semrep_jax.core.errors import ProgramError, TaskError
@@ -16,7 +18,10 @@ from semrep_jax.core.programs import Completion, Finish, Program
 from semrep_jax.inference.rewrite import Sampling
 from semrep_jax.languages import read_program
 from semrep_jax.python import usertests
+from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Usage
+from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.train.fits import NothingFits
 
 SOURCE = "def mean(xs, start=0):\n    return (start + sum(xs)) / len(xs)\n\ndef drop(xs):\n    xs.pop()\n"
 TESTS = """
@@ -174,10 +179,41 @@ def test_repair_is_told_which_test_fails_and_every_candidate_says_what_it_cost(f
 
 def test_turns_and_strategies_that_there_are_not_are_refused(files, capsys):
     command = ["transform", str(files[0]), "--instruction", "x", "--config", "configs/smollm2_transform.yaml"]
-    wrong = (["--turns", "0"], ["--strategy", "hopping"], ["--strategy", "nonesuch"])
+    wrong = (["--turns", "0"], ["--strategy", "hopping"], ["--strategy", "nonesuch"], ["--instruction", " "])
     for option in wrong:
         assert main.main([*command, *option]) == 2
         assert option[1] in capsys.readouterr().err
+
+
+def test_a_file_that_is_too_long_for_the_prompt_is_refused_with_the_setting_to_raise(files, tiny, sandbox):
+    policy = LocalPolicy(tiny.model, tiny.params, tiny.tokenizer, RolloutConfig(max_prompt=16, bucket=16, max_new=8))
+    with pytest.raises(
+        NothingFits, match=r"rollout\.max_prompt: the prompt of .*stats\.py is longer than 16 tokens; raise"
+    ):
+        proposal.propose(Request(files[0], "x", None, SAMPLING), policy, sandbox)
+    assert not policy.usage.rollouts
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"),
+            "allocating 9 bytes",
+        ),
+        (MemoryError(), "error: out of memory; lower rollout.prompts"),
+    ],
+    ids=str,
+)
+def test_memory_that_does_not_suffice_is_one_line_with_what_to_lower(capsys, fault, said):
+    def fail():
+        raise fault
+
+    assert guarded(fail) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1 and "job: plan" in told
+    with pytest.raises(RuntimeError):
+        guarded(lambda: (_ for _ in ()).throw(RuntimeError("another")))
 
 
 def test_files_that_can_not_be_used_are_named(files, sandbox, tmp_path, capsys):

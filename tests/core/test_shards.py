@@ -13,6 +13,7 @@ from data_sets import run_killed, write
 from semrep_jax.core import shards
 from semrep_jax.core.shards import DataError, Shards, Writer
 from semrep_jax.data import tokens
+from semrep_jax.tasks import mined
 from semrep_jax.tasks.generated.generator import Generator
 
 
@@ -87,7 +88,10 @@ def test_a_record_of_no_kind_is_refused_where_it_lies(made, copy, content):
         list(Shards(copy))
 
 
-@pytest.mark.parametrize(("field", "value"), [("file", None), ("bytes", "x"), ("records", 1.5), ("sha256", 3)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("file", None), ("bytes", "x"), ("records", 1.5), ("records", -16), ("records", True), ("sha256", 3)],
+)
 def test_a_manifest_with_a_field_of_another_type_or_a_shard_twice_is_refused(copy, field, value):
     manifest = json.loads((copy / "manifest.json").read_text())
     first, *others = manifest["shards"]
@@ -97,6 +101,43 @@ def test_a_manifest_with_a_field_of_another_type_or_a_shard_twice_is_refused(cop
         (copy / "manifest.json").write_text(json.dumps(spoilt))
         with pytest.raises(DataError, match=says):
             Shards(copy)
+
+
+def test_a_manifest_that_moves_records_from_one_shard_to_another_is_refused_where_it_is_read(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    first, second, *others = manifest["shards"]
+    moved = [first | {"records": first["records"] - 1}, second | {"records": second["records"] + 1}, *others]
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"shards": moved}))
+    with pytest.raises(DataError, match=rf"{first['file']} holds 16 records and manifest\.json lists 15; copy"):
+        list(Shards(copy))
+
+
+@pytest.mark.parametrize("kind", ["functions", "fixes"])
+def test_a_record_that_lacks_what_its_task_is_made_of_is_refused_with_the_field(records, tmp_path, kind):
+    name, fields = mined.NEEDED[kind]
+    whole = {"kind": name, "id": "f", "source": "x", "entry": "f", "tests": [], "preserve": [], "edit": []}
+    whole |= {"instruction": "i", "target": "y"} | dict.fromkeys(fields, "p") | {"split": "test", "hidden": []}
+    made = mined.rewriting if kind == "functions" else mined.fixing
+    for number, field in enumerate((None, "split", *fields, "hidden")):
+        directory = tmp_path / str(number)
+        with Writer(directory / kind, "d") as writer:
+            writer.write({key: value for key, value in whole.items() if key != field})
+            writer.finish()
+        if field in (None, "split"):
+            assert len(made(str(directory), "train" if field else "test")) == 1
+        else:
+            with pytest.raises(DataError, match=rf"{name} 'f' lacks .*{field}; write the data set with job: mine"):
+                made(str(directory), "test")
+    with Writer(tmp_path / "other" / kind, "d") as writer:
+        writer.write(next(record for record in records if record["kind"] == "pair"))
+        writer.finish()
+    with pytest.raises(DataError, match=f"is no {name}"):
+        made(str(tmp_path / "other"), "train")
+
+
+def test_half_of_a_surrogate_pair_is_refused_where_it_lies(records):
+    with pytest.raises(DataError, match=r"source can't be written as JSON in UTF-8"):
+        shards.check(records[0] | {"source": "x = '\ud800'"})
 
 
 def test_a_record_that_json_can_not_hold_is_refused_before_it_is_written(records, tmp_path):

@@ -77,9 +77,22 @@ def test_a_data_set_is_tokenised_once_and_a_cache_cut_short_is_refused(made, nan
     monkeypatch.setattr(tokens, "encode", None)
     again = tokens.tokenised(made, nano.tokenizer, tmp_path)
     assert np.array_equal(first.flat, again.flat) and len(again) == len(again.lengths) == 2 * len(made)
-    os.truncate(again.directory / "flat.bin", 100)
-    with pytest.raises(DataError, match=r"flat\.bin has 100 bytes of .* delete"):
+    for file in ("flat.bin", "heads.npy", "meta.json"):
+        path = again.directory / file
+        whole = path.read_bytes()
+        for damaged in (whole[:-2], bytes(len(whole)), None):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            with pytest.raises(DataError, match=rf"{file} is not what was written; delete"):
+                tokens.tokenised(made, nano.tokenizer, tmp_path)
+        path.write_bytes(whole)
+    assert len(tokens.tokenised(made, nano.tokenizer, tmp_path)) == len(first)
+
+
+def test_a_data_set_that_can_not_be_tokenised_leaves_nothing_in_the_cache(made, nano, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "encode", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         tokens.tokenised(made, nano.tokenizer, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_pair_in_the_cache_is_its_record_in_its_prompt_format(stored, made):

@@ -16,8 +16,11 @@ from semrep_jax.jobs import headroom as job
 from semrep_jax.jobs.config import build
 from semrep_jax.jobs.job import Context
 from semrep_jax.report.reading import read
+from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Usage
+from semrep_jax.rollout.settings import RolloutConfig
 from semrep_jax.tasks.suite import DrawnSuite, SuiteRequest, draw
+from semrep_jax.train.fits import NothingFits
 
 
 class Reader:
@@ -50,6 +53,12 @@ def config(tmp_path):
 @pytest.fixture
 def context(config, verifier):
     return Context(WorkDir(config.work_dir, {"job": "headroom"}), Stop(), verifier)
+
+
+def test_suites_whose_prompts_are_all_too_long_are_refused_before_anything_is_measured(config, context, suite, tiny):
+    policy = LocalPolicy(tiny.model, tiny.params, tiny.tokenizer, RolloutConfig(max_prompt=16, bucket=16, max_new=8))
+    with pytest.raises(NothingFits, match=r"rollout\.max_prompt: all 6 prompts of suite perturbed are longer than 16"):
+        job.measured(config, context, policy, [suite])
 
 
 def test_the_right_rewrite_shows_what_a_policy_could_do_with_one(config, context, suite):

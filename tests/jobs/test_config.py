@@ -39,6 +39,24 @@ def test_a_budget_too_small_for_the_split_is_refused_with_the_fix():
     assert "train.budget" in message and "raise" in message
 
 
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ({"seed": 1 << 32}, "seed = 4294967296: input should be less than"),
+        ({"evaluate": {"seed": 1 << 32}}, "evaluate.seed = 4294967296"),
+        ({"sweep": {"seeds": [0, -1]}}, "sweep.seeds.1 = -1: input should be greater than or equal to 0"),
+        ({"train": {"learning_rate": float("inf")}}, "train.learning_rate = inf: input should be a finite number"),
+        (
+            {"supervised": {"sources": [{"path": "p", "weight": float("inf")}]}},
+            "weight = inf: input should be a finite",
+        ),
+    ],
+    ids=str,
+)
+def test_a_seed_that_draws_as_another_and_a_setting_that_is_no_number_are_refused_by_their_key(tree, says):
+    assert says in refusal({"job": "compare"} | tree)
+
+
 def test_comparing_two_equal_arms_is_refused():
     chosen = config.build({"job": "compare", "train": {"alpha": 0}})
     with pytest.raises(ConfigError, match=r"train\.alpha: 0 makes both arms"):

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from semrep_jax import main
 from semrep_jax.core.workdir import InUse, WorkDir, WorkDirError
+from semrep_jax.jobs import arms
+from semrep_jax.jobs import config as configuration
 from semrep_jax.model import pretrained
 from semrep_jax.train.budget import REWRITE, TRANSFORM, Budget
 
@@ -254,6 +257,20 @@ def test_a_mistake_gets_one_line_with_the_fix_and_exit_code_two(arguments, says,
     assert main.main(arguments) == 2
     error = capsys.readouterr().err.strip()
     assert says in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_a_run_is_not_gone_on_with_where_another_model_lies_at_the_same_place(tiny_directory, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_directory, model)
+    chosen = configuration.build({"job": "train", "model": {"source": str(model)}})
+    work = WorkDir(tmp_path / "run", {})
+    assert arms.load_model(chosen, work).digest == arms.load_model(chosen, work).digest
+    weights = load_file(model / "model.safetensors")
+    save_file({name: value * 2 for name, value in weights.items()}, model / "model.safetensors")
+    assert arms.load_model(chosen)  # what a run did not begin with
+    with pytest.raises(arms.OtherModel, match=r"holds other weights or another tokenizer .* use another work_dir"):
+        arms.load_model(chosen, work)
+    work.close()
 
 
 def test_two_runs_do_not_share_a_work_directory(config, tmp_path, capsys):

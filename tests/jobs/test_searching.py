@@ -120,6 +120,14 @@ def test_a_search_that_can_not_be_is_refused_with_the_fix(tmp_path, capsys, sear
     assert said in capsys.readouterr().err
 
 
+def test_tasks_whose_prompts_are_all_too_long_are_refused_before_the_search(tmp_path, capsys):
+    tree = {"job": "search", "preset": "nano", "evaluate": {"tasks": 2}, "rollout": {"max_prompt": 16, "bucket": 16}}
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(tree | {"work_dir": str(tmp_path / "run"), "search": {"tasks": "training"}}))
+    assert main(["--config", str(path)]) == 2
+    assert "rollout.max_prompt: all 2 prompts of the tasks that are searched on" in capsys.readouterr().err
+
+
 def test_a_dead_endpoint_is_one_line_and_the_trees_so_far_are_kept(tmp_path, capsys):
     import yaml
 

@@ -235,3 +235,15 @@ def test_what_we_do_not_compute_is_refused_by_name(exported, change, says):
     (exported / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(ModelError, match=says):
         pretrained.load(str(exported), sharding.build())
+
+
+def test_a_models_digest_is_of_its_weights_and_its_tokenizer_and_of_nothing_else(exported, tiny):
+    assert pretrained.load(str(exported), sharding.build(), ComputeConfig(weights=jnp.bfloat16)).digest == tiny.digest
+    weights = load_file(exported / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    save_file(weights | {name: weights[name] * 1.001}, exported / "model.safetensors")
+    assert pretrained.load(str(exported), sharding.build()).digest != tiny.digest
+    save_file(weights, exported / "model.safetensors")
+    text = (exported / "tokenizer.json").read_text()
+    (exported / "tokenizer.json").write_text(text.replace('"ignore_merges": false', '"ignore_merges": true'))
+    assert pretrained.load(str(exported), sharding.build()).digest != tiny.digest

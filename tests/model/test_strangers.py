@@ -76,6 +76,8 @@ def test_what_every_model_has_in_its_config_is_let_pass():
         ("tokenizer_config.json", '{"added_tokens_decoder": {"5": {"content": "y", "lstrip": "no"}}}'),
         ("tokenizer_config.json", '{"eos_token": "<e>", "chat_template": [1]}'),
         ("tokenizer_config.json", "[" * 5000),
+        ("tokenizer_config.json", '{"eos_token": "<e>", "split_special_tokens": true}'),
+        ("tokenizer_config.json", '{"eos_token": {"content": "<f>", "lstrip": "no"}}'),
         ("added_tokens.json", '{"<q>": "x"}'),
         ("generation_config.json", '{"eos_token_id": "2"}'),
         ("generation_config.json", '{"eos_token_id": [[1]]}'),
@@ -108,6 +110,87 @@ def test_templates_by_name_take_the_default_and_one_that_nests_too_deeply_is_an_
     assert tokenizer.load(tmp_path).chat(ASKED) == "[system|S][user|U]"
     with pytest.raises(chat_template.TemplateError, match="nests too deeply"):
         chat_template.render("{% if 1 %}" * 400 + "{% endif %}" * 400, ASKED, {})
+
+
+def test_a_special_token_is_cut_as_its_file_says_and_a_template_may_name_those_of_a_dict(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(tokenizer.train(["a b"], 300).backend.to_str().replace("<|end|>", "<e>"))
+    settings = {"eos_token": "<e>", "chat_template": "{{ x_token }}", "extra_special_tokens": {"x_token": "<x>"}}
+    settings["additional_special_tokens"] = [{"content": "<y>", "lstrip": True}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    loaded = tokenizer.load(tmp_path)
+    assert loaded.chat(ASKED) == "<x>" and len(loaded.encode("<x>")) == 1
+    assert loaded.encode("a  <y>") == loaded.encode("a<y>")
+
+
+def test_a_text_that_no_file_can_hold_is_refused_and_not_a_fault(tiny):
+    for encode in (tiny.tokenizer.encode, lambda text: tiny.tokenizer.encode_all(["a", text])):
+        with pytest.raises(TokenizerError, match="half of a surrogate pair"):
+            encode("x = '\ud800'")
+
+
+def test_an_adapter_beside_a_model_is_refused_as_it_may_be_meant(exported):  # noqa: F811
+    (exported / "adapter_config.json").write_text("{}")
+    assert load(exported)
+    (exported / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"a model and an adapter of it .*remove adapter_config\.json"):
+        load(exported)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("model.layers.0.self_attn.q_proj.lora_A.default.weight", "an adapter that isn't merged"),
+        ("model.layers.0.self_attn.q_proj.base_layer.weight", "an adapter that isn't merged"),
+        ("v_head.summary.weight", "a head that scores texts"),
+        ("score.weight", "a head that scores texts"),
+        ("model.layers.0.self_attn.k_proj.k_scale", "of quantised weights"),
+        ("model.layers.0.self_attn.k_proj.weight_mask", "a parametrisation of torch"),
+        ("model.layers.7.self_attn.k_proj.weight", "describes another model"),
+    ],
+)
+def test_tensors_that_a_plain_model_has_none_of_are_said_as_what_they_are(exported, name, says):  # noqa: F811
+    tensors = load_file(exported / "model.safetensors")
+    save_file(tensors | {name: tensors["model.norm.weight"]}, exported / "model.safetensors")
+    with pytest.raises(ModelError, match=says) as raised:
+        load(exported)
+    assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ("model.fp16.safetensors", r"safetensors by another name: call the one file model\.safetensors"),
+        (None, "a link to a file that is gone"),
+        ("checkpoint-7/model.safetensors", "it holds checkpoints: name one of them"),
+        ("snapshots/a1b2/model.safetensors", "name the directory in its snapshots"),
+    ],
+)
+def test_a_directory_whose_weights_lie_elsewhere_says_what_to_name(exported, other, says):  # noqa: F811
+    weights = exported / "model.safetensors"
+    if other is None:
+        weights.unlink()
+        weights.symlink_to(exported / "gone")
+    else:
+        (exported / other).parent.mkdir(parents=True, exist_ok=True)
+        weights.rename(exported / other)
+        if "/" in other:
+            (exported / "config.json").rename((exported / other).with_name("config.json"))
+    with pytest.raises(ModelError, match=says):
+        load(exported)
+
+
+@pytest.mark.parametrize(
+    ("rotary", "says"),
+    [
+        ({"rope_theta": 1e4, "partial_rotary_factor": 0.5}, "partial_rotary_factor = 0.5, and .* is not supported"),
+        ({"full_attention": {"rope_theta": 1e6}}, "for each kind of layer is not supported"),
+    ],
+    ids=repr,
+)
+def test_what_would_change_the_model_is_not_advised_to_be_removed(rotary, says):
+    with pytest.raises(ModelError, match=says) as raised:
+        shape_of(rope_parameters=rotary)
+    assert "remove" not in str(raised.value)
 
 
 def test_a_tensor_in_two_shards_and_an_index_that_names_one_twice_are_refused(exported):  # noqa: F811
@@ -144,7 +227,9 @@ METADATA = {
         ("token_type", [3]),
         ("merges", ["a c"]),
         ("merges", [1]),
+        ("merges", []),
         ("eos_token_id", 9),
+        ("eot_token_id", 9),
         ("padding_token_id", "x"),
     ],
 )
@@ -152,6 +237,16 @@ def test_a_gguf_tokenizer_that_contradicts_itself_is_refused_by_its_key(key, val
     assert gguf_tokenizer.read_tokenizer(METADATA, "m").encode("ab") == [3]
     with pytest.raises(TokenizerError, match=key):
         gguf_tokenizer.read_tokenizer(METADATA | {f"tokenizer.ggml.{key}": value}, "m")
+
+
+def test_all_ends_that_a_gguf_file_names_end_a_completion():
+    named = METADATA | {"tokenizer.ggml.eot_token_id": 1, "tokenizer.ggml.eom_token_id": 2}
+    assert gguf_tokenizer.read_tokenizer(named, "m").end_ids == (0, 1, 2)
+
+
+def test_a_gguf_file_without_a_tokenizer_is_said_to_have_none():
+    with pytest.raises(TokenizerError, match=r"m lacks tokenizer\.ggml\.model; convert"):
+        gguf_tokenizer.read_tokenizer({}, "m")
 
 
 def test_a_pre_tokenizer_by_another_of_its_names_cuts_the_same():
@@ -168,6 +263,10 @@ def test_a_pre_tokenizer_by_another_of_its_names_cuts_the_same():
         ({"llama.logit_scale": 0.5}, "logit_scale = 0.5 is not supported"),
         ({"llama.expert_count": 8}, "expert_count = 8 is not supported"),
         ({"llama.expert_count": 0}, None),
+        ({"llama.attention.causal": False}, "attention.causal = False is not supported"),
+        ({"llama.attention.causal": True}, None),
+        ({"llama.rope.dimension_sections": [1, 2]}, r"rope.dimension_sections = \[1, 2\] is not supported"),
+        ({"llama.rope.scaling.attn_factor": 0.5}, "rope.scaling.attn_factor = 0.5 is not supported"),
         ({"llama.attention.value_length": 8}, "values of another width"),
         ({"llama.attention.head_count": [4, 2]}, r"head_count = \[4, 2\] has to be a whole number"),
         ({"llama.attention.head_count": 0}, "head_count = 0 has to be a whole number"),
@@ -204,4 +303,14 @@ def test_a_file_that_is_no_gguf_or_of_another_version_is_called_what_it_is(tmp_p
     write_gguf(tmp_path / "m.gguf", model, params, gguf.GGMLQuantizationType.F32)
     (tmp_path / "m.gguf").write_bytes(spoil((tmp_path / "m.gguf").read_bytes()))
     with pytest.raises(SemRepError, match=says):
+        gguf_tensors.GGUF(tmp_path / "m.gguf")
+
+
+def test_a_gguf_file_with_its_bytes_the_other_way_round_is_refused(tmp_path):
+    from test_pretrained import gguf, random_model, write_gguf
+
+    model, params = random_model()
+    kind, order = gguf.GGMLQuantizationType.F32, gguf.GGUFEndian.BIG
+    write_gguf(tmp_path / "m.gguf", model, params, kind, endianess=order)
+    with pytest.raises(ModelError, match=r"is big-endian, which is not supported; gguf-convert-endian .* little"):
         gguf_tensors.GGUF(tmp_path / "m.gguf")

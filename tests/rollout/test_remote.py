@@ -156,6 +156,13 @@ def test_an_endpoint_that_counts_no_tokens_is_not_taken_for_a_free_one(endpoint,
     assert said.text == "x" and said.cost is None
 
 
+def test_half_of_a_surrogate_pair_in_an_answer_is_a_letter_that_files_can_hold(endpoint, monkeypatch):
+    one = policy(endpoint[0])
+    monkeypatch.setattr(one, "_ask", lambda body: {"choices": [{"message": {"content": "x = '\ud800'"}}]})
+    ((said,),) = one.sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert said.text == "x = '?'"
+
+
 def test_the_key_comes_from_the_environment_and_is_asked_for_by_name(endpoint, monkeypatch):
     url, bodies, *_ = endpoint
     monkeypatch.delenv("SOME_KEY", raising=False)

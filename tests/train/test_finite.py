@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from semrep_jax.model import pretrained, sharding
+from semrep_jax.train import supervised
 from semrep_jax.train.batch import RolloutBatch
 from semrep_jax.train.finite import MOST_SKIPPED, NonFiniteError, Watch, broken_tensors, require_finite
 from semrep_jax.train.metrics import Recorder
@@ -72,6 +73,8 @@ def test_a_step_that_comes_to_nan_ends_the_run_or_moves_nothing(tiny, batch, spo
     _, state, metrics = one_step(tiny, spoil(batch), stop)
     with pytest.raises(NonFiniteError, match=rf"step 5: .*{says}.*non_finite: skip"):
         Watch(tiny.model, NonFinite.STOP)(5, metrics, state["params"])
+    with pytest.raises(NonFiniteError, match=rf"step 5: .*{says}[^;]*; lower supervised\.learning_rate$"):
+        Watch(tiny.model, NonFinite.STOP, supervised.FIX)(5, metrics, state["params"])
     before, state, metrics = one_step(tiny, spoil(batch), skip)
     jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(state))
     watch = Watch(tiny.model, NonFinite.SKIP)
