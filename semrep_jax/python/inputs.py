@@ -48,7 +48,7 @@ from semrep_jax.python.guesses import (
 )
 from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
-from semrep_jax.python.recurring import recurring
+from semrep_jax.python.recurring import leaves, recurring
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -75,7 +75,8 @@ BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
 COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
-RECURRING = 0.12  # how often the same texts and numbers come again in a call
+RECURRING = 0.15  # how often the same texts and numbers come again in a call with many of them
+FEWEST_TO_RECUR = 4
 FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
 NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
 MOST_STARRED = 3
@@ -160,7 +161,7 @@ class Drawing:
         """
         if not function.parameters:
             return [["t"]]
-        rng = Random(self.seed)
+        rng, coming_again = Random(self.seed), Random(self.seed)
         known = [Arguments(list(call)) for call in (*examples, *doctests(function.name, function.docstring))]
         first = [call.form() for call in known]
         if known:
@@ -189,8 +190,8 @@ class Drawing:
             if self.pieces and rng.random() < COMPOSED:
                 drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
-            if rng.random() < RECURRING:
-                (call,) = recurring([call], rng, self.closed)
+            if coming_again.random() < RECURRING and leaves(call) >= FEWEST_TO_RECUR:
+                (call,) = recurring([call], coming_again, self.closed)
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
 

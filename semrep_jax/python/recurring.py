@@ -28,8 +28,8 @@ def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) ->
             if leaf not in fixed:
                 found[_sort(leaf)].setdefault(repr(leaf), leaf)
     pools = {
-        sort: rng.sample(list(leaves.values()), min(len(leaves), rng.randint(1, MOST_DIFFERENT)))
-        for sort, leaves in found.items()
+        sort: rng.sample(list(values.values()), min(len(values), rng.randint(1, MOST_DIFFERENT)))
+        for sort, values in found.items()
     }
 
     def other(leaf: Any) -> Any:
@@ -65,6 +65,11 @@ def changed(wire: Any, change: Callable[[Any], Any]) -> Any:
         case ["new", name, args, kwargs]:
             return ["new", name, [*map(go, args)], [[key, go(x)] for key, x in kwargs]]
     return wire
+
+
+def leaves(wire: Any) -> int:
+    """How many texts and numbers are in a wire form."""
+    return sum(1 for _ in _leaves(wire))
 
 
 def _leaves(wire: Any) -> Iterator[Any]:

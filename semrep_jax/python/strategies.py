@@ -52,7 +52,7 @@ BEYOND_ASCII = "éßİıſΣςﬁ中ñÅ٣²½Ⅷ😀\u0301"
 # Whole texts on which what looks alike differs: letters, digits and numerals beyond ASCII, ends of lines, numerals.
 _TELLING = ["٣", "²", "½", "Ⅷ", "٣7", "1²", "ß", "ss", "Straße", "ﬁn", "e\u0301", "é", "İ", "12\n", "abc\n", " 7 ",
             "+7", "-0", "1_000", "0x1f", "1e5", "3.50", "nan", "True", "None", "a\r\nb", "A", "a\n\n", "\n", "_x1",
-            "it's", "\\1", "a\\nb", "(a"]  # fmt: skip
+            "it's"]  # fmt: skip
 # Texts that are one under some folding of case or form, and not under another.
 NEARLY_ONE = [("ß", "ss"), ("é", "e\u0301"), ("ſ", "s"), ("ﬁ", "fi"), ("Σ", "ς"), ("İ", "i"), ("²", "2"), ("A", "a")]
 _PLAIN = "abcABC xyz019(){}[],.-"
