@@ -61,8 +61,12 @@ def told_apart(tree: ast.Module) -> set[str]:
 
 def compared_with_none(node: ast.AST) -> set[str]:
     """The names that a function asks whether they are None."""
-    asked = [n for n in ast.walk(node) if isinstance(n, ast.Compare) and isinstance(n.left, ast.Name)]
-    return {n.left.id for n in asked if any(isinstance(c, ast.Constant) and c.value is None for c in n.comparators)}
+    found = set()
+    for n in ast.walk(node):
+        match n:
+            case ast.Compare(left=ast.Name(id=name), comparators=[ast.Constant(value=None)]):
+                found.add(name)
+    return found
 
 
 def literals(source: str) -> list[Any]:

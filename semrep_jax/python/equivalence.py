@@ -270,9 +270,9 @@ class Reference:
         differing: dict[str, int] = {}
         if not reason:
             reason, differing = followed(self, other)
-            more = self._beyond(other) if reason else []
-            if more:
-                reason, differing = followed(self, other, more)
+            beyond = self._beyond(other) if reason else []
+            if beyond:
+                reason, differing = followed(self, other, beyond)
         answer = Answer.UNKNOWN if reason else Answer.EQUIVALENT
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
 
@@ -350,8 +350,8 @@ def followed(
         untried = one.untried(others.statements)
         if untried:
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
-            more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
-            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
+            others_too = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
+            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{others_too}", counts
     for name, one, other_walk in (("first", mine, theirs), ("second", theirs, mine)):
         parts = one.untried_parts(other_walk)
         if parts:

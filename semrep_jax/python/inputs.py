@@ -272,7 +272,7 @@ class Drawing:
         missing = compared_with_none(function.node)
 
         def drawn(p: Parameter, draw: Draw) -> Draw:
-            one = _ventured(draw)
+            one: Draw = _ventured(draw)
             return (lambda rng: None if rng.random() < NOTHING else one(rng)) if p.name in missing else one
 
         return [
@@ -485,12 +485,12 @@ class Drawing:
             return _one_of([draw for draw in below if draw is not None])
         plans = self.plans(one.constructor, Target("new", one.name))
         kin = [c.name for c in self.surface.classes.values() if one.name in c.bases and not c.abstract]
-        below = [draw for draw in map(self.builder, kin) if draw is not None]
+        derived = [found for found in (self.builder(c) for c in kin if c[0] != "_") if found is not None]
 
         def draw(rng: Random) -> Any:
-            if below and rng.random() < FROM_BELOW:
+            if derived and rng.random() < FROM_BELOW:
                 with contextlib.suppress(TooDeep):
-                    return rng.choice(below)(rng)
+                    return rng.choice(derived)(rng)
             given = self.draw(one.constructor, rng.choice(plans), rng)
             return Made(
                 ["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]]

@@ -170,20 +170,18 @@ def idle_functions(source: str, asked: Collection[str]) -> set[str]:
     source: the program. asked: names that are used from outside, which are none of them. A function with a decorator is
     none: it may have been noted somewhere.
     """
-    found: dict[str, ast.stmt] = {}
-    used = set[str]()
+    found, used = set[str](), set[str]()
     for node in syntax.module(source).body:
-        a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if a_function and not node.decorator_list and node.name not in asked:
-            found[node.name] = node
+        name = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list and name not in asked:
+            found.add(name)
         if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test):
             continue
         for part in ast.walk(node):
             match part:
-                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
-                    if not (a_function and name == node.name):
-                        used.add(name)
-    return set(found) - used
+                case ast.Name(id=named) | ast.Attribute(attr=named) | ast.Constant(value=str(named)) if named != name:
+                    used.add(named)
+    return found - used
 
 
 def statements(source: str) -> list[Statement]:

@@ -341,7 +341,7 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
     match name:
         case "Literal":
             named = [Made(form(e.value)) for e in inner if isinstance(e, ast.Constant)]  # there is nothing near to them
-            return st.sampled_from(named or [None])
+            return st.sampled_from(named) if named else st.none()
         case "Annotated" | "Final" | "Required" | "NotRequired":
             return hinted(inner[0])
         case "Callable":

@@ -241,18 +241,21 @@ def _made_class(call: ast.expr) -> Class | None:
 
 def _listed(listed: ast.expr) -> dict[str, ast.expr | None]:
     """The names that such a call is given, each with its hint if there is one; {} where they can't be read."""
+    pairs: list[tuple[ast.expr | None, ast.expr | None]] = []
     match listed:
         case ast.Constant(value=str(text)):
             return dict.fromkeys(text.replace(",", " ").split())
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
-            pairs = [[p, None] if isinstance(p, ast.Constant) else getattr(p, "elts", [p, None]) for p in parts]
+            for part in parts:
+                match part:
+                    case ast.Tuple(elts=[first, hint]):
+                        pairs.append((first, hint))
+                    case _:
+                        pairs.append((part, None))
         case ast.Dict(keys=keys, values=hints):
-            pairs = [list(pair) for pair in zip(keys, hints, strict=True)]
-        case _:
-            return {}
-    if not all(isinstance(p[0], ast.Constant) and isinstance(p[0].value, str) and len(p) == 2 for p in pairs):
-        return {}
-    return {p[0].value: p[1] for p in pairs}
+            pairs = list(zip(keys, hints, strict=True))
+    named = {one.value: hint for one, hint in pairs if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return named if len(named) == len(pairs) else {}
 
 
 def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
