@@ -18,7 +18,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from random import Random
@@ -150,7 +150,11 @@ class Reference:
             sequences.append(steps)
         for n in range(RECURRING_SEQUENCES if own else 0):
             more = [rng.choice(rng.choice(own if k % 4 else asked)) for k in range(RECURRING_STEPS)]
-            sequences.append(self._recurring([["new", one.name, built[n % len(built)]], *more], rng))
+            steps = self._recurring([["new", one.name, built[n % len(built)]], *more], rng)
+            if n % 2:  # what a size or limit holds back shows where it is small
+                sized = lambda x: rng.randint(1, 3) if type(x) is int and x not in self.drawing.closed else x  # noqa: E731
+                steps[0] = ["new", one.name, changed(steps[0][2], sized)]
+            sequences.append(steps)
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
         self.classes[one.name] = self._sequences(one.name, sequences, guessed)
@@ -277,15 +281,16 @@ class Reference:
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
 
     def _beyond(self, other: str) -> list[list[Step]]:
-        """Sequences with None in the place of members of an Enum, and other texts in that of a Literal's, in which both
-        programs do the same: what runs with no value that a hint allows is tried with one that it does not.
+        """Sequences with None in the place of members of an Enum and of instances that are told apart, other texts in
+        that of a Literal's, in which both programs do the same: what runs with no value that a hint allows is tried
+        with one that it does not.
 
         Where they do not do the same, that says nothing.
         """
         literal = [x for x in self.drawing.closed if type(x) is str]
         found = []
         for one in self.every:
-            outside = [[_outside(step, literal) for step in steps] for steps in one.sequences]
+            outside = [[_outside(step, literal, self.drawing.told) for step in steps] for steps in one.sequences]
             told = [steps for steps, before in zip(outside, one.sequences, strict=True) if steps != before][:BEYOND]
             if told:
                 behaviour = self._sequences(one.entry, told)
@@ -322,14 +327,17 @@ def holds(wire: Any, constant: Any) -> bool:
     return wire == constant or (type(wire) is type(constant) is str and constant in wire)
 
 
-def _outside(step: Step, literal: Sequence[str]) -> Step:
-    """A step with a value that no hint allows in the place of each member of an Enum, and of texts of a Literal."""
+def _outside(step: Step, literal: Sequence[str], told: Collection[str]) -> Step:
+    """A step with a value that no hint allows in the place of each member of an Enum, texts of a Literal, and arguments
+    that are instances of classes which are told apart."""
     if len(step) < 3 or step[0] == "with":
         return step
     text = json.dumps(step[2])
     for member in set(_MEMBER.findall(text)):
         text = text.replace(member, "null")
     call = changed(json.loads(text), lambda leaf: f"{leaf} no more" if leaf in literal else leaf)
+    if call[0] == "t":
+        call = [None if type(x) is list and x[0] == "new" and x[1] in told else x for x in call]
     return [*step[:2], call]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 MOST_DIFFERENT = 3  # values of a type that are left
 REPLACED = 0.8  # of the values
 NEXT_TO = 0.1  # numbers that become one next to it
+EMPTY = 0.05  # values that become "" or 0
 
 
 def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) -> list[Any]:
@@ -35,6 +36,8 @@ def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) ->
     def other(leaf: Any) -> Any:
         if leaf in fixed or rng.random() > REPLACED:
             return leaf
+        if type(leaf) in (str, int) and rng.random() < EMPTY:
+            return type(leaf)()
         new = rng.choice(pools[_sort(leaf)])
         return new + rng.choice([-1, 1]) if type(new) is int and rng.random() < NEXT_TO else new
 

@@ -65,6 +65,13 @@ BUS = (
     "    def emit(self, name: str, x: int):\n        return {}\n"
 )
 STORE = "_of = {{}}\ndef put(key: str, n: int):\n    {}\ndef get(key: str):\n    return _of.get(key)\n"
+LINE = (
+    "class Line:\n    def __init__(self, limit: int):\n        self._limit, self._in, self._wait = limit, [], []\n"
+    "    def join(self, who: str):\n        to = self._in if len(self._in) < self._limit else self._wait\n"
+    "        to.append(who)\n    def leave(self, who: str):\n        self._in.remove(who)\n"
+    "        if self._wait:\n            self._in.append(self._wait.pop({}))\n"
+    "    def members(self) -> list[str]:\n        return list(self._in)\n"
+)
 BAG = (
     "class Bag:\n    def __init__(self):\n        self._n = {{}}\n    def add(self, x: str):\n"
     "        self._n[x] = self._n.get(x, 0) + 1\n    def drop(self, x: str):\n        {}\n"
@@ -82,12 +89,17 @@ RETRY = (
 )
 KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
 POINT = "from collections import namedtuple\nPoint = namedtuple('Point', {})\ndef f(p: Point, k: int):\n    return {}\n"
+SORTS = (
+    "from dataclasses import dataclass\n@dataclass\nclass A:\n    n: int\n@dataclass\nclass B:\n    n: int\n"
+    "def f(x: A | B) -> int:\n    {}\n"
+)
 WAYS = (
     "from enum import Enum\nclass Op(Enum):\n    ADD = 1\n    SUB = 2\ndef f(op: Op, a: int, b: int):\n"
     "    {}\n    raise ValueError(op)\n"
 )
 DIFFERENT = {
     "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
+    "who comes first once a small limit is reached": (LINE.format("0"), LINE.format("")),
     "what is taken away of several": (BAG.format("self._n[x] -= 1"), BAG.format("del self._n[x]")),
     "one method under two names": (MONEY + "    __radd__ = __add__\n", MONEY),
     "the errors that a decorator swallows": (RETRY.format("Exception"), RETRY.format("ValueError")),
@@ -283,6 +295,12 @@ ALIKE = {
         WAYS.format("if op == Op.ADD:\n        return a + b\n    elif op == Op.SUB:\n        return a - b"),
         WAYS.format("match op:\n        case Op.ADD:\n            return a + b\n        case Op.SUB:\n"
                     "            return a - b"),
+    ),
+    "classes that are told one after the other": (
+        SORTS.format("if isinstance(x, A):\n        return x.n\n    if isinstance(x, B):\n        return -x.n\n"
+                     "    raise TypeError"),
+        SORTS.format("match x:\n        case A(n):\n            return n\n        case B(n):\n            return -n\n"
+                     "    raise TypeError"),
     ),
     "texts of a Literal that are told one after the other": (
         "from typing import Literal\ndef f(way: Literal['up', 'down'], n: int):\n    if way == 'up':\n"
