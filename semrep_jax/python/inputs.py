@@ -48,7 +48,7 @@ from semrep_jax.python.guesses import (
 )
 from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
-from semrep_jax.python.recurring import leaves, recurring
+from semrep_jax.python.recurring import is_nested, leaves, recurring
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -75,7 +75,8 @@ BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
 COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
-RECURRING = 0.15  # how often the same texts and numbers come again in a call with many of them
+RECURRING = 0.1  # how often the same texts and numbers come again in a call with many of them
+RECURRING_IN_NESTED = 0.4  # and in one with containers of containers: graphs, tables, groups
 FEWEST_TO_RECUR = 4
 FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
 NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
@@ -190,7 +191,8 @@ class Drawing:
             if self.pieces and rng.random() < COMPOSED:
                 drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
-            if coming_again.random() < RECURRING and leaves(call) >= FEWEST_TO_RECUR:
+            share = RECURRING_IN_NESTED if is_nested(call) else RECURRING
+            if coming_again.random() < share and leaves(call) >= FEWEST_TO_RECUR:
                 (call,) = recurring([call], coming_again, self.closed)
             found.setdefault(repr(call), call)
         return list(found.values())[:count]

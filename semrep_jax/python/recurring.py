@@ -75,6 +75,23 @@ def leaves(wire: Any) -> int:
     return sum(1 for _ in _leaves(wire))
 
 
+def is_nested(call: Any) -> bool:
+    """Whether some argument of a call in wire form is a container of containers."""
+    return _depth(call) > 2
+
+
+def _depth(wire: Any) -> int:
+    """How deep containers lie in containers."""
+    match wire:
+        case ["l" | "t" | "s" | "z", *items]:
+            return 1 + max(map(_depth, items), default=0)
+        case ["d" | "D", *pairs]:
+            return 1 + max((_depth(x) for pair in pairs for x in pair), default=0)
+        case ["call*", args, kwargs]:
+            return 1 + max((_depth(x) for x in [*args, *(x for _, x in kwargs)]), default=0)
+    return 0
+
+
 def _leaves(wire: Any) -> Iterator[Any]:
     """The texts and numbers in a wire form, in order."""
     found: list[Any] = []
