@@ -401,6 +401,8 @@ def magnitude(wire: Any) -> int:
         return bisect(_MAGNITUDES, abs(wire)) + (wire < 0)
     if type(wire) is list and wire and wire[0] == "i":
         return len(_MAGNITUDES)
+    if type(wire) is list and wire and wire[0] == "graph":  # may lead round and round, which ends its sequence
+        return max(1, *map(magnitude, wire))
     return max(map(magnitude, wire), default=0) if type(wire) is list else 0
 
 

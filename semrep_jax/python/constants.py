@@ -59,6 +59,23 @@ def told_apart(tree: ast.Module) -> set[str]:
     return found
 
 
+def compared_with_none(node: ast.AST) -> set[str]:
+    """The names that a function asks whether they are None."""
+    found = set()
+    for n in ast.walk(node):
+        match n:
+            case ast.Compare(left=ast.Name(id=name), comparators=[ast.Constant(value=None)]):
+                found.add(name)
+    return found
+
+
+def literals(source: str) -> list[Any]:
+    """The values that hints of a program name: `Literal["a", "b"]`."""
+    named = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Subscript)]
+    hints = [n for n in named if ast.unparse(n.value).rpartition(".")[2] == "Literal"]
+    return [c.value for n in hints for c in ast.walk(n.slice) if isinstance(c, ast.Constant)]
+
+
 def caught(source: str) -> list[str]:
     """The built-in exceptions that a program names, in order: those that it may treat in a way of their own."""
     names = [n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)]

@@ -16,7 +16,9 @@ unknown, and why. Equivalent says that nothing was found on so many calls; it is
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from random import Random
@@ -31,6 +33,7 @@ from semrep_jax.python.constants import caught
 from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
+from semrep_jax.python.recurring import changed, recurring
 from semrep_jax.python.surface import Class, Function, Parameter
 from semrep_jax.python.trace import Step, Watch, trace
 from semrep_jax.sandbox.pool import Sandbox
@@ -41,7 +44,12 @@ CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
+RECURRING_SEQUENCES = 24  # longer ones, in which a few texts and numbers come again and again
+RECURRING_STEPS = 12
+BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
+_MEMBER = re.compile(r'\["(?:member|flags)", "\w+", (?:"\w+"|\[[^\]]*\])\]')
+_CALLS = ("call", "new", "ask", "op")  # steps that give arguments
 
 
 class Reference:
@@ -126,6 +134,7 @@ class Reference:
             place = Target("ask", method.name, before)
             asked.append([place.step(c) for c in self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)])
         asked += [[["get", name]] for name in one.attributes]
+        own = list(asked)
         asked += self._uses(one, built[:6])
         sequences = []
         barest, kin = min(built, key=lambda call: len(repr(call))), self._kin(one)
@@ -139,9 +148,23 @@ class Reference:
                 choices = asked[(n + k) % len(asked)] if k % 2 else rng.choice(asked)
                 steps.append(rng.choice(choices))
             sequences.append(steps)
+        for n in range(RECURRING_SEQUENCES if own else 0):
+            more = [rng.choice(rng.choice(own if k % 4 else asked)) for k in range(RECURRING_STEPS)]
+            steps = self._recurring([["new", one.name, built[n % len(built)]], *more], rng)
+            if n % 2:  # what a size or limit holds back shows where it is small
+                sized = lambda x: rng.randint(1, 3) if type(x) is int and x not in self.drawing.closed else x  # noqa: E731
+                steps[0] = ["new", one.name, changed(steps[0][2], sized)]
+            sequences.append(steps)
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
         self.classes[one.name] = self._sequences(one.name, sequences, guessed)
+
+    def _recurring(self, steps: list[Step], rng: Random) -> list[Step]:
+        """Steps with a few texts and numbers in the place of all."""
+        places = [i for i, step in enumerate(steps) if step[0] in _CALLS]
+        calls = recurring([steps[i][2] for i in places], rng, self.drawing.closed)
+        new = dict(zip(places, calls, strict=True))
+        return [[*step[:2], new[i]] if i in new else step for i, step in enumerate(steps)]
 
     def _uses(self, one: Class, built: list[Any]) -> list[list[Step]]:
         """What instances are used for beside their methods: comparisons, hashes, `with`, attributes that are set.
@@ -200,6 +223,9 @@ class Reference:
         sequences = [
             [rng.choice(by_name[rng.choice(names)]) for _ in range(MIXED_STEPS)] for _ in range(MIXED_SEQUENCES)
         ]
+        for _ in range(MIXED_SEQUENCES):
+            steps = [rng.choice(by_name[rng.choice(names)]) for _ in range(RECURRING_STEPS)]
+            sequences.append(self._recurring(steps, rng))
         guessed = any(b.lenient for b in self.behaviours.values())
         return self._sequences("the functions by turns", sequences, guessed)
 
@@ -248,8 +274,29 @@ class Reference:
         differing: dict[str, int] = {}
         if not reason:
             reason, differing = followed(self, other)
+            beyond = self._beyond(other) if reason else []
+            if beyond:
+                reason, differing = followed(self, other, beyond)
         answer = Answer.UNKNOWN if reason else Answer.EQUIVALENT
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
+
+    def _beyond(self, other: str) -> list[list[Step]]:
+        """Sequences with None in the place of members of an Enum and of instances that are told apart, other texts in
+        that of a Literal's, in which both programs do the same: what runs with no value that a hint allows is tried
+        with one that it does not.
+
+        Where they do not do the same, that says nothing.
+        """
+        literal = [x for x in self.drawing.closed if type(x) is str]
+        found = []
+        for one in self.every:
+            outside = [[_outside(step, literal, self.drawing.told) for step in steps] for steps in one.sequences]
+            told = [steps for steps, before in zip(outside, one.sequences, strict=True) if steps != before][:BEYOND]
+            if told:
+                behaviour = self._sequences(one.entry, told)
+                if behaviour.evidence.answers and behaviour.compare(other, False).answer is not Answer.DIFFERENT:
+                    found += told
+        return found
 
     def _with_constants_of(self, other: str) -> Finding:
         """Calls with constants that the other program alone has, and of types that it alone tells apart: there it may
@@ -280,11 +327,29 @@ def holds(wire: Any, constant: Any) -> bool:
     return wire == constant or (type(wire) is type(constant) is str and constant in wire)
 
 
-def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str, int]]:
+def _outside(step: Step, literal: Sequence[str], told: Collection[str]) -> Step:
+    """A step with a value that no hint allows in the place of each member of an Enum, texts of a Literal, and arguments
+    that are instances of classes which are told apart."""
+    if len(step) < 3 or step[0] == "with":
+        return step
+    text = json.dumps(step[2])
+    for member in set(_MEMBER.findall(text)):
+        text = text.replace(member, "null")
+    call = changed(json.loads(text), lambda leaf: f"{leaf} no more" if leaf in literal else leaf)
+    if call[0] == "t":
+        call = [None if type(x) is list and x[0] == "new" and x[1] in told else x for x in call]
+    return [*step[:2], call]
+
+
+def followed(
+    compared: Reference | Behaviour, other: str, more: Sequence[Sequence[Step]] = ()
+) -> tuple[str, dict[str, int]]:
     """What stands in one of two programs alone and never ran while they were compared, as a reason; empty where all of
-    it did. Beside it how many such statements each program has."""
+    it did. Beside it how many such statements each program has. more: sequences beside those of the comparison."""
     try:
         mine = compared.walk
+        if more:
+            mine = Walk(compared.source, compared.sandbox, [*more, *mine.sequences])
         theirs = Walk(other, compared.sandbox, mine.sequences)
     except RecursionError:
         return "a program nests too deeply for its statements to be followed", {}
@@ -293,8 +358,8 @@ def followed(compared: Reference | Behaviour, other: str) -> tuple[str, dict[str
         untried = one.untried(others.statements)
         if untried:
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
-            more = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
-            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{more}", counts
+            others_too = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
+            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{others_too}", counts
     for name, one, other_walk in (("first", mine, theirs), ("second", theirs, mine)):
         parts = one.untried_parts(other_walk)
         if parts:

@@ -27,7 +27,8 @@ _MOMENTS = [datetime(2024, 2, 29, 13, 5, 9), datetime(1999, 12, 31, 23, 59, 59),
 _NUMERALS = ["7", "-12", "3.5", " 42 ", "1e3", "+0", "1_000", "0x1f", "007"]
 # What a program's text has, and texts that it then may read.
 KNOWN: dict[str, list[str]] = {
-    "fromisoformat": ["2024-02-29", "2024-02-29T13:05:09", "2024-02-29T13:05:09+02:00", "13:05", "1999-12-31"],
+    "fromisoformat": ["2024-02-29", "2024-02-29T13:05:09", "2024-02-29T13:05:09+02:00", "13:05", "1999-12-31",
+                      "2024-02-29T13:05:09Z"],
     "json.load": ['{"a": 1}', "[1, 2]", '{"name": "b", "x": [1, {"c": null}]}', '"text"', "null", "3.5", "{}", "[]"],
     "csv.": ["name,value\na,1\nb,2.5\n", 'x,y\n"a,b",3\n', "a;b\n1;2\n"],
     "configparser": ["[a]\nx = 1\ny = two\n", "[DEFAULT]\nx = 0\n[b]\nz = yes\n"],

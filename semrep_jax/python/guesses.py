@@ -65,10 +65,20 @@ def usages(node: ast.AST) -> dict[str, Usage]:
     return found
 
 
-def kinds(used: Usage | None, shape: Shape) -> dict[str, Guess]:
+def calls_what_is_kept(tree: ast.AST) -> bool:
+    """Whether a program calls functions that it has stored: `for f in self.hooks: f(x)`, `self.table[name](x)`."""
+    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    called = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return any(isinstance(f, ast.Subscript) or (isinstance(f, ast.Name) and f.id in stored) for f in called)
+
+
+def kinds(used: Usage | None, shape: Shape, keeps_functions: bool = False) -> dict[str, Guess]:
     """What a parameter may be, by name, in the order in which it is preferred. shape: of the objects that the function
-    walks, where it walks any."""
+    walks, where it walks any. keeps_functions: whether it may be a function that is called later, by another one."""
     every = {name: Guess(chosen(name), guess.example) for name, guess in GUESSES.items()}
+    if keeps_functions:
+        kept = Guess(chosen("Callable"), Made(["call", "int"]))
+        every = {"int": every["int"], "callback int": kept} | every
     every = (_walked(shape) if shape else {}) | every
     if used is None:
         return every

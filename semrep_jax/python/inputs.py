@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import itertools
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -23,12 +24,31 @@ from semrep_jax.core import syntax
 from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
-from semrep_jax.python.constants import imported, pieces, program_constants, reads_files, told_apart, words
+from semrep_jax.python.constants import (
+    compared_with_none,
+    imported,
+    literals,
+    pieces,
+    program_constants,
+    reads_files,
+    told_apart,
+    words,
+)
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.formats import examples
-from semrep_jax.python.guesses import BUILTIN_ATTRIBUTES, Draw, Guess, chosen, combinations, kinds, usages
+from semrep_jax.python.guesses import (
+    BUILTIN_ATTRIBUTES,
+    Draw,
+    Guess,
+    calls_what_is_kept,
+    chosen,
+    combinations,
+    kinds,
+    usages,
+)
 from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
+from semrep_jax.python.recurring import is_nested, leaves, recurring
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -55,6 +75,11 @@ BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
 COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
+RECURRING = 0.1  # how often the same texts and numbers come again in a call with many of them
+RECURRING_IN_NESTED = 0.4  # and in one with containers of containers: graphs, tables, groups
+FEWEST_TO_RECUR = 4
+FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
+NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
 MOST_STARRED = 3
 DEEPEST_BUILD = 3  # instances that hold instances of other classes
 MOST_OWN_CLASSES = 3  # of which instances are tried where there is no hint
@@ -115,12 +140,14 @@ class Drawing:
         # Types that the program names, and those by which it tells what it was given.
         self.mentioned = {n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)} & _TYPES
         self.told = told_apart(syntax.module(source)) | set(told)
+        self.closed = literals(source)  # nothing else stands in their place
         # Functions that the program itself calls by name; of private ones it alone decides.
         calls = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Call) and n.keywords]
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
         # Names that are no objects of the callers'.
         self.outside = {*dir(builtins), *imported(source), *self.surface.functions, *self.surface.classes}
         # Attributes that lead from one instance to others of its class.
+        self.calls_what_is_kept = calls_what_is_kept(syntax.module(source))
         self.links = attributes(syntax.module(source), self.outside, BUILTIN_ATTRIBUTES)
         self._depth = 0  # of instances in instances of one class
         self._builders: dict[str, Draw | None] = {}
@@ -135,7 +162,7 @@ class Drawing:
         """
         if not function.parameters:
             return [["t"]]
-        rng = Random(self.seed)
+        rng, coming_again = Random(self.seed), Random(self.seed)
         known = [Arguments(list(call)) for call in (*examples, *doctests(function.name, function.docstring))]
         first = [call.form() for call in known]
         if known:
@@ -164,6 +191,9 @@ class Drawing:
             if self.pieces and rng.random() < COMPOSED:
                 drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
+            share = RECURRING_IN_NESTED if is_nested(call) else RECURRING
+            if coming_again.random() < share and leaves(call) >= FEWEST_TO_RECUR:
+                (call,) = recurring([call], coming_again, self.closed)
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
 
@@ -216,7 +246,7 @@ class Drawing:
         used = usages(self._read_of(within) if within else function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
         own = {} if within else self._own_kinds()
-        every_kind = [kinds(used.get(p.name), shape) | own for p in unknown]
+        every_kind = [kinds(used.get(p.name), shape, self.calls_what_is_kept) | own for p in unknown]
         guesses = combinations([list(k) for k in every_kind], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
@@ -241,15 +271,23 @@ class Drawing:
             every = returned or [g for g, _ in taken] or [default]
             named = [g for g in every[KEPT_COMBINATIONS:] if self.mentioned & {k.partition("[")[0] for k in g}]
             chosen = every[:KEPT_COMBINATIONS] + named[:KEPT_COMBINATIONS]
+        missing = compared_with_none(function.node)
+
+        def drawn(p: Parameter, draw: Draw) -> Draw:
+            one: Draw = _ventured(draw)
+            return (lambda rng: None if rng.random() < NOTHING else one(rng)) if p.name in missing else one
+
         return [
-            fixed | {p.name: _ventured(kind[g].draw) for p, kind, g in zip(unknown, every_kind, guess, strict=True)}
+            fixed | {p.name: drawn(p, kind[g].draw) for p, kind, g in zip(unknown, every_kind, guess, strict=True)}
             for guess in chosen
         ]
 
     def _read_of(self, name: str) -> ast.AST:
         """A class with the names of its constructor's parameters in the place of the attributes that keep them."""
         tree = syntax.module(self.source)
-        one = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == name)
+        one = next((n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == name), None)
+        if one is None:  # it is made by a call
+            return self.surface.classes[name].constructor.node
         kept = {}
         for node in ast.walk(one):
             match node:
@@ -416,7 +454,7 @@ class Drawing:
         """What draws instances of a class within another one, down to DEEPEST_CHAIN of them."""
 
         def draw(rng: Random) -> Any:
-            builder = self._builders[name]
+            builder = self._builders.get(name)  # None too while it is still looked for what builds one
             if builder is None or self._depth >= DEEPEST_CHAIN or rng.random() < self._depth / 8:
                 raise TooDeep
             self._depth += 1
@@ -448,8 +486,13 @@ class Drawing:
             below = [self.builder(c.name) for c in fitting]
             return _one_of([draw for draw in below if draw is not None])
         plans = self.plans(one.constructor, Target("new", one.name))
+        kin = [c.name for c in self.surface.classes.values() if one.name in c.bases and not c.abstract]
+        derived = [found for found in (self.builder(c) for c in kin if c[0] != "_") if found is not None]
 
-        def draw(rng: Random) -> Made:
+        def draw(rng: Random) -> Any:
+            if derived and rng.random() < FROM_BELOW:
+                with contextlib.suppress(TooDeep):
+                    return rng.choice(derived)(rng)
             given = self.draw(one.constructor, rng.choice(plans), rng)
             return Made(
                 ["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]]

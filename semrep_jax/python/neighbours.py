@@ -40,6 +40,13 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
         return [with_constant(x, constant, rng) if rng.random() < 0.5 else x for x in argument]
     if isinstance(argument, dict) and argument and type(next(iter(argument))) is type(constant):
         return {constant: next(iter(argument.values())), **argument}
+    if isinstance(argument, list | tuple) and argument:
+        i = rng.randrange(len(argument))
+        inner = [*argument[:i], with_constant(argument[i], constant, rng), *argument[i + 1 :]]
+        return tuple(inner) if type(argument) is tuple else inner
+    if isinstance(argument, dict) and argument:
+        key = rng.choice(list(argument))
+        return {**argument, key: with_constant(argument[key], constant, rng)}
     return argument
 
 

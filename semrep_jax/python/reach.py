@@ -74,7 +74,9 @@ class Walk:
 
     def __init__(self, source: str, sandbox: Sandbox, sequences: Sequence[Sequence[Step]]):
         self.source, self.sandbox, self.sequences = one_a_line(source), sandbox, sequences
-        self.statements, self.moves = statements(self.source), frozenset[Move]()
+        idle = {f".{name}" for name in idle_functions(self.source, {s[1] for steps in sequences for s in steps})}
+        self.statements = [s for s in statements(self.source) if s.place not in idle]
+        self.moves = frozenset[Move]()
         self._left = self._chunks()
 
     def alone(self, others: list[Statement]) -> list[Statement]:
@@ -160,6 +162,26 @@ def _outside(source: str) -> set[int]:
 def one_a_line(source: str) -> str:
     """The program with each statement on a line of its own. Raises what `syntax.module` does."""
     return ast.unparse(syntax.module(source))
+
+
+def idle_functions(source: str, asked: Collection[str]) -> set[str]:
+    """The functions at a program's top that nothing but itself and what runs as a script names, such as `main`.
+
+    source: the program. asked: names that are used from outside, which are none of them. A function with a decorator is
+    none: it may have been noted somewhere.
+    """
+    found, used = set[str](), set[str]()
+    for node in syntax.module(source).body:
+        name = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list and name not in asked:
+            found.add(name)
+        if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test):
+            continue
+        for part in ast.walk(node):
+            match part:
+                case ast.Name(id=named) | ast.Attribute(attr=named) | ast.Constant(value=str(named)) if named != name:
+                    used.add(named)
+    return found - used
 
 
 def statements(source: str) -> list[Statement]:

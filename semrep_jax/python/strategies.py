@@ -340,7 +340,8 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
     """The strategy of a hint `name[inner]`."""
     match name:
         case "Literal":
-            return st.sampled_from([e.value for e in inner if isinstance(e, ast.Constant)] or [None])
+            named = [Made(form(e.value)) for e in inner if isinstance(e, ast.Constant)]  # there is nothing near to them
+            return st.sampled_from(named) if named else st.none()
         case "Annotated" | "Final" | "Required" | "NotRequired":
             return hinted(inner[0])
         case "Callable":

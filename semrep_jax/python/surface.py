@@ -10,6 +10,7 @@ ones are needed to build arguments.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -143,6 +144,8 @@ def read(source: str) -> Surface:
                     listed = [e.value for e in node.value.elts if isinstance(e, ast.Constant)]
                 elif isinstance(node.value, ast.Lambda):
                     surface.functions[name] = Function(name, _parameters(node.value.args), node.value)
+                elif (made := _made_class(node.value)) is not None:
+                    surface.classes[name] = made
                 else:
                     surface.variables[name] = node.value
     for one in surface.classes.values():
@@ -197,12 +200,62 @@ def _class(node: ast.ClassDef) -> Class:
             one.settable = {p.name: p.annotation for p in one.constructor.parameters}
     one.ordered = "total_ordering" in decorators or any("order=True" in ast.unparse(d) for d in node.decorator_list)
     one.ordered = one.ordered or "dataclass" in decorators
+    defined: dict[str, Definition] = {}
     for inner in node.body:
-        if isinstance(inner, Definition):
-            _add_method(one, inner)
+        match inner:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                defined[inner.name] = inner
+                _add_method(one, inner)
+            case ast.Assign(value=ast.Name(id=other)) if other in defined:  # one method under two names
+                for name in _assigned(inner):
+                    _add_method(one, defined[other], name)
+            case ast.Assign(value=ast.Lambda() as value) if not one.is_enum:
+                for name in (n for n in _assigned(inner) if not n.startswith("_")):
+                    one.methods[name] = Function(name, _parameters(value.args)[1:], value)
     one.protocol = "Protocol" in bases
     one.abstract = one.abstract or one.protocol
     return one
+
+
+def _made_class(call: ast.expr) -> Class | None:
+    """The class that a call makes: `namedtuple("P", "x y")`, `Enum("Color", "RED BLUE")`; None where it makes none."""
+    match call:
+        case ast.Call(args=[ast.Constant(value=str(name)), listed]) if _name(call) in _ENUMS | {"namedtuple"}:
+            names = _listed(listed)
+        case ast.Call(args=[ast.Constant(value=str(name)), ast.List() as listed]) if _name(call) == "NamedTuple":
+            names = _listed(listed)
+        case _:
+            return None
+    if not names:
+        return None
+    if _name(call) in _ENUMS:
+        bases = [_name(call)]
+        return Class(name, Function(name, (), call), members=list(names), bases=bases, is_enum=True)
+    defaults = next((k.value for k in call.keywords if k.arg == "defaults"), None)
+    given = defaults.elts if isinstance(defaults, ast.List | ast.Tuple) else []
+    needed = [None] * (len(names) - len(given))
+    fields = zip(names.items(), [*needed, *given], strict=False)
+    parameters = tuple(Parameter(n, Kind.EITHER, hint, default) for (n, hint), default in fields)
+    return Class(name, Function(name, parameters, call), bases=["NamedTuple"], own_constructor=True)
+
+
+def _listed(listed: ast.expr) -> dict[str, ast.expr | None]:
+    """The names that such a call is given, each with its hint if there is one; {} where they can't be read."""
+    pairs: list[tuple[ast.expr | None, ast.expr | None]] = []
+    match listed:
+        case ast.Constant(value=str(text)):
+            return dict.fromkeys(text.replace(",", " ").split())
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            for part in parts:
+                match part:
+                    case ast.Tuple(elts=[first, hint]):
+                        pairs.append((first, hint))
+                    case _:
+                        pairs.append((part, None))
+        case ast.Dict(keys=keys, values=hints):
+            pairs = list(zip(keys, hints, strict=True))
+    named = {one.value: hint for one, hint in pairs if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return named if len(named) == len(pairs) else {}
 
 
 def _fields(node: ast.ClassDef) -> Iterator[Parameter]:
@@ -262,7 +315,11 @@ def _of_builtin(name: str, node: ast.AST) -> dict[str, Function]:
     }
 
 
-def _add_method(one: Class, node: Definition) -> None:
+def _add_method(one: Class, node: Definition, alias: str = "") -> None:
+    """Note what a method of a class is. alias: the name that it has, if another one than it is written with."""
+    if alias:
+        node = copy.copy(node)
+        node.name = alias
     decorators = {_name(d) for d in node.decorator_list}
     named = [d.attr for d in node.decorator_list if isinstance(d, ast.Attribute)]
     changing = [name for name in named if name in ("setter", "deleter")]

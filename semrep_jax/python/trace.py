@@ -26,7 +26,14 @@ PROBES: dict[str, list[Any]] = {
     "str": ["ab", "", "Zoé x", "7", "b,a", "ab c\n", "abcabc", "A"],
     "list": [["l", 3, 1, 2], ["l"], ["l", 5, 5, -1, 0], ["l", 1]],
     "float": [["f", "1.5"], ["f", "-0.0"], ["f", "0.1"], ["f", "nan"]],
-    "call": [["call", "int"], ["call", "same"], ["call", "str"], ["call", "int", "ValueError", 1]],
+    "call": [
+        ["call", "int"],
+        ["call", "same"],
+        ["call", "str"],
+        ["call", "int", "ValueError", 1],
+        ["call", "int", "KeyError", 1],
+        ["call", "int", "ValueError", 99],
+    ],
 }
 
 

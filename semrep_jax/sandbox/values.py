@@ -30,7 +30,8 @@ MAX_INT_BITS = 1 << 20
 PLAIN_INT_BITS = 13_000  # beyond it JSON's decimal digits would be refused
 MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
-FEWER_USES = 4  # of one that a returned function returns, and with functions as arguments
+FEWER_USES = 4  # of one that a returned function returns
+FUNCTIONS_GIVEN = 6  # to one that takes functions: what it does with one that raises shows too
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
@@ -353,10 +354,11 @@ class Encoder:
         sorts = _sorts(v) if type(v) is types.FunctionType else None
         most = MAX_USES if self.depth_of_uses == 1 else FEWER_USES
         counts = parameters_of(v)
-        every = [self.probes(counts, sorts)[:most], self.probes(counts, {"call"})[:FEWER_USES]]
-        for number, args in ((n, args) for n, row in enumerate(every) for args in row):
-            if number and known:
-                break
+        plain = self.probes(counts, sorts)[:most]
+        functions = self.probes(counts, {"call"})[:FUNCTIONS_GIVEN]
+        for number, args in enumerate([*plain, *functions]):
+            if number == len(plain) and known:
+                break  # what takes plain values is not given functions
             given = Encoder(self.program, self.probes).encode(args)
             try:
                 result = v(*args)

@@ -60,7 +60,55 @@ SAFE = (
     "from typing import Callable\ndef f(g: Callable[[], int]):\n    try:\n        return g()\n"
     "    except{}:\n        return -1\n"
 )
+BUS = (
+    "class Bus:\n    def __init__(self):\n        self._of = {{}}\n    def on(self, name: str, handler):\n        {}\n"
+    "    def emit(self, name: str, x: int):\n        return {}\n"
+)
+STORE = "_of = {{}}\ndef put(key: str, n: int):\n    {}\ndef get(key: str):\n    return _of.get(key)\n"
+LINE = (
+    "class Line:\n    def __init__(self, limit: int):\n        self._limit, self._in, self._wait = limit, [], []\n"
+    "    def join(self, who: str):\n        to = self._in if len(self._in) < self._limit else self._wait\n"
+    "        to.append(who)\n    def leave(self, who: str):\n        self._in.remove(who)\n"
+    "        if self._wait:\n            self._in.append(self._wait.pop({}))\n"
+    "    def members(self) -> list[str]:\n        return list(self._in)\n"
+)
+BAG = (
+    "class Bag:\n    def __init__(self):\n        self._n = {{}}\n    def add(self, x: str):\n"
+    "        self._n[x] = self._n.get(x, 0) + 1\n    def drop(self, x: str):\n        {}\n"
+    "    def count(self, x: str):\n        return self._n.get(x, 0)\n"
+)
+MONEY = (
+    "class Money:\n    def __init__(self, n: int):\n        self.n = n\n    def __add__(self, other):\n"
+    "        return Money(self.n + other.n)\n"
+)
+RETRY = (
+    "import functools\ndef retry(times: int):\n    def wrap(f):\n        @functools.wraps(f)\n"
+    "        def inner(*args):\n            for _ in range(min(times, 9)):\n                try:\n"
+    "                    return f(*args)\n                except {}:\n                    pass\n"
+    "            return 'none'\n        return inner\n    return wrap\n"
+)
+KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
+POINT = "from collections import namedtuple\nPoint = namedtuple('Point', {})\ndef f(p: Point, k: int):\n    return {}\n"
+SORTS = (
+    "from dataclasses import dataclass\n@dataclass\nclass A:\n    n: int\n@dataclass\nclass B:\n    n: int\n"
+    "def f(x: A | B) -> int:\n    {}\n"
+)
+WAYS = (
+    "from enum import Enum\nclass Op(Enum):\n    ADD = 1\n    SUB = 2\ndef f(op: Op, a: int, b: int):\n"
+    "    {}\n    raise ValueError(op)\n"
+)
 DIFFERENT = {
+    "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
+    "who comes first once a small limit is reached": (LINE.format("0"), LINE.format("")),
+    "what is taken away of several": (BAG.format("self._n[x] -= 1"), BAG.format("del self._n[x]")),
+    "one method under two names": (MONEY + "    __radd__ = __add__\n", MONEY),
+    "the errors that a decorator swallows": (RETRY.format("Exception"), RETRY.format("ValueError")),
+    "a class below the one that is asked for": (KINDRED.format("type(x) is A"), KINDRED.format("isinstance(x, A)")),
+    "a second edge to the same node": (
+        "def f(g: dict[str, list[str]], a: str):\n    return sum(len(g.get(b, [])) for b in g.get(a, []))\n",
+        "def f(g: dict[str, list[str]], a: str):\n    return sum(len(g.get(b, [])) for b in set(g.get(a, [])))\n",
+    ),
+    "a class that a call makes": (POINT.format("'x y'", "p.x + k"), POINT.format("'x y'", "p.y + k")),
     "the depth and the size of a tree": (
         TREE.format("max(f(node.left), f(node.right))"),
         TREE.format("f(node.left) + f(node.right)"),
@@ -240,6 +288,48 @@ VECTOR = (
     "def total(vectors):\n    found = {}\n    for v in vectors:\n        found = found + v\n    return found.items\n"
 )
 ALIKE = {
+    "fields of a class that a call makes": (
+        POINT.format("'x y'", "Point(p.x + k, p.y)"), POINT.format("['x', 'y']", "p._replace(x=p.x + k)"),
+    ),
+    "members that are told one after the other": (
+        WAYS.format("if op == Op.ADD:\n        return a + b\n    elif op == Op.SUB:\n        return a - b"),
+        WAYS.format("match op:\n        case Op.ADD:\n            return a + b\n        case Op.SUB:\n"
+                    "            return a - b"),
+    ),
+    "classes that are told one after the other": (
+        SORTS.format("if isinstance(x, A):\n        return x.n\n    if isinstance(x, B):\n        return -x.n\n"
+                     "    raise TypeError"),
+        SORTS.format("match x:\n        case A(n):\n            return n\n        case B(n):\n            return -n\n"
+                     "    raise TypeError"),
+    ),
+    "texts of a Literal that are told one after the other": (
+        "from typing import Literal\ndef f(way: Literal['up', 'down'], n: int):\n    if way == 'up':\n"
+        "        return n + 1\n    elif way == 'down':\n        return n - 1\n    return 0\n",
+        "from typing import Literal\ndef f(way: Literal['up', 'down'], n: int):\n"
+        "    return {'up': n + 1, 'down': n - 1}.get(way, 0)\n",
+    ),
+    "a script's lines in a function": (
+        "def f(n: int):\n    return n + 1\nif __name__ == '__main__':\n    print(f(2))\n",
+        "def f(n: int):\n    return 1 + n\ndef main():\n    print(f(2))\nif __name__ == '__main__':\n    main()\n",
+    ),
+    "a tree that is walked level by level": (
+        LEETCODE.partition("class Solution")[0]
+        + "def f(node):\n    if node is None:\n        return 0\n    return 1 + max(f(node.left), f(node.right))\n",
+        LEETCODE.partition("class Solution")[0]
+        + "def f(node):\n    level, n = [node] if node is not None else [], 0\n    while level:\n        n += 1\n"
+        "        level = [c for x in level for c in (x.left, x.right) if c is not None]\n    return n\n",
+    ),
+    "functions that are kept and called later": (
+        BUS.format("if name not in self._of:\n            self._of[name] = []\n        self._of[name].append(handler)",
+                   "[handler(x) for handler in self._of.get(name, [])]"),
+        BUS.format("self._of.setdefault(name, []).append(handler)",
+                   "list(map(lambda handler: handler(x), self._of.get(name, ())))"),
+    ),
+    "a constant inside of tuples": (
+        "def f(xs: list[tuple[str, int]]):\n    return sum(n for s, n in xs if not s.startswith('free'))\n",
+        "def f(xs: list[tuple[str, int]]):\n    n = 0\n    for s, k in xs:\n        if s[:4] == 'free':\n"
+        "            continue\n        n += k\n    return n\n",
+    ),
     "texts with brackets that match": (
         "def f(s: str):\n    pairs, stack = {')': '(', ']': '['}, []\n    for c in s:\n        if c in '([':\n"
         "            stack.append(c)\n        elif c in pairs:\n"

@@ -37,6 +37,37 @@ it.n = 10
 assert it.up() == 11
 """,
     ),
+    "what a test puts in the place of something and takes away again": (
+        """
+def helper(): return "real"
+def use(): return helper()
+class C:
+    LIMIT = 3
+    def go(self): return self.LIMIT
+    @staticmethod
+    def s(x): return x + 1
+    @property
+    def p(self): return 7
+class D(C): pass
+def all(): return use(), C().go(), C.s(1), C().p, D.LIMIT
+def plain(a, b=2, *, c=3): return a
+""",
+        """
+from unittest.mock import patch
+before, fakes = it.all(), {"LIMIT": 9, "go": lambda self: 5, "s": staticmethod(lambda x: 6), "p": property(hash)}
+with pytest.MonkeyPatch.context() as mp:
+    mp.setattr(it, "helper", lambda: "fake")
+    for name in fakes:
+        mp.setattr(it.C, name, fakes[name])
+    mp.setattr(it.D, "LIMIT", 1)
+    assert it.all()[:3] == ("fake", 5, 6) and it.all()[4] == 1 and it.C.LIMIT == 9
+assert it.all() == before
+for name in fakes:
+    with patch.object(it.C, name, return_value=8): assert it.all() != before
+assert it.all() == before and "LIMIT" not in vars(it.D) and "LIMIT" in vars(it.C) and vars(it)["use"] is it.use
+assert it.plain.__defaults__ == (2,) and it.plain.__kwdefaults__ == {"c": 3} and it.use.__defaults__ is None
+""",
+    ),
     "protocols and registered classes": (
         """
 import abc

@@ -8,6 +8,7 @@ each is asked for. A class that is derived here from such a class gets a twin ov
 """
 
 import abc
+import collections.abc
 import dataclasses
 import inspect
 
@@ -56,6 +57,10 @@ def dress(bridge, stand_in, facts):
             if signature.return_annotation is not signature.empty:
                 notes["return"] = signature.return_annotation
             stand_in.__annotations__ = notes
+            given = [p for p in signature.parameters.values() if p.default is not p.empty]
+            by_name = {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
+            stand_in.__defaults__ = tuple(p.default for p in given if p.name not in by_name) or None
+            stand_in.__kwdefaults__ = by_name or None
     return stand_in
 
 
@@ -75,8 +80,35 @@ def signature_from(bridge, facts):
         return None
 
 
+held = type.__dict__["__dict__"].__get__  # what a class holds in this process
+
+
+class Members(collections.abc.Mapping):
+    """What a stand-in class shows as its `__dict__`: the methods here, what else the real class holds is asked for."""
+
+    def __init__(self, cls):
+        self.cls = cls
+
+    def __getitem__(self, name):
+        bridge, here = self.cls._bridge_, held(self.cls)
+        there = bridge.request("member", self.cls, name)
+        return here[name] if id(here.get(name)) in bridge.members else there
+
+    def __iter__(self):
+        return iter(self.cls._bridge_.request("members", self.cls))
+
+    def __len__(self):
+        return len(self.cls._bridge_.request("members", self.cls))
+
+
 class Mirror(abc.ABCMeta):
     """The class of stand-in classes."""
+
+    @property
+    def __dict__(cls):
+        bridge = held(cls).get("_bridge_")
+        asked = "_origin_" in held(cls) and bridge.guarded and bridge.number(cls) is not None  # by the tests alone
+        return Members(cls) if asked else held(cls)
 
     def __call__(cls, *args, **kwargs):
         bridge = cls._bridge_
@@ -132,12 +164,12 @@ class Mirror(abc.ABCMeta):
 def _asked(cls, question, thing):
     """What the other side's class says of an instance or class, where it says so itself: protocols, what is
     registered with an abstract class."""
-    return "_asked_" in vars(cls) and bool(cls._bridge_.request(question, cls, thing))
+    return "_asked_" in held(cls) and bool(cls._bridge_.request(question, cls, thing))
 
 
 def nearest(cls):
     """The first class of a stand-in's line that the other side has made."""
-    return next((c for c in cls.__mro__ if "_origin_" in vars(c)), None)
+    return next((c for c in cls.__mro__ if "_origin_" in held(c)), None)
 
 
 def class_stand_in(bridge, number, facts):
@@ -270,7 +302,7 @@ def method(bridge, name, class_facts_):
         self, *rest = args
         if is_foreign(bridge, type(self)) and name != "__init__":
             return bridge.call("method", self, name, args=rest, kwargs=kwargs)
-        origin = next(c for c in type(self).__mro__ if "_origin_" in vars(c) and name in vars(c))
+        origin = next(c for c in type(self).__mro__ if "_origin_" in held(c) and name in held(c))
         return bridge.call("exact", origin, name, self, args=rest, kwargs=kwargs)
 
     def stand_in(*args, **kwargs):
@@ -456,8 +488,8 @@ def derived_instance(bridge, cls, args, kwargs):
     hooks = [
         name
         for c in cls.__mro__
-        if "_origin_" not in vars(c) and isinstance(c, Mirror)
-        for name, member in vars(c).items()
+        if "_origin_" not in held(c) and isinstance(c, Mirror)
+        for name, member in held(c).items()
         if callable(member) and (not name.startswith("__") or name in SPECIAL or name == "__init__")
     ]
     self = bridge.call("derive", origin, cls, sorted(set(hooks)), args=args, kwargs=kwargs)

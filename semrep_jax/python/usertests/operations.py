@@ -94,6 +94,18 @@ def _overridden(bridge, thing, name, args, kwargs):
     return getattr(thing, name)(*args, **kwargs)
 
 
+def _member(bridge, cls, name):
+    if bridge.guarded:
+        raise Malformed("not for the program")
+    return vars(cls)[name]
+
+
+def _members(bridge, cls):
+    if bridge.guarded:
+        raise Malformed("not for the program")
+    return list(vars(cls))
+
+
 def _compare(bridge, thing, name, args, kwargs):
     if name not in COMPARISONS:
         raise Malformed(name)
@@ -141,6 +153,8 @@ OPERATIONS = {
     "special": _special,
     "exact": _exact,
     "overridden": _overridden,
+    "member": _member,
+    "members": _members,
     "compare": _compare,
     "generator": _generator,
     "derive": derive,

@@ -74,6 +74,7 @@ def run(request, reader, writer):
         "load": lambda bridge: load(),
         "module names": lambda bridge: names(),
         "module all names": lambda bridge: list(vars(sys.modules[name])),
+        "module own": lambda bridge, key: vars(sys.modules[name])[key],
         "module get": lambda bridge, key: getattr(sys.modules[name], key),
         "module set": lambda bridge, key, value: setattr(sys.modules[name], key, value),
         "module delete": lambda bridge, key: delattr(sys.modules[name], key),

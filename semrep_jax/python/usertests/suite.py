@@ -7,6 +7,7 @@ has imported pytest with all its plugins before any lockdown.
 import ast
 import asyncio
 import builtins
+import collections.abc
 import importlib.abc
 import importlib.machinery
 import inspect
@@ -32,8 +33,31 @@ OPTIONS = (
 ).split()
 
 
+class Names(collections.abc.MutableMapping):
+    """What the program's module shows as its `__dict__`."""
+
+    def __getitem__(self, name):
+        return _bridge.request("module own", name)
+
+    def __setitem__(self, name, value):
+        _bridge.request("module set", name, value)
+
+    def __delitem__(self, name):
+        if name not in self:
+            raise KeyError(name)
+        _bridge.request("module delete", name)
+
+    def __iter__(self):
+        return iter(_bridge.request("module all names"))
+
+    def __len__(self):
+        return len(_bridge.request("module all names"))
+
+
 class ProgramModule(types.ModuleType):
     """The program's module as the tests import it: every name is asked for."""
+
+    __dict__ = property(lambda self: Names())
 
     def __getattr__(self, name):
         if name == "__path__" or name.startswith("@"):
