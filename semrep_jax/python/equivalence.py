@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from random import Random
 from typing import Any
 
@@ -152,8 +152,7 @@ class Reference:
             more = [rng.choice(rng.choice(own if k % 4 else asked)) for k in range(RECURRING_STEPS)]
             steps = self._recurring([["new", one.name, built[n % len(built)]], *more], rng)
             if n % 2:  # what a size or limit holds back shows where it is small
-                sized = lambda x: rng.randint(1, 3) if type(x) is int and x not in self.drawing.closed else x  # noqa: E731
-                steps[0] = ["new", one.name, changed(steps[0][2], sized)]
+                steps[0] = ["new", one.name, changed(steps[0][2], partial(_small, rng, self.drawing.closed))]
             sequences.append(steps)
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
@@ -339,6 +338,11 @@ def _outside(step: Step, literal: Sequence[str], told: Collection[str]) -> Step:
     if call[0] == "t":
         call = [None if type(x) is list and x[0] == "new" and x[1] in told else x for x in call]
     return [*step[:2], call]
+
+
+def _small(rng: Random, fixed: Sequence[Any], leaf: Any) -> Any:
+    """A small number in the place of an integer that may be another one."""
+    return rng.randint(1, 3) if type(leaf) is int and leaf not in fixed else leaf
 
 
 def followed(

@@ -53,7 +53,10 @@ def changed(wire: Any, change: Callable[[Any], Any]) -> Any:
         return change(wire)
     if type(wire) is not list or not wire:
         return wire
-    go = lambda x: changed(x, change)  # noqa: E731
+
+    def go(inner: Any) -> Any:
+        return changed(inner, change)
+
     match wire:
         case ["f", _]:
             return change(wire)
