@@ -40,7 +40,7 @@ class CudaConfig(Section):
         CompileBy.NVRTC,
         description="Who compiles for a GPU: nvrtc: a process of its own; raw_module: CuPy's NVRTC, in the worker.",
     )
-    seconds: float = Field(
+    timing_seconds: float = Field(
         3.0,
         gt=0,
         description="How long C_src runs in one timing on a GPU (s): up to 100 repeats; less is faster, and has wider "

@@ -25,7 +25,7 @@ def gpu_for(setting: CudaConfig, seed: int) -> Gpu | None:
     if setting.gpu is UseGpu.NEVER:
         return None
     try:
-        return Gpu(seed, setting.seconds, setting.compile_by)
+        return Gpu(seed, setting.timing_seconds, setting.compile_by)
     except NoGpu:
         if setting.gpu is UseGpu.ALWAYS:
             raise

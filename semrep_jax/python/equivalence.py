@@ -16,8 +16,6 @@ unknown, and why. Equivalent says that nothing was found on so many calls; it is
 from __future__ import annotations
 
 import ast
-import json
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -48,7 +46,6 @@ RECURRING_SEQUENCES = 24  # longer ones, in which a few texts and numbers come a
 RECURRING_STEPS = 12
 BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
-_MEMBER = re.compile(r'\["(?:member|flags)", "\w+", (?:"\w+"|\[[^\]]*\])\]')
 _CALLS = ("call", "new", "ask", "op")  # steps that give arguments
 
 
@@ -331,13 +328,20 @@ def _outside(step: Step, literal: Sequence[str], told: Collection[str]) -> Step:
     that are instances of classes which are told apart."""
     if len(step) < 3 or step[0] == "with":
         return step
-    text = json.dumps(step[2])
-    for member in set(_MEMBER.findall(text)):
-        text = text.replace(member, "null")
-    call = changed(json.loads(text), lambda leaf: f"{leaf} no more" if leaf in literal else leaf)
+    call = changed(_without_members(step[2]), lambda leaf: f"{leaf} no more" if leaf in literal else leaf)
     if call[0] == "t":
         call = [None if type(x) is list and x[0] == "new" and x[1] in told else x for x in call]
     return [*step[:2], call]
+
+
+def _without_members(wire: Any) -> Any:
+    """A wire form with None in the place of each member of an Enum."""
+    match wire:
+        case ["member" | "flags", str(), str() | list()]:
+            return None
+        case list():
+            return [_without_members(x) for x in wire]
+    return wire
 
 
 def _small(rng: Random, fixed: Sequence[Any], leaf: Any) -> Any:

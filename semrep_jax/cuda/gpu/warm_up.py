@@ -14,7 +14,11 @@ DTYPES = ("f32", "f16", "bf16", "f64", "i32")  # each is compared by kernels of 
 
 
 def requests(program: dict[str, Any], data: Path, answer: Path) -> list[dict[str, Any]]:
-    """The requests, in order. program: a launch list that takes no arguments. data, answer: files, written here."""
+    """The requests, in order.
+
+    program: as a request has it, with launches that take no arguments. data, answer: the files of inputs and outputs,
+    which are written here.
+    """
     data.write_bytes(bytes(BYTES))
     answer.write_bytes(bytes(BYTES * len(DTYPES)))
     inputs = [{"name": "x", "offset": 0, "size": BYTES, "row": 4}]
