@@ -18,7 +18,8 @@ from semrep_jax.jobs import config
 from semrep_jax.jobs.job import JOBS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(p for p in (ROOT / "README.md", *ROOT.glob("*/**/README.md")) if not {"runs", "build"} & set(p.parts))
+ROOMS = ("semrep_jax", "tools", "tests", "notebooks", "configs")  # beside them may lie environments and runs
+PAGES = sorted([ROOT / "README.md", *(p for room in ROOMS for p in (ROOT / room).rglob("README.md"))])
 CALL = "python -m semrep_jax.main"
 
 
