@@ -27,8 +27,10 @@ from jax.sharding import Mesh
 from semrep_jax.model import adapters, families, rope
 from semrep_jax.model.adapters import Adapter
 from semrep_jax.model.attention import Cache, Window, attend, attend_cached, attend_chunk, attend_shared, by_head
-from semrep_jax.model.settings import AttentionKind, ModelConfig, Remat
-from semrep_jax.model.shape import PARAMETERS, Parameter, Shape, layout
+from semrep_jax.model.cpu import cached, library, panels
+from semrep_jax.model.cpu.panels import Panels
+from semrep_jax.model.settings import AttentionKind, DecodeWeights, ModelConfig, Remat
+from semrep_jax.model.shape import PARAMETERS, ModelError, Parameter, Shape, layout
 from semrep_jax.model.sharding import Sharding
 
 Weights = dict[str, Any]
@@ -46,7 +48,7 @@ class ComputeConfig:
 
     compute: dtype of activations and matrix products. weights: dtype that the weights are kept in. remat: what the
     backward pass computes again. attention: who computes self-attention. adapter: LoRA adapters, or None to train
-    every weight.
+    every weight. decode_weights: what the weights are kept as while decoding.
     """
 
     compute: Any = jnp.float32
@@ -54,13 +56,21 @@ class ComputeConfig:
     remat: Remat = Remat.DOTS
     attention: AttentionKind = AttentionKind.AUTO
     adapter: Adapter | None = None
+    decode_weights: DecodeWeights = DecodeWeights.SAME
 
     @classmethod
     def of(cls, setting: ModelConfig) -> ComputeConfig:
         """What the section `model` of a config asks for."""
         lora = setting.lora
         adapter = Adapter(lora.rank, lora.alpha, lora.quantise) if lora.rank else None
-        return cls(jnp.dtype(setting.compute), jnp.dtype(setting.weights), setting.remat, setting.attention, adapter)
+        return cls(
+            jnp.dtype(setting.compute),
+            jnp.dtype(setting.weights),
+            setting.remat,
+            setting.attention,
+            adapter,
+            setting.decode_weights,
+        )
 
 
 def whole_layout(shape: Shape, adapter: Adapter | None) -> dict[str, Parameter]:
@@ -118,11 +128,20 @@ class Decoder(nnx.Module):
         kept = self._stacked()
         each = (self._ready({name: w[i] for name, w in kept.items()}) for i in range(self.shape.layers))
         merged = [adapters.merge(w, self.compute_config.adapter) for w in each]
-        return [adapters.fuse_projections(w) for w in merged] if self._on_cpu else merged
+        return [adapters.fuse_projections(w, self._panels) for w in merged] if self._on_cpu else merged
+
+    def output(self) -> Panels | jax.Array:
+        """The output projection as the decode loop reads it."""
+        return self.head() if self._panels is None else panels.pack(self.head(), self._panels, turned=True)
 
     @property
     def _on_cpu(self) -> bool:
         return self.mesh.devices.flat[0].platform == "cpu"
+
+    @property
+    def _panels(self) -> DecodeWeights | None:
+        """What the panels of the decode loop hold; None where it has none."""
+        return self.compute_config.decode_weights if has_kernels(self.mesh) else None
 
     @property
     def chunk(self) -> int:
@@ -289,6 +308,8 @@ class Decoder(nnx.Module):
                 values = _written(own[1], by_head(v), t, axis=3)
                 written.append((keys, values))
                 q_BGNH, caches = q[:, :, 0], (keys, values)
+                if self._panels is not None:
+                    return cached.attend(q_BGNH, prompt, mask_BP, caches, mask_BS)[:, :, None]
                 return attend_cached(q_BGNH, prompt, mask_BP, caches, mask_BS, self._on_cpu)[:, :, None]
 
             return attention
@@ -408,8 +429,16 @@ class Model:
         return nnx.state(Decoder(self.shape, self.compute_config, self.sharding.mesh, nnx.Rngs(params=seed)))
 
 
+def has_kernels(mesh: Mesh) -> bool:
+    """Whether the decode loop is computed by kernels of ours (`cpu`): on one CPU device."""
+    return mesh.devices.size == 1 and mesh.devices.flat[0].platform == "cpu" and library.usable()
+
+
 def build(shape: Shape, sharding: Sharding, compute_config: ComputeConfig | None = None) -> Model:
-    """A model without parameters. Raises ModelError where the shape states a family that it does not fit.
+    """A model without parameters.
+
+    Raises ModelError where the shape states a family that it does not fit, or where the decode loop can't keep weights
+    in fewer bits as it is asked to.
 
     shape: the decoder's sizes. sharding: the mesh that parameters and batches are split over. compute_config: dtypes,
     attention, remat and adapters; the defaults where None.
@@ -417,5 +446,10 @@ def build(shape: Shape, sharding: Sharding, compute_config: ComputeConfig | None
     if shape.family is not None:
         families.of_shape(shape)
     compute_config = compute_config or ComputeConfig()
+    if compute_config.decode_weights is not DecodeWeights.SAME and not has_kernels(sharding.mesh):
+        raise ModelError(
+            f"model.decode_weights: {compute_config.decode_weights} is for one CPU device, by way of g++; "
+            "set it to same (on a GPU or TPU, model.compute: bfloat16 decodes in fewer bits)"
+        )
     graph, _ = nnx.split(nnx.eval_shape(lambda: Decoder(shape, compute_config, sharding.mesh, nnx.Rngs(params=0))))
     return Model(graph, shape, sharding, compute_config)

@@ -8,28 +8,33 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from semrep_jax.model.cpu import panels
+from semrep_jax.model.cpu.panels import Panels
+
 BLOCK = 256  # tokens of the vocabulary that are summed first
 LEAST = 1e-6  # share of a block's mass that a draw stays away from its end
 
 
-def _logits(hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Array) -> jax.Array:
-    """Tempered logits [..., V] in float32 from final hidden states [..., D]."""
-    return jnp.einsum("...d,vd->...v", hidden, head_VD, preferred_element_type=jnp.float32) / temperature
+def logits_of(hidden: jax.Array, head: Panels | jax.Array) -> jax.Array:
+    """Logits [..., V] in float32 from final hidden states [..., D]. head: the output projection, [V, D] or panels."""
+    if isinstance(head, Panels):
+        return panels.product(hidden, head)
+    return jnp.einsum("...d,vd->...v", hidden, head, preferred_element_type=jnp.float32)
 
 
 def sample_token(
-    hidden: jax.Array, head_VD: jax.Array, temperature: float | jax.Array, uniform: jax.Array
+    hidden: jax.Array, head: Panels | jax.Array, temperature: float | jax.Array, uniform: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """A token and its log p for each hidden state, by inverting the distribution function.
 
-    hidden: [..., D], final. head_VD: the output projection. temperature: what logits are divided by. uniform: [...] in
-    [0, 1), float32. Returns int32 ids and float32 log-probs, both [...].
+    hidden: [..., D], final. head: the output projection, as `logits_of` takes it. temperature: what logits are divided
+    by. uniform: [...] in [0, 1), float32. Returns int32 ids and float32 log-probs, both [...].
 
     One pass of exp over the vocabulary and two short cumulative sums, over blocks and within one: a Gumbel draw would
     need a random number and two logarithms for every token of the vocabulary, 30 times as much on a CPU. float32 sums
     resolve probabilities down to about 1e-7.
     """
-    logits = _logits(hidden, head_VD, temperature)
+    logits = logits_of(hidden, head) / temperature
     size = logits.shape[-1]
     top = jnp.max(logits, axis=-1, keepdims=True)
     mass = jnp.exp(logits - top)
@@ -69,7 +74,7 @@ def token_logprobs(
     @jax.checkpoint
     def one(piece: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         states, wanted = piece
-        logp = jax.nn.log_softmax(_logits(states, head_VD, temperature), axis=-1)
+        logp = jax.nn.log_softmax(logits_of(states, head_VD) / temperature, axis=-1)
         entropy = -jnp.sum(jnp.exp(logp) * logp, axis=-1)
         return _pick(logp, wanted), entropy
 

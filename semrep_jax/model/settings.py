@@ -56,6 +56,14 @@ class ShapeConfig(Section):
     )
 
 
+class DecodeWeights(StrEnum):
+    """What the weights of matrix products are kept as while decoding: as they are computed with, or in fewer bits."""
+
+    SAME = "same"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
 class LoraConfig(Section):
     """LoRA and QLoRA: train adapters beside frozen weights; exports have them merged."""
 
@@ -85,6 +93,11 @@ class ModelConfig(Section):
     compute: Literal["float32", "bfloat16"] = Field("float32", description="Type of activations and matrix products.")
     weights: Literal["float32", "bfloat16"] = Field(
         "float32", description="Type the weights are kept in; train float32 masters."
+    )
+    decode_weights: DecodeWeights = Field(
+        DecodeWeights.SAME,
+        description="On a CPU, keep the weights in fewer bits while decoding (bfloat16, int8): fewer bytes a token, "
+        "and log-probs that differ from the trainer's (the metrics mismatch_* say by how much).",
     )
     remat: Remat = Field(
         Remat.DOTS, description="What the backward pass computes again: nothing, all but matrix products, everything."

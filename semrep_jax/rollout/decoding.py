@@ -26,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from semrep_jax.model.attention import Cache
+from semrep_jax.model.cpu.panels import Panels
 from semrep_jax.model.decoder import Model, Weights
-from semrep_jax.model.logprobs import sample_token
+from semrep_jax.model.logprobs import logits_of, sample_token
 
 MOST_ALTERNATIVES = 5
 
@@ -113,7 +114,8 @@ class Decoding:
 
     def load(self, params: Any) -> None:
         """Decode with these parameters from now on. What earlier ones made of a prompt is of no use any more."""
-        self.params, self.layers = params, _layers(params, model=self.model)
+        self.params = params
+        self.layers, self.output = _read_in_loop(params, model=self.model)
 
     def reset(self) -> None:
         """Empty rows: at the start, and after a fault that took the old ones along."""
@@ -173,14 +175,14 @@ class Decoding:
         """The next `chunk` tokens of every row and their log-probs [R, C], and the states [R, C, D] they were drawn
         from. live_R: rows that hold a completion; the others give what nobody should read."""
         self.rows, tokens, logprobs, hidden = _advance(
-            self.params, self.layers, self.rows, live_R, model=self.model, chunk=self.chunk
+            self.params, self.layers, self.output, self.rows, live_R, model=self.model, chunk=self.chunk
         )
         tokens, logprobs = self.model.sharding.fetch((tokens, logprobs))
         return tokens, logprobs, hidden
 
     def alternatives(self, hidden_RCD: jax.Array) -> tuple[np.ndarray, np.ndarray]:
         """The MOST_ALTERNATIVES likeliest tokens and their log-probs [R, C, 5] at the states of a chunk."""
-        tokens, logprobs = _alternatives(self.params, hidden_RCD, self.rows.temperature_R, model=self.model)
+        tokens, logprobs = _alternatives(self.output, hidden_RCD, self.rows.temperature_R)
         return np.asarray(tokens), np.asarray(logprobs)
 
 
@@ -203,8 +205,10 @@ def _spread(model: Model, rows: Rows) -> Rows:
 
 
 @partial(jax.jit, static_argnames=("model",))
-def _layers(params: Any, *, model: Model) -> list[Weights]:
-    return model.bind(params).layers()
+def _read_in_loop(params: Any, *, model: Model) -> tuple[list[Weights], Panels | jax.Array]:
+    """The weights of each layer and the output projection, as the decode loop reads them."""
+    bound = model.bind(params)
+    return bound.layers(), bound.output()
 
 
 def _no_tokens(model: Model, *lead: int, size: int) -> list[Cache]:
@@ -279,16 +283,22 @@ def _admit(rows: Rows, given: Admitted, last: jax.Array, caches: list[Cache], *,
 
 @partial(jax.jit, static_argnames=("model", "chunk"), donate_argnames=("rows",))
 def _advance(
-    params: Any, layers: list[Weights], rows: Rows, live_R: jax.Array, *, model: Model, chunk: int
+    params: Any,
+    layers: list[Weights],
+    output: Panels | jax.Array,
+    rows: Rows,
+    live_R: jax.Array,
+    *,
+    model: Model,
+    chunk: int,
 ) -> tuple[Rows, jax.Array, jax.Array, jax.Array]:
     bound = model.bind(params)
-    head = bound.head()
     last_place = rows.own[0][1].shape[3] - 1
     keys_R = jax.random.wrap_key_data(rows.key_R2)
 
     def body(rows: Rows, _: None) -> tuple[Rows, tuple[jax.Array, jax.Array, jax.Array]]:
         uniform_R = jax.vmap(lambda key, t: jax.random.uniform(jax.random.fold_in(key, t)))(keys_R, rows.t_R)
-        token_R, logp_R = _choose(rows.hidden_RD, head, rows.temperature_R, rows.top_p_R, uniform_R, live_R)
+        token_R, logp_R = _choose(rows.hidden_RD, output, rows.temperature_R, rows.top_p_R, uniform_R, live_R)
         hidden, own = bound.step(layers, token_R[:, None], rows.t_R, rows.length_R, rows.prompts, rows.own)
         after = rows._replace(hidden_RD=hidden[:, 0], own=own, t_R=jnp.minimum(rows.t_R + 1, last_place))
         return after, (token_R, logp_R, rows.hidden_RD)
@@ -299,7 +309,7 @@ def _advance(
 
 def _choose(
     hidden_RD: jax.Array,
-    head_VD: jax.Array,
+    head: Panels | jax.Array,
     temperature_R: jax.Array,
     top_p_R: jax.Array,
     uniform_R: jax.Array,
@@ -308,10 +318,10 @@ def _choose(
     """A token of each row and its log-prob: drawn, drawn from the nucleus, or at temperature 0 the likeliest. The
     vocabulary is sorted only where a live row needs it."""
     tempered_R = jnp.where(temperature_R > 0, temperature_R, 1.0)[:, None]
-    drawn_R, logp_R = sample_token(hidden_RD, head_VD, tempered_R, uniform_R)
+    drawn_R, logp_R = sample_token(hidden_RD, head, tempered_R, uniform_R)
 
     def otherwise() -> tuple[jax.Array, jax.Array]:
-        order_RV = jax.lax.top_k(logp_RV(), head_VD.shape[0])[1]
+        order_RV = jax.lax.top_k(logp_RV(), logp_RV().shape[1])[1]
         ranked_RV = jnp.take_along_axis(logp_RV(), order_RV, axis=-1)
         mass_RV = jnp.exp(ranked_RV)
         below_RV = jnp.cumsum(mass_RV, axis=-1)
@@ -326,20 +336,19 @@ def _choose(
         return jnp.where(whole_R, drawn_R, token_R), jnp.where(whole_R, logp_R, chosen_R)
 
     def logp_RV() -> jax.Array:
-        logits = jnp.einsum("rd,vd->rv", hidden_RD, head_VD, preferred_element_type=jnp.float32)
-        return jax.nn.log_softmax(logits / tempered_R, axis=-1)
+        return jax.nn.log_softmax(logits_of(hidden_RD, head) / tempered_R, axis=-1)
 
     sorting = jnp.any(live_R & ((temperature_R <= 0) | (top_p_R < 1)))
     return jax.lax.cond(sorting, otherwise, lambda: (drawn_R, logp_R))
 
 
-@partial(jax.jit, static_argnames=("model",))
+@jax.jit
 def _alternatives(
-    params: Any, hidden_RCD: jax.Array, temperature_R: jax.Array, *, model: Model
+    output: Panels | jax.Array, hidden_RCD: jax.Array, temperature_R: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     tempered = jnp.where(temperature_R > 0, temperature_R, 1.0)[:, None, None]
-    logits = jnp.einsum("rcd,vd->rcv", hidden_RCD, model.bind(params).head(), preferred_element_type=jnp.float32)
-    logprobs, tokens = jax.lax.top_k(jax.nn.log_softmax(logits / tempered, axis=-1), MOST_ALTERNATIVES)
+    logp_RCV = jax.nn.log_softmax(logits_of(hidden_RCD, output) / tempered, axis=-1)
+    logprobs, tokens = jax.lax.top_k(logp_RCV, MOST_ALTERNATIVES)
     return tokens, logprobs
 
 

@@ -100,7 +100,7 @@ def decode(
     token ids and their log-probs [B, G, T]; positions after the first end token hold pad and 0.
     """
     bound = model.bind(params)
-    head, weights = bound.head(), bound.layers()
+    head, weights = bound.output(), bound.layers()
     last_BD, prompts = bound.prefill(prompt_BP, length_B)
     batch = prompt_BP.shape[0]
     keys_BG = draw_keys(key, prompts=batch, group=group)
@@ -133,7 +133,7 @@ def decode(
         return [(jnp.pad(k, [*lead, nothing, more]), jnp.pad(v, [*lead, more, nothing])) for k, v in caches]
 
     sizes = cache_sizes(max_new)
-    values = jnp.zeros((batch, group, model.shape.kv_heads, sizes[0], model.shape.head_dim), head.dtype)
+    values = jnp.zeros((batch, group, model.shape.kv_heads, sizes[0], model.shape.head_dim), last_BD.dtype)
     keys = jnp.swapaxes(values, -1, -2)
     state = DecodeState(
         t=jnp.int32(0),
