@@ -44,7 +44,7 @@ MIXED_PROMPTS, MIXED_ROWS = 8, 16  # 64 completions of different lengths, 16 sid
 MEDIAN_NEW, LONGEST = 32, 8  # tokens, and how many times that the longest has
 MICRO_BATCH = 8  # sequences in one forward and backward of torch and TRL; all 32 at once take 10 GB and are slower
 BARS = {
-    "decode_ratio_to_transformers": Bar(1.8),
+    "decode_ratio_to_transformers": Bar(2.5),
     "update_ratio_to_torch": Bar(1.8),
     "grpo_step_ratio_to_trl": Bar(1.8),
     "mixed_decode_ratio_to_static": Bar(1.8),

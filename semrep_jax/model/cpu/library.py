@@ -72,9 +72,10 @@ def _library() -> ctypes.CDLL:
     directory = DIRECTORY.expanduser()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        keeps = os.access(directory, os.W_OK)
     except OSError:
-        pass
-    if not os.access(directory, os.W_OK):
+        keeps = False
+    if not keeps:
         with tempfile.TemporaryDirectory(prefix="semrep-kernels-") as scratch:
             return _built(compiler, Path(scratch) / name)
     try:
