@@ -6,8 +6,9 @@
     python tools/bench_model.py --peers none --source nano --rounds 1       # a look: a minute
 
 The work is GRPO's: 4 prompts of 128 tokens, groups of 8, 64 new tokens each (32 sequences of 192), float32 on a CPU.
-`mixed_decode` is 8 such groups whose lengths are drawn from a long-tailed distribution (median 32, longest 256 tokens):
-continuous batching over 16 rows beside a batch that decodes until its longest has ended.
+`mixed_decode` is 8 such groups whose lengths are drawn from a long-tailed distribution (mixed_decode.py): continuous
+batching beside a batch that decodes until its longest has ended, beside transformers' continuous batching and, where
+--llama-server names one, beside llama.cpp's server, which takes the .gguf file's few bits as they are.
 Every part runs in a process of its own, warmed up, and reports its median. On a GPU ours runs in bfloat16, and MBU
 (decode) and MFU (update) are printed too. Prints rates and their ratios beside the bars; the last line is one JSON
 object.
@@ -17,31 +18,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
 
 import checkout  # first: the package beside this file is the one that runs
+import mixed_decode
 from figures import Bar, report
 from get_smollm2 import FILE, required
+from mixed_decode import GROUP, PROMPT_TOKENS, TOKEN_IDS, median
 
 PROMPTS = 4
-PROMPT_TOKENS = 128
-GROUP = 8
 NEW_TOKENS = 64
 SEQUENCES = PROMPTS * GROUP
 DECODED_TOKENS = SEQUENCES * NEW_TOKENS
 UPDATE_TOKENS = SEQUENCES * (PROMPT_TOKENS + NEW_TOKENS)
-TOKEN_IDS = (100, 20_000)  # prompts are drawn from these
-MIXED_PROMPTS, MIXED_ROWS = 8, 16  # 64 completions of different lengths, 16 side by side
-MEDIAN_NEW, LONGEST = 32, 8  # tokens, and how many times that the longest has
 MICRO_BATCH = 8  # sequences in one forward and backward of torch and TRL; all 32 at once take 10 GB and are slower
 BARS = {
     "decode_ratio_to_transformers": Bar(2.5),
@@ -60,16 +57,6 @@ pretrained.export(pathlib.Path(sys.argv[2]), loaded.model, loaded.params, loaded
 
 
 BANDWIDTHS = {"H100": 3.35e12, "H200": 4.8e12, "A100": 2.04e12}  # of a GPU's memory, bytes/s
-
-
-def median(function: Callable[[], Any], rounds: int) -> float:
-    """Seconds of `function`, the median of `rounds` after one round to warm up."""
-    times = []
-    for _ in range(rounds + 1):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
 
 
 def ours(source: str, rounds: int) -> dict[str, Any]:
@@ -125,61 +112,6 @@ def ours(source: str, rounds: int) -> dict[str, Any]:
         size = sum(x.size for x in jax.tree.leaves(params))
         found |= utilisation(found["device"], size, found["decode"], found["update"])
     return found
-
-
-def mixed(source: str, rounds: int) -> dict[str, Any]:
-    """Seconds of decoding completions whose lengths differ: a batch until its longest has ended, and continuously."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from semrep_jax.model import pretrained, sharding
-    from semrep_jax.model.decoder import ComputeConfig
-    from semrep_jax.rollout.continuous import CHUNK
-    from semrep_jax.rollout.decoding import Ask, Decoding
-    from semrep_jax.rollout.local import decode
-    from semrep_jax.rollout.slots import Slots
-
-    compute = ComputeConfig(compute=jnp.bfloat16 if jax.default_backend() == "gpu" else jnp.float32)
-    loaded = pretrained.load(source, sharding.build(), compute)
-    rng = np.random.default_rng(0)
-    lengths = long_tailed(rng, MIXED_PROMPTS * GROUP)
-    shown = rng.integers(TOKEN_IDS[0], min(TOKEN_IDS[1], loaded.tokenizer.vocab_size), (MIXED_PROMPTS, PROMPT_TOKENS))
-    prompts, size, live = shown.astype(np.int32), np.full(MIXED_PROMPTS, PROMPT_TOKENS), np.ones(MIXED_PROMPTS, bool)
-    slots = Slots(
-        Decoding(
-            loaded.model,
-            loaded.params,
-            0,
-            rows=MIXED_ROWS,
-            max_prompt=PROMPT_TOKENS,
-            bucket=PROMPT_TOKENS,
-            max_new=LONGEST * MEDIAN_NEW,
-            chunk=CHUNK,
-        ),
-        (),
-    )
-
-    def static() -> None:
-        how = {"model": loaded.model, "group": GROUP, "max_new": LONGEST * MEDIAN_NEW, "end_ids": (-1,), "pad_id": 0}
-        jax.block_until_ready(decode(loaded.params, prompts, size, live, jnp.float32(1.0), jax.random.key(0), **how))
-
-    def continuous() -> None:
-        for number, length in enumerate(lengths):
-            slots.submit(Ask(tuple(shown[number // GROUP].tolist()), (0, number), length), lambda piece: None)
-        while slots.busy:
-            slots.round()
-
-    found = {"static": median(static, rounds), "continuous": median(continuous, rounds)}
-    return found | {"tokens": sum(lengths), "median": statistics.median(lengths), "longest": max(lengths)}
-
-
-def long_tailed(rng: Any, count: int) -> list[int]:
-    """So many lengths, log-normal around MEDIAN_NEW, the longest LONGEST times that."""
-    drawn = sorted(rng.normal(size=count))
-    spread = math.log(LONGEST) / drawn[-1]
-    lengths = [max(1, round(MEDIAN_NEW * math.exp(spread * value))) for value in drawn]
-    return [int(length) for length in rng.permutation(lengths)]
 
 
 def utilisation(device: str, parameters: int, decode: float, update: float) -> dict[str, float]:
@@ -297,7 +229,13 @@ def trl_step(directory: str, rounds: int) -> dict[str, Any]:
     return {"step": statistics.median(seconds[1:])}
 
 
-PARTS = {"ours": ours, "mixed": mixed, "torch": torch_parts, "trl": trl_step}
+PARTS = {
+    "ours": ours,
+    "mixed": mixed_decode.ours,
+    "torch": torch_parts,
+    "mixed_transformers": mixed_decode.transformers,
+    "trl": trl_step,
+}
 
 
 def in_process(part: str, source: str, rounds: int) -> dict[str, Any]:
@@ -324,18 +262,20 @@ def part_or_reason(part: str, source: str, rounds: int) -> dict[str, Any]:
         return {"error": line}
 
 
-def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]]:
-    """The device, and every figure. Ends the script where ours can't run."""
+def measure(source: str, rounds: int, peers: str, llama_server: str | None) -> tuple[str, dict[str, float]]:
+    """The device, and every figure. llama_server: the program, or None. Ends the script where ours can't run."""
     mine = in_process("ours", source, rounds)
     if not mine:
         raise SystemExit(1)
     lengths = in_process("mixed", source, rounds)
     theirs: dict[str, Any] = {}
+    their_lengths: dict[str, Any] = {}
     trl: dict[str, Any] = {}
     if peers != "none":
         with tempfile.TemporaryDirectory() as directory:
             export(source, directory)
             theirs = in_process("torch", directory, rounds)
+            their_lengths = in_process("mixed_transformers", directory, rounds)
             trl = in_process("trl", directory, max(1, rounds - 1)) if peers == "all" else {}
     figures = {
         "decode_tokens_per_s": DECODED_TOKENS / mine["decode"],
@@ -348,6 +288,11 @@ def measure(source: str, rounds: int, peers: str) -> tuple[str, dict[str, float]
             "mixed_decode_tokens_per_s": lengths["tokens"] / lengths["continuous"],
             "mixed_decode_ratio_to_static": lengths["static"] / lengths["continuous"],
         }
+    if lengths and their_lengths:
+        figures["mixed_decode_ratio_to_transformers"] = their_lengths["continuous"] / lengths["continuous"]
+    if lengths and llama_server:
+        seconds = mixed_decode.llama_cpp(llama_server, source, rounds)["continuous"]
+        figures["mixed_decode_ratio_to_llama_cpp"] = seconds / lengths["continuous"]
     if theirs:
         figures |= {
             "transformers_decode_tokens_per_s": DECODED_TOKENS / theirs["decode"],
@@ -376,13 +321,18 @@ def main() -> None:
     parser.add_argument("--source", default=str(FILE), help="the model (model.source)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each part; TRL takes one less")
     parser.add_argument("--peers", choices=["all", "torch", "none"], default="all", help="what to measure beside ours")
+    parser.add_argument("--llama-server", help="llama.cpp's program of that name, to be measured on a .gguf file")
     parser.add_argument("--part", choices=list(PARTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
         print(json.dumps(part_or_reason(options.part, options.source, options.rounds)))
         return
     required(options.source)
-    device, figures = measure(options.source, options.rounds, options.peers)
+    if options.llama_server and not options.source.endswith(".gguf"):
+        parser.error(f"--llama-server: it reads .gguf files, and --source is {options.source}")
+    if options.llama_server and shutil.which(options.llama_server) is None:
+        parser.error(f"--llama-server: no program at {options.llama_server}")
+    device, figures = measure(options.source, options.rounds, options.peers, options.llama_server)
     report("model", f"{device}, {os.cpu_count()} cores", figures, BARS, ["jax", "flax", "torch", "transformers", "trl"])
 
 
