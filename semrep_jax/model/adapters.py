@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -147,6 +147,16 @@ def fuse_projections(weights: Mapping[str, jax.Array], kept: DecodeWeights | Non
         matrix = whole.T if kept is None else panels.pack(whole, kept)
         fused[names[0]] = FusedProjection(matrix, tuple(weights[name].shape[inputs:] for name in names))
     return fused
+
+
+def of_rows(weights: Mapping[str, Any], live: jax.Array) -> dict[str, Any]:
+    """One layer's weights for products in which only some rows count; those in panels save the others' work."""
+    return {
+        name: replace(w, matrix=w.matrix.of_rows(live))
+        if isinstance(w, FusedProjection) and isinstance(w.matrix, Panels)
+        else w
+        for name, w in weights.items()
+    }
 
 
 def project(

@@ -281,13 +281,15 @@ class Decoder(nnx.Module):
         length_B: jax.Array,
         prompts: list[Cache],
         caches: list[Cache],
+        live_BG: jax.Array | None = None,
     ) -> tuple[jax.Array, list[Cache]]:
         """One more token of every completion.
 
         weights: of each layer, from `layers`. token_BG: the ids. t: the token's number, a scalar, or [B] where each
         prompt's completions have their own. length_B, prompts: lengths of the prompts, and what `prefill` gave. caches:
-        keys [B, G, K, H, T] and values [B, G, K, T, H] of the tokens before t. Returns the tokens' hidden states [B, G,
-        D] and the caches with their keys and values written in.
+        keys [B, G, K, H, T] and values [B, G, K, T, H] of the tokens before t. live_BG: completions that have not
+        ended; what comes out of the others means nothing. Returns the tokens' hidden states [B, G, D] and the caches
+        with their keys and values written in.
         """
         places_P, places_S = jnp.arange(prompts[0][1].shape[2]), jnp.arange(caches[0][1].shape[3])
         self._check_length(places_P.size + places_S.size)
@@ -309,11 +311,13 @@ class Decoder(nnx.Module):
                 written.append((keys, values))
                 q_BGNH, caches = q[:, :, 0], (keys, values)
                 if self._panels is not None:
-                    return cached.attend(q_BGNH, prompt, mask_BP, caches, mask_BS)[:, :, None]
+                    return cached.attend(q_BGNH, prompt, mask_BP, caches, mask_BS, live_BG)[:, :, None]
                 return attend_cached(q_BGNH, prompt, mask_BP, caches, mask_BS, self._on_cpu)[:, :, None]
 
             return attention
 
+        if live_BG is not None:
+            weights = [adapters.of_rows(w, live_BG) for w in weights]
         for layer, (w, prompt, own) in enumerate(zip(weights, prompts, caches, strict=True)):
             h = self._layer(w, h, position, looking_at(prompt, own, self._window(layer)))
         return self.final(h[:, :, 0]), written

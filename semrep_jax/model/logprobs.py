@@ -23,17 +23,24 @@ def logits_of(hidden: jax.Array, head: Panels | jax.Array) -> jax.Array:
 
 
 def sample_token(
-    hidden: jax.Array, head: Panels | jax.Array, temperature: float | jax.Array, uniform: jax.Array
+    hidden: jax.Array,
+    head: Panels | jax.Array,
+    temperature: float | jax.Array,
+    uniform: jax.Array,
+    live: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """A token and its log p for each hidden state, by inverting the distribution function.
 
     hidden: [..., D], final. head: the output projection, as `logits_of` takes it. temperature: what logits are divided
-    by. uniform: [...] in [0, 1), float32. Returns int32 ids and float32 log-probs, both [...].
+    by. uniform: [...] in [0, 1), float32. live: [...], the states that count; what is drawn of the others means
+    nothing. Returns int32 ids and float32 log-probs, both [...].
 
     One pass of exp over the vocabulary and two short cumulative sums, over blocks and within one: a Gumbel draw would
     need a random number and two logarithms for every token of the vocabulary, 30 times as much on a CPU. float32 sums
     resolve probabilities down to about 1e-7.
     """
+    if isinstance(head, Panels) and live is not None:
+        head = head.of_rows(live)
     logits = logits_of(hidden, head) / temperature
     size = logits.shape[-1]
     top = jnp.max(logits, axis=-1, keepdims=True)

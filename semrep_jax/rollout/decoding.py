@@ -299,7 +299,8 @@ def _advance(
     def body(rows: Rows, _: None) -> tuple[Rows, tuple[jax.Array, jax.Array, jax.Array]]:
         uniform_R = jax.vmap(lambda key, t: jax.random.uniform(jax.random.fold_in(key, t)))(keys_R, rows.t_R)
         token_R, logp_R = _choose(rows.hidden_RD, output, rows.temperature_R, rows.top_p_R, uniform_R, live_R)
-        hidden, own = bound.step(layers, token_R[:, None], rows.t_R, rows.length_R, rows.prompts, rows.own)
+        live_R1 = live_R[:, None]
+        hidden, own = bound.step(layers, token_R[:, None], rows.t_R, rows.length_R, rows.prompts, rows.own, live_R1)
         after = rows._replace(hidden_RD=hidden[:, 0], own=own, t_R=jnp.minimum(rows.t_R + 1, last_place))
         return after, (token_R, logp_R, rows.hidden_RD)
 
@@ -318,7 +319,7 @@ def _choose(
     """A token of each row and its log-prob: drawn, drawn from the nucleus, or at temperature 0 the likeliest. The
     vocabulary is sorted only where a live row needs it."""
     tempered_R = jnp.where(temperature_R > 0, temperature_R, 1.0)[:, None]
-    drawn_R, logp_R = sample_token(hidden_RD, head, tempered_R, uniform_R)
+    drawn_R, logp_R = sample_token(hidden_RD, head, tempered_R, uniform_R, live_R)
 
     def otherwise() -> tuple[jax.Array, jax.Array]:
         order_RV = jax.lax.top_k(logp_RV(), logp_RV().shape[1])[1]

@@ -105,9 +105,9 @@ def decode(
     batch = prompt_BP.shape[0]
     keys_BG = draw_keys(key, prompts=batch, group=group)
 
-    def choose(hidden_BGD: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def choose(hidden_BGD: jax.Array, t: jax.Array, live_BG: jax.Array) -> tuple[jax.Array, jax.Array]:
         uniform = jax.vmap(jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, t))))(keys_BG)
-        return sample_token(hidden_BGD, head, temperature, uniform)
+        return sample_token(hidden_BGD, head, temperature, uniform, live_BG)
 
     def record(state: DecodeState, token: jax.Array, logp: jax.Array) -> DecodeState:
         token = jnp.where(state.done_BG, pad_id, token)
@@ -124,8 +124,9 @@ def decode(
         return (state.t < size) & ~jnp.all(state.done_BG)
 
     def body(state: DecodeState) -> DecodeState:
-        hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches)
-        return record(state._replace(caches=caches), *choose(hidden, state.t))
+        live_BG = ~state.done_BG
+        hidden, caches = bound.step(weights, state.token_BG, state.t - 1, length_B, prompts, state.caches, live_BG)
+        return record(state._replace(caches=caches), *choose(hidden, state.t, live_BG))
 
     def grown(caches: list[Cache], size: int) -> list[Cache]:
         more = (0, size - caches[0][1].shape[3])
@@ -144,7 +145,7 @@ def decode(
         caches=[(keys, values) for _ in range(model.shape.layers)],
     )
     first = jnp.broadcast_to(last_BD[:, None], (batch, group, last_BD.shape[-1]))
-    state = record(state, *choose(first, state.t))
+    state = record(state, *choose(first, state.t, ~state.done_BG))
     for size in sizes:
         state = state._replace(caches=grown(state.caches, size))
         state = jax.lax.while_loop(partial(unfinished, size), body, state)

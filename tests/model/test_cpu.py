@@ -29,10 +29,11 @@ def normal(seed, *size):
     return jnp.array(np.random.default_rng(seed).normal(size=size), jnp.float32)
 
 
-def sampled(model, params):
+def sampled(model, params, **how):
     rng = np.random.default_rng(0)
     prompts, lengths = rng.integers(1, SHAPE.vocab, (2, 16)).astype(np.int32), np.array([16, 5], np.int32)
-    return decode(params, prompts, lengths, np.ones(2, bool), jnp.float32(1.0), jax.random.key(0), model=model, **HOW)
+    how = HOW | how
+    return decode(params, prompts, lengths, np.ones(2, bool), jnp.float32(1.0), jax.random.key(0), model=model, **how)
 
 
 @pytest.fixture
@@ -61,6 +62,39 @@ def test_a_row_of_a_product_has_the_same_bits_alone_and_among_others():
         np.testing.assert_array_equal(panels.product(x[row : row + 1], kept)[0], together[row])
 
 
+@pytest.mark.parametrize("kind", DecodeWeights)
+@pytest.mark.parametrize("rows", [1, 6, 131])
+def test_rows_that_do_not_count_come_out_zero_and_change_no_bit_of_the_others(rows, kind):
+    x, kept = normal(0, rows, 700), panels.pack(normal(1, 700, 70), kind)
+    whole = np.asarray(panels.product(x, kept))
+    for live in (np.zeros(rows, bool), np.arange(rows) % 3 == 0, np.ones(rows, bool)):
+        seen = np.asarray(panels.product(x, kept.of_rows(jnp.array(live))))
+        np.testing.assert_array_equal(seen, np.where(live[:, None], whole, 0))
+
+
+def test_completions_that_have_ended_change_no_bit_of_the_attention_of_others():
+    q, shown = normal(0, 3, 5, 4, 8), (normal(1, 3, 2, 8, 20), normal(2, 3, 2, 20, 8))
+    drawn = normal(3, 3, 5, 2, 8, 7), normal(4, 3, 5, 2, 7, 8)
+    seen, own_seen = jnp.ones((3, 20), bool), jnp.ones((3, 7), bool)
+    live = np.array([[0, 0, 0, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1]], bool)
+    whole = np.asarray(cached.attend(q, shown, seen, drawn, own_seen))
+    some = np.asarray(cached.attend(q, shown, seen, drawn, own_seen, jnp.array(live)))
+    np.testing.assert_array_equal(some[live], whole[live])
+    assert not some[0].any() and np.isfinite(some).all()
+
+
+def test_a_completion_is_the_same_whether_those_beside_it_have_ended_or_not():
+    model = decoder.build(SHAPE, sharding.build())
+    params = model.init(seed=0)
+    tokens, logprobs = map(np.asarray, sampled(model, params))
+    ends = tuple(range(0, SHAPE.vocab, 9))
+    stopped, less = map(np.asarray, sampled(model, params, end_ids=ends))
+    before = np.cumsum(np.isin(tokens, ends), axis=2) - np.isin(tokens, ends) == 0
+    assert before.any() and not before.all()
+    np.testing.assert_array_equal(stopped, np.where(before, tokens, HOW["pad_id"]))
+    np.testing.assert_array_equal(less, np.where(before, logprobs, 0))
+
+
 def test_no_rows_give_no_rows():
     kept = panels.pack(normal(1, 8, 5), DecodeWeights.SAME)
     assert panels.product(jnp.zeros((0, 8)), kept).shape == (0, 5)
@@ -79,6 +113,8 @@ def test_panels_of_another_matrix_are_refused_instead_of_read_past():
     kept = panels.pack(normal(1, 8, 5), DecodeWeights.SAME)
     with pytest.raises(jax.errors.JaxRuntimeError, match="don't fit"):
         jax.block_until_ready(panels.product(jnp.ones((2, 9)), kept))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="another length"):
+        jax.block_until_ready(panels.product(jnp.ones((2, 8)), kept.of_rows(jnp.ones(1, bool))))
 
 
 @pytest.mark.parametrize(

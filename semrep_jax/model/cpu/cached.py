@@ -16,13 +16,16 @@ def attend(
     prompt_mask_BP: jax.Array,
     own: tuple[jax.Array, jax.Array],
     own_mask_BS: jax.Array,
+    live_BG: jax.Array | None = None,
 ) -> jax.Array:
     """[B, G, N, H], of the dtype of the values.
 
     prompt: its keys [B, K, H, P] and values [B, K, P, H]. own: those of the completions, [B, G, K, H, S] and
-    [B, G, K, S, H]. Masks: what a query may see, one place at least.
+    [B, G, K, S, H]. Masks: what a query may see, one place at least. live_BG: the completions that count, None where
+    all do; the others may come out 0, and cost nothing where those beside them don't count either.
     """
     floats = [x.astype(jnp.float32) for x in (q_BGNH, *prompt, *own)]
     out = jax.ShapeDtypeStruct(q_BGNH.shape, jnp.float32)
     call = jax.ffi.ffi_call("semrep_to_cached", out)
-    return call(*floats[:3], prompt_mask_BP, *floats[3:], own_mask_BS).astype(own[1].dtype)
+    live_BG = jnp.zeros((0, 0), bool) if live_BG is None else live_BG
+    return call(*floats[:3], prompt_mask_BP, *floats[3:], own_mask_BS, live_BG).astype(own[1].dtype)

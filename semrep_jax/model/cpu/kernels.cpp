@@ -1,6 +1,7 @@
 // What a decode step spends its time on, on a CPU: products of few rows with the weights, and attention to cached keys. Called
 // from jit by way of XLA's foreign-function interface; panels.py and cached.py say what goes in. Every number is one sum in one
-// order, whatever else is computed beside it and by whichever thread: a row has the same bits in any company.
+// order, whatever else is computed beside it and by whichever thread: a row has the same bits in any company. Rows that are not
+// `live` come out 0 and cost nothing.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -117,28 +118,56 @@ static const float* unpacked(const int8_t* kept, const float* scale, int64_t dep
   return room;
 }
 
-// `rows` rows of x, of `inputs` numbers, through one panel, of which `width` columns count.
+// `rows` rows of x, of `inputs` numbers, through one panel, of which `width` columns count. places: of the rows in y, or null
+// where they are its first.
 template <typename Kept>
-static void through_panel(const float* x, const Kept* panel, const float* scale, float* y, int64_t y_apart, int64_t rows,
-                          int64_t inputs, int64_t width) {
+static void through_panel(const float* x, const Kept* panel, const float* scale, float* y, int64_t y_apart, const int64_t* places,
+                          int64_t rows, int64_t inputs, int64_t width) {
   alignas(64) float room[DEPTH * PANEL], tile[HEIGHT * PANEL];
-  const bool narrow = width < PANEL;
+  const bool apart = width < PANEL || places;
   for (int64_t k = 0; k < inputs; k += DEPTH) {
     const int64_t depth = std::min(DEPTH, inputs - k);
     const Rows weights{unpacked(panel + k * PANEL, scale, depth, room), PANEL};
-    multiply_rows(rows, {x + k, inputs}, weights, narrow ? tile : y, narrow ? PANEL : y_apart, depth, k == 0);
+    multiply_rows(rows, {x + k, inputs}, weights, apart ? tile : y, apart ? PANEL : y_apart, depth, k == 0);
   }
-  for (int64_t r = 0; narrow && r < rows; ++r) std::memcpy(y + r * y_apart, tile + r * PANEL, width * sizeof(float));
+  for (int64_t r = 0; apart && r < rows; ++r)
+    std::memcpy(y + (places ? places[r] : r) * y_apart, tile + r * PANEL, width * sizeof(float));
+}
+
+static bool all_or_each(const Flags& live, int64_t rows) {
+  const int64_t count = live.element_count();
+  return !count || count == rows;
+}
+
+// The rows of x that are live, side by side, and where they stand.
+struct Live {
+  std::vector<float> numbers;
+  std::vector<int64_t> places;
+};
+
+static Live live_rows(const float* x, const bool* live, int64_t rows, int64_t inputs) {
+  Live found;
+  for (int64_t r = 0; r < rows; ++r)
+    if (live[r]) found.places.push_back(r), found.numbers.insert(found.numbers.end(), x + r * inputs, x + (r + 1) * inputs);
+  return found;
 }
 
 template <typename Kept>
 static ffi::Error product(ffi::ThreadPool pool, const Floats& x, const Kept* kept, ffi::AnyBuffer::Dimensions size,
-                          const float* scale, FloatsOut& y) {
-  const int64_t rows = x.dimensions()[0], inputs = x.dimensions()[1], outputs = y->dimensions()[1], panels = size[0];
+                          const float* scale, const Flags& live, FloatsOut& y) {
+  const int64_t all = x.dimensions()[0], inputs = x.dimensions()[1], outputs = y->dimensions()[1], panels = size[0];
   if (size[1] != inputs || size[2] != PANEL || panels * PANEL != whole_panels(outputs))
     return ffi::Error::InvalidArgument("the panels don't fit x and y");
-  const float* from = x.typed_data();
+  if (!all_or_each(live, all)) return ffi::Error::InvalidArgument("live has another length than x");
   float* into = y->typed_data();
+  Live some;
+  if (live.element_count()) some = live_rows(x.typed_data(), live.typed_data(), all, inputs);
+  const bool whole = !live.element_count() || static_cast<int64_t>(some.places.size()) == all;
+  if (!whole) std::memset(into, 0, all * outputs * sizeof(float));
+  const int64_t rows = whole ? all : some.places.size();
+  if (!rows) return ffi::Error::Success();
+  const float* from = whole ? x.typed_data() : some.numbers.data();
+  const int64_t* places = whole ? nullptr : some.places.data();
   const int64_t heights = (rows + HEIGHT - 1) / HEIGHT;
   const double cost = 2.0 * std::min(rows, HEIGHT) * inputs * PANEL;
   const int64_t together = std::clamp<int64_t>(WORTH_A_TASK / cost, 1, panels), groups = (panels + together - 1) / together;
@@ -146,29 +175,35 @@ static ffi::Error product(ffi::ThreadPool pool, const Floats& x, const Kept* kep
     const int64_t first = i / heights * together, r = i % heights * HEIGHT;
     for (int64_t p = first; p < std::min(panels, first + together); ++p)
       through_panel(from + r * inputs, kept + p * inputs * PANEL, scale ? scale + p * PANEL : nullptr,
-                    into + r * outputs + p * PANEL, outputs, std::min(HEIGHT, rows - r), inputs,
-                    std::min(PANEL, outputs - p * PANEL));
+                    into + (places ? 0 : r) * outputs + p * PANEL, outputs, places ? places + r : nullptr,
+                    std::min(HEIGHT, rows - r), inputs, std::min(PANEL, outputs - p * PANEL));
   });
   return ffi::Error::Success();
 }
 
-static ffi::Error by_panels(ffi::ThreadPool pool, Floats x, ffi::AnyBuffer panels, Floats scale, FloatsOut y) {
+static ffi::Error by_panels(ffi::ThreadPool pool, Floats x, ffi::AnyBuffer panels, Floats scale, Flags live, FloatsOut y) {
   if (x.element_count() == 0 || y->element_count() == 0) return ffi::Error::Success();
   const auto size = panels.dimensions();
   switch (panels.element_type()) {
     case ffi::F32:
-      return product(pool, x, panels.typed_data<float>(), size, nullptr, y);
+      return product(pool, x, panels.typed_data<float>(), size, nullptr, live, y);
     case ffi::BF16:
-      return product(pool, x, static_cast<const uint16_t*>(panels.untyped_data()), size, nullptr, y);
+      return product(pool, x, static_cast<const uint16_t*>(panels.untyped_data()), size, nullptr, live, y);
     case ffi::S8:
-      return product(pool, x, panels.typed_data<int8_t>(), size, scale.typed_data(), y);
+      return product(pool, x, panels.typed_data<int8_t>(), size, scale.typed_data(), live, y);
     default:
       return ffi::Error::InvalidArgument("panels are of float32, bfloat16 or int8");
   }
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(semrep_by_panels, by_panels,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Floats>().Arg<ffi::AnyBuffer>().Arg<Floats>().Ret<Floats>());
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Floats>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<Floats>()
+                                  .Arg<Flags>()
+                                  .Ret<Floats>());
 
 // Panels out of a matrix [K, N], or [N, K] where it is `turned`.
 static ffi::Error into_panels(ffi::ThreadPool pool, bool turned, Floats matrix, FloatsOut panels) {
@@ -265,11 +300,17 @@ static float exponentials(float* scores, int64_t padded) {
 struct Attention {
   int64_t batch, group, kv_heads, shared, size, prompt, own;  // shared: R queries of one key head
   const float *q, *prompt_keys, *prompt_values, *own_keys, *own_values;
-  const bool *prompt_seen, *own_seen;
+  const bool *prompt_seen, *own_seen, *live;
   float* out;
 
-  // Completions g .. end of prompt b, at one key head.
+  // Completions g .. end of prompt b, at one key head. live: null where all are.
   void operator()(int64_t b, int64_t k, int64_t g, int64_t end) const {
+    const auto ended = [&](int64_t i) { return live && !live[b * group + i]; };
+    for (int64_t i = g; i < end; ++i)
+      if (ended(i)) std::memset(out + ((b * group + i) * kv_heads + k) * shared * size, 0, shared * size * sizeof(float));
+    while (g < end && ended(g)) ++g;
+    while (g < end && ended(end - 1)) --end;
+    if (g == end) return;
     static thread_local std::vector<float> room;
     const Span past(prompt_seen + b * prompt, prompt), near(own_seen + b * own, own);
     const int64_t rows = (end - g) * shared, width = past.padded + near.padded, wide = whole_panels(size);
@@ -310,10 +351,11 @@ struct Attention {
 };
 
 static ffi::Error to_cached(ffi::ThreadPool pool, Floats q, Floats prompt_keys, Floats prompt_values, Flags prompt_seen,
-                            Floats own_keys, Floats own_values, Flags own_seen, FloatsOut out) {
+                            Floats own_keys, Floats own_values, Flags own_seen, Flags live, FloatsOut out) {
   const auto of = own_keys.dimensions();
   const int64_t batch = of[0], group = of[1], kv_heads = of[2], size = of[3];
   if (!out->element_count()) return ffi::Error::Success();
+  if (!all_or_each(live, batch * group)) return ffi::Error::InvalidArgument("live has another size than the completions");
   const Attention attention{batch,
                             group,
                             kv_heads,
@@ -328,6 +370,7 @@ static ffi::Error to_cached(ffi::ThreadPool pool, Floats q, Floats prompt_keys, 
                             own_values.typed_data(),
                             prompt_seen.typed_data(),
                             own_seen.typed_data(),
+                            live.element_count() ? live.typed_data() : nullptr,
                             out->typed_data()};
   const int64_t together = std::clamp<int64_t>(HEIGHT / attention.shared, 1, group), pieces = (group + together - 1) / together;
   spread(pool, batch * kv_heads * pieces, [=](int64_t i) {
@@ -346,5 +389,6 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(semrep_to_cached, to_cached,
                                   .Arg<Flags>()
                                   .Arg<Floats>()
                                   .Arg<Floats>()
+                                  .Arg<Flags>()
                                   .Arg<Flags>()
                                   .Ret<Floats>());

@@ -11,7 +11,7 @@ out once, in panels of some columns, in float32, bfloat16 or int8 (with a scale 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -22,18 +22,26 @@ from semrep_jax.model.settings import DecodeWeights
 LARGEST_CODE = 127
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["parts", "scale_PC"], meta_fields=["outputs"])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["parts", "scale_PC", "live_M"], meta_fields=["outputs"]
+)
 @dataclass(frozen=True)
 class Panels:
     """A matrix [K, N] as the kernel reads it.
 
     parts: [P, K, C] of float32, bfloat16 or int8, columns beyond N filled with 0. scale_PC: float32, what the codes of
-    each column are multiplied by; empty where there are no codes. outputs: N.
+    each column are multiplied by; empty where there are no codes. outputs: N. live_M: the rows of x that count, None
+    where all do; the others come out 0 and cost nothing.
     """
 
     parts: jax.Array
     scale_PC: jax.Array
     outputs: int
+    live_M: jax.Array | None = None
+
+    def of_rows(self, live: jax.Array) -> Panels:
+        """The same for products in which only some rows count. live: bool, of as many elements as x has rows."""
+        return replace(self, live_M=live.reshape(-1))
 
 
 def pack(matrix: jax.Array, kept: DecodeWeights, turned: bool = False) -> Panels:
@@ -55,5 +63,6 @@ def product(x: jax.Array, panels: Panels) -> jax.Array:
     *lead, inputs = x.shape
     rows = x.astype(jnp.float32).reshape(-1, inputs)
     out = jax.ShapeDtypeStruct((rows.shape[0], panels.outputs), jnp.float32)
-    y = jax.ffi.ffi_call("semrep_by_panels", out)(rows, panels.parts, panels.scale_PC.reshape(-1))
+    live_M = jnp.zeros(0, bool) if panels.live_M is None else panels.live_M
+    y = jax.ffi.ffi_call("semrep_by_panels", out)(rows, panels.parts, panels.scale_PC.reshape(-1), live_M)
     return y.reshape(*lead, panels.outputs)
