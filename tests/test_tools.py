@@ -53,6 +53,8 @@ def test_a_benchmark_without_its_model_says_how_to_get_it(script, tmp_path):
     [
         ("bench_data.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
         ("base_success.py", ["--source", "/no/such/model"], "'/no/such/model' does not exist"),
+        ("bench_model.py", ["--llama-server", "/no/such"], "--llama-server: there is no program /no/such"),
+        ("bench_model.py", ["--llama-server", "ls", "--source", "nano"], "reads .gguf files, and --source is nano"),
         ("seed_table.py", ["/no/such/run"], "/no/such/run/results.json do not exist"),
         ("study_table.py", ["/no/such/file"], "/no/such/file can't be read"),
         ("stage_one.py", ["/no/such/run"], "/no/such/run holds no samples of stage 1"),

@@ -327,11 +327,11 @@ def main() -> None:
     if options.part:
         print(json.dumps(part_or_reason(options.part, options.source, options.rounds)))
         return
-    required(options.source)
     if options.llama_server and not options.source.endswith(".gguf"):
-        parser.error(f"--llama-server: it reads .gguf files, and --source is {options.source}")
+        raise SystemExit(f"error: --llama-server reads .gguf files, and --source is {options.source}")
     if options.llama_server and shutil.which(options.llama_server) is None:
-        parser.error(f"--llama-server: no program at {options.llama_server}")
+        raise SystemExit(f"error: --llama-server: there is no program {options.llama_server}")
+    required(options.source)
     device, figures = measure(options.source, options.rounds, options.peers, options.llama_server)
     report("model", f"{device}, {os.cpu_count()} cores", figures, BARS, ["jax", "flax", "torch", "transformers", "trl"])
 
