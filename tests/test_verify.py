@@ -1,5 +1,7 @@
 """Verdicts: what is right, what is wrong, and what they say."""
 
+import os
+
 import pytest
 
 from semrep_jax import prompts
@@ -133,6 +135,7 @@ def test_a_zygote_that_died_is_no_verdict_on_the_program():
         _, zygote = one.sandbox.free.get()
         one.sandbox.free.put((0, zygote))
         zygote.process.kill()
+        assert os.read(zygote.stdout, 1) == b""  # a kill takes its time; now nobody is there to answer
         (verdict,) = one.verify(TASK, [program("def f(y):\n    return y + 1 if y else 0")])
         assert verdict.correct and one.saved.again == 1
 
