@@ -291,8 +291,11 @@ def measure(source: str, rounds: int, peers: str, llama_server: str | None) -> t
     if lengths and their_lengths:
         figures["mixed_decode_ratio_to_transformers"] = their_lengths["continuous"] / lengths["continuous"]
     if lengths and llama_server:
-        seconds = mixed_decode.llama_cpp(llama_server, source, rounds)["continuous"]
-        figures["mixed_decode_ratio_to_llama_cpp"] = seconds / lengths["continuous"]
+        try:
+            seconds = mixed_decode.llama_cpp(llama_server, source, rounds)["continuous"]
+            figures["mixed_decode_ratio_to_llama_cpp"] = seconds / lengths["continuous"]
+        except (RuntimeError, OSError) as error:
+            print(f"llama.cpp: not measured: {error}", file=sys.stderr)
     if theirs:
         figures |= {
             "transformers_decode_tokens_per_s": DECODED_TOKENS / theirs["decode"],

@@ -322,8 +322,8 @@ def _choose(
     drawn_R, logp_R = sample_token(hidden_RD, head, tempered_R, uniform_R, live_R)
 
     def otherwise() -> tuple[jax.Array, jax.Array]:
-        order_RV = jax.lax.top_k(logp_RV(), logp_RV().shape[1])[1]
-        ranked_RV = jnp.take_along_axis(logp_RV(), order_RV, axis=-1)
+        logp_RV = jax.nn.log_softmax(logits_of(hidden_RD, head) / tempered_R, axis=-1)
+        ranked_RV, order_RV = jax.lax.top_k(logp_RV, logp_RV.shape[1])
         mass_RV = jnp.exp(ranked_RV)
         below_RV = jnp.cumsum(mass_RV, axis=-1)
         kept_RV = (below_RV - mass_RV < top_p_R[:, None]).at[:, 0].set(True)
@@ -335,9 +335,6 @@ def _choose(
         whole_R = (temperature_R > 0) & (top_p_R >= 1)
         chosen_R = jnp.take_along_axis(ranked_RV, place_R[:, None], axis=-1)[:, 0]
         return jnp.where(whole_R, drawn_R, token_R), jnp.where(whole_R, logp_R, chosen_R)
-
-    def logp_RV() -> jax.Array:
-        return jax.nn.log_softmax(logits_of(hidden_RD, head) / tempered_R, axis=-1)
 
     sorting = jnp.any(live_R & ((temperature_R <= 0) | (top_p_R < 1)))
     return jax.lax.cond(sorting, otherwise, lambda: (drawn_R, logp_R))

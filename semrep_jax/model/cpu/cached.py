@@ -22,7 +22,7 @@ def attend(
 
     prompt: its keys [B, K, H, P] and values [B, K, P, H]. own: those of the completions, [B, G, K, H, S] and
     [B, G, K, S, H]. Masks: what a query may see, one place at least. live_BG: the completions that count, None where
-    all do; the others may come out 0, and cost nothing where those beside them don't count either.
+    all do; the others come out 0 and cost nothing.
     """
     floats = [x.astype(jnp.float32) for x in (q_BGNH, *prompt, *own)]
     out = jax.ShapeDtypeStruct(q_BGNH.shape, jnp.float32)

@@ -305,29 +305,32 @@ struct Attention {
 
   // Completions g .. end of prompt b, at one key head. live: null where all are.
   void operator()(int64_t b, int64_t k, int64_t g, int64_t end) const {
-    const auto ended = [&](int64_t i) { return live && !live[b * group + i]; };
-    for (int64_t i = g; i < end; ++i)
-      if (ended(i)) std::memset(out + ((b * group + i) * kv_heads + k) * shared * size, 0, shared * size * sizeof(float));
-    while (g < end && ended(g)) ++g;
-    while (g < end && ended(end - 1)) --end;
-    if (g == end) return;
+    std::vector<int64_t> asked;  // the completions that are live
+    for (int64_t i = b * group + g; i < b * group + end; ++i) {
+      if (!live || live[i])
+        asked.push_back(i);
+      else
+        std::memset(out + (i * kv_heads + k) * shared * size, 0, shared * size * sizeof(float));
+    }
+    if (asked.empty()) return;
+    const int64_t count = asked.size();
     static thread_local std::vector<float> room;
     const Span past(prompt_seen + b * prompt, prompt), near(own_seen + b * own, own);
-    const int64_t rows = (end - g) * shared, width = past.padded + near.padded, wide = whole_panels(size);
+    const int64_t rows = count * shared, width = past.padded + near.padded, wide = whole_panels(size);
     room.resize(rows * (size + width + wide));
     float *queries = room.data(), *scores = queries + rows * size, *mixed = scores + rows * width;
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
-    for (int64_t i = g; i < end; ++i) {
-      const float* from = q + (((b * group + i) * kv_heads) + k) * shared * size;
-      for (int64_t n = 0; n < shared * size; ++n) queries[(i - g) * shared * size + n] = from[n] * scale;
+    for (int64_t i = 0; i < count; ++i) {
+      const float* from = q + (asked[i] * kv_heads + k) * shared * size;
+      for (int64_t n = 0; n < shared * size; ++n) queries[i * shared * size + n] = from[n] * scale;
     }
     const int64_t at_head = b * kv_heads + k;
     multiply_columns(rows, {queries, size}, {prompt_keys + at_head * size * prompt + past.begin, prompt}, past.size, scores, width,
                      size, true);
-    for (int64_t i = g; i < end; ++i) {
-      const float* keys = own_keys + ((b * group + i) * kv_heads + k) * size * own + near.begin;
-      multiply_columns(shared, {queries + (i - g) * shared * size, size}, {keys, own}, near.size,
-                       scores + (i - g) * shared * width + past.padded, width, size, true);
+    for (int64_t i = 0; i < count; ++i) {
+      const float* keys = own_keys + (asked[i] * kv_heads + k) * size * own + near.begin;
+      multiply_columns(shared, {queries + i * shared * size, size}, {keys, own}, near.size,
+                       scores + i * shared * width + past.padded, width, size, true);
     }
     std::vector<float> totals(rows);
     for (int64_t r = 0; r < rows; ++r) {
@@ -338,12 +341,12 @@ struct Attention {
     std::memset(mixed, 0, rows * wide * sizeof(float));
     multiply_columns(rows, {scores, width}, {prompt_values + (at_head * prompt + past.begin) * size, size}, size, mixed, wide,
                      past.size, false);
-    for (int64_t i = g; i < end; ++i) {
-      const int64_t row = (i - g) * shared;
-      const float* values = own_values + (((b * group + i) * kv_heads + k) * own + near.begin) * size;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = i * shared;
+      const float* values = own_values + ((asked[i] * kv_heads + k) * own + near.begin) * size;
       multiply_columns(shared, {scores + row * width + past.padded, width}, {values, size}, size, mixed + row * wide, wide, near.size,
                        false);
-      float* into = out + ((b * group + i) * kv_heads + k) * shared * size;
+      float* into = out + (asked[i] * kv_heads + k) * shared * size;
       for (int64_t r = 0; r < shared; ++r)
         for (int64_t n = 0; n < size; ++n) into[r * size + n] = mixed[(row + r) * wide + n] / totals[row + r];
     }

@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -67,9 +68,13 @@ def _library() -> ctypes.CDLL:
     if compiler is None:
         raise OSError("g++ is not here; install it (e.g. apt install g++)")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    told = "|".join([SOURCE.read_text(), version, jax.__version__, processor(), *FLAGS])
+    told = "|".join([SOURCE.read_text(), version, metadata.version("jaxlib"), processor(), *FLAGS])
     name = f"{hashlib.sha256(told.encode()).hexdigest()[:20]}.so"
     directory = DIRECTORY.expanduser()
+    try:
+        return ctypes.CDLL(str(directory / name))
+    except OSError:  # not there, or no library
+        pass
     try:
         directory.mkdir(parents=True, exist_ok=True)
         keeps = os.access(directory, os.W_OK)
@@ -78,10 +83,7 @@ def _library() -> ctypes.CDLL:
     if not keeps:
         with tempfile.TemporaryDirectory(prefix="semrep-kernels-") as scratch:
             return _built(compiler, Path(scratch) / name)
-    try:
-        return ctypes.CDLL(str(directory / name))
-    except OSError:  # not there, or no library
-        return _built(compiler, directory / name)
+    return _built(compiler, directory / name)
 
 
 def _built(compiler: str, path: Path) -> ctypes.CDLL:
