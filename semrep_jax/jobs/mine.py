@@ -1,6 +1,7 @@
 """`job: mine`: functions of installed packages made into tasks: tests, verified rewrites, bugs, in shards.
 
-python -m semrep_jax.main --config configs/mine.yaml        # about an hour on 2 cores; stop it and go on at any time
+python -m semrep_jax.main --config configs/mine.yaml        # hours on 2 cores; stop it and go on at any time
+python -m semrep_jax.main --config configs/mine.yaml --set mine.share=0.05     # a look
 """
 
 from __future__ import annotations

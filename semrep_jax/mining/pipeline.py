@@ -12,6 +12,7 @@ did what.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -49,10 +50,10 @@ def mine(setting: MineConfig, suites: Iterable[tuple[str, Function]], directory:
 
     suites: functions of evaluation suites, which are dropped (`contamination.suite_functions`); read when all modules
     are done. directory: where parts, shards and manifest go. stop: looked at before each module. Raises Stopped,
-    WorkerKilled, and PackageError where no package is installed.
+    WorkerKilled, and PackageError where no package is installed or no module drawn.
     """
     packages, missing = _installed(setting.packages)
-    units = [Unit(package.name, module) for package in packages for module in package.modules]
+    units = drawn([Unit(package.name, module) for package in packages for module in package.modules], setting.share)
     _examine_all(units, setting, directory / "parts", stop)
     return assemble(units, packages, missing, Suites(suites), setting, directory)
 
@@ -69,6 +70,18 @@ def _installed(names: list[str]) -> tuple[list[Package], list[str]]:
     if not found:
         raise PackageError("mine.packages: none of them is installed; pip install -e '.[mine]' brings the default list")
     return found, missing
+
+
+def drawn(units: list[Unit], share: float) -> list[Unit]:
+    """About this share of the units, those of a smaller share among them. Raises PackageError where none is drawn."""
+
+    def place(unit: Unit) -> float:
+        return int.from_bytes(hashlib.sha256(unit.file.encode()).digest()[:8]) / 2**64
+
+    found = [unit for unit in units if place(unit) < share]
+    if not found:
+        raise PackageError(f"mine.share: {share} draws none of {len(units)} modules; choose a larger share")
+    return found
 
 
 def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:

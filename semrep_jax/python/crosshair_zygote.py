@@ -99,13 +99,13 @@ def attempt(request):
     try:
         return prove(request)
     except BaseException as error:
-        return {"trouble": zygote.describe(error)}
+        return {"trouble": zygote.observe.describe(error)}
 
 
 def run_prover(request, containment):
     """Answer one request."""
     zygote.load_named(request["a"] + request["b"], containment)
-    return zygote.run_child(request, containment, attempt)
+    return zygote.child.run_child(request, containment, attempt)
 
 
 if __name__ == "__main__":

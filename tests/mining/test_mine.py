@@ -206,6 +206,18 @@ def test_a_package_that_is_not_there_is_named(pouch):
         Package("no_such_thing")
 
 
+def test_a_share_of_the_modules_holds_those_of_a_smaller_share():
+    units = [Unit("p", f"p.m{n}") for n in range(1000)]
+    tenth, half = (pipeline.drawn(units, share) for share in (0.1, 0.5))
+    assert set(tenth) < set(half) and 60 < len(tenth) < 140 and 420 < len(half) < 580
+    assert pipeline.drawn(units, 1.0) == units
+
+
+def test_a_share_that_draws_no_module_is_refused():
+    with pytest.raises(PackageError, match=r"mine\.share: 0\.001 draws none of 2 modules"):
+        pipeline.drawn([Unit("p", "p.a"), Unit("p", "p.b")], 0.001)
+
+
 @pytest.fixture(scope="module")
 def tools():
     with Sandbox(1) as one, Sandbox(1, hash_seed=1) as other:

@@ -95,7 +95,7 @@ def run_native(request, containment):
     while received < request["size"]:
         received += os.readv(0, [memoryview(memory)[received:]])
     base = ctypes.addressof(view)
-    facts, raw = zygote.run_child(request, containment, lambda request: launch_all(request, base))
+    facts, raw = zygote.child.run_child(request, containment, lambda request: launch_all(request, base))
     facts |= {"base": base, "output": raw.decode("utf-8", "replace")}
     after = bytes(memory)
     return facts, after

@@ -18,6 +18,7 @@ import time
 _here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(_here)), "sandbox"), _here]
 zygote = importlib.import_module("zygote")
+child, standard = zygote.child, zygote.standard
 
 # Of the standard library, what nobody's tests want, or what does something when it is imported.
 LEFT_OUT = frozenset("antigravity this idlelib lib2to3 test tkinter turtle turtledemo ensurepip".split())
@@ -39,14 +40,14 @@ def standard_modules():
 
 def load_all(settings):
     """Import what tests and programs may use, before anything is locked."""
-    zygote.load(standard_modules())
+    standard.load(standard_modules())
     sys.path += settings["packages"]
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
-    zygote.load(["pytest", *settings["modules"]])
+    standard.load(["pytest", *settings["modules"]])
     import _pytest
 
-    zygote.load([m.name for m in pkgutil.walk_packages(_pytest.__path__, "_pytest.") if "legacypath" not in m.name])
-    zygote.load(["_pytest.legacypath", "numpy.testing"] if "numpy" in settings["modules"] else ["_pytest.legacypath"])
+    standard.load([m.name for m in pkgutil.walk_packages(_pytest.__path__, "_pytest.") if "legacypath" not in m.name])
+    standard.load(["_pytest.legacypath", "numpy.testing"] if "numpy" in settings["modules"] else ["_pytest.legacypath"])
     for name in ("suite", "program"):
         importlib.import_module(name)
     sys.modules["crossing"].share_arrays()
@@ -116,7 +117,7 @@ def run_pair(request, containment):
         for fd in (questions[1], answers[0], *events, containment.statm):
             os.close(fd)
         end_quietly(containment)
-        zygote.child(request, containment, containment.null, lambda r: run_program(r, questions[0], answers[1]))
+        child.live(request, containment, containment.null, lambda r: run_program(r, questions[0], answers[1]))
     tests_pid = os.fork()
     if tests_pid == 0:
         try:
@@ -125,20 +126,20 @@ def run_pair(request, containment):
                 os.close(fd)
             end_quietly(containment)
             hide_memory()
-            zygote.child(request, containment, events[1], tests)
+            child.live(request, containment, events[1], tests)
         finally:
             os._exit(1)
     for fd in (*questions, *answers, events[1]):
         os.close(fd)
-    data, timeout = zygote.collect(events[0], began + request["limits"]["wall_seconds"])
+    data, timeout = child.collect(events[0], began + request["limits"]["wall_seconds"])
     os.close(events[0])
     for pid in (tests_pid, program_pid):
         os.kill(pid, signal.SIGKILL)  # they may have ended already, but nobody has asked how
     _, tests_code = os.waitpid(tests_pid, 0)
-    program_code, _ = zygote.sweep(program_pid, containment.in_pid_namespace, killed=True)
+    program_code, _ = child.sweep(program_pid, containment.in_pid_namespace, killed=True)
     facts = {"timeout": timeout, "tests": tests_code, "program": program_code, "seconds": time.monotonic() - began}
     try:
-        zygote.scratch.empty(scratch)
+        child.scratch.empty(scratch)
     except OSError:
         facts["spoilt"] = True  # the next program would see what this one left
     return facts, data or b""

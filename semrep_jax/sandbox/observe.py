@@ -1,0 +1,109 @@
+"""In the child: call one function of a candidate, and write down what each call gives.
+
+Loaded by the zygote by path, so it imports only the standard library. Sequences of steps are `session`'s.
+"""
+
+import importlib
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+wire = importlib.import_module("wire")
+session = importlib.import_module("session")
+del sys.path[0]
+
+# Programs with these texts need OpenSSL; what the zygote has loaded does without (`standard`).
+NEEDS_OPENSSL = ("pbkdf2_hmac", "scrypt", "algorithms_available", "ripemd160", "sm3", "sha512_2", "md5-sha1", "md4")
+MAX_OUTPUT = 64 << 10  # characters
+
+
+class TooMuchOutput(BaseException):
+    """The candidate printed more than MAX_OUTPUT characters."""
+
+
+class Capture:
+    """A bounded stand-in for sys.stdout."""
+
+    def __init__(self):
+        self.parts, self.size = [], 0
+
+    def write(self, text):
+        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
+        if type(text) is not str:
+            raise TypeError("write() argument must be str")
+        self.size += len(text)
+        if self.size > MAX_OUTPUT:
+            raise TooMuchOutput
+        self.parts.append(text)
+        return len(text)
+
+    def flush(self):
+        """Nothing to do: everything is kept."""
+        pass
+
+
+def observe(source, entry, calls):
+    """Load the candidate and make the calls: {"load": error or None, "calls": [what `one_call` gives]}.
+
+    source: the program's text. entry: the function's name. calls: tuples of arguments in wire form.
+    """
+    scope = {"__name__": "candidate", "__builtins__": __builtins__}
+    sys.stdout = sys.stderr = Capture()
+    try:
+        exec(compile(source, "<candidate>", "exec"), scope)
+        function = scope[entry]
+    except BaseException as error:
+        return {"load": describe(error)}
+    return {"load": None, "calls": [one_call(function, args) for args in calls]}
+
+
+def one_call(function, wire_args):
+    """Observe one call: [value, error, mutated, output, message], the first and the third in wire form."""
+    args = wire.decode(wire_args)
+    sys.stdout = sys.stderr = capture = Capture()
+    value = error = message = None
+    try:
+        result = function(*args)
+    except BaseException as raised:
+        error, message = class_name(raised), describe(raised)
+    else:
+        try:
+            value = wire.encode(result)
+        except BaseException as raised:
+            error, message = "Unencodable", describe(raised)
+    try:
+        after = wire.encode(args)
+    except BaseException:
+        after = ["t", "arguments that do not encode"]
+    output = wire.encode("".join(capture.parts))
+    return [value, error, None if after == wire_args else after, output, message]
+
+
+_BUILTIN_ERRORS = {
+    t: n
+    for n, t in vars(importlib.import_module("builtins")).items()
+    if isinstance(t, type) and issubclass(t, BaseException)
+}
+
+
+def class_name(error):
+    """Name of a built-in exception class; one that the candidate wrote is marked as such."""
+    return _BUILTIN_ERRORS.get(type(error), "candidate." + type.__getattribute__(type(error), "__name__"))
+
+
+def describe(error):
+    """One line about an exception, as far as it lets itself be printed."""
+    try:
+        return f"{class_name(error)}: {error}"[:400]
+    except BaseException:
+        return class_name(error)
+
+
+def observe_python(request):
+    """What a Python candidate does when it is called, or in sequences of steps (see `session`)."""
+    if any(text in request["source"] for text in NEEDS_OPENSSL):
+        for name in ("hashlib", "hmac"):
+            sys.modules.pop(name, None)  # its import finds OpenSSL
+    if "sequences" in request:
+        return session.run(request)
+    return observe(request["source"], request["entry"], request["calls"])
