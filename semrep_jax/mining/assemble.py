@@ -166,7 +166,7 @@ def assemble(
         settings = setting.model_dump(mode="json")
         names = [package.name for package in packages]
         writers.finish({"packages": names, "settings": settings, "overlaps_dropped": len(totals.overlaps)})
-    manifest = _manifest(packages, missing, totals, suites.sizes, settings) | {"splits": splits.figures(decided)}
+    manifest = _manifest(packages, missing, units, totals, suites.sizes, settings) | {"splits": splits.figures(decided)}
     write_atomically(directory / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     figures = {name: totals.all_packages[name] for name in COUNTED}
     figures |= {"not_installed": len(missing), "overlaps": len(totals.overlaps)}
@@ -179,11 +179,17 @@ def _read(path: Path) -> Part:
 
 
 def _manifest(
-    packages: list[Package], missing: list[str], totals: Totals, suites: dict[str, int], settings: dict[str, Any]
+    packages: list[Package],
+    missing: list[str],
+    units: list[Unit],
+    totals: Totals,
+    suites: dict[str, int],
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     """What was read and what became of it, as JSON."""
+    read = {package.name: [unit.module for unit in units if unit.package == package.name] for package in packages}
     return {
-        "packages": [_described(package) | dict(totals.packages[package.name]) for package in packages],
+        "packages": [_described(one, read[one.name]) | dict(totals.packages[one.name]) for one in packages],
         "not_installed": missing,
         "overlaps": totals.overlaps,
         "suites": suites,
@@ -194,8 +200,8 @@ def _manifest(
     }
 
 
-def _described(package: Package) -> dict[str, Any]:
-    files = {name: module.sha256 for name, module in package.modules.items()}
+def _described(package: Package, modules: list[str]) -> dict[str, Any]:
+    files = {name: package.modules[name].sha256 for name in modules}
     return {"name": package.name, "version": package.version, "licence": package.licence, "files": files}
 
 

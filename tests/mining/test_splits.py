@@ -87,14 +87,18 @@ def test_shards_have_the_split_of_the_component_and_the_manifest_both_overlaps(t
     assemble.assemble([unit], [_Package()], [], Suites([]), MineConfig(), tmp_path)
     assert [record["split"] for record in Shards(tmp_path / "functions")] == ["train", "train"]
     assert [record["split"] for record in Shards(tmp_path / "fixes")] == ["train"]
-    figures = json.loads((tmp_path / "manifest.json").read_text())["splits"]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["packages"][0]["files"] == {"p.m": "digest of p.m"}, "a file that nobody read is not listed"
+    figures = manifest["splits"]
     assert figures["test_functions_in_training_programs"] == 0
     assert figures["test_functions_in_training_programs_by_own_text"] == 1
 
 
 class _Package:
     name, version, licence = "p", "1", "MIT"
-    modules = types.MappingProxyType({})
+    modules = types.MappingProxyType(
+        {name: types.SimpleNamespace(sha256=f"digest of {name}") for name in ("p.m", "p.not_drawn")}
+    )
 
 
 def test_a_program_whose_helper_is_in_an_evaluation_suite_is_dropped():
