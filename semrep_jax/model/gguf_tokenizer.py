@@ -1,12 +1,15 @@
-"""The tokenizer in a GGUF file's metadata: a byte-level BPE with the pre-tokenizer that the file names."""
+"""The tokenizer in a GGUF file's metadata: a byte-level BPE with the pre-tokenizer that the file names, or
+SentencePiece's (`gguf_sentencepiece`)."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
+from semrep_jax.model import gguf_sentencepiece
 from semrep_jax.model.added_tokens import TokenizerError
 from semrep_jax.model.tokenizer import Tokenizer, byte_level, split_by
 
@@ -23,6 +26,7 @@ END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>")
 SPECIALS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 # Values of tokenizer.ggml.token_type.
 NORMAL = 1
+UNKNOWN = 2
 CONTROL = 3
 USER_DEFINED = 4
 
@@ -42,6 +46,7 @@ ALIASES = {
 }
 IGNORES_MERGES = ("llama-bpe",)  # a word in the vocabulary is one token
 NORMALISES = ("qwen2",)
+BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"  # values of tokenizer.ggml.model
 
 
 def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
@@ -49,13 +54,13 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     _require(metadata, ("model",), origin)
     kind, named = metadata["tokenizer.ggml.model"], str(metadata.get("tokenizer.ggml.pre", "default"))
     pre = ALIASES.get(named, named)
-    if kind != "gpt2" or pre not in PRE_TOKENIZERS:
+    if kind != SENTENCEPIECE and (kind != BYTE_LEVEL or pre not in PRE_TOKENIZERS):
         known = ", ".join((*PRE_TOKENIZERS, *ALIASES))
         raise TokenizerError(
-            f"{origin}: tokenizer {kind}/{named} is not supported; supported are byte-level BPE with {known}; name the "
-            "model's Hugging Face directory"
+            f"{origin}: tokenizer {kind}/{named} is not supported; supported are SentencePiece ({SENTENCEPIECE}) and "
+            f"byte-level BPE ({BYTE_LEVEL}) with {known}; name the model's Hugging Face directory"
         )
-    _require(metadata, REQUIRED, origin)
+    _require(metadata, (*REQUIRED, "scores") if kind == SENTENCEPIECE else REQUIRED, origin)
     _check(metadata, origin)
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     vocabulary = {token: i for i, token in enumerate(tokens)}
@@ -64,7 +69,7 @@ def read_tokenizer(metadata: dict[str, Any], origin: str) -> Tokenizer:
     other_ends = named_ends + [vocabulary[token] for token in END_TOKENS if token in vocabulary]
     named_ids = {key: metadata.get(f"tokenizer.ggml.{theirs}_token_id") for key, theirs in SPECIALS.items()}
     return Tokenizer(
-        backend=_backend(metadata, pre, tokens, vocabulary),
+        backend=_backend(metadata, pre, tokens),
         end_ids=tuple(dict.fromkeys([end, *other_ends])),
         pad_id=metadata.get("tokenizer.ggml.padding_token_id", end),
         template=metadata.get("tokenizer.chat_template"),
@@ -88,7 +93,11 @@ def _check(metadata: dict[str, Any], origin: str) -> None:
         "token_type": (_all(int, kinds) and len(kinds) == how_many, f"a list of {how_many} numbers, one a token"),
         "merges": (_all(str, merges) and all(_is_merge(one, held) for one in merges), "a list of pairs of tokens"),
     }
-    if rule["token_type"][0] and not merges:  # without them text is cut into single letters
+    if metadata["tokenizer.ggml.model"] == SENTENCEPIECE:
+        scores = metadata["tokenizer.ggml.scores"]
+        finite = _all(float, scores) and all(map(math.isfinite, scores))
+        rule["scores"] = (finite and len(scores) == how_many, f"a list of {how_many} finite numbers, one a token")
+    elif rule["token_type"][0] and not merges:  # without them text is cut into single letters
         longer = [token for token, kind in zip(tokens, kinds, strict=True) if kind == NORMAL and len(token) > 1]
         rule["merges"] = (not longer, "there, as there are tokens of several letters")
     for key in (*(f"{name}_token_id" for name in SPECIALS.values()), *END_IDS):
@@ -112,16 +121,29 @@ def _is_merge(text: str, tokens: set[str]) -> bool:
     return {left, right, left + right} <= tokens
 
 
-def _backend(metadata: dict[str, Any], pre: str, tokens: list[str], vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
-    merges = [tuple(m.split(" ")) for m in metadata.get("tokenizer.ggml.merges", [])]
-    backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre in IGNORES_MERGES))
+def _backend(metadata: dict[str, Any], pre: str, tokens: list[str]) -> tokenizers.Tokenizer:
+    kinds = metadata["tokenizer.ggml.token_type"]
+    by_kind = {kind: [token for token, own in zip(tokens, kinds, strict=True) if own == kind] for kind in set(kinds)}
+    if metadata["tokenizer.ggml.model"] == SENTENCEPIECE:
+        scored = zip(tokens, metadata["tokenizer.ggml.scores"], kinds, strict=True)
+        normal = {token: score for token, score, kind in scored if kind == NORMAL}
+        unknown = next(iter(by_kind.get(UNKNOWN, [])), None)
+        prefix = metadata.get("tokenizer.ggml.add_space_prefix", True)
+        backend = gguf_sentencepiece.backend(tokens, normal, unknown, prefix)
+    else:
+        backend = _byte_level(tokens, metadata.get("tokenizer.ggml.merges", []), pre)
+    control, user_defined = (by_kind.get(kind, []) for kind in (CONTROL, USER_DEFINED))
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
+    backend.add_tokens([AddedToken(token, normalized=False) for token in user_defined])
+    return backend
+
+
+def _byte_level(tokens: list[str], merges: list[str], pre: str) -> tokenizers.Tokenizer:
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre in IGNORES_MERGES))
     if pre in NORMALISES:
         backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = PRE_TOKENIZERS[pre]
     backend.decoder = decoders.ByteLevel()
-    kinds = metadata["tokenizer.ggml.token_type"]
-    control = [token for token, kind in zip(tokens, kinds, strict=False) if kind == CONTROL]
-    user_defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == USER_DEFINED]
-    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
-    backend.add_tokens([AddedToken(token, normalized=False) for token in user_defined])
     return backend
