@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from semrep_jax.core.settings import Section, Seed
-from semrep_jax.tasks.settings import KernelBenchConfig, MinedTasksConfig, PerturbationConfig
+from semrep_jax.tasks.settings import EditsConfig, KernelBenchConfig, MinedTasksConfig, PerturbationConfig
 
 
 class HeldOutConfig(Section):
@@ -28,7 +28,7 @@ class EvaluateConfig(Section):
         min_length=1,
         description="What is measured: these, near_families, near_kinds, plain, perturbed, "
         "perturbed_unseen, reworded, humaneval, humaneval_robustness, mined, mined_robustness, kernels, "
-        "kernels_robustness, kernelbench, "
+        "kernels_robustness, kernelbench, edits, edits_robustness, "
         "or what a plugin adds.",
     )
     tasks: int = Field(48, ge=2, description="Tasks in each suite.")
@@ -47,6 +47,7 @@ class EvaluateConfig(Section):
     held_out: HeldOutConfig = HeldOutConfig()
     mined: MinedTasksConfig = MinedTasksConfig()
     kernelbench: KernelBenchConfig = KernelBenchConfig()
+    edits: EditsConfig = EditsConfig()
 
     @model_validator(mode="after")
     def _each_k_has_its_samples(self) -> EvaluateConfig:

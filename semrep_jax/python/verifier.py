@@ -9,19 +9,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
+from semrep_jax.python.usertests.file import TestFile, verdict_by_file
+from semrep_jax.python.usertests.runner import Bench
 from semrep_jax.sandbox.outcomes import explain, matches
 from semrep_jax.sandbox.pool import Observation, Sandbox
 
+TEST_SECONDS = 3.0  # of a test in a file
+
 
 class PythonJudge:
-    """Verdicts on Python programs, in a sandbox that it does not own."""
+    """Verdicts on Python programs, in a sandbox that it does not own; on tasks whose tests are a file for pytest, in
+    pairs of processes that it starts when the first comes."""
 
     def __init__(self, sandbox: Sandbox):
         self.sandbox = sandbox
+        self.bench = Bench(workers=len(sandbox.settings), seconds=TEST_SECONDS)
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         """The verdict on a program: U_sem and U_edit in one contained run, hidden tests in another one, so that they
         decide nothing about the others."""
+        if isinstance(task.details, TestFile):
+            return verdict_by_file(task, task.details, program, duplicate, self.bench)
         verdict = verdict_of(
             task, self._run(program, task.preserve.entry, task.preserve.cases + task.edit.cases), duplicate
         )
@@ -37,7 +45,8 @@ class PythonJudge:
         return self.sandbox.run(program.source, entry, [case.args for case in cases])
 
     def close(self) -> None:
-        """Nothing was started."""
+        """End the processes that run files of tests."""
+        self.bench.close()
 
 
 def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:

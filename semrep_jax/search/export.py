@@ -24,12 +24,13 @@ def records_of(tree: Tree, name: str) -> list[Record]:
     has one.
 
     name: the first part of the records' ids. Tests are the task's: what C_src passes and fails. A step that starts from
-    another program brings none that it fails, as nobody has looked for those.
+    another program brings none that it fails, as nobody has looked for those; nor does one of a task whose tests are no
+    calls.
     """
     task = tree.task
     records = []
     for before, after in improving(tree):
-        of_source = before.id == 0
+        of_source = before.id == 0 and task.details is None  # else the cases are no calls
         guide = None if after.guide is None else tree.nodes[after.guide].program
         records.append(
             {

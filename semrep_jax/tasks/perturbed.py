@@ -1,5 +1,5 @@
-"""Suites of real code in other forms: the bugs of HumanEval and of mined functions, C_src rewritten by the rules of its
-language.
+"""Suites of real code in other forms: the bugs of HumanEval and of mined functions, and edits of real code, C_src
+rewritten by the rules of its language.
 
     evaluate.suites: [humaneval, humaneval_robustness]        # right on both forms is `humaneval_robust_pass`
 
@@ -16,7 +16,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Task
 from semrep_jax.core.progress import bar
 from semrep_jax.perturb import perturb
-from semrep_jax.tasks import humaneval, mined
+from semrep_jax.tasks import edits, humaneval, mined
 from semrep_jax.tasks.suite import Pairing, Suite, SuiteRequest, changed
 
 
@@ -61,3 +61,4 @@ def _perturbed(name: str, called: str, suite: Suite) -> Suite:
 
 HUMANEVAL = _perturbed("humaneval", "HumanEval", humaneval.SUITE)
 MINED = _perturbed("mined", "mined", mined.SUITE)
+EDITS = _perturbed("edits", "edits", edits.SUITE)

@@ -93,6 +93,15 @@ class KernelsConfig(Section):
     )
 
 
+class EditsConfig(Section):
+    """The suite `edits`."""
+
+    path: str | None = Field(
+        None, description="A file of JSON lines: EditEval's edit_eval.jsonl, CanItEdit's, or records of your own."
+    )
+    lazy: bool = Field(False, description="CanItEdit's short instructions in the place of those that say all.")
+
+
 class KernelBenchConfig(Section):
     """The suite `kernelbench`."""
 

@@ -117,6 +117,8 @@ SUITES: Registry[Suite] = Registry(
         "humaneval_robustness": "semrep_jax.tasks.perturbed:HUMANEVAL",
         "mined": "semrep_jax.tasks.mined:SUITE",
         "mined_robustness": "semrep_jax.tasks.perturbed:MINED",
+        "edits": "semrep_jax.tasks.edits:SUITE",
+        "edits_robustness": "semrep_jax.tasks.perturbed:EDITS",
         "kernels": "semrep_jax.tasks.kernels.suites:KERNELS",
         "kernels_robustness": "semrep_jax.tasks.kernels.suites:KERNELS_ROBUSTNESS",
         "kernelbench": "semrep_jax.tasks.kernels.suites:KERNELBENCH",

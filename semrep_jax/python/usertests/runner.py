@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from semrep_jax.core import sources, syntax
@@ -75,6 +76,7 @@ class Bench:
     def __init__(self, workers: int = 1, seconds: float = TEST_SECONDS, **settings: Any):
         self.workers, self.seconds, self.settings = workers, seconds, settings
         self.pools: dict[bool, Pool] = {}
+        self._starting = Lock()
 
     def __enter__(self) -> Bench:
         return self
@@ -89,12 +91,13 @@ class Bench:
 
     def pool(self, numpy: bool) -> Pool:
         """The zygotes, with NumPy loaded or without."""
-        if numpy not in self.pools:
-            modules = ["numpy"] if numpy else []
-            script = Path(__file__).with_name("contained.py")
-            given = {"scratch_mb": SCRATCH_MB, "packages": _folders(*PACKAGES, *modules), "modules": modules}
-            self.pools[numpy] = Pool(self.workers, script, **(given | self.settings))
-        return self.pools[numpy]
+        with self._starting:
+            if numpy not in self.pools:
+                modules = ["numpy"] if numpy else []
+                script = Path(__file__).with_name("contained.py")
+                given = {"scratch_mb": SCRATCH_MB, "packages": _folders(*PACKAGES, *modules), "modules": modules}
+                self.pools[numpy] = Pool(self.workers, script, **(given | self.settings))
+            return self.pools[numpy]
 
 
 def _folders(*packages: str) -> list[str]:
