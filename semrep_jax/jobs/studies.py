@@ -30,6 +30,7 @@ from semrep_jax.jobs.cells import Cell, Place
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.design import axes
 from semrep_jax.jobs.tables import Contrast, Factorial
+from semrep_jax.train.arms import ARMS
 
 PACKAGES = ("semrep-jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 OF_CONTRASTS = ((1, 1), (2, 2), (2, 1))  # turns, ours and theirs
@@ -204,11 +205,13 @@ def _difference(
 
 
 def _factorials(study: Study) -> Iterator[Factorial]:
-    """{stage 1 off, on} x {C_rep at inference off, on}, the paper's ablation: off is fine-tuning, and guided too."""
+    """{stage 1 off, on} x {C_rep at inference off, on}, the paper's ablation: off is fine-tuning, and guided too. Of an
+    arm without stage 1 there is none."""
     sweep = study.config.sweep
     on = sweep.primary.ours
     for setting, off in product(sweep.settings, (sweep.primary.theirs, GUIDED)):
-        if off == on or off not in sweep.arms or not study.first(on, off, setting=setting.name):
+        apart = ARMS[on].has_stage_1 and off in sweep.arms and not ARMS[off].has_stage_1
+        if not apart or not study.first(on, off, setting=setting.name):
             continue
         seeds = [s for s in study.seeds(on, setting.name) if s in study.seeds(off, setting.name)]
         for axis in study.axes if seeds else ():

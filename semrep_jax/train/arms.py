@@ -58,6 +58,11 @@ class Arm:
         """Share of B that stage 1 takes, where `train.alpha` is `alpha`."""
         return alpha if self.alpha is None else self.alpha
 
+    @property
+    def has_stage_1(self) -> bool:
+        """Whether any of B may be spent on rewrites."""
+        return self.share(1.0) > 0
+
     def heeds(self, key: str) -> bool:
         """Whether a setting can change anything about this arm."""
         return not any(key == ignored or key.startswith(f"{ignored}.") for ignored in self.ignores)

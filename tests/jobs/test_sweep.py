@@ -172,6 +172,19 @@ def planned(settings: str) -> dict[cells.Place, cells.Cell]:
     return cells.planned(config.build(tree))
 
 
+def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):
+    def titles(ours):
+        arms, primary = f"sweep.arms=[{ours}, finetune]", f"sweep.primary.ours={ours}"
+        one = config.load(str(file), [arms, primary, f"work_dir={whole}"])
+        plan = cells.planned(one)
+        kept = {"base": CELLS[0], ours: CELLS[1], "finetune": CELLS[2]}
+        found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
+        return [table.title for table in studies.results(one, plan, found, design.design(one)).tables]
+
+    assert any(title.startswith("stage 1 (fine-tuning only: off, SemRep: on)") for title in titles("semrep"))
+    assert not any(title.startswith("stage 1 (") for title in titles("variants"))
+
+
 def test_a_setting_that_an_arm_does_not_heed_is_trained_once():
     plan = planned(
         "[{name: half}, {name: tenth, values: {train.alpha: 0.1}}, {name: long, values: {train.budget: 48}}]"
