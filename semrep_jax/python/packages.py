@@ -14,10 +14,11 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import platform
+import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,13 @@ class Package:
 
     @property
     def _distribution(self) -> str:
-        return (importlib.metadata.packages_distributions().get(self.name) or [self.name])[0]
+        return (_distributions(tuple(sys.path)).get(self.name) or [self.name])[0]
+
+
+@cache
+def _distributions(path: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """The distributions of each import name, where `sys.path` is `path`; all their lists of files are read for it."""
+    return importlib.metadata.packages_distributions()
 
 
 def _standard_library() -> list[tuple[Path, str]]:
