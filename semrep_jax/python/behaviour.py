@@ -28,13 +28,14 @@ from semrep_jax.sandbox.writing import written
 LIMITS = Limits()  # of one run of the first program
 PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
 PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
-CHUNK = 50  # sequences in one contained process
+CHUNK = 55  # sequences in one contained process
 STEPS = 5  # calls of one function that share a state
 REPEATING = 10  # sequences in which a call is made again
 FEWEST_ANSWERS = 10  # for anything to be known
 FEWEST_SHARE = 0.1  # of the calls, that say something
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
 SHRINKING_ROUNDS = 8
+LONGEST_CALL = 300  # characters that are shown of it
 _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "surroundings.TooMuchOutput")
@@ -83,6 +84,7 @@ class Behaviour:
     of steps. sandbox: where it runs. again: the sandbox of the second time; in one with another hash seed an answer
     that hangs on the order of a set is not steady. watch: what is looked at beside the steps. lenient:
     TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
+    long: calls that come last, each by itself; no one asks which statements they reach.
 
     `recordings` are the sequences with what was answered twice in the same way. `enough` says whether that suffices to
     know anything, `silent` how many calls gave no steady answer.
@@ -100,6 +102,7 @@ class Behaviour:
         watch: Watch | None = None,
         lenient: bool = False,
         sharing: bool = True,
+        long: Sequence[Any] = (),
     ):
         self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox
         self.watch, self.sharing = watch or Watch(), sharing
@@ -108,11 +111,13 @@ class Behaviour:
         self.evidence, self.load_error = Evidence(), ""
         self.recordings: list[Recording] = []
         self._unread = Counter[str]()
+        self._long = list(long)
         if sequences is None:
             steps = [["call", entry, call] for call in sorted(calls, key=magnitude)]
             sequences = [steps[i : i + STEPS] for i in range(0, len(steps), STEPS)]
             if len(steps) > STEPS:  # what is remembered from one call to the next shows in a second one
                 sequences[:REPEATING] = [[*some, some[0], some[-1]] for some in sequences[:REPEATING]]
+            sequences += [[["call", entry, call]] for call in long]
         self._record(sequences)
 
     def _record(self, sequences: Sequence[Sequence[Step]]) -> None:
@@ -260,8 +265,9 @@ class Behaviour:
 
     @property
     def sequences(self) -> list[list[Step]]:
-        """The steps of all recordings."""
-        return [recording.steps for recording in self.recordings if recording.steps]
+        """The steps of all recordings but those of long calls."""
+        every = [recording.steps for recording in self.recordings if recording.steps]
+        return [steps for steps in every if steps[0][-1] not in self._long] if self._long else every
 
     def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
         """What the other program does in each sequence, in a process of its own; None where it gives no report."""
@@ -363,6 +369,8 @@ class Behaviour:
         expected = recording.outcomes[place]
         before = recording.steps[:place]
         call = call_text(recording.steps[place])
+        if len(call) > LONGEST_CALL:
+            call = f"{call[:LONGEST_CALL]}... ({len(call)} characters)"
         after = f" after {sequence_text(before)}" if before else ""
         return f"{call} {_contrast(expected, run.steps[place])}{after}"[:700]
 

@@ -19,7 +19,9 @@ _BELOW = {
     "dict": ["OrderedDict"],
 }  # types that are no longer told by `type(x) is`
 MOST_OF_A_PIECE = 6  # characters
-_PIECES = ("7", "12", "-3", "a", "bc", " ", "0.5")
+MOST_EDGES = 12  # numbers at and beside those that a program compares with
+_PIECES = ("0", "07", "12", "-3", "a", "bc", " ", "0.5")
+_DISPLAYS = ast.Tuple | ast.List | ast.Set
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
 
@@ -33,13 +35,43 @@ def program_constants(source: str) -> list[Any]:
 
 
 def pieces(source: str) -> list[str]:
-    """Texts of which a program's inputs may be put together: its own short ones, and where there are any, numbers and
-    words; [] where there are none."""
+    """Texts of which a program's inputs may be put together: its own short ones, and where there are any, words and
+    numbers, those that it compares with among them; [] where there are none."""
     own = [c for c in program_constants(source) if type(c) is str]
     short = [c for c in own if len(c) <= MOST_OF_A_PIECE]
     letters = [letter for c in own if not c.isalnum() and len(c) <= 8 for letter in c if not letter.isalnum()]
     found = list(dict.fromkeys([*short, *letters]))
-    return [*found * 2, *_PIECES] if found else []
+    edges = [c + n for c in program_constants(source) if type(c) is int for n in (0, 1, -1)][:MOST_EDGES]
+    return [*found * 2, *_PIECES, *map(str, edges)] if found else []
+
+
+def fields(source: str) -> list[tuple[str, int]]:
+    """The texts at which a program splits others, each with the number of names that take the parts (0: unknown)."""
+    found, counts = [], dict[int, int]()
+    for node in ast.walk(syntax.module(source)):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=value):
+                counts |= {id(part): len(names) for part in ast.walk(value) if isinstance(part, ast.Call)}
+            case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(text)), *_]) if text:
+                if name in ("split", "rsplit", "partition", "rpartition"):
+                    found.append((text, 0 if "partition" in name else counts.get(id(node), 0)))
+    return list(dict.fromkeys(found))
+
+
+def asked_for(source: str) -> list[str]:
+    """The short texts that a program compares with, looks for or has as keys: those that decide what it does."""
+    found: list[ast.AST] = []
+    for node in ast.walk(syntax.module(source)):
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                found += [left, *others]
+            case ast.MatchValue(value=value):
+                found.append(value)
+            case ast.Dict(keys=keys):
+                found += [key for key in keys if key is not None]
+    inside = [part for node in found if isinstance(node, ast.Constant | _DISPLAYS) for part in ast.walk(node)]
+    texts = [part.value for part in inside if isinstance(part, ast.Constant) and type(part.value) is str]
+    return list(dict.fromkeys(text for text in texts if _is_telling(text)))
 
 
 def told_apart(tree: ast.Module) -> set[str]:
@@ -74,6 +106,18 @@ def literals(source: str) -> list[Any]:
     named = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Subscript)]
     hints = [n for n in named if ast.unparse(n.value).rpartition(".")[2] == "Literal"]
     return [c.value for n in hints for c in ast.walk(n.slice) if isinstance(c, ast.Constant)]
+
+
+def keys_read(source: str) -> list[str]:
+    """The texts that a program looks up by name: `row["id"]`, `row.get("id")`."""
+    found = []
+    for node in ast.walk(syntax.module(source)):
+        match node:
+            case ast.Subscript(slice=ast.Constant(value=str(key))):
+                found.append(key)
+            case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value=str(key)), *_]):
+                found.append(key)
+    return list(dict.fromkeys(found))
 
 
 def caught(source: str) -> list[str]:

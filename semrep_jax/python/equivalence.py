@@ -16,7 +16,7 @@ unknown, and why. Equivalent says that nothing was found on so many calls; it is
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from random import Random
@@ -31,19 +31,20 @@ from semrep_jax.python.constants import caught
 from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
-from semrep_jax.python.recurring import changed, recurring
-from semrep_jax.python.surface import Class, Function, Parameter
+from semrep_jax.python.recurring import changed, lengthened, recurring
+from semrep_jax.python.surface import Class, Function, Kind, Parameter
 from semrep_jax.python.trace import Step, Watch, trace
 from semrep_jax.sandbox.pool import Sandbox
 
 CALLS_WITH_OTHERS = 60  # drawn with the second program's constants
+LONG_CALLS = 2  # with lists and texts longer than calls may nest
 ALONE = 10  # times that a function without parameters is called
 CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
-RECURRING_SEQUENCES = 24  # longer ones, in which a few texts and numbers come again and again
-RECURRING_STEPS = 12
+RECURRING_SEQUENCES = 48  # longer ones, in which a few texts and numbers come again and again
+RECURRING_STEPS = 16
 BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
 _CALLS = ("call", "new", "ask", "op")  # steps that give arguments
@@ -104,6 +105,7 @@ class Reference:
             function.name,
             calls * ALONE if len(calls) == 1 else calls,
             self.sandbox,
+            long=lengthened(sorted(calls, key=magnitude), LONG_CALLS),
             watch=self.watch,
             lenient=_guessed(function.parameters, self.drawing),
             sharing=self.sharing,
@@ -125,14 +127,15 @@ class Reference:
         drawn = self.drawing.calls(one.constructor, target, 4 * CLASS_SEQUENCES)
         small = sorted(drawn, key=lambda call: len(repr(call)))[: CLASS_SEQUENCES // 3]  # edges are small
         built = (drawn[: CLASS_SEQUENCES - len(small)] + small) if len(drawn) > CLASS_SEQUENCES else drawn
-        before = (["new", one.name, self._accepted(one, built)],)
+        accepted = self._accepted(one, built)
+        before = (["new", one.name, accepted[0]],)
         asked: list[list[Step]] = []
         for method in one.methods.values():
             place = Target("ask", method.name, before)
             asked.append([place.step(c) for c in self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)])
         asked += [[["get", name]] for name in one.attributes]
         own = list(asked)
-        asked += self._uses(one, built[:6])
+        asked += self._uses(one, accepted[:6])
         sequences = []
         barest, kin = min(built, key=lambda call: len(repr(call))), self._kin(one)
         for n in range(CLASS_SEQUENCES):
@@ -148,8 +151,10 @@ class Reference:
         for n in range(RECURRING_SEQUENCES if own else 0):
             more = [rng.choice(rng.choice(own if k % 4 else asked)) for k in range(RECURRING_STEPS)]
             steps = self._recurring([["new", one.name, built[n % len(built)]], *more], rng)
-            if n % 2:  # what a size or limit holds back shows where it is small
-                steps[0] = ["new", one.name, changed(steps[0][2], partial(_small, rng, self.drawing.closed))]
+            if n % 2:  # what a size or limit holds back shows where it is small; what time does, where all numbers are
+                smaller = partial(changed, change=partial(_small, rng, self.drawing.closed))
+                most = len(steps) if n % 4 == 3 else 1
+                steps = [*(_with(step, smaller) for step in steps[:most]), *steps[most:]]
             sequences.append(steps)
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
@@ -184,6 +189,11 @@ class Reference:
             rng = Random(self.seed)
             if draw is not None:
                 asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])
+        for name, parameter in one.kept.items():
+            fitting = [given for call in built if (given := _given(one.constructor, parameter, call)) is not None]
+            asked += [[["set", name, ["t", x]] for x in fitting]] if fitting and name not in one.settable else []
+        asked.append([["set", "added", ["t", 1]]])  # an attribute that the class knows nothing of
+        asked += [[["ask", "__repr__", ["t"]]]] if one.shown else []
         return asked
 
     def _kin(self, one: Class) -> list[str]:
@@ -192,14 +202,11 @@ class Reference:
         kin = [c for c in every if one.name in c.bases or c.name in one.bases]
         return [c.name for c in kin if not c.abstract and not c.is_enum]
 
-    def _accepted(self, one: Class, built: list[Any]) -> Any:
-        """A call that builds an instance, the first if none is seen to."""
+    def _accepted(self, one: Class, built: list[Any]) -> list[Any]:
+        """The calls that build an instance, all if none is seen to."""
         seen = trace(self.sandbox, self.source, [[["new", one.name, call] for call in built]], LIMITS)
-        if seen is not None and seen.sequences:
-            for call, outcome in zip(built, seen.sequences[0].steps, strict=True):
-                if outcome.how == "returned":
-                    return call
-        return built[0]
+        outcomes = seen.sequences[0].steps if seen is not None and seen.sequences else ()
+        return [call for call, outcome in zip(built, outcomes, strict=False) if outcome.how == "returned"] or built
 
     def _sequences(self, name: str, sequences: list[list[Step]], lenient: bool = False) -> Behaviour:
         return Behaviour(
@@ -395,6 +402,18 @@ def _bound(source: str, name: str) -> bool:
 def _parts(call: Any) -> list[Any]:
     """Arguments by place and by name of a call."""
     return [call[1:], []] if call[0] == "t" else call[1:]
+
+
+def _with(step: Step, change: Callable[[Any], Any]) -> Step:
+    """A step with its call changed, if it has one."""
+    return [*step[:2], change(step[2])] if step[0] in _CALLS else step
+
+
+def _given(function: Function, name: str, call: Any) -> Any:
+    """What a call gives a parameter, in wire form; None where it is left out."""
+    by_place, by_name = _parts(call)
+    places = [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
+    return (dict(zip(places, by_place, strict=False)) | dict(by_name)).get(name)
 
 
 def _guessed(parameters: Sequence[Parameter], drawing: Drawing) -> bool:

@@ -25,6 +25,9 @@ MOST_REPEATS = 3  # over the fewest that a pattern wants
 _PATTERN_METHODS = {"compile", "match", "fullmatch", "search", "findall", "finditer", "sub", "subn", "split"}
 _MOMENTS = [datetime(2024, 2, 29, 13, 5, 9), datetime(1999, 12, 31, 23, 59, 59), datetime(2023, 11, 5, 0, 30)]
 _NUMERALS = ["7", "-12", "3.5", " 42 ", "1e3", "+0", "1_000", "0x1f", "007"]
+# Some with a right check digit (Luhn's, of an ISBN or EAN), some with a wrong one; of even and odd lengths.
+_CHECKED = ["18", "059", "091", "79927398713", "4539148803436467", "0306406152", "080442957X", "9780306406157",
+            "4006381333931", "1234567890", "26", "0000"]  # fmt: skip
 # What a program's text has, and texts that it then may read.
 KNOWN: dict[str, list[str]] = {
     "fromisoformat": ["2024-02-29", "2024-02-29T13:05:09", "2024-02-29T13:05:09+02:00", "13:05", "1999-12-31",
@@ -35,11 +38,13 @@ KNOWN: dict[str, list[str]] = {
     "ElementTree": ["<a x='1'><b>t</b></a>", "<a/>", "<r><i n='2'>x</i><i>y</i></r>"],
     "url": ["http://a.b:80/p/q?x=1&y=2#f", "https://example.org", "/p?x=1&x=2", "a=1&b=two+words&c="],
     "base64": ["YWI=", "YWJj", "AAE="],
+    "unicodedata": ["e\u0301", "\u00e9a", "\ufb01n", "A\u030a", "\u00b2", "\u1e9e"],
     "fromhex": ["6162", "00 ff", "7f"],
     "unhexlify": ["6162", "00ff"],
     "ipaddress": ["10.0.0.1", "::1", "10.0.0.0/8", "192.168.1.300"],
     "UUID(": ["12345678-1234-5678-1234-567812345678", "urn:uuid:12345678123456781234567812345678"],
-    "int(": _NUMERALS,
+    "int(": [*_NUMERALS, *_CHECKED],
+    "isdigit": _CHECKED,
     "float(": [*_NUMERALS, "nan", "inf"],
     "Decimal(": [*_NUMERALS, "0.10", "NaN"],
     "Fraction(": ["1/3", "-2/4", "0.25"],

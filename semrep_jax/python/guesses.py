@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
 
+from semrep_jax.python import records
 from semrep_jax.python.nodes import Role, Shape, graph
 from semrep_jax.python.strategies import GUESSES, Made, form, values
+from semrep_jax.python.surface import Function
 
 MOST_COMBINATIONS = 150  # of types, tried
 MOST_ENUMERATED = 3  # parameters without a hint up to which every combination may be tried
@@ -94,6 +96,21 @@ def kinds(used: Usage | None, shape: Shape, keeps_functions: bool = False) -> di
     return every
 
 
+def recorded(function: Function, outside: Collection[str], constants: Sequence[Any]) -> dict[str, Guess]:
+    """The parameters of a function that its text shows to be records, by name: those without a hint, and those whose
+    hint leaves it to the text. outside: names that are no objects of the callers'. constants: the program's own."""
+    if not isinstance(function.node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return {}
+    names = [p.name for p in function.parameters if p.name not in outside]
+    found = records.read(function.node, names, BUILTIN_ATTRIBUTES)
+    hints = {p.name: ast.unparse(p.annotation) for p in function.parameters if p.annotation is not None}
+    return {
+        name: Guess(partial(records.draw, one, constants=constants), records.draw(one, Random(1), constants))
+        for name, one in found.items()
+        if name not in hints or records.hinted(one, hints[name])
+    }
+
+
 def _walked(shape: Shape) -> dict[str, Guess]:
     """An object that leads to others of its kind, and a list of such."""
     one, several = partial(graph, shape), partial(graph, shape, several=True)
@@ -124,3 +141,29 @@ def combinations(kinds: list[list[str]], rng: Random) -> list[tuple[str, ...]]:
     uniform = [c for c in found if len(set(c)) == 1]
     mixed = [c for c in found if len(set(c)) > 1]
     return uniform + rng.sample(mixed, MOST_COMBINATIONS - len(uniform))
+
+
+def without_truth_values(combinations: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Combinations of kinds without those that differ from another one in truth values alone, where that one has
+    integers: to a function that takes numbers, True is only a strange 1."""
+    known = set(combinations)
+    counted = {c: tuple("int" if kind == "bool" else kind for kind in c) for c in combinations}
+    return [c for c in combinations if counted[c] == c or counted[c] not in known]
+
+
+def kind_of_default(default: ast.expr) -> str | None:
+    """The kind of values that a parameter with such a default takes."""
+    match default:
+        case ast.Constant(value=bool()):
+            return "bool"
+        case ast.Constant(value=int() | float() | str() | bytes() as value):
+            return type(value).__name__
+        case ast.UnaryOp(operand=inner):
+            return kind_of_default(inner)
+        case ast.List(elts=[ast.Constant(value=str()), *_]):
+            return "list[str]"
+        case ast.Dict():
+            return "dict[str, int]"
+        case ast.Tuple() | ast.List():
+            return "list[int]"
+    return None

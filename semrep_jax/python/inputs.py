@@ -25,8 +25,11 @@ from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
 from semrep_jax.python.constants import (
+    asked_for,
     compared_with_none,
+    fields,
     imported,
+    keys_read,
     literals,
     pieces,
     program_constants,
@@ -43,12 +46,15 @@ from semrep_jax.python.guesses import (
     calls_what_is_kept,
     chosen,
     combinations,
+    kind_of_default,
     kinds,
+    recorded,
     usages,
+    without_truth_values,
 )
 from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
-from semrep_jax.python.recurring import is_nested, leaves, recurring
+from semrep_jax.python.recurring import changed, is_nested, leaves, recurring, told
 from semrep_jax.python.strategies import (
     FILES,
     GUESSES,
@@ -73,11 +79,12 @@ NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
 VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
-COMPOSED = 0.15  # how often a text is put together of the program's own, of numbers and words
+COMPOSED = 0.2  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
 RECURRING = 0.1  # how often the same texts and numbers come again in a call with many of them
 RECURRING_IN_NESTED = 0.4  # and in one with containers of containers: graphs, tables, groups
 FEWEST_TO_RECUR = 4
+ASKED_FOR = 0.2  # how often most texts of a call are ones that the program compares with
 FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
 NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
 MOST_STARRED = 3
@@ -132,7 +139,7 @@ class Drawing:
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
         self.around = around.read(source)
-        self.pieces = pieces(source)
+        self.pieces, self.fields, self.asked = pieces(source), fields(source), asked_for(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         # The order of a set that holds a NaN hangs on where it lies in memory.
@@ -141,6 +148,7 @@ class Drawing:
         self.mentioned = {n.id for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Name)} & _TYPES
         self.told = told_apart(syntax.module(source)) | set(told)
         self.closed = literals(source)  # nothing else stands in their place
+        self.kept = [*self.closed, *keys_read(source)]  # nor in that of keys, when values come again
         # Functions that the program itself calls by name; of private ones it alone decides.
         calls = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.Call) and n.keywords]
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
@@ -189,11 +197,13 @@ class Drawing:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
             if self.pieces and rng.random() < COMPOSED:
-                drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
+                drawn = drawn.changed(partial(composed, pieces=self.pieces, fields=self.fields, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             share = RECURRING_IN_NESTED if is_nested(call) else RECURRING
             if coming_again.random() < share and leaves(call) >= FEWEST_TO_RECUR:
-                (call,) = recurring([call], coming_again, self.closed)
+                (call,) = recurring([call], coming_again, self.kept)
+            elif self.asked and coming_again.random() < ASKED_FOR:
+                call = changed(call, partial(told, self.asked, coming_again, self.kept))
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
 
@@ -241,12 +251,19 @@ class Drawing:
         within = target.name if target.what == "new" and target.name in self.surface.classes else ""
         fixed = {p.name: draw for p in function.parameters if (draw := self._known(p, within)) is not None}
         unknown = [p for p in function.parameters if p.name not in fixed]
+        read = {} if within else recorded(function, self.outside, self.constants)
+        fixed |= {n: mixed for n in fixed if n in read and (mixed := _one_of([fixed[n], read[n].draw])) is not None}
         if not unknown:
             return [fixed]
         used = usages(self._read_of(within) if within else function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
         own = {} if within else self._own_kinds()
-        every_kind = [kinds(used.get(p.name), shape, self.calls_what_is_kept) | own for p in unknown]
+        every_kind = [
+            ({"record": read[p.name]} if p.name in read else {})
+            | kinds(used.get(p.name), shape, self.calls_what_is_kept)
+            | own
+            for p in unknown
+        ]
         guesses = combinations([list(k) for k in every_kind], Random(self.seed))
         samples = {p.name: fixed[p.name](Random(0)) for p in function.parameters if p.name in fixed}
         steps = []
@@ -269,6 +286,7 @@ class Drawing:
             taken = [(g, s.ending) for g, s in zip(guesses, seen, strict=True) if not s.refused and s.how != "void"]
             returned = [g for g, how in taken if how in ("returned", "unreadable")]
             every = returned or [g for g, _ in taken] or [default]
+            every = every if {"bool"} & {*self.told, *self.mentioned} else without_truth_values(every)
             named = [g for g in every[KEPT_COMBINATIONS:] if self.mentioned & {k.partition("[")[0] for k in g}]
             chosen = every[:KEPT_COMBINATIONS] + named[:KEPT_COMBINATIONS]
         missing = compared_with_none(function.node)
@@ -326,7 +344,7 @@ class Drawing:
             one = self.builder(within)
             return _one_of([lambda rng: None, one and _several(one, list) if role is Role.MANY else one, one])
         if p.default is not None:
-            kind = _kind_of_default(p.default)
+            kind = kind_of_default(p.default)
             mixed = ("int", "str", "list[int]", "list[str]", "dict[str, int]") if kind is None else (kind,)
             return lambda rng: rng.choice(values(rng.choice(mixed)))
         if p.kind in (Kind.STAR, Kind.STARS):
@@ -563,24 +581,6 @@ def _ventured(draw: Draw) -> Draw:
         return _as_iterable(value, rng) if type(value) is list and rng.random() < VENTURED else value
 
     return other
-
-
-def _kind_of_default(default: ast.expr) -> str | None:
-    """The kind of values that a parameter with such a default takes."""
-    match default:
-        case ast.Constant(value=bool()):
-            return "bool"
-        case ast.Constant(value=int() | float() | str() | bytes() as value):
-            return type(value).__name__
-        case ast.UnaryOp(operand=inner):
-            return _kind_of_default(inner)
-        case ast.List(elts=[ast.Constant(value=str()), *_]):
-            return "list[str]"
-        case ast.Dict():
-            return "dict[str, int]"
-        case ast.Tuple() | ast.List():
-            return "list[int]"
-    return None
 
 
 def _is_set(node: ast.AST) -> bool:

@@ -14,6 +14,8 @@ from typing import Any
 MOST_DIFFERENT = 3  # values of a type that are left
 REPLACED = 0.8  # of the values
 NEXT_TO = 0.1  # numbers that become one next to it
+MOST_LETTERS = 5
+LONG = 1050  # characters or items: more than calls may nest in Python
 EMPTY = 0.05  # values that become "" or 0
 
 
@@ -42,6 +44,48 @@ def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) ->
         return new + rng.choice([-1, 1]) if type(new) is int and rng.random() < NEXT_TO else new
 
     return [changed(call, other) for call in calls]
+
+
+def lengthened(calls: Sequence[Any], count: int) -> list[Any]:
+    """The first few calls that hold a text or list which is not empty, with all of those repeated until they are
+    longer than what Python's calls may nest.
+
+    calls: in wire form. count: at most so many come back.
+    """
+    found: list[Any] = []
+    for call in calls:
+        longer = _longer(call)
+        if longer != call and len(found) < count:
+            found.append(longer)
+    return found
+
+
+def _longer(wire: Any) -> Any:
+    """A call in wire form with its lists and texts repeated; what lies in them is as it was."""
+    match wire:
+        case ["t", *items]:
+            return ["t", *map(_repeated, items)]
+        case ["call*", args, kwargs]:
+            return ["call*", [*map(_repeated, args)], [[name, _repeated(x)] for name, x in kwargs]]
+    return wire
+
+
+def _repeated(wire: Any) -> Any:
+    match wire:
+        case str() if wire:
+            return (wire * LONG)[:LONG]
+        case ["l", first, *items]:
+            return ["l", *([first, *items] * LONG)[:LONG]]
+    return wire
+
+
+def told(texts: Sequence[str], rng: Random, fixed: Collection[Any], leaf: Any) -> Any:
+    """One of some texts in the place of most others, or several where it is a letter. fixed: values that stay."""
+    if type(leaf) is not str or leaf in fixed or rng.random() > REPLACED:
+        return leaf
+    letters = [text for text in texts if len(text) == 1]
+    one = rng.choice(texts)
+    return "".join(rng.choice(letters) for _ in range(rng.randint(1, MOST_LETTERS))) if one in letters else one
 
 
 def changed(wire: Any, change: Callable[[Any], Any]) -> Any:

@@ -13,6 +13,7 @@ import ast
 import os
 import tempfile
 import warnings
+from calendar import monthrange
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,14 +115,23 @@ def callbacks(*results: str) -> Strategy:
     return st.one_of(*[st.sampled_from(plain)] * 4, st.sampled_from(failing))
 
 
-_DATES = st.one_of(st.dates(), st.sampled_from([*(f"2024-{m:02}-{d}" for m in range(1, 13) for d in ("01", "29"))]))
+_MONTH_ENDS = [
+    f"{y}-{m:02}-{d:02}"
+    for y in (2023, 2024)
+    for m in range(1, 13)
+    for d in (1, 29, monthrange(y, m)[1])
+    if d <= monthrange(y, m)[1]
+]
+_DATES = st.one_of(st.dates(), st.sampled_from([*_MONTH_ENDS]))
 _ZONES = [UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=-5, minutes=-30))]
+_HALVES = [f"{sign}{n}5" for sign in ("", "-") for n in ("0.", "1.", "2.", "0.1", "0.2", "1.00", "2.67", "10.12")]
+_DECIMALS = st.one_of(*(st.decimals(-1000, 1000, places=n) for n in (2, 2, 1, 4)), st.sampled_from(_HALVES))
 _NAIVE = st.datetimes()
 _MOMENTS = st.one_of(_NAIVE, _NAIVE, _NAIVE, st.datetimes(timezones=st.sampled_from(_ZONES)))
 ANYTHING = st.one_of(
     INTEGERS, INTEGERS, TEXTS, TEXTS, _INT_LISTS, _INT_LISTS, st.none(), st.booleans(), FLOATS,
     st.tuples(_SMALL) | st.tuples(TEXTS, _SMALL), st.dictionaries(TEXTS, _SMALL, max_size=2),
-    st.sampled_from([b"", b"ab", {1, 2}, 1 + 2j]),
+    st.sampled_from([b"", b"ab", {1, 2}, 1 + 2j]), st.sampled_from([None, 0, "", False, [], {}]),
 )  # fmt: skip
 _NESTED = st.lists(_SMALL | st.lists(_SMALL | st.lists(_SMALL, max_size=2), max_size=3), max_size=4)
 _COUNTS = st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), st.integers(0, 9), max_size=4)
@@ -193,7 +203,7 @@ HINTS: dict[str, Strategy] = {
     "timedelta": st.tuples(st.integers(-400, 400), st.integers(0, 86399), st.sampled_from([0, 1, 500000])).map(
         lambda t: _library("datetime.timedelta", list(t))
     ),
-    "Decimal": st.decimals(-1000, 1000, places=2).map(lambda d: _library("decimal.Decimal", str(d)))
+    "Decimal": _DECIMALS.map(lambda d: _library("decimal.Decimal", str(d)))
     | st.sampled_from(["NaN", "Infinity", "0", "-0", "1E+3", "0.1"]).map(lambda d: _library("decimal.Decimal", d)),
     "Fraction": st.tuples(st.integers(-9, 9), st.integers(1, 9)).map(
         lambda f: _library("fractions.Fraction", ["t", *f])

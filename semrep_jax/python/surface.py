@@ -76,8 +76,9 @@ class Class:
     """A class: how it is built, what its instances can be asked.
 
     members: of an Enum, which is not built. attributes: properties. settable: fields of a dataclass and properties with
-    a setter, with the hint of what they are set to. ordered: instances are compared by < and its like. manages: they
-    are used by `with`. looks_up: attributes are looked up by a method of its own. abstract: it can't be built.
+    a setter, with the hint of what they are set to. kept: attributes that hold what the constructor was given, with the
+    name of that parameter. shown: `repr` writes the fields. ordered: instances are compared by < and its like. manages:
+    they are used by `with`. looks_up: attributes are looked up by a method of its own. abstract: it can't be built.
     protocol: it only says what others have. external: a base that is not in the program.
     """
 
@@ -86,6 +87,8 @@ class Class:
     methods: dict[str, Function] = field(default_factory=dict)
     attributes: list[str] = field(default_factory=list)
     settable: dict[str, ast.expr | None] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    shown: bool = False
     ordered: bool = False
     manages: bool = False
     looks_up: bool = False
@@ -196,7 +199,8 @@ def _class(node: ast.ClassDef) -> Class:
         one.members = [n for s in node.body if isinstance(s, ast.Assign) for n in _assigned(s) if n[0] != "_"]
     elif "dataclass" in decorators or {"NamedTuple", "TypedDict"} & set(bases):
         one.constructor, one.own_constructor = Function(node.name, tuple(_fields(node)), node), True
-        if "TypedDict" not in bases:
+        one.shown = "TypedDict" not in bases
+        if one.shown:
             one.settable = {p.name: p.annotation for p in one.constructor.parameters}
     one.ordered = "total_ordering" in decorators or any("order=True" in ast.unparse(d) for d in node.decorator_list)
     one.ordered = one.ordered or "dataclass" in decorators
@@ -334,6 +338,7 @@ def _add_method(one: Class, node: Definition, alias: str = "") -> None:
         one.abstract = True
     if node.name == "__init__":
         one.constructor, one.own_constructor = _function(node, 1), True
+        one.kept = dict(_kept(node))
     elif decorators & {"property", "cached_property"}:
         if not node.name.startswith("_"):
             one.attributes.append(node.name)
@@ -346,6 +351,20 @@ def _add_method(one: Class, node: Definition, alias: str = "") -> None:
         one.methods[node.name] = method
 
 
+def _kept(constructor: Definition) -> Iterator[tuple[str, str]]:
+    """The public attributes in which a constructor keeps a parameter as it was given, each with that one's name."""
+    given = {p.name for p in _parameters(constructor.args) if p.kind not in (Kind.STAR, Kind.STARS)}
+    for node in constructor.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Name(id=parameter))
+                | ast.AnnAssign(
+                    target=ast.Attribute(value=ast.Name(id="self"), attr=name), value=ast.Name(id=parameter)
+                )
+            ) if parameter in given and not name.startswith("_"):
+                yield name, parameter
+
+
 def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
     """Give a class what its bases in the program have, and note a base that is elsewhere."""
     for name in one.bases:
@@ -355,10 +374,12 @@ def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
             one.methods = {**base.methods, **one.methods}
             one.attributes = list(dict.fromkeys([*base.attributes, *one.attributes]))
             one.settable = {**base.settable, **one.settable}
+            one.shown = one.shown or base.shown
             one.ordered, one.manages = one.ordered or base.ordered, one.manages or base.manages
             one.looks_up = one.looks_up or base.looks_up
             if not one.own_constructor:
                 one.constructor, one.own_constructor = base.constructor, base.own_constructor
+                one.kept = base.kept
             one.builtin_base, one.external = one.builtin_base or base.builtin_base, one.external or base.external
             one.is_enum = one.is_enum or base.is_enum
         elif name in _BUILTIN_BASES and not one.own_constructor:

@@ -20,7 +20,7 @@ exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many s
 be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the arguments afterwards
 where they could change, `shared` where an object stands twice, in the result of an earlier step too. `files` are those
 that changed (see `surroundings`). The first outcome of a sequence is the loading, the last the
-program's public variables and the instance.
+program's public variables, whether random numbers were used, and the instance.
 """
 
 import builtins
@@ -146,6 +146,7 @@ class Session:
         self.counts = {}  # of equal steps before
         self.results = {}  # the numbers of the steps whose results held an object, by its identity
         self.kept = []  # those objects, so that no identity is used twice
+        self.dice = None  # the state of the generator that all who use `random` share, before the program is loaded
 
     def encoder(self, turn=0):
         """What writes down one outcome's values. turn: see `values.Encoder`."""
@@ -187,6 +188,7 @@ class Session:
         sys.modules[PROGRAM] = self.module
         if "random" in sys.modules:
             sys.modules["random"].seed(self.request["seed"])
+            self.dice = sys.modules["random"].getstate()
         self.around.afresh()
         return self.outcome(lambda: exec(self.code, self.scope), [])
 
@@ -321,11 +323,14 @@ class Session:
         return found
 
     def state(self):
-        """The program's public variables, and the instance."""
+        """The program's public variables, whether it has used the random numbers that all share, and the instance."""
         found = {n: self.scope.get(n) for n in self.request["globals"]}
         names = [n for n in self.request.get("uses", {}) if n[0] != "_" and isinstance(self.scope.get(n), type)]
         above = {n: tuple(self.encoder().ancestors(self.scope[n])) for n in names}
         found |= {f"classes above {n}": classes for n, classes in above.items() if classes}
+        dice = self.dice and sys.modules["random"].getstate()
+        if dice != self.dice:  # the same in each run only where the program has seeded them
+            found["the shared random numbers"] = f"left in state {zlib.crc32(repr(dice).encode())}"
         return self.outcome(lambda: [found, self.instance], [])
 
 

@@ -226,7 +226,7 @@ UNKNOWN = {
         "import threading\ndef f(n: int):\n    return threading.Lock()\n",
         "can't be compared",
     ),
-    "arguments that nobody can guess": ("def f(a, b):\n    return a.x.y.z[b.u.v]\n", "no inputs were found"),
+    "arguments that nobody can guess": ("def f(a, b):\n    return a.x()(b).y\n", "no inputs were found"),
     "only errors": ("def f(s: str):\n    raise ValueError\n", "no call returned"),
     "a class that can't be built": (
         "import abc\nclass Shape(abc.ABC):\n    @abc.abstractmethod\n    def area(self): ...\n"

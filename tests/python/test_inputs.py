@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from semrep_jax.languages import Answer
-from semrep_jax.python import doctests, inputs, neighbours
+from semrep_jax.python import doctests, inputs, neighbours, records
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, values
@@ -127,6 +127,25 @@ def test_a_hint_that_says_nothing_we_can_draw_is_none(hint):
 )
 def test_keys_are_what_can_be_one(hint):
     assert values(hint)
+
+
+def test_what_a_function_reads_of_a_record_is_drawn(sandbox):
+    source = (
+        "def f(orders):\n    for order in orders:\n        if order.get('open') and order['lines'][0].price > 3:\n"
+        "            return order['name'].upper()\n"
+    )
+    (record,) = records.read(ast.parse(source).body[0], ["orders"], ["get", "upper"]).values()
+    rows = [row for n in range(60) for row in records.draw(record, Random(n), [])]
+    assert {frozenset(row) for row in rows} == {frozenset({"lines", "name"}), frozenset({"lines", "name", "open"})}
+    assert all(type(row["name"]) is str and type(row["lines"]) is list for row in rows)
+    assert any(dict(line.wire[1])["price"] > 3 for row in rows for line in row["lines"])
+    assert "['name', " in repr(inputs.generate(source, "f", sandbox, 60))
+
+
+def test_a_record_is_of_the_sort_that_its_hint_names():
+    record = records.read(ast.parse("def f(row):\n    return row['a'] + row['b']\n").body[0], ["row"])["row"]
+    assert records.hinted(record, "dict[str, float]") and not records.hinted(record, "list[int]")
+    assert {type(records.draw(record, Random(n), [])["a"]) for n in range(9)} == {float}
 
 
 def test_a_literal_is_drawn_as_it_is_and_nothing_near_to_it(sandbox):

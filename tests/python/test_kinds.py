@@ -56,6 +56,53 @@ LEETCODE = (
     "        return {}\n"
 )
 OUTER_ERROR = "class Bad({}):\n    pass\ndef f(n: int):\n    raise Bad(n)\n"
+AREA = "    @{}\n    def area(self):\n        return self.w * self.h\n"
+FIELD = "from dataclasses import field\n"
+CENTS = (
+    "from decimal import ROUND_HALF_UP, Decimal\ndef f(x: Decimal) -> Decimal:\n"
+    "    return x.quantize(Decimal('0.01'){})\n"
+)
+WINDOW = (
+    "class Limiter:\n    def __init__(self, limit: int, window: int):\n        self.limit = limit\n"
+    "        self.window = window\n        self._times = []\n    def allow(self, now: int) -> bool:\n"
+    "        self._times = [t for t in self._times if now - t {} self.window]\n"
+    "        if len(self._times) >= self.limit:\n            return False\n"
+    "        self._times.append(now)\n        return True\n"
+)
+USED = (
+    "from collections import OrderedDict\nclass Recent:\n    def __init__(self, size: int = 2):\n"
+    "        self._size, self._data = size, OrderedDict()\n    def get(self, key: str) -> int:\n"
+    "        if key in self._data:\n            {}return self._data[key]\n        return -1\n"
+    "    def put(self, key: str, value: int) -> None:\n        self._data[key] = value\n"
+    "        self._data.move_to_end(key)\n        if len(self._data) > self._size:\n"
+    "            self._data.popitem(last=False)\n"
+)
+STORED = (
+    "class Cache:\n    def __init__(self):\n        self._data = {{}}\n    def put(self, key: str, value: object):\n"
+    "        self._data[key] = value\n    def has(self, key: str) -> bool:\n        return {}\n"
+)
+CHECK = (
+    "def f(number: str) -> bool:\n    total = 0\n    for i, c in enumerate({}):\n        d = int(c) * (1 + i % 2)\n"
+    "        total += d - 9 if d > 9 else d\n    return total % 10 == 0\n"
+)
+ADDRESS = (
+    "def f(text: str) -> bool:\n    parts = text.split('.')\n"
+    "    return len(parts) == 4 and all(p.isdigit() and int(p) <= {} for p in parts)\n"
+)
+CLOCK = (
+    "def f(text: str) -> int:\n    hours, minutes = text.split(':')\n    if not 0 <= int(minutes) {} 60:\n"
+    "        raise ValueError\n    return int(hours) * 60 + int(minutes)\n"
+)
+NUMERAL = (
+    "def f(numeral: str) -> int:\n    values = {{'I': 1, 'V': 5, 'X': 10, 'L': 50}}\n    total = 0\n"
+    "    for one, after in zip(numeral, numeral[1:] + ' '):\n        n = values[one]\n"
+    "        total += -n if n {} values.get(after, 0) else n\n    return total\n"
+)
+TOTAL = (
+    "def f(order):\n    total = sum(i['price'] * i['count'] for i in order['items'])\n"
+    "    return total - 5 if total {} 100 else total\n"
+)
+ADULTS = "def f(users):\n    return [u.name for u in {} if u.age {} 18]\n"
 SAFE = (
     "from typing import Callable\ndef f(g: Callable[[], int]):\n    try:\n        return g()\n"
     "    except{}:\n        return -1\n"
@@ -263,6 +310,54 @@ DIFFERENT = {
         "def f(path: str):\n    with open(path) as file:\n        return [line.strip() for line in file]\n",
         "def f(path: str):\n    with open(path) as file:\n        return [line for line in file]\n",
     ),
+    "attributes that are set from outside": (
+        "class R:\n    def __init__(self, w, h):\n        self.w = w\n        self.h = h\n" + AREA.format("property"),
+        "from functools import cached_property\nclass R:\n    def __init__(self, w, h):\n        self.w = w\n"
+        "        self.h = h\n" + AREA.format("cached_property"),
+    ),
+    "attributes that a class knows nothing of": (BOX, BOX.replace("Box:", "Box:\n    __slots__ = ('xs',)")),
+    "what a dataclass shows of itself": (
+        FIELD + DATA.format("") + "    z: int = field(default=0, repr=False)\n",
+        FIELD + DATA.format("") + "    z: int = field(default=0)\n",
+    ),
+    "halves of a decimal place": (
+        CENTS.format(", rounding=ROUND_HALF_UP"), CENTS.format(""),
+    ),
+    "the last days of a month": (
+        "from datetime import date\ndef f(d: date) -> bool:\n    return d.day > 28\n",
+        "from datetime import date\ndef f(d: date) -> bool:\n    return d.day > 28 and d.day != 30\n",
+    ),
+    "a moment at the end of a window": (WINDOW.format("<"), WINDOW.format("<=")),
+    "what was used least": (
+        USED.format("self._data.move_to_end(key)\n            "), USED.format(""),
+    ),
+    "None that is stored": (STORED.format("key in self._data"), STORED.format("self._data.get(key) is not None")),
+    "numbers with a check digit": (CHECK.format("number[::-1]"), CHECK.format("number")),
+    "fields between separators": (ADDRESS.format(255), ADDRESS.format(256)),
+    "values of records without a hint": (
+        "def f(user):\n    return '<' + user.get('name', '?') + '>'\n",
+        "def f(user):\n    return '<' + (user.get('name') or '?') + '>'\n",
+    ),
+    "records in a record": (TOTAL.format(">="), TOTAL.format(">")),
+    "objects in a list without a hint": (ADULTS.format("users", ">="), ADULTS.format("users", ">")),
+    "records in a list with a hint": (
+        "def f(rows: list[dict]) -> list:\n    return [r['id'] for r in rows if r.get('state') == 'open']\n",
+        "def f(rows: list[dict]) -> list:\n    return [r['id'] for r in rows if r.get('state') != 'closed']\n",
+    ),
+    "lists longer than calls may nest": (
+        "def f(xs: list[int]) -> int:\n    return sum(xs)\n",
+        "def f(xs: list[int]) -> int:\n    return xs[0] + f(xs[1:]) if xs else 0\n",
+    ),
+    "a flag that is taken for a count": (
+        "import re\ndef f(s: str) -> str:\n    return re.sub(r'\\s+', ' ', s, flags=re.MULTILINE)\n",
+        "import re\ndef f(s: str) -> str:\n    return re.sub(r'\\s+', ' ', s, re.MULTILINE)\n",
+    ),
+    "the random numbers that all share": (
+        "import random\ndef f(n: int) -> int:\n    return random.Random(n).randint(1, 6)\n",
+        "import random\ndef f(n: int) -> int:\n    random.seed(n)\n    return random.randint(1, 6)\n",
+    ),
+    "words at which a text is split": (CLOCK.format("<"), CLOCK.format("<=")),
+    "texts of the letters that a program knows": (NUMERAL.format("<"), NUMERAL.format("<=")),
     "what is typed": (
         "def f():\n    return input('Name: ').strip()\n",
         "def f():\n    return input('Name: ').upper()\n",
@@ -287,7 +382,35 @@ VECTOR = (
     "    def __add__(self, other):\n        return Vector(*(a + b for a, b in zip(self.items, other.items)))\n"
     "def total(vectors):\n    found = {}\n    for v in vectors:\n        found = found + v\n    return found.items\n"
 )
+ADDED = "def f(items: dict, name: str, count):\n    if count <= 0:\n        raise ValueError\n"
+STATES = (
+    "from enum import Enum\nclass State(Enum):\n    IDLE = 1\n    RUN = 2\n    DONE = 3\n"
+    "def f(state: State, event: str) -> State:\n"
+)
 ALIKE = {
+    "numbers to which True is a strange 1": (
+        ADDED + "    items[name] = items.get(name, 0) + count\n    return items\n",
+        ADDED + "    if name in items:\n        items[name] += count\n    else:\n        items[name] = count\n"
+        "    return items\n",
+    ),
+    "records in a record": (
+        TOTAL.format(">="),
+        TOTAL.format(">=").replace("sum(i['price'] * i['count'] for i in order['items'])",
+                                   "sum([i['count'] * i['price'] for i in order['items']])"),
+    ),
+    "objects in a list": (ADULTS.format("users", ">="), ADULTS.format("users", ">=").replace("u.", "x.").replace(
+        "for u", "for x")),
+    "words that a state and an event make": (
+        STATES + "    if state is State.IDLE and event == 'start':\n        return State.RUN\n"
+        "    if state is State.RUN and event == 'stop':\n        return State.DONE\n    return state\n",
+        STATES + "    table = {(State.IDLE, 'start'): State.RUN, (State.RUN, 'stop'): State.DONE}\n"
+        "    return table.get((state, event), state)\n",
+    ),
+    "a dataclass that changes itself": (
+        DATA.format("") + "    def to(self, n: int) -> 'P':\n        return P(self.x + n, self.y)\n",
+        "from dataclasses import replace\n" + DATA.format("")
+        + "    def to(self, n: int) -> 'P':\n        return replace(self, x=self.x + n)\n",
+    ),
     "fields of a class that a call makes": (
         POINT.format("'x y'", "Point(p.x + k, p.y)"), POINT.format("['x', 'y']", "p._replace(x=p.x + k)"),
     ),

@@ -23,6 +23,27 @@ def outcomes(program, tests, bench):
 
 # What a program and its tests do together that must come out as in pytest: (program, lines of one passing test).
 TOGETHER = {
+    "sets and dictionaries of the program's own objects": (
+        """
+import enum
+class Side(enum.Enum):
+    LEFT = 1
+    RIGHT = 2
+class Point:
+    def __init__(self, x): self.x = x
+    def __eq__(self, other): return isinstance(other, Point) and self.x == other.x
+    def __hash__(self): return hash(self.x)
+def sides(): return {Side.LEFT, Side.RIGHT}
+def table(): return {Point(1): [Side.LEFT], Point(2): []}
+def both(one, other): return one | other, len(one), len(other)
+""",
+        """
+assert it.sides() == {it.Side.LEFT, it.Side.RIGHT} and len(it.sides()) == 2
+table = it.table()
+assert table == {it.Point(1): [it.Side.LEFT], it.Point(2): []} and table[it.Point(1)] == [it.Side.LEFT]
+assert it.both({it.Point(1), it.Point(1)}, {it.Point(2), it.Point(3)}) == ({it.Point(n) for n in (1, 2, 3)}, 1, 2)
+""",
+    ),
     "state of the module": (
         """
 n = 0

@@ -81,6 +81,7 @@ class Bridge:
         self.lock = threading.RLock()
         self.busy = False  # whether a message is on its way: cut off there, the two sides would no longer understand
         self.receiving, self.released = 0, []  # what the other side released meanwhile goes after all is entered
+        self.filling = set()  # containers that are given contents: hashing what goes into one may ask the other side
         self.depth = 0  # of the other side's requests that wait for this one's answers
         self.tasks, self.loop = {}, None
         self.operations = {}  # beside those of operations.OPERATIONS
@@ -240,6 +241,8 @@ class Bridge:
         """[number, contents] of each container that holds something else than was agreed."""
         found = []
         for number, entry in list(self.containers.items()):
+            if number in self.filling:
+                continue
             parts, plain = self.contents(entry)
             agreed = entry.agreed
             if agreed is not None and len(agreed[0]) == len(parts) and plain == agreed[1]:
@@ -261,22 +264,26 @@ class Bridge:
 
     def fill(self, changes):
         """Give containers the contents that they have on the other side."""
-        for number, parts in changes:
-            entry = self.containers[number]
-            if list in set(map(type, parts)):
-                parts = [self.decode(x) for x in parts]
-            entry.container[4](entry[0], parts)
+        before, self.filling = self.filling, self.filling | {number for number, _ in changes}
+        try:
+            for number, parts in changes:
+                entry = self.containers[number]
+                if list in set(map(type, parts)):
+                    parts = [self.decode(x) for x in parts]
+                entry.container[4](entry[0], parts)
+        finally:
+            self.filling = before
         for number, _ in changes:
             entry = self.containers[number]
             entry.agreed = self.contents(entry)
 
     def release(self):
-        """Numbers of objects that nothing here uses but this bridge."""
-        released, found = [], True
+        """Numbers of objects that nothing here uses but this bridge; none while a message is still being entered."""
+        released, found = [], not self.receiving
         while found:
             found = self.forget_unused(self.containers)
             released += found
-        if len(self.entries) > self.many:
+        if len(self.entries) > self.many and not self.receiving:
             released += self.forget_unused(self.entries)
             self.many = max(FEW, 2 * len(self.entries))
         return released
@@ -358,10 +365,6 @@ class Bridge:
             finally:
                 self.receiving -= 1
             self.aside.apply(aside)
-            if not self.receiving:
-                released, self.released = self.released, []
-                for number in released:
-                    self.drop(number)
             return kind, payload
         except (ProgramEnded, TookTooLong):
             raise
@@ -369,6 +372,13 @@ class Bridge:
             raise self.end(
                 f"the program's process sent something malformed ({type(error).__name__}: {error})"
             ) from error
+
+    def settle(self):
+        """Forget what the other side has released, once all that it has sent is entered and its payload decoded."""
+        if not self.receiving:
+            released, self.released = self.released, []
+            for number in released:
+                self.drop(number)
 
     def request(self, operation, *parts):
         """What the other side gives for an operation on objects. Raises what it raises."""
@@ -409,6 +419,7 @@ class Bridge:
                 raise TookTooLong("the program ran into the test's time limit")
             else:
                 value = self.decode_checked(payload)
+                self.settle()
                 if kind == "give":
                     return value
                 if kind == "raise" and isinstance(value, BaseException):
@@ -461,6 +472,7 @@ class Bridge:
             arguments = [self.decode(a) for a in given]
             named = {str(k): self.decode(v) for k, v in given_names}
         parts = [self.decode(p) for p in parts]
+        self.settle()
         handler = self.operations.get(operation) or operations.OPERATIONS.get(operation)
         if handler is None:
             raise Malformed(f"no operation {operation!r}")
