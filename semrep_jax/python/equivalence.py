@@ -37,7 +37,7 @@ from semrep_jax.python.trace import Step, Watch, trace
 from semrep_jax.sandbox.pool import Sandbox
 
 CALLS_WITH_OTHERS = 60  # drawn with the second program's constants
-LONG_CALLS = 2  # with lists and texts longer than calls may nest
+LONG_CALLS = 2  # with lists and texts of some hundred items
 ALONE = 10  # times that a function without parameters is called
 CLASS_SEQUENCES = 24
 CLASS_STEPS = 6

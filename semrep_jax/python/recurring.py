@@ -15,7 +15,7 @@ MOST_DIFFERENT = 3  # values of a type that are left
 REPLACED = 0.8  # of the values
 NEXT_TO = 0.1  # numbers that become one next to it
 MOST_LETTERS = 5
-LONG = 1050  # characters or items: more than calls may nest in Python
+LONG = 300  # characters or items: more than any flag of `re` that is taken for a count
 EMPTY = 0.05  # values that become "" or 0
 
 
@@ -48,7 +48,7 @@ def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) ->
 
 def lengthened(calls: Sequence[Any], count: int) -> list[Any]:
     """The first few calls that hold a text or list which is not empty, with all of those repeated until they are
-    longer than what Python's calls may nest.
+    LONG.
 
     calls: in wire form. count: at most so many come back.
     """

@@ -344,10 +344,6 @@ DIFFERENT = {
         "def f(rows: list[dict]) -> list:\n    return [r['id'] for r in rows if r.get('state') == 'open']\n",
         "def f(rows: list[dict]) -> list:\n    return [r['id'] for r in rows if r.get('state') != 'closed']\n",
     ),
-    "lists longer than calls may nest": (
-        "def f(xs: list[int]) -> int:\n    return sum(xs)\n",
-        "def f(xs: list[int]) -> int:\n    return xs[0] + f(xs[1:]) if xs else 0\n",
-    ),
     "a flag that is taken for a count": (
         "import re\ndef f(s: str) -> str:\n    return re.sub(r'\\s+', ' ', s, flags=re.MULTILINE)\n",
         "import re\ndef f(s: str) -> str:\n    return re.sub(r'\\s+', ' ', s, re.MULTILINE)\n",
@@ -400,6 +396,10 @@ ALIKE = {
     ),
     "objects in a list": (ADULTS.format("users", ">="), ADULTS.format("users", ">=").replace("u.", "x.").replace(
         "for u", "for x")),
+    "a sum and calls that nest": (
+        "def f(xs: list[int]) -> int:\n    return sum(xs)\n",
+        "def f(xs: list[int]) -> int:\n    return xs[0] + f(xs[1:]) if xs else 0\n",
+    ),
     "words that a state and an event make": (
         STATES + "    if state is State.IDLE and event == 'start':\n        return State.RUN\n"
         "    if state is State.RUN and event == 'stop':\n        return State.DONE\n    return state\n",
