@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
 
 from semrep_jax.python import records
+from semrep_jax.python.draws import Draw, chosen
 from semrep_jax.python.nodes import Role, Shape, graph
 from semrep_jax.python.strategies import GUESSES, Made, form, values
 from semrep_jax.python.surface import Function
@@ -24,7 +25,6 @@ from semrep_jax.python.surface import Function
 MOST_COMBINATIONS = 150  # of types, tried
 MOST_ENUMERATED = 3  # parameters without a hint up to which every combination may be tried
 
-Draw = Callable[[Random], Any]
 BUILTIN_ATTRIBUTES = {n for t in (str, list, dict, set, tuple, bytes, int, float) for n in dir(t)} | {"close", "throw"}
 _DATE_ATTRIBUTES = {"year", "month", "day", "weekday", "isoformat", "strftime", "toordinal", "isoweekday", "timetuple"}
 
@@ -35,11 +35,6 @@ class Guess:
 
     draw: Draw
     example: Any
-
-
-def chosen(kind: str) -> Draw:
-    """What draws values of a kind; see `strategies.values`."""
-    return lambda rng: rng.choice(values(kind))
 
 
 @dataclass

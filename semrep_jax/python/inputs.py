@@ -15,7 +15,7 @@ import ast
 import builtins
 import contextlib
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -38,13 +38,12 @@ from semrep_jax.python.constants import (
     words,
 )
 from semrep_jax.python.doctests import Call, doctests
+from semrep_jax.python.draws import Draw, TooDeep, as_iterable, chosen, is_too_deep, one_of, several, ventured
 from semrep_jax.python.formats import examples
 from semrep_jax.python.guesses import (
     BUILTIN_ATTRIBUTES,
-    Draw,
     Guess,
     calls_what_is_kept,
-    chosen,
     combinations,
     kind_of_default,
     kinds,
@@ -78,7 +77,6 @@ DRAWS_PER_CALL = 3  # draws repeat each other
 NEIGHBOURS_OF_EXAMPLES = 3  # one call in so many, where there are examples
 LEFT_OUT = 0.4  # how often an optional argument is
 BY_NAME = 0.05  # how often arguments from one on are given by name
-VENTURED = 0.12  # how often another iterable stands in the place of a list, where there is no hint
 COMPOSED = 0.2  # how often a text is put together of the program's own, of numbers and words
 RELATED = 0.15  # how often an argument hangs on another one
 RECURRING = 0.1  # how often the same texts and numbers come again in a call with many of them
@@ -225,7 +223,7 @@ class Drawing:
                 taken = {q.name for q in function.parameters}
                 free = [n for n in names if n not in taken]
                 drawn.kwargs |= {n: draw(rng) for n in rng.sample(free, rng.randint(0, MOST_STARRED))}
-            elif p.optional and (rng.random() < LEFT_OUT or (self._builders and _is_too_deep(draw, rng))):
+            elif p.optional and (rng.random() < LEFT_OUT or (self._builders and is_too_deep(draw, rng))):
                 by_name, closed = True, True
             elif p.kind is Kind.POSITION:
                 if not closed:
@@ -252,7 +250,7 @@ class Drawing:
         fixed = {p.name: draw for p in function.parameters if (draw := self._known(p, within)) is not None}
         unknown = [p for p in function.parameters if p.name not in fixed]
         read = {} if within else recorded(function, self.outside, self.constants)
-        fixed |= {n: mixed for n in fixed if n in read and (mixed := _one_of([fixed[n], read[n].draw])) is not None}
+        fixed |= {n: mixed for n in fixed if n in read and (mixed := one_of([fixed[n], read[n].draw])) is not None}
         if not unknown:
             return [fixed]
         used = usages(self._read_of(within) if within else function.node)
@@ -292,7 +290,7 @@ class Drawing:
         missing = compared_with_none(function.node)
 
         def drawn(p: Parameter, draw: Draw) -> Draw:
-            one: Draw = _ventured(draw)
+            one: Draw = ventured(draw)
             return (lambda rng: None if rng.random() < NOTHING else one(rng)) if p.name in missing else one
 
         return [
@@ -325,9 +323,9 @@ class Drawing:
         found: dict[str, Guess] = {}
         for name, one in list(self.surface.classes.items())[:MOST_OWN_CLASSES]:
             draw = None if name.startswith("_") or name in self._building else self.builder(name)
-            if draw is not None and one.builtin_base != "BaseException" and not _is_too_deep(draw, Random(1)):
+            if draw is not None and one.builtin_base != "BaseException" and not is_too_deep(draw, Random(1)):
                 example = draw(Random(1))
-                found |= {name: Guess(draw, example), f"list of {name}": Guess(_several(draw, list), [example])}
+                found |= {name: Guess(draw, example), f"list of {name}": Guess(several(draw, list), [example])}
         return found
 
     def _known(self, p: Parameter, within: str) -> Draw | None:
@@ -336,13 +334,13 @@ class Drawing:
         draw = self.drawer(p.annotation)
         if self.around.options and p.name in _COMMAND_LINES:
             none = p.default is not None and ast.unparse(p.default) == "None"
-            return _one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
+            return one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
         if draw is not None:
             return draw
         role = self.links.get(p.name, Role.PLAIN)
         if within and p.default is not None and ast.unparse(p.default) == "None" and role is not Role.PLAIN:
             one = self.builder(within)
-            return _one_of([lambda rng: None, one and _several(one, list) if role is Role.MANY else one, one])
+            return one_of([lambda rng: None, one and several(one, list) if role is Role.MANY else one, one])
         if p.default is not None:
             kind = kind_of_default(p.default)
             mixed = ("int", "str", "list[int]", "list[str]", "dict[str, int]") if kind is None else (kind,)
@@ -370,7 +368,7 @@ class Drawing:
             base, subscripted, inside = kind.partition("[")
             for below in _BELOW.get(base, ()):
                 if below in self.told and can_draw(below + subscripted + inside):
-                    return _one_of([*[chosen(kind)] * 3, chosen(below + subscripted + inside)])
+                    return one_of([*[chosen(kind)] * 3, chosen(below + subscripted + inside)])
             return chosen(kind) if can_draw(kind) else None
         return self._own_drawer(annotation, depth)
 
@@ -403,7 +401,7 @@ class Drawing:
             case ast.Name(id=name) if name in self.surface.variables:
                 return self._alias(name, depth)
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-                return _one_of([self.drawer(left, depth + 1), self.drawer(right, depth + 1)])
+                return one_of([self.drawer(left, depth + 1), self.drawer(right, depth + 1)])
             case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
                 parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
                 return self._own_subscripted(name, parts, depth)
@@ -432,23 +430,23 @@ class Drawing:
         match name.lower():
             case "set" | "frozenset":
                 kind = set if name.lower() == "set" else frozenset
-                return _several(one, kind, 4)
+                return several(one, kind, 4)
             case "list" | "sequence" | "mutablesequence":
-                return _several(one, list)
+                return several(one, list)
             case "iterable" | "collection":
-                return lambda rng: _as_iterable(_several(one, list)(rng), rng)
+                return lambda rng: as_iterable(several(one, list)(rng), rng)
             case "iterator" | "generator":
-                return lambda rng: iterator("generator", _several(one, list)(rng))
+                return lambda rng: iterator("generator", several(one, list)(rng))
             case "dict" | "mapping" if len(draws) == 2:
-                return lambda rng: dict(_several(lambda rng: (one(rng), draws[1](rng)), list, 4)(rng))
+                return lambda rng: dict(several(lambda rng: (one(rng), draws[1](rng)), list, 4)(rng))
             case "tuple" if variadic:
-                return _several(one, tuple, 4)
+                return several(one, tuple, 4)
             case "tuple":
                 return lambda rng: tuple(draw(rng) for draw in draws)
             case "optional":
-                return _one_of([one, lambda rng: None])
+                return one_of([one, lambda rng: None])
             case "union":
-                return _one_of(inner)
+                return one_of(inner)
             case "annotated" | "final" | "classvar":
                 return one
         return self.builder(name) if name in self.surface.classes else None
@@ -486,7 +484,7 @@ class Drawing:
     def _has_no_end(self, name: str, draw: Draw) -> bool:
         """Whether each instance of a class needs another one."""
         self._builders[name] = draw
-        return all(_is_too_deep(draw, Random(seed)) for seed in range(5))
+        return all(is_too_deep(draw, Random(seed)) for seed in range(5))
 
     def _builder(self, one: Class) -> Draw | None:
         if one.is_enum:
@@ -502,7 +500,7 @@ class Drawing:
             every = [c for c in self.surface.classes.values() if not c.abstract]
             fitting = [c for c in every if one.name in c.bases or (one.protocol and set(one.methods) <= set(c.methods))]
             below = [self.builder(c.name) for c in fitting]
-            return _one_of([draw for draw in below if draw is not None])
+            return one_of([draw for draw in below if draw is not None])
         plans = self.plans(one.constructor, Target("new", one.name))
         kin = [c.name for c in self.surface.classes.values() if one.name in c.bases and not c.abstract]
         derived = [found for found in (self.builder(c) for c in kin if c[0] != "_") if found is not None]
@@ -517,70 +515,6 @@ class Drawing:
             )
 
         return draw
-
-
-class TooDeep(Exception):
-    """An instance would have to hold too many others."""
-
-
-def _is_too_deep(draw: Draw, rng: Random) -> bool:
-    """Whether a draw can't be made without too many instances; `rng` is as it was afterwards."""
-    before = rng.getstate()
-    try:
-        draw(rng)
-    except TooDeep:
-        return True
-    finally:
-        rng.setstate(before)
-    return False
-
-
-def _one_of(draws: Sequence[Draw | None]) -> Draw | None:
-    """One of some draws, another one where it is too deep; None where there are none."""
-    known = [draw for draw in draws if draw is not None]
-
-    def draw(rng: Random) -> Any:
-        first = rng.choice(known)
-        for one in (first, *known):
-            try:
-                return one(rng)
-            except TooDeep:
-                continue
-        raise TooDeep
-
-    return draw if known else None
-
-
-def _several(one: Draw, kind: Callable[[list[Any]], Any], most: int = 5) -> Draw:
-    """A container of a kind with as many draws as are not too deep."""
-
-    def draw(rng: Random) -> Any:
-        found = []
-        for _ in range(rng.randint(0, most)):
-            try:
-                found.append(one(rng))
-            except TooDeep:
-                break
-        return kind(found)
-
-    return draw
-
-
-def _as_iterable(items: list[Any], rng: Random) -> Any:
-    kind = rng.choice(["list", "tuple", "iterator", "generator"])
-    if kind in ("list", "tuple"):
-        return tuple(items) if kind == "tuple" else items
-    return iterator("generator" if kind == "generator" else "list", items)
-
-
-def _ventured(draw: Draw) -> Draw:
-    """Now and then another iterable in the place of a list."""
-
-    def other(rng: Random) -> Any:
-        value = draw(rng)
-        return _as_iterable(value, rng) if type(value) is list and rng.random() < VENTURED else value
-
-    return other
 
 
 def _is_set(node: ast.AST) -> bool:
