@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from threading import Lock
 
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python.usertests.file import TestFile, verdict_by_file
@@ -23,13 +24,14 @@ class PythonJudge:
 
     def __init__(self, sandbox: Sandbox):
         self.sandbox = sandbox
-        self.bench = Bench(workers=len(sandbox.settings), seconds=TEST_SECONDS)
+        self._bench: Bench | None = None
+        self._starting = Lock()
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         """The verdict on a program: U_sem and U_edit in one contained run, hidden tests in another one, so that they
         decide nothing about the others."""
         if isinstance(task.details, TestFile):
-            return verdict_by_file(task, task.details, program, duplicate, self.bench)
+            return verdict_by_file(task, task.details, program, duplicate, self._running_bench())
         verdict = verdict_of(
             task, self._run(program, task.preserve.entry, task.preserve.cases + task.edit.cases), duplicate
         )
@@ -44,9 +46,16 @@ class PythonJudge:
     def _run(self, program: Program, entry: str, cases: Sequence[Case]) -> Observation:
         return self.sandbox.run(program.source, entry, [case.args for case in cases])
 
+    def _running_bench(self) -> Bench:
+        """Where files of tests run, as many side by side as programs in the sandbox."""
+        with self._starting:
+            self._bench = self._bench or Bench(workers=len(self.sandbox.settings), seconds=TEST_SECONDS)
+            return self._bench
+
     def close(self) -> None:
         """End the processes that run files of tests."""
-        self.bench.close()
+        if self._bench is not None:
+            self._bench.close()
 
 
 def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:
