@@ -72,7 +72,13 @@ def test_the_readme_is_short_enough_to_be_read():
 
 
 @pytest.mark.parametrize(
-    ("name", "seeds"), [("replicate_nano_three_arms", 3), ("replicate_nano_leads", 5), ("replicate_nano_variants", 3)]
+    ("name", "seeds"),
+    [
+        ("replicate_nano_three_arms", 3),
+        ("replicate_nano_leads", 5),
+        ("replicate_nano_budget", 3),
+        ("replicate_nano_variants", 3),
+    ],
 )
 def test_the_studies_tables_are_what_their_command_prints_of_the_results_that_are_kept(name, seeds):
     page = (ROOT / "semrep_jax/evaluate/README.md").read_text()
