@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -272,7 +273,8 @@ def _reading(path: epath.Path) -> Iterator[None]:
 
 def _let_no_abandoned_work_speak() -> None:
     """Keep what Orbax's other reads and writes come to, once one has failed, off the screen: the error that is raised
-    says it. On a full disk they speak before it does."""
+    says it. On a full disk they speak before it does or after, as coroutines that were not awaited and as futures that
+    nobody asked."""
     others = sys.unraisablehook
     if getattr(others, "leaves_abandoned_work_out", False):
         return
@@ -285,6 +287,14 @@ def _let_no_abandoned_work_speak() -> None:
 
     hook.leaves_abandoned_work_out = True  # type: ignore[attr-defined]
     sys.unraisablehook = hook
+    logging.getLogger("asyncio").addFilter(lambda record: not _is_of_abandoned_work(record))
+
+
+def _is_of_abandoned_work(record: logging.LogRecord) -> bool:
+    """Whether asyncio tells of an exception in Orbax's code that nobody has asked for."""
+    trace = record.exc_info[2] if record.exc_info else None
+    files = [frame.filename for frame in traceback.extract_tb(trace)]
+    return "never retrieved" in record.getMessage() and any("orbax" in name for name in files)
 
 
 def _damaged(path: epath.Path, why: str) -> Damaged:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -88,6 +90,25 @@ def test_writes_that_were_given_up_are_silent_from_the_start_and_other_faults_ar
     for text in ("Event loop is closed", "something else"):
         sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(text), object=None))
     assert said == ["something else"]
+
+
+@pytest.mark.parametrize(("file", "is_said"), [("/x/orbax/checkpoint/_src/write.py", False), ("/x/ours.py", True)])
+def test_a_write_that_orbax_has_given_up_is_silent_when_nobody_asks_for_it(file, is_said, tmp_path, caplog):
+    Checkpoints(tmp_path / "c", {}, keep=1).close()
+    code = compile("raise ValueError('RESOURCE_EXHAUSTED')", file, "exec")
+
+    async def forgotten():
+        exec(code)
+
+    async def main():
+        task = asyncio.ensure_future(forgotten())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert task.done()
+
+    asyncio.run(main())
+    gc.collect()
+    assert any("never retrieved" in record.getMessage() for record in caplog.records) is is_said
 
 
 def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):
