@@ -10,36 +10,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 wire = importlib.import_module("wire")
 session = importlib.import_module("session")
+surroundings = importlib.import_module("surroundings")
 del sys.path[0]
 
 # Programs with these texts need OpenSSL; what the zygote has loaded does without (`standard`).
 NEEDS_OPENSSL = ("pbkdf2_hmac", "scrypt", "algorithms_available", "ripemd160", "sm3", "sha512_2", "md5-sha1", "md4")
-MAX_OUTPUT = 64 << 10  # characters
-
-
-class TooMuchOutput(BaseException):
-    """The candidate printed more than MAX_OUTPUT characters."""
-
-
-class Capture:
-    """A bounded stand-in for sys.stdout."""
-
-    def __init__(self):
-        self.parts, self.size = [], 0
-
-    def write(self, text):
-        """Keep a text; returns its length (characters). Raises TypeError for what is no text, and TooMuchOutput."""
-        if type(text) is not str:
-            raise TypeError("write() argument must be str")
-        self.size += len(text)
-        if self.size > MAX_OUTPUT:
-            raise TooMuchOutput
-        self.parts.append(text)
-        return len(text)
-
-    def flush(self):
-        """Nothing to do: everything is kept."""
-        pass
 
 
 def observe(source, entry, calls):
@@ -48,7 +23,7 @@ def observe(source, entry, calls):
     source: the program's text. entry: the function's name. calls: tuples of arguments in wire form.
     """
     scope = {"__name__": "candidate", "__builtins__": __builtins__}
-    sys.stdout = sys.stderr = Capture()
+    sys.stdout = sys.stderr = surroundings.Printed()
     try:
         exec(compile(source, "<candidate>", "exec"), scope)
         function = scope[entry]
@@ -60,7 +35,7 @@ def observe(source, entry, calls):
 def one_call(function, wire_args):
     """Observe one call: [value, error, mutated, output, message], the first and the third in wire form."""
     args = wire.decode(wire_args)
-    sys.stdout = sys.stderr = capture = Capture()
+    sys.stdout = sys.stderr = printed = surroundings.Printed()
     value = error = message = None
     try:
         result = function(*args)
@@ -75,7 +50,7 @@ def one_call(function, wire_args):
         after = wire.encode(args)
     except BaseException:
         after = ["t", "arguments that do not encode"]
-    output = wire.encode("".join(capture.parts))
+    output = wire.encode("".join(printed.parts))
     return [value, error, None if after == wire_args else after, output, message]
 
 
