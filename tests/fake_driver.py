@@ -26,6 +26,7 @@ from semrep_jax.tasks.kernels.builtin import TASKS
 
 WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
 ELEMENTS = 64
+BOUNDS = {"rounding": 1e-6, "length": 1.0, "norm": 1e-5}
 
 
 class FakeDriver:
@@ -202,8 +203,9 @@ def timed(
     (tmp_path / "data").write_bytes(values.astype(np.float32).tobytes())
     return {
         "data": str(tmp_path / "data"),
-        "inputs": [{"name": "x", "offset": 0, "size": 4 * ELEMENTS, "row": 4}],
-        "outputs": [{"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", "slack": 1e-6}],
+        "inputs": [{"name": "x", "offset": 0, "size": 4 * ELEMENTS, "row": 4, "size_of_sign": 4}],
+        "outputs": [{"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", **BOUNDS}],
+        "terms": False,
         "reference": reference,
         "candidate": candidate,
         "fewest": 10,

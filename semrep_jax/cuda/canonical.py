@@ -4,8 +4,9 @@
     # __global__ void v0 ( float * v1 ) { v1 [ 0 ] = 16 ; }
 
 What is removed: comments, layout, `#include` lines, the names of everything the text declares (kernels, parameters,
-locals, types, scratch buffers, in the order of their first appearance), the spelling of numbers, and the layout of the
-launch list. `const`, `__restrict__` and the order of statements stay: they are what a kernel engineer changes.
+locals, types, scratch buffers, in the order of their first appearance), the spelling of numbers, and of the launch list
+its layout and what makes no difference: dimensions of 1, no shared memory, buffers that nobody uses. `const`,
+`__restrict__` and the order of statements stay: they are what a kernel engineer changes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from tree_sitter import Node
 
 from semrep_jax.cuda.candidate.blocks import is_launch_list
+from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.syntax import node_text, parse
 from semrep_jax.languages import fenced_blocks
 
@@ -116,25 +118,68 @@ def _canonical_list(text: str, renamed: Callable[[str], str]) -> str:
         launch_list = json.loads(text)
     except (ValueError, RecursionError):
         return _compact(text)
-    launch_list = {"launch": launch_list} if isinstance(launch_list, list) else launch_list
-    scratch = launch_list.get("scratch") if isinstance(launch_list, dict) else None
+    block = {"launch": launch_list} if isinstance(launch_list, list) else launch_list
+    if not isinstance(block, dict):
+        return _compact(text)
+    try:
+        return json.dumps(_walked(_without_defaults(block), renamed), sort_keys=True)
+    except RecursionError:
+        return _compact(text)
+
+
+def _without_defaults(block: dict[str, Any]) -> dict[str, Any]:
+    """A launch block without what makes no difference: dimensions of 1 at the end, no shared memory, scratch buffers
+    that no launch is given."""
+    launches = block.get("launch")
+    launches = [_shortest(launch) for launch in launches] if isinstance(launches, list) else [launches]
+    kept = {key: value for key, value in block.items() if key != "scratch"} | {"launch": launches}
+    scratch = block.get("scratch")
+    if isinstance(scratch, dict):
+        lists = [one.get("args") for one in launches if isinstance(one, dict)]
+        given = {_compact(argument) for arguments in lists if isinstance(arguments, list) for argument in arguments}
+        scratch = {name: buffer for name, buffer in scratch.items() if name in given}
+    return kept | {"scratch": scratch} if scratch else kept
+
+
+def _shortest(launch: Any) -> Any:
+    """One launch; its numbers as their values."""
+    if not isinstance(launch, dict):
+        return launch
+    short = {key: value for key, value in launch.items() if key not in ("shared", "smem")}
+    shared = _number(launch.get("shared") or launch.get("smem") or 0)
+    if shared != "0":
+        short["shared"] = shared
+    for key in {"grid", "block"} & short.keys():
+        dimensions = [_number(d) for d in (short[key] if isinstance(short[key], list) else [short[key]])]
+        while len(dimensions) > 1 and dimensions[-1] == "1":
+            dimensions.pop()
+        short[key] = dimensions
+    return short
+
+
+def _number(expression: Any) -> str:
+    """An expression without spaces; one without axes as its value."""
+    try:
+        return str(evaluate(expression, {}))
+    except ExpressionError:
+        return _compact(expression)
+
+
+def _walked(block: dict[str, Any], renamed: Callable[[str], str]) -> Any:
+    """A launch block with new names in it."""
+    scratch = block.get("scratch")
     numbered = {name: f"s{i}" for i, name in enumerate(scratch)} if isinstance(scratch, dict) else {}
 
     def walk(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {numbered.get(k, k): walk(v, k) for k, v in value.items()}
-        if key in ("grid", "block"):
-            return [_compact(v) for v in (value if isinstance(value, list) else [value])]
         if isinstance(value, list):
             return [walk(v, key) for v in value]
         if key == "kernel":
             return _IDENTIFIER.sub(lambda name: renamed(name[0]), str(value))
         return _IDENTIFIER.sub(lambda name: numbered.get(name[0], name[0]), _compact(value))
 
-    try:
-        return json.dumps(walk(launch_list), sort_keys=True)
-    except RecursionError:
-        return _compact(text)
+    return walk(block)
 
 
 def _compact(value: Any) -> str:

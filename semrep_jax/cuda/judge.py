@@ -44,6 +44,7 @@ from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu.gpu import Gpu, GpuResult
 from semrep_jax.cuda.gpu.nvrtc import Compiler, refused
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
+from semrep_jax.cuda.startable import require_startable
 from semrep_jax.cuda.status import KernelStatus
 
 _NEVER_COMPILED = (Status.FORMAT, KernelStatus.BANNED, Status.COMPILE, Status.UNJUDGED)
@@ -129,10 +130,13 @@ class Judge:
         return Judgement(replace(verdict, seconds=time.perf_counter() - began), candidate)
 
     def resources(self, task: KernelTask, candidate: Candidate) -> list[str]:
-        """A line for each launch of a candidate that compiles: registers, spills, shared memory, occupancy, fully
-        optimised."""
+        """A line for each launch of a candidate that compiles, at the shape that is timed: registers, spills, shared
+        memory, occupancy, fully optimised. None where its launches have no values there."""
         used = dict(self.compiler.compile(candidate, full=True).resources)
-        launches = candidate.at(task.bench[0]).launches
+        try:
+            launches = candidate.at(task.bench[0]).launches
+        except ExpressionError:
+            return []
         return [used[s.kernel].summary(s.kernel, math.prod(s.block), s.shared) for s in launches if s.kernel in used]
 
     def _checks(self, task: KernelTask) -> list[Check]:
@@ -169,6 +173,11 @@ class Judge:
         except Unsupported as error:
             return candidate, Outcome(KernelStatus.UNSUPPORTED, str(error), published=never)
         outcome = _compared(task, checks, inputs, result)
+        if outcome.status == Status.OK:
+            try:
+                require_startable(task, candidate, self.compiler)
+            except ExpressionError as error:
+                outcome = Outcome(KernelStatus.LAUNCH, str(error))
         return candidate, replace(outcome, published=_published(task, checks, inputs, result))
 
 

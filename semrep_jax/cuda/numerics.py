@@ -56,6 +56,11 @@ def compare(
         )
 
 
+def allowed_norm(dtype: str, length: float) -> float:
+    """How far a whole answer may be off, of its norm; a plain sum of many terms loses more. length: as in `compare`."""
+    return NORM[dtype] * max(1.0, float(length) ** 0.5 / 64)
+
+
 def _tiny(dtype: str) -> float:
     """The smallest normal number of a type."""
     return float(np.finfo(DTYPES[dtype]).tiny) if dtype != "bf16" else _BF16_TINY
@@ -77,7 +82,7 @@ def _off_in_norm(
     """The largest error, where all errors together are too large; None where they are not."""
     off, norm = float(np.linalg.norm(error)), float(np.linalg.norm(wanted))
     slack = FACTOR * EPS[dtype] * float(np.linalg.norm(scale))
-    allowed = NORM[dtype] * max(1.0, np.sqrt(length) / 64)  # a plain sum of many terms loses more
+    allowed = allowed_norm(dtype, length)
     tiny = _tiny(dtype)
     if off > allowed * norm + slack + tiny:
         text = f"{name} is off by {off / max(norm, tiny):.1e} of its norm; {allowed:.0e} is allowed for {dtype}"

@@ -104,6 +104,12 @@ class Function:
         """Whether it is `__global__`."""
         return is_kernel(self.node)
 
+    @cached_property
+    def launch_bound(self) -> str | None:
+        """The most threads of a block by its `__launch_bounds__`, as written; None where it has none."""
+        bounds = next((child for child in self.node.children if child.type == "launch_bounds"), None)
+        return None if bounds is None else node_text(bounds.named_children[0])
+
     @property
     def line(self) -> int:
         """The line that it begins at, from 1."""

@@ -50,8 +50,8 @@ class SweepConfig(Section):
     arms: list[str] = Field(
         ["semrep", "finetune", "guided"],
         min_length=1,
-        description="What is trained: semrep, finetune, guided, stage1, variants, variants_pooled, or what a plugin "
-        "adds.",
+        description="What is trained: semrep, finetune, guided, stage1, variants, variants_pooled, joint, or what a "
+        "plugin adds.",
     )
     seeds: list[Seed] = Field([0, 1, 2, 3, 4], min_length=1, description="Trainings of each arm and setting.")
     settings: list[Overlay] = Field(

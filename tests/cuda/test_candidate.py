@@ -9,7 +9,7 @@ import pytest
 
 from semrep_jax.cuda.candidate import inline
 from semrep_jax.cuda.candidate.candidate import parse
-from semrep_jax.cuda.candidate.expressions import ExpressionError
+from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.launch_list import read_launch_list
 from semrep_jax.cuda.candidate.launches import Launch, ResolvedLaunch, Scalar, Scratch, TensorRef
 from semrep_jax.cuda.candidate.source import InvalidCandidate, tree
@@ -104,6 +104,46 @@ def test_a_converted_host_function_has_buffers_for_tensors_and_its_kernels_types
     assert fill.kernel == inline.FILL and fill.args[0] == TensorRef("made_half")
     assert first.args == (TensorRef("x"), TensorRef("made_half"), Scalar("f32", "3"), Scalar("i64", "((N))"))
     assert second.args[:2] == (TensorRef("made_half"), TensorRef("y"))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "argument", "value"),
+    [
+        ("float inv = 1.0f / n;", "inv", 1 / 9),
+        ("auto inv = 1.f / n;", "inv", 1 / 9),
+        ("float f = n; float half = 1 / f;", "half", 1 / 9),
+        ("", "1 / (float)n", 1 / 9),
+        ("", "1 / static_cast<float>(n)", 1 / 9),
+        ("", "float(n) / 2", 4.5),
+        ("int k = n * 0.5f;", "k", 4),
+        ("", "(int)(n * 0.5f)", 4),
+        ("", "n / 2", 4),
+    ],
+)
+def test_a_host_functions_division_is_of_reals_where_one_side_is(declaration, argument, value):
+    host = """
+__global__ void k(const float* x, float* y, float v) { }
+torch::Tensor run(torch::Tensor x) {
+    int n = x.numel();
+    auto y = torch::empty_like(x);
+    %s
+    k<<<1, 32>>>(x.data_ptr<float>(), y.data_ptr<float>(), %s);
+    return y;
+}
+"""
+    _, (launch,), _ = inline.convert(host % (declaration, argument), TASKS["relu"])
+    assert evaluate(launch.args[2].expression, {"N": 9}) == pytest.approx(value)
+
+
+def test_a_number_that_its_type_does_not_hold_is_named():
+    code = "__global__ void k(const float* x, float* y, unsigned n) { }"
+    candidate = parse(
+        f"```cuda\n{code}\n```\n```json\n{json.dumps([LAUNCH | {'args': ['x', 'y', 'u32:N - 5']}])}\n```", TASKS["relu"]
+    )
+    assert candidate.at({"N": 5}).launches
+    for axes in (4, 2**32 + 5):
+        with pytest.raises(ExpressionError, match="u32 holds 0 to 4294967295"):
+            candidate.at({"N": axes}).launches  # noqa: B018
 
 
 def test_a_candidate_is_parsed_once_and_asked_at_any_axes():

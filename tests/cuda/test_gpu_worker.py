@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -143,7 +145,8 @@ def test_runs_hand_back_outputs_and_name_the_run_that_broke_something(worker, cu
 
 def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
     def difference(wanted: list[float], found: list[float], dtype: Any = np.float32, name: str = "f32") -> str | None:
-        return worker._difference(*(np.array(x, dtype).view(np.uint8) for x in (wanted, found)), name, 1e-3)
+        output = {"dtype": name, "rounding": 1e-3, "length": 1.0, "norm": 1e-2}
+        return worker._difference(*(np.array(x, dtype).view(np.uint8) for x in (wanted, found)), None, output)
 
     nan, inf = float("nan"), float("inf")
     assert difference([1.0, nan, inf, -inf], [1.0005, nan, inf, -inf]) is None
@@ -154,6 +157,49 @@ def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
     assert difference([1, 2], [1, 3], np.int32, "i32") == " differs in byte 4"
     assert difference([1.0, 3.0], [1.0, 3.0], ml_dtypes.bfloat16, "bf16") is None
     assert difference([1.0, 3.0], [1.0, 3.5], ml_dtypes.bfloat16, "bf16") == "[1] is 3.5 and should be 3"
+
+
+def test_where_errors_are_relative_to_the_terms_a_timed_sum_of_some_of_them_is_wrong(worker, cubin, tmp_path):
+    """A bound by the result's own size and the square root of the length took zeros for a sum of millions."""
+
+    def summed(share: float) -> Callable[..., float]:
+        def kernel(x: np.ndarray, y: np.ndarray) -> float:
+            floats(y)[:] = floats(x)[: int(share * ELEMENTS)].sum()
+            return 1.0
+
+        return kernel
+
+    values = np.random.default_rng(0).standard_normal(ELEMENTS)
+    bounds = gpu._bounds("f32", 4 << 20)
+    output = {"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", **bounds}
+    request = timed(tmp_path, cubin(summed(1)), cubin(summed(1)), values, outputs=[output], terms=True)
+    assert "wrong" not in worker.measure(request)
+    for share in (0, 0.85):
+        found = worker.measure(request | {"candidate": cubin(summed(share))})
+        assert found["wrong"].startswith("timed run 0: y"), share
+
+
+def test_the_scale_of_a_timing_is_the_reference_on_absolute_values(worker, cubin, tmp_path):
+    values = np.arange(ELEMENTS) - ELEMENTS / 2
+    pair = worker.TimedPair(timed(tmp_path, cubin(doubled(1.0)), cubin(doubled(1.0)), values, terms=True))
+    pair.run()
+    assert pair.check() is None
+    assert floats(pair.scales["y"].body).tolist() == np.abs(2 * floats(pair.given["x"])).tolist()
+    whole = np.array([1, -1], np.int32).view(np.uint8)
+    assert worker._magnitudes(whole, 0) is whole
+
+
+def test_the_clock_is_that_of_the_device_in_use(worker, monkeypatch):
+    asked = []
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        NVML_CLOCK_SM=1,
+        nvmlDeviceGetHandleByPciBusId=lambda bus: asked.append(bus) or bus,
+        nvmlDeviceGetClockInfo=lambda handle, kind: 1980,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(worker.cp.cuda, "Device", lambda i: SimpleNamespace(pci_bus_id=f"bus {i}"), raising=False)
+    assert worker._clock_reader()() == 1980 and asked == ["bus 0"]
 
 
 def test_a_bfloat16_scalar_is_rounded_to_nearest_even(worker):

@@ -194,7 +194,7 @@ def test_what_cupy_compiles_for_itself_takes_no_candidates_time(fake_gpu, driver
 
     monkeypatch.setattr(InProcess, "ask", noted)
     with gpu.Gpu():
-        assert asked == [(op, gpu.WARM_UP_SECONDS) for op in ("probe", "run", "time")]
+        assert asked == [(op, gpu.WARM_UP_SECONDS) for op in ("probe", "run", "time", "time")]
         assert gpu.WARM_UP_SECONDS > 4 * gpu.RUN_SECONDS
 
 

@@ -97,11 +97,38 @@ def test_scratch_buffers_are_numbered_and_a_form_without_code_is_none():
     assert cuda.canonical("__global__ void broken(((") is not None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"shared": 0},
+        {"smem": "0"},
+        {"block": [256, 1, 1]},
+        {"block": ["128 + 128"]},
+        {"grid": ["ceil_div( N,256 )", 1]},
+        {"grid": "ceil_div(N, 256)"},
+    ],
+    ids=str,
+)
+def test_a_launch_list_that_says_the_same_in_more_words_makes_no_other_program(fields):
+    usual = {"kernel": "k", "grid": ["ceil_div(N, 256)"], "block": [256], "args": ["x", "y", "i32:N"]}
+    code = "__global__ void k(const float* x, float* y, int n) { y[0] = x[0]; }"
+
+    def text(launch: object) -> str:
+        return f"```cuda\n{code}\n```\n```json\n{json.dumps(launch)}\n```"
+
+    source = text([usual])
+    assert cuda.canonical(text([usual | fields])) == cuda.canonical(source)
+    assert cuda.canonical(text({"scratch": {"unused": "f32[N]"}, "launch": [usual]})) == cuda.canonical(source)
+    for other in ({"block": [128]}, {"shared": 4}, {"grid": [1]}, {"block": [256, 2]}):
+        assert cuda.canonical(text([usual | other])) != cuda.canonical(source), other
+
+
 NESTED = {
     "parentheses": "__global__ void k() {" + "(" * 20_000,
     "namespaces": "namespace a {" * 3_000 + "__global__ void k() {}" + "}" * 3_000,
     "braces": "{" * 50_000,
     "lists": f"```cuda\n__global__ void k() {{}}\n```\n```json\n{'[' * 900}{']' * 900}\n```",
+    "odd arguments": '```cuda\nint x;\n```\n```json\n{"launch": [{"args": 7}, 3], "scratch": {"a": 1}}\n```',
     "objects": "```cuda\nint x;\n```\n```json\n" + '{"a":' * 900 + "1" + "}" * 900,
 }
 

@@ -24,14 +24,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from semrep_jax.cuda.candidate import inline, python_side
 from semrep_jax.cuda.candidate.blocks import is_code, is_launch_list
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate, integer
 from semrep_jax.cuda.candidate.launch_list import read_launch_list
-from semrep_jax.cuda.candidate.launches import BufferSize, Expression, Launch, ResolvedLaunch, Scratch, TensorRef
+from semrep_jax.cuda.candidate.launches import (
+    BufferSize,
+    Expression,
+    Launch,
+    ResolvedLaunch,
+    Scalar,
+    Scratch,
+    TensorRef,
+)
 from semrep_jax.cuda.candidate.signatures import Environment, check_launch
 from semrep_jax.cuda.candidate.source import Device, InvalidCandidate, clean
-from semrep_jax.cuda.spec import Axes, KernelTask
+from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask
 from semrep_jax.languages import fenced_blocks
 
 MAX_GRID = (2**31 - 1, 65535, 65535)
@@ -122,11 +132,22 @@ def _resolved(launch: Launch, names: Mapping[str, int | float]) -> ResolvedLaunc
     grid = _extent(launch.grid, names, "grid", MAX_GRID)
     block = _extent(launch.block, names, "block", MAX_BLOCK)
     shared = integer(launch.shared, names, "shared", 0, MAX_SHARED_BYTES)
-    args = tuple(a.name if isinstance(a, TensorRef) else (a.dtype, evaluate(a.expression, names)) for a in launch.args)
+    args = tuple(a.name if isinstance(a, TensorRef) else (a.dtype, _number(a, names)) for a in launch.args)
     if block[0] * block[1] * block[2] > MAX_THREADS:
         size = " x ".join(map(str, block))
         raise ExpressionError(f"a block of {size} threads; at most {MAX_THREADS} are allowed")
     return ResolvedLaunch(launch.kernel, grid, block, shared, args)
+
+
+def _number(scalar: Scalar, names: Mapping[str, int | float]) -> int | float:
+    """A scalar argument's value. Raises ExpressionError where its type has no such number."""
+    value, dtype = evaluate(scalar.expression, names), DTYPES[scalar.dtype]
+    if dtype.kind not in "iu":
+        return value
+    limits = np.iinfo(dtype)
+    if not limits.min <= value <= limits.max:
+        raise ExpressionError(f"{scalar} is {value}, and {scalar.dtype} holds {limits.min} to {limits.max}")
+    return value
 
 
 def _extent(

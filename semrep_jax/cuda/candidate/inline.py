@@ -57,7 +57,10 @@ _LIKE_SIZES = re.compile(r"(?:torch|at)::(empty|zeros)\(\s*(\w+)\.sizes\(\s*\)\s
 _SIZES_INDEX = re.compile(r"(\w+)\.sizes\(\s*\)\s*\[\s*(-?\d+)\s*\]")
 _ERROR_CHECK = re.compile(r"if\s*\([^;{]*cudaSuccess[^;{]*\)(?!.*(?:<<<|\breturn\b|[^=!<>]=[^=])).*", re.DOTALL)
 _BOUND = re.compile(r"""\.def\(\s*"(\w+)"\s*,\s*(?:torch::wrap_pybind_function\()?&?\s*(?:\w+::)*(\w+)""")
-_CONVERSION = re.compile(r"static_cast<[^>]*>|int|int64_t|size_t")
+_CONVERSION = re.compile(r"static_cast<([^>]*)>|(int|int64_t|size_t|float|double)")
+_REAL = ("float", "double")
+# in an expression of ours that is not of integers alone
+_OF_REALS = re.compile(r"\d\.|\.\d|\de[+-]?\d|float\(|(?<!/)/(?!/)")
 _NUMBER_SUFFIX = re.compile(r"(?i)(?<=\d)[ul]+$|(?<=[\d.])f$")
 _MINIMUM = ("std::min", "min")
 _MAXIMUM = ("std::max", "max")
@@ -255,7 +258,8 @@ def _declared(declaration: Node, names: Names) -> Names:
             dims = tuple(_value(c, names) for c in (listed.named_children if listed is not None else []))
             names = replace(names, made={**names.made, name: Made(dims, of_size[1] == "zeros")})
         else:
-            names = replace(names, values={**names.values, name: _value(value, names)})
+            converted = _converted(_value(value, names), kind)
+            names = replace(names, values={**names.values, name: converted})
     return names
 
 
@@ -308,7 +312,7 @@ def _dims(node: Node, names: Names) -> Dims:
 
 
 def _value(node: Node, names: Names) -> str:
-    """A C++ integer expression as one over the task's axes."""
+    """A C++ expression of numbers as one over the task's axes."""
     text, children = node_text(node), node.named_children
     match node.type:
         case "number_literal":
@@ -318,12 +322,14 @@ def _value(node: Node, names: Names) -> str:
         case "parenthesized_expression" | "parameter_declaration" | "type_descriptor" if len(children) == 1:
             return _value(children[0], names)
         case "cast_expression":
-            return _value(children[-1], names)
+            return _converted(_value(children[-1], names), node_text(node.child_by_field_name("type")))
         case "binary_expression":
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
             operator = _OPERATORS.get(node_text(node.child_by_field_name("operator")))
             if left is not None and right is not None and operator is not None:
-                return f"({_value(left, names)} {operator} {_value(right, names)})"
+                a, b = _value(left, names), _value(right, names)
+                of_reals = operator == "//" and (_OF_REALS.search(a) or _OF_REALS.search(b))
+                return f"({a} {'/' if of_reals else operator} {b})"
         case "subscript_expression" if of_sizes := _SIZES_INDEX.fullmatch(text):
             dims, index = names.dims(of_sizes[1], node), int(of_sizes[2])
             if -len(dims) <= index < len(dims):
@@ -339,14 +345,25 @@ def _value(node: Node, names: Names) -> str:
     raise _too_much(node)
 
 
+def _converted(value: str, c_type: str) -> str:
+    """A value as one of a C++ type: a real number, or else an integer."""
+    words = c_type.split()
+    if "auto" in words:
+        return value
+    if any(word in _REAL for word in words):
+        return f"float({value})"
+    return f"int({value})" if _OF_REALS.search(value) else value
+
+
 def _called(call: Node, names: Names) -> str | None:
     """The value of a call: a conversion, min, max, or a method of a tensor; None where it is none of these."""
     arguments = call.child_by_field_name("arguments")
     given = arguments.named_children if arguments is not None else []
     function = node_text(call.child_by_field_name("function"))
     tensor, _, method = function.partition(".")
-    if _CONVERSION.fullmatch(function) and len(given) == 1:
-        return _value(given[0], names)
+    conversion = _CONVERSION.fullmatch(function)
+    if conversion and len(given) == 1:
+        return _converted(_value(given[0], names), conversion[1] or conversion[2])
     if function in _MINIMUM + _MAXIMUM and len(given) == 2:
         name = "min" if function in _MINIMUM else "max"
         return f"{name}({_value(given[0], names)}, {_value(given[1], names)})"

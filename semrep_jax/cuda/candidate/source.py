@@ -18,7 +18,17 @@ from functools import cached_property
 from tree_sitter import Node
 
 from semrep_jax.core.errors import SemRepError
-from semrep_jax.cuda.syntax import LINKAGE, NAMESPACES, TEMPLATES, Function, definitions, is_kernel, parse
+from semrep_jax.cuda.syntax import (
+    LINKAGE,
+    NAMESPACES,
+    TEMPLATES,
+    Function,
+    definitions,
+    is_kernel,
+    node_text,
+    parse,
+    walk,
+)
 
 HEADERS = """
     cuda_runtime.h cuda.h cuda_runtime_api.h device_launch_parameters.h cuda_fp16.h cuda_bf16.h cooperative_groups.h
@@ -124,10 +134,12 @@ class Device:
 
     @property
     def emulated(self) -> str:
-        """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there."""
+        """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there, and static shared memory is
+        told to the runtime."""
         text = _STATIC_SHARED.sub("__shared__ ", self.text)
         # a variable that every launch sets: one at file scope is made before there is a launch
-        return _DYNAMIC_SHARED.sub(r"static \1* \2; static ::semrep::Dynamic semrep_\2((void**)&\2);", text)
+        text = _DYNAMIC_SHARED.sub(r"static \1* \2; static ::semrep::Dynamic semrep_\2((void**)&\2);", text)
+        return _with_shared_told(text)
 
 
 def clean(text: str) -> Device:
@@ -153,6 +165,23 @@ def clean(text: str) -> Device:
 def tree(text: str) -> Node:
     """The root of a text's tree; `__align__(n)`, which the grammar does not know, is made blank."""
     return parse(_ALIGN.sub(lambda match: " " * len(match[0]), text).encode())
+
+
+def _with_shared_told(text: str) -> str:
+    """The text with a call behind each declaration of static shared memory that tells the runtime where it lies: g++
+    gives a template's static variables no section of their own."""
+    code, told = text.encode(), 0
+    pieces = []
+    for declaration in walk(tree(text), "declaration"):
+        local = declaration.parent is not None and declaration.parent.type == "compound_statement"
+        if not local or all(node_text(child) != "__shared__" for child in declaration.children):
+            continue
+        declared = declaration.children_by_field_name("declarator")
+        names = [node_text(next(walk(one, "identifier"), None)) for one in declared]
+        calls = "".join(f" ::semrep::shared(&{name}, sizeof {name});" for name in names if name)
+        pieces += [code[told : declaration.end_byte], calls.encode()]
+        told = declaration.end_byte
+    return b"".join([*pieces, code[told:]]).decode()
 
 
 def _splice(text: str) -> str:

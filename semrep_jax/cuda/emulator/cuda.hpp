@@ -26,7 +26,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__ static __attribute__((section("semrep_shared")))
+#define __shared__ static __attribute__((section("semrep_shared"), aligned(16)))
 #define asm semrep_has_no_assembly
 #define __asm__ semrep_has_no_assembly
 #define __asm semrep_has_no_assembly
@@ -279,7 +279,7 @@ inline float semrep_saturate(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f
 #define __tanf(x) tanf(x)
 #define __tanhf(x) tanhf(x)
 #define __sincosf(x, s, c) sincosf(x, s, c)
-#define __powf(x, y) powf(x, y)
+#define __powf(x, y) exp2f((float)(y) * log2f(x))  // as NVRTC computes it: NaN where x < 0
 #define __fdividef(x, y) ((float)(x) / (float)(y))
 #define SEMREP_ROUNDED(suffix)                                                        \
     inline float __fadd_##suffix(float a, float b) { return a + b; }                  \

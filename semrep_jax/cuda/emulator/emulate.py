@@ -47,7 +47,12 @@ COMMON_FLAGS = (
     "-fno-threadsafe-statics",
 )
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
-CANDIDATE_FLAGS = ("-O1", "-fsanitize=thread,alignment", *COMMON_FLAGS)  # the runtime has the sanitizers' hooks
+CANDIDATE_FLAGS = (  # the runtime has the sanitizers' hooks
+    "-O1",
+    "-fsanitize=thread,alignment",
+    "--param=tsan-distinguish-volatile=1",
+    *COMMON_FLAGS,
+)
 PATTERN_FLAG = (
     "-ftrivial-auto-var-init=pattern"  # a variable that is never set is large, not by chance 0; g++ 12 has it
 )
@@ -116,7 +121,7 @@ class Emulator:
         done = subprocess.run([self.compiler, *arguments], cwd=self.directory, capture_output=True, text=True)
         if done.returncode:
             first = done.stderr.strip().splitlines()[0]
-            raise EmulatorError(f"g++ can't build the emulator ({first}); it needs C++20 (g++ 10 or newer)")
+            raise EmulatorError(f"g++ can't build the emulator ({first}); it has to be g++ 11 or newer")
 
     @contextmanager
     def built(self, candidate: Candidate) -> Iterator[Path]:

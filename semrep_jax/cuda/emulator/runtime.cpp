@@ -13,7 +13,7 @@ extern "C" {
 // The linker makes these where a candidate has static __shared__ variables.
 extern char __start_semrep_shared[] __attribute__((weak, visibility("hidden")));
 extern char __stop_semrep_shared[] __attribute__((weak, visibility("hidden")));
-// And these around the whole library, which holds a template's __shared__ variables among others.
+// And these around the whole library, which holds a template's __shared__ and the __device__ variables among others.
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
 }
@@ -72,11 +72,12 @@ unsigned quiet;           // inside of an atomic: nobody else runs
 bool block_synchronised;  // this block has used an atomic: what it reads of other blocks may be meant
 uint32_t block_number, launch_number;
 
-struct Granule { uintptr_t at; uint32_t launch, reader, writer; };  // who touched 4 bytes of global memory by plain accesses
-constexpr unsigned GRANULES = 1 << 16;
+// Who touched a word of global memory by plain accesses; or a byte of it, by accesses of less than a word.
+struct Granule { uintptr_t key; uint32_t launch, reader, writer; };
+constexpr unsigned GRANULES = 1 << 16, WORD = 4;
 Granule granules[GRANULES];
 
-struct Overwrite { uint32_t* at; uint32_t before; };  // another block's plain write, that this block writes over without reading it
+struct Overwrite { void* at; unsigned bytes; uint32_t before; };  // another block's plain write, that this block writes over without reading it
 constexpr unsigned OVERWRITES = 1 << 12;
 Overwrite overwrites[OVERWRITES];
 unsigned overwritten;
@@ -85,6 +86,11 @@ uintptr_t polled;          // the place that was touched last, and how often wit
 unsigned polls;
 constexpr unsigned MOST_POLLS = 1 << 22;
 constexpr unsigned SWEEPS_AHEAD = 1 << 10;  // of a warp that runs ahead of the others
+
+struct Static { uintptr_t at; size_t bytes; uint32_t launch, block; };  // a __shared__ variable, and the block that has begun with it
+constexpr unsigned MOST_STATICS = 256;
+Static statics[MOST_STATICS];
+unsigned known_statics;
 
 uint64_t random64() {
     random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
@@ -158,10 +164,19 @@ semrep_switch:
 
 void park() { semrep_switch(&me()->stack_pointer, scheduler); }
 
-bool is_global(uintptr_t at) {
-    auto stack = reinterpret_cast<uintptr_t>(me()->stack), dynamic = reinterpret_cast<uintptr_t>(shared_memory);
+bool is_shared(uintptr_t at) {
+    auto dynamic = reinterpret_cast<uintptr_t>(shared_memory);
     auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(__stop_semrep_shared);
-    return !(at - stack < STACK || at - dynamic < shared_size || (from && at - from < to - from));
+    if (at - dynamic < shared_size || (from && at - from < to - from)) return true;
+    for (unsigned i = 0; i < known_statics; i++)
+        if (at - statics[i].at < statics[i].bytes) return true;
+    return false;
+}
+
+// A task's array or a scratch buffer: no thread's stack, no shared memory, no variable of the program.
+bool is_buffer(uintptr_t at) {
+    bool library = at - reinterpret_cast<uintptr_t>(__ehdr_start) < uintptr_t(_end - __ehdr_start);
+    return !library && at - reinterpret_cast<uintptr_t>(shared_memory) >= shared_size;
 }
 
 // Its stack, its indices, or the sizes of the launch: what no other thread writes.
@@ -171,33 +186,53 @@ bool belongs_to_a_thread(uintptr_t at) {
            within(&block_size, sizeof block_size) || within(&grid_size, sizeof grid_size);
 }
 
+constexpr const char* UNORDERED = "blocks of one launch read and write the same place, and nothing orders the two";
+
+// A word of global memory, or a byte of it, is about to be read or written by a plain access.
+void touch_global(uintptr_t at, unsigned bytes, bool writes) {
+    uintptr_t key = at * 2 + (bytes < WORD);
+    Granule& g = granules[(key >> 1) * 2654435761u >> 8 & (GRANULES - 1)];
+    if (g.key != key || g.launch != launch_number) g = {key, launch_number, 0, 0};
+    bool ordered = block_synchronised || block_waited, buffer = is_buffer(at);
+    bool written = g.writer && g.writer != block_number, read = g.reader && g.reader != block_number;
+    if (!writes) {
+        if (buffer && written && !ordered) fail(RACE, UNORDERED, 0);
+        g.reader = block_number;
+        return;
+    }
+    if (!ordered && ((buffer && read) || (written && g.reader == block_number))) fail(RACE, UNORDERED, 0);
+    if (buffer && written && g.reader != block_number && overwritten < OVERWRITES) {
+        Overwrite& o = overwrites[overwritten++] = {reinterpret_cast<void*>(at), bytes, 0};
+        memcpy(&o.before, o.at, bytes);
+    }
+    g.writer = block_number;
+}
+
 // Called before every access of a candidate to memory (g++ -fsanitize=thread, without its library).
-void touch(void* where, bool writes) {
+void touch(void* where, size_t bytes, bool writes) {
     if (!self || report->status != RUNNING) return;
-    auto at = reinterpret_cast<uintptr_t>(where) & ~uintptr_t(3);
-    if (at != polled || (writes && !quiet)) {
-        if (!belongs_to_a_thread(at)) polled = at, polls = 0;
+    auto at = reinterpret_cast<uintptr_t>(where), word = at & ~uintptr_t(WORD - 1);
+    if (word != polled || (writes && !quiet)) {
+        if (!belongs_to_a_thread(word)) polled = word, polls = 0;
     } else if (++polls > MOST_POLLS && (size_of_block > 1 || grid_size.x * grid_size.y * grid_size.z > 1)) {
         fail(UNSUPPORTED, "a thread waits for what another is to write, and threads change at barriers only here", 0);
     }
     if (quiet) return;
-    if (is_global(at)) {
-        Granule& g = granules[(at >> 2) * 2654435761u >> 8 & (GRANULES - 1)];
-        if (g.at != at || g.launch != launch_number) g = {at, launch_number, 0, 0};
-        if (writes) {
-            if (g.writer && g.writer != block_number && g.reader == block_number && !block_synchronised)
-                fail(RACE, "blocks of one launch read and write the same place without an atomic", 0);
-            bool buffers = at - reinterpret_cast<uintptr_t>(__ehdr_start) >= uintptr_t(_end - __ehdr_start);
-            if (buffers && g.writer && g.writer != block_number && g.reader != block_number && overwritten < OVERWRITES) {
-                auto* word = reinterpret_cast<uint32_t*>(at);
-                overwrites[overwritten++] = {word, *word};
-            }
-            g.writer = block_number;
-        } else {
-            g.reader = block_number;
-        }
+    if (at - reinterpret_cast<uintptr_t>(me()->stack) >= STACK && !is_shared(at)) {
+        unsigned unit = bytes < WORD ? 1 : WORD;
+        for (size_t done = 0; done < bytes; done += unit) touch_global(unit == 1 ? at + done : word + done, unit, writes);
     }
     if (preempting && random64() % 8 == 0) park();
+}
+
+// As `touch`, of a volatile variable: who reads what another block has written may be waiting for it, and so is ordered behind it.
+void touch_volatile(void* where, size_t bytes, bool writes) {
+    auto at = reinterpret_cast<uintptr_t>(where) & ~uintptr_t(WORD - 1);
+    if (self && report->status == RUNNING && !writes) {
+        Granule& g = granules[at * 2654435761u >> 8 & (GRANULES - 1)];
+        if (g.key == at * 2 && g.launch == launch_number && g.writer && g.writer != block_number) block_synchronised = true;
+    }
+    touch(where, bytes, writes);
 }
 
 // Reports an access that is not at a multiple of its type's alignment, where the place is not one that we have laid out.
@@ -205,8 +240,7 @@ void expect_aligned(uintptr_t at, unsigned bytes, int line) {
     constexpr unsigned OF_BUFFERS = 16;
     if (bytes > OF_BUFFERS) bytes = OF_BUFFERS;
     if (!self || report->status != RUNNING || at % bytes == 0) return;
-    auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(__stop_semrep_shared);
-    if (at - reinterpret_cast<uintptr_t>(me()->stack) < STACK || (from && at - from < to - from)) return;
+    if (at - reinterpret_cast<uintptr_t>(me()->stack) < STACK) return;
     char text[120];
     snprintf(text, sizeof text, "misaligned address: %u bytes behind a multiple of the %u that its type asks for", unsigned(at % bytes), bytes);
     fail(MISALIGNED, text, line);
@@ -338,7 +372,7 @@ bool run_ahead(unsigned warp, bool backwards) {
 // What two blocks have written to one place is one value, or which of them is last decides.
 void compare_overwrites() {
     for (unsigned i = 0; i < overwritten && !block_waited; i++)
-        if (*overwrites[i].at != overwrites[i].before)
+        if (memcmp(overwrites[i].at, &overwrites[i].before, overwrites[i].bytes))
             fail(RACE, "blocks of one launch write different values to the same place; which one is last is not known", 0);
     overwritten = 0;
 }
@@ -457,6 +491,18 @@ void expect_aligned(const void* at, unsigned bytes) { expect_aligned(reinterpret
 void yield() { block_waited = true, park(); }
 Atomic::Atomic() { quiet++, block_synchronised = true; }
 Atomic::~Atomic() { quiet--; }
+
+void shared(const volatile void* where, size_t bytes) {
+    auto at = reinterpret_cast<uintptr_t>(where);
+    unsigned i = 0;
+    while (i < known_statics && statics[i].at != at) i++;
+    if (i == MOST_STATICS) fail(UNSUPPORTED, "more than 256 variables of shared memory", 0);
+    if (i == known_statics) statics[known_statics++] = {at, bytes, 0, 0};
+    if (statics[i].launch == launch_number && statics[i].block == block_number) return;
+    statics[i] = {at, bytes, launch_number, block_number};
+    memset(reinterpret_cast<void*>(at), 0xff, bytes);
+}
+
 namespace { Dynamic* dynamics; }
 Dynamic::Dynamic(void** where) : where(where), next(dynamics) { dynamics = this, *where = shared_memory; }
 void* dynamic_shared() { return shared_memory; }
@@ -466,20 +512,23 @@ uint64_t ticks() { return clock_ticks += 8; }
 
 using namespace semrep;
 
-#define SEMREP_HOOK(size)                                                              \
-    __attribute__((visibility("hidden"))) void __tsan_read##size(void* p) { touch(p, false); }            \
-    __attribute__((visibility("hidden"))) void __tsan_write##size(void* p) { touch(p, true); }            \
-    __attribute__((visibility("hidden"))) void __tsan_unaligned_read##size(void* p) { touch(p, false); }  \
-    __attribute__((visibility("hidden"))) void __tsan_unaligned_write##size(void* p) { touch(p, true); }  \
-    __attribute__((visibility("hidden"))) void __tsan_volatile_read##size(void* p) { touch(p, false); }   \
-    __attribute__((visibility("hidden"))) void __tsan_volatile_write##size(void* p) { touch(p, true); }
+#define SEMREP_HIDDEN __attribute__((visibility("hidden")))
+#define SEMREP_HOOK(size)                                                                              \
+    SEMREP_HIDDEN void __tsan_read##size(void* p) { touch(p, size, false); }                           \
+    SEMREP_HIDDEN void __tsan_write##size(void* p) { touch(p, size, true); }                           \
+    SEMREP_HIDDEN void __tsan_unaligned_read##size(void* p) { touch(p, size, false); }                 \
+    SEMREP_HIDDEN void __tsan_unaligned_write##size(void* p) { touch(p, size, true); }                 \
+    SEMREP_HIDDEN void __tsan_volatile_read##size(void* p) { touch_volatile(p, size, false); }         \
+    SEMREP_HIDDEN void __tsan_volatile_write##size(void* p) { touch_volatile(p, size, true); }         \
+    SEMREP_HIDDEN void __tsan_unaligned_volatile_read##size(void* p) { touch_volatile(p, size, false); } \
+    SEMREP_HIDDEN void __tsan_unaligned_volatile_write##size(void* p) { touch_volatile(p, size, true); }
 extern "C" {
 __attribute__((visibility("hidden"))) void __ubsan_handle_type_mismatch_v1(Unaligned* what, uintptr_t at) {
     if (what->kind == LOAD || what->kind == STORE) expect_aligned(at, 1u << what->log_alignment, int(what->line));
 }
 SEMREP_HOOK(1) SEMREP_HOOK(2) SEMREP_HOOK(4) SEMREP_HOOK(8) SEMREP_HOOK(16)
-__attribute__((visibility("hidden"))) void __tsan_read_range(void* p, size_t) { touch(p, false); }
-__attribute__((visibility("hidden"))) void __tsan_write_range(void* p, size_t) { touch(p, true); }
+__attribute__((visibility("hidden"))) void __tsan_read_range(void* p, size_t n) { touch(p, n, false); }
+__attribute__((visibility("hidden"))) void __tsan_write_range(void* p, size_t n) { touch(p, n, true); }
 __attribute__((visibility("hidden"))) void __tsan_func_entry(void*) {}
 __attribute__((visibility("hidden"))) void __tsan_func_exit() {}
 __attribute__((visibility("hidden"))) void __tsan_init() {}

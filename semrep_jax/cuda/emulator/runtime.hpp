@@ -34,6 +34,8 @@ struct Dynamic {                 // a variable that points at the dynamic shared
     Dynamic* next;
     explicit Dynamic(void** where);
 };
+// Tells that a static __shared__ variable lies here: the first thread of a block that comes by finds rubbish in it.
+void shared(const volatile void* at, size_t bytes);
 void expect_aligned(const void* at, unsigned bytes);  // or the launch ends
 uint64_t ticks();
 [[noreturn]] void fail(int status, const char* text, int line);

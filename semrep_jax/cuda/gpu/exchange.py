@@ -61,11 +61,13 @@ def bytes_of(array: Array, axes: Axes) -> int:
 
 
 def input_spans(task: KernelTask, axes: Axes) -> list[dict[str, Any]]:
-    """Where each input lies in its file, and how many bytes stay together when it is rolled: a row or an element."""
+    """Where each input lies in its file, how many bytes stay together when it is rolled (a row or an element), and how
+    many a number with a sign bit takes, 0 where they are integers."""
     layout = FileLayout()
     spans = []
     for array in task.inputs:
         elements = max(1, array.size(axes)[-1]) if len(array.shape) > 1 else 1
-        row = {"row": elements * DTYPES[array.dtype].itemsize}
-        spans.append(layout.add(array.name, bytes_of(array, axes)) | row)
+        itemsize = DTYPES[array.dtype].itemsize
+        sizes = {"row": elements * itemsize, "size_of_sign": 0 if DTYPES[array.dtype].kind in "iu" else itemsize}
+        spans.append(layout.add(array.name, bytes_of(array, axes)) | sizes)
     return spans

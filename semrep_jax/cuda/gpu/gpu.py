@@ -33,7 +33,7 @@ from semrep_jax.cuda.gpu import faults, timing, warm_up
 from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, input_spans, size_of, write
 from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, KernelExpression, complaints, refused
 from semrep_jax.cuda.gpu.timing import Timing
-from semrep_jax.cuda.numerics import EPS, FACTOR
+from semrep_jax.cuda.numerics import EPS, FACTOR, allowed_norm
 from semrep_jax.cuda.settings import CompileBy
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
@@ -320,7 +320,7 @@ class Gpu:
             raise NoReference(f"C_src does not compile ({of_reference.complaints[0]})")
         length = float(evaluate(task.length, task.names(axes)))
         outputs = [
-            {"name": a.name, "size": bytes_of(a, axes), "dtype": a.dtype, "slack": _slack(task, a.dtype, length)}
+            {"name": a.name, "size": bytes_of(a, axes), "dtype": a.dtype} | _bounds(a.dtype, length)
             for a in task.outputs
         ]
         data = self._bench_inputs(task, axes)
@@ -329,6 +329,7 @@ class Gpu:
             "data": str(data),
             "inputs": input_spans(task, axes),
             "outputs": outputs,
+            "terms": task.terms,
             "reference": self._loadable(of_reference) | _program(task, reference, of_reference, axes),
             "candidate": self._loadable(compiled) | _program(task, candidate, compiled, axes),
             "fewest": FEWEST_REPEATS,
@@ -423,7 +424,11 @@ def _outputs(task: KernelTask, answer: bytes, spans: list[dict[str, Any]]) -> Ma
     }
 
 
-def _slack(task: KernelTask, dtype: str, length: float) -> float:
-    """How far two right programs may be apart, of an element's size and the usual one; signed sums lose more."""
-    spread = length**0.5 if task.terms else 1.0
-    return 2 * FACTOR * EPS.get(dtype, 0.0) * (1 + length**0.5) * spread
+def _bounds(dtype: str, length: float) -> dict[str, float]:
+    """How far two right programs may be apart: twice what `numerics.compare` grants one of them.
+
+    dtype: of an output. length: terms of the longest sum behind it.
+    """
+    if dtype not in EPS:
+        return {}
+    return {"rounding": 2 * FACTOR * EPS[dtype], "length": length, "norm": 2 * allowed_norm(dtype, length)}

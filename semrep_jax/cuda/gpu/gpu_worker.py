@@ -29,6 +29,7 @@ SHIFTS = 16  # starts that a buffer may have
 GUARD_BYTE = 0xA5
 UNWRITTEN_BYTE = 0xFF  # NaN in every float type
 HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
+TINY = 1e-300  # stands below the norm of zeros
 TICK_MS = 0.0005  # of the clock that events read: what does nothing may take 0
 WARM_UP = 3  # repeats that are checked and not timed
 PERSISTING_L2_LIMIT = 0x06  # cudaLimitPersistingL2CacheSize
@@ -246,6 +247,7 @@ class TimedPair:
         self.programs = {who: Program(request[who]) for who in ("reference", "candidate")}
         self.places = [_buffers(self.inputs, request["outputs"]) for _ in self.programs]
         self.scratch = {who: _buffers({}, program.scratch) for who, program in self.programs.items()}
+        self.scales = _buffers(self.inputs, request["outputs"]) if request["terms"] else {}
         self.buffers: dict[str, Buffers] = {}  # of the last repeat
         self.repeats_of = {False: 0, True: 0}  # by plain launches, as graphs
         self.flush = cp.empty(2 * cp.cuda.runtime.getDeviceProperties(0)["l2CacheSize"], cp.uint8)
@@ -278,12 +280,23 @@ class TimedPair:
         if damage is not None:
             what, name = damage
             return f"it wrote outside of {name}" if what == "broken" else f"it changed its input {name}"
+        self._take_scales()
         for name, output in self.outputs.items():
             wanted, found = (self.buffers[who][name].body for who in ("reference", "candidate"))
-            where = _difference(wanted, found, output["dtype"], output["slack"])
+            scale = self.scales[name].body if self.scales else None
+            where = _difference(wanted, found, scale, output)
             if where is not None:
                 return f"timed run {self.repeats - 1}: {name}{where}"
         return None
+
+    def _take_scales(self) -> None:
+        """Where rounding errors are relative to the operator on absolute values: those, of the last repeat's inputs."""
+        if self.scales:
+            sizes = {one["name"]: one["size_of_sign"] for one in self.request["inputs"]}
+            buffers = self.scales | self.scratch["reference"]
+            given = {name: _magnitudes(data, sizes[name]) for name, data in self.given.items()}
+            self.programs["reference"].prepared(_reset(buffers, given))()
+            cp.cuda.runtime.deviceSynchronize()
 
     def calibrate(self, reference_ms: float) -> int:
         """How many repeats to time, an even number: as many as the reference's time allows; the candidate's has no
@@ -345,24 +358,38 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     return samples | {"facts": pair.programs["candidate"].facts()}
 
 
-def _difference(reference: cp.ndarray, candidate: cp.ndarray, dtype: str, slack: float) -> str | None:
+def _difference(
+    reference: cp.ndarray, candidate: cp.ndarray, scale: cp.ndarray | None, output: dict[str, Any]
+) -> str | None:
     """Where two outputs, given as bytes, differ by more than the rounding of both; None where they do not.
 
-    `slack` is of an element's size and the usual one. NaN stands for NaN, an infinity for
-    itself alone.
+    scale: what the reference made of absolute inputs, as bytes, where rounding errors are relative to that; None where
+    they are to the result and its usual size. output: its "dtype", and the bounds: "rounding" of an element and of the
+    whole, "length" of the longest sum, "norm" that the whole may be off by. NaN stands for NaN, an infinity for itself.
     """
+    dtype = output["dtype"]
     if dtype in INTEGERS:
         differs = reference != candidate
         return f" differs in byte {int(differs.argmax())}" if bool(differs.any()) else None
     wanted, found = (_wide(x, dtype) for x in (reference, candidate))
-    usual = cp.sqrt(cp.mean(cp.where(cp.isfinite(wanted), wanted, 0.0) ** 2))
     same = (wanted == found) | (cp.isnan(wanted) & cp.isnan(found))
-    close = cp.isfinite(wanted) & (cp.abs(wanted - found) <= slack * (cp.abs(wanted) + usual))
-    wrong = ~same & ~close
-    if not bool(wrong.any()):
-        return None
-    at = int(wrong.argmax())
-    return f"[{at}] is {float(found[at]):.9g} and should be {float(wanted[at]):.9g}"
+    size = _finite(wanted)
+    relative = size + cp.sqrt(cp.mean(size**2)) if scale is None else _finite(_wide(scale, dtype))
+    error = cp.where(same, 0.0, cp.abs(wanted - found))
+    bound = output["rounding"] * ((1 + output["length"] ** 0.5) * relative + size)
+    wrong = ~same & ~(cp.isfinite(wanted) & (error <= bound))
+    if bool(wrong.any()):
+        at = int(wrong.argmax())
+        return f"[{at}] is {float(found[at]):.9g} and should be {float(wanted[at]):.9g}"
+    off, norm, of_scale = (float(cp.sqrt((x**2).sum())) for x in (error, size, relative))
+    if off > output["norm"] * norm + output["rounding"] * of_scale:
+        return f" is off by {off / max(norm, TINY):.1e} of its norm"
+    return None
+
+
+def _finite(values: cp.ndarray) -> cp.ndarray:
+    """Sizes of values, 0 for what is not finite."""
+    return cp.where(cp.isfinite(values), cp.abs(values), 0.0)
 
 
 def _wide(data: cp.ndarray, dtype: str) -> cp.ndarray:
@@ -370,6 +397,15 @@ def _wide(data: cp.ndarray, dtype: str) -> cp.ndarray:
     if dtype == "bf16":
         return (data.view(cp.uint16).astype(cp.uint32) << 16).view(cp.float32).astype(cp.float64)
     return data.view(FLOATS[dtype]).astype(cp.float64)
+
+
+def _magnitudes(data: cp.ndarray, size: int) -> cp.ndarray:
+    """Bytes of numbers with their sign bits cleared. size: bytes of a number that has one, 0 where they have none."""
+    if not size:
+        return data
+    unsigned = data.copy()
+    unsigned[size - 1 :: size] &= 0x7F
+    return unsigned
 
 
 def _forget_persisting_lines() -> None:
@@ -380,12 +416,13 @@ def _forget_persisting_lines() -> None:
 
 
 def _clock_reader() -> Callable[[], int | None]:
-    """A reader of the SM clock in MHz; one of None where NVML can't say."""
+    """A reader of the SM clock in MHz of the device that is used; one of None where NVML can't say."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        # NVML counts devices in another order, and those that CUDA_VISIBLE_DEVICES hides
+        handle = pynvml.nvmlDeviceGetHandleByPciBusId(cp.cuda.Device(0).pci_bus_id)
         pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
     except Exception:  # no NVML, or not allowed (a MIG slice): times are kept without clocks
         return lambda: None

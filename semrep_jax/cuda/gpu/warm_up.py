@@ -11,6 +11,7 @@ from typing import Any
 
 BYTES = 64
 DTYPES = ("f32", "f16", "bf16", "f64", "i32")  # each is compared by kernels of its own
+BOUNDS = {"rounding": 0.0, "length": 1.0, "norm": 0.0}
 
 
 def requests(program: dict[str, Any], data: Path, answer: Path) -> list[dict[str, Any]]:
@@ -21,24 +22,25 @@ def requests(program: dict[str, Any], data: Path, answer: Path) -> list[dict[str
     """
     data.write_bytes(bytes(BYTES))
     answer.write_bytes(bytes(BYTES * len(DTYPES)))
-    inputs = [{"name": "x", "offset": 0, "size": BYTES, "row": 4}]
+    inputs = [{"name": "x", "offset": 0, "size": BYTES, "row": 4, "size_of_sign": 4}]
     outputs = [
-        {"name": f"y_{dtype}", "dtype": dtype, "offset": BYTES * i, "size": BYTES, "slack": 0.0}
+        {"name": f"y_{dtype}", "dtype": dtype, "offset": BYTES * i, "size": BYTES, **BOUNDS}
         for i, dtype in enumerate(DTYPES)
     ]
     run = {"program": program, "inputs": inputs, "outputs": outputs}
+    timing = {
+        "op": "time",
+        "data": str(data),
+        "inputs": inputs,
+        "outputs": outputs,
+        "reference": program,
+        "candidate": program,
+        "fewest": 2,
+        "most": 2,
+        "seconds": 0.0,
+    }
     return [
         {"op": "probe", "program": program},
         {"op": "run", "program": program, "data": str(data), "answer": str(answer), "runs": [run]},
-        {
-            "op": "time",
-            "data": str(data),
-            "inputs": inputs,
-            "outputs": outputs,
-            "reference": program,
-            "candidate": program,
-            "fewest": 2,
-            "most": 2,
-            "seconds": 0.0,
-        },
+        *(timing | {"terms": terms} for terms in (False, True)),
     ]

@@ -55,12 +55,14 @@ def naive(
     terms: bool = False,
     level: int = 1,
     scalars: Mapping[str, float] | None = None,
+    least_bytes: str | None = None,
 ) -> KernelTask:
     """The task whose C_src computes element `i` of the first output by `body`.
 
     `body` is C over the layout's arrays, axes and `scalars` by name; `reference(xp, **inputs)` is the same in NumPy;
     `instruction` follows "Make it faster: ". As in `KernelTask` are `flops` and `length`, expressions, `terms`, the
-    `level` of KernelBench, and `family`, the class that tables group tasks by.
+    `level` of KernelBench, and `family`, the class that tables group tasks by. least_bytes: that any program has to
+    move, where that is less than every input read and every output written once.
     """
     scalars = scalars or {}
     return KernelTask(
@@ -74,7 +76,7 @@ def naive(
         edge=layout.at(layout.edge),
         bench=layout.at((layout.bench,)),
         flops=flops,
-        bytes=_bytes_moved(layout),
+        bytes=least_bytes or _bytes_moved(layout),
         length=length,
         terms=terms,
         level=level,

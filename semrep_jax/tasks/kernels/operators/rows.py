@@ -150,6 +150,7 @@ CUBE = ArrayLayout(
     bench=(16, 2048, 2048),
 )
 TALL_AND_WIDE = ArrayLayout(("M", "N"), (XM,), (YM,), MATRIX.small, ((7, 3), (31, 33), (40, 9)), MATRIX.bench)
+BELOW_DIAGONAL = "min(M, N) * (min(M, N) + 1) // 2 + (M - min(M, N)) * N"  # elements
 TABLE, INDEX = Array("table", ("64", "N")), Array("index", ("M",), "i32", Values.INDEX, "64")
 MASK = Array("mask", ("M", "N"), "u8", Values.BITS)
 BATCHED_TRANSPOSE = lines(
@@ -171,5 +172,5 @@ MOVES = [
     move("masked_fill", "x where the mask is 0, else -1", "y[i] = mask[i] ? -1.0f : x[i];",
          lambda xp, x, mask: xp.where(mask != 0, -1.0, x), MATRIX.taking(XM, MASK)),
     move("lower_triangle", "x on and below the diagonal, else 0", "y[i] = i % N <= i / N ? x[i] : 0.0f;",
-         lambda xp, x: xp.tril(x), TALL_AND_WIDE),
+         lambda xp, x: xp.tril(x), TALL_AND_WIDE, least_bytes=f"4 * ({BELOW_DIAGONAL} + M * N)"),
 ]  # fmt: skip
