@@ -39,6 +39,7 @@ def design(config: Config) -> dict[str, Any]:
         f"{primary.metric}, {primary.ours} T={primary.our_turns} - {primary.theirs} T={primary.their_turns}, "
         f"setting {sweep.settings[0].name}"
     )
+    guided = "guided only, " if "guided" in sweep.arms else ""
     size = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) != 1)} x {setting.tasks} tasks x {setting.samples} samples"
     return {
         "primary": primary.model_dump(mode="json") | {"setting": sweep.settings[0].name},
@@ -56,7 +57,6 @@ def design(config: Config) -> dict[str, Any]:
         "statement": (
             f"primary contrast: {contrast}; {size} detect a difference of {smallest:.3f} with {POWER:.0%} power at "
             f"level {LEVEL:g} (supposed standard deviations: seeds {spread.seed:.3f}, tasks {spread.task:.3f}, noise "
-            f"{spread.noise:.3f}); beside "
-            "it: T2 - T2, guided only, tokens"
+            f"{spread.noise:.3f}); beside it: T2 - T2, {guided}tokens"
         ),
     }

@@ -37,7 +37,7 @@ OF_CONTRASTS = ((1, 1), (2, 2), (2, 1))  # turns, ours and theirs
 GUIDED = "guided"
 NOTE = (
     "Intervals and p-values are over seeds and tasks (crossed bootstrap); p in the tables of contrasts is Holm's, over "
-    "the axes of its column; the primary contrast stands alone and is not corrected."
+    "the axes of its column, the primary contrast's among them; its own, not corrected, stands in the sentence on it."
 )
 
 
@@ -111,17 +111,19 @@ def results(
     factorials = list(_factorials(study))
     equal = _at_equal_tokens({study.column(*place): study.summaries(*place) for place in places if place[0] != BASE})
     primary = next((one for one in contrasts if one.primary), None)
-    keys = {key: value for values in columns.values() for key, value in values.items()}
+    base = next((_metrics(study, *place) for place in places if place[0] == BASE), {})
+    keys = {key: value for values in columns.values() for key, value in values.items()} | base
+    names = metric.ordered(config.evaluate.suites)
     seconds = sum(_seconds(summary) for summary in _distinct(study))
     notes = dict.fromkeys(note for summary in _distinct(study) for note in summary["notes"])
     return Results(
         columns,
         seconds,
         tables.verdict(primary, design),
-        rows=metric.rows(metric.ordered(config.evaluate.suites), keys),
+        rows=metric.rows(names, keys),
         differences=_headline(contrasts),
         costs=COSTS,
-        notes=(*_missing(study), NOTE, *notes),
+        notes=(*_missing(study), NOTE, *notes, *metric.out_of_range_note(names, base)),
         tables=(
             *tables.of_contrasts(contrasts),
             *tables.of_factorials(factorials),
@@ -168,7 +170,7 @@ def _contrasts(study: Study) -> Iterator[Contrast]:
             if not study.first(ours, theirs, setting=setting.name):
                 continue
             seeds = [s for s in study.seeds(ours, setting.name) if s in study.seeds(theirs, setting.name)]
-            for turns in OF_CONTRASTS[: 2 if theirs == BASE else 3] if seeds else ():
+            for turns in _turns(study, ours, theirs) if seeds else ():
                 found = {
                     axis: _difference(study, setting.name, (ours, theirs), turns, axis, seeds) for axis in study.axes
                 }
@@ -186,6 +188,14 @@ def _contrasts(study: Study) -> Iterator[Contrast]:
                         and (axis, ours, theirs) == (primary.metric, primary.ours, primary.theirs)
                         and turns == (primary.our_turns, primary.their_turns),
                     )
+
+
+def _turns(study: Study, ours: str, theirs: str) -> tuple[tuple[int, int], ...]:
+    """The turns, ours and theirs, that two arms are compared at; the primary contrast's among them."""
+    primary = study.config.sweep.primary
+    asked = (primary.our_turns, primary.their_turns)
+    found = OF_CONTRASTS[: 2 if theirs == BASE else 3]
+    return found if (ours, theirs) != (primary.ours, primary.theirs) or asked in found else (*found, asked)
 
 
 def _pairs(study: Study) -> list[tuple[str, str]]:

@@ -25,9 +25,10 @@ from semrep_jax.jobs.design import axes, design
 from semrep_jax.jobs.job import TRAINING, Context, Job
 
 if TYPE_CHECKING:
-    from semrep_jax.jobs.cells import Bench
+    from semrep_jax.jobs.cells import Bench, Cell
 
 DESIGN = "design.json"
+SAID = {"statement": ""}  # follows from the rest of a design
 NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
 
 
@@ -85,7 +86,7 @@ def _settle(settled: dict[str, Any], context: Context) -> None:
     theirs = context.work.read(DESIGN)
     if theirs is None:
         context.work.write(DESIGN, settled)
-    elif changes := describe_changes(flatten(theirs), flatten(settled)):
+    elif changes := describe_changes(flatten(theirs | SAID), flatten(settled | SAID)):
         raise WorkDirError(
             f"{context.work.path / DESIGN} was written before the study began, and the design is another now: "
             f"{changes}; a study keeps its design: use another work_dir"
@@ -94,7 +95,10 @@ def _settle(settled: dict[str, Any], context: Context) -> None:
 
 
 def _check(config: Config) -> None:
-    checks.local(config)
+    from semrep_jax.jobs import cells
+
+    for cell in {cell.name: cell for cell in cells.planned(config).values()}.values():
+        _check_cell(config, cell)
     if config.distributed.processes > 1 or config.distributed.coordinator is not None:
         raise ConfigError(
             "distributed.coordinator: the processes of a sweep share out its cells and know nothing of each other; "
@@ -113,11 +117,22 @@ def _check(config: Config) -> None:
     for name in config.sweep.headroom:
         if name not in config.evaluate.suites:
             raise ConfigError(f"sweep.headroom: {name!r} is not among evaluate.suites {config.evaluate.suites}; add it")
-    forms, prompts = config.tasks.variants, config.rollout.prompts
-    if "variants_pooled" in config.sweep.arms and prompts % forms:
+
+
+def _check_cell(config: Config, cell: Cell) -> None:
+    """Refuse a setting that no cell can be trained or compared in. Raises ConfigError."""
+    own, at = cell.config, f"setting {cell.place.setting}"
+    checks.local(own)
+    if own.evaluate.suites != config.evaluate.suites:
         raise ConfigError(
-            f"rollout.prompts: {prompts} prompts can't hold tasks of tasks.variants = {forms} forms each; choose a "
-            f"multiple of {forms}"
+            f"sweep.settings: {at} measures {own.evaluate.suites}, and the sweep compares by evaluate.suites "
+            f"{config.evaluate.suites}; settings can't change them"
+        )
+    forms, prompts = own.tasks.variants, own.rollout.prompts
+    if cell.place.arm == "variants_pooled" and prompts % forms:
+        raise ConfigError(
+            f"rollout.prompts: {prompts} prompts can't hold tasks of tasks.variants = {forms} forms each ({at}); "
+            f"choose a multiple of {forms}"
         )
 
 

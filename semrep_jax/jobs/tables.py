@@ -131,9 +131,10 @@ def of_factorials(factorials: Sequence[Factorial]) -> list[Table]:
 def of_tokens(axis: str, columns: Mapping[str, Mapping[str, Estimate]]) -> Table:
     """What each arm's training took, and what it gained on the base for it; a gain for each million tokens sampled in
     training. axis: on which."""
-    base = next((values for name, values in columns.items() if name.split("/")[0] == BASE), {})
+    bases = {name.partition("/")[2]: values for name, values in columns.items() if name.split("/")[0] == BASE}
     rows = []
-    for name, values in columns.items():
+    for name, values in columns.items():  # settings that make no difference to the base share the first one's
+        base = bases.get(name.partition("/")[2], next(iter(bases.values()), {}))
         tokens = values["train_tokens"].value
         cells = [f"{tokens:,.0f}", f"{values['train_rollouts'].value:,.0f}", f"{values['train_seconds'].value:,.0f}"]
         for turns in (1, 2):
@@ -160,6 +161,9 @@ def of_equal_tokens(equal: Mapping[str, Any]) -> list[Table]:
     for name, of_column in points.items():
         cells = []
         for key in keys:
+            if key not in of_column:
+                cells.append("")
+                continue
             values = of_column[key]["per_seed"]
             cells.append(f"{of_column[key]['value']:.3f} ({min(values):.3f} to {max(values):.3f})")
         one = next(iter(of_column.values()))

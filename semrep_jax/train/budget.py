@@ -42,7 +42,8 @@ class Budget:
         return (self.boundary if self.used < self.boundary else self.total) - self.used
 
     def resume(self, used: int, total: int, boundary: int) -> None:
-        """Go on from a checkpoint, perhaps with more to spend: what is new goes to the stage that was last.
+        """Go on from a checkpoint, perhaps with more to spend: what is new goes to stage 2 once that has begun; before,
+        the boundary is where alpha puts it among all steps.
 
         used, total, boundary: as they were.
         """

@@ -91,6 +91,9 @@ class CurveFile:
         self.curve, self.directory, self.base, self.writes = curve, directory, base, peers.leader
         kept = peers.gather(self._kept(step) if peers.leader else [])
         self.measured = {row["step"] for row in kept}
+        self.hidden = [
+            row for row in kept if row["step"] == step
+        ]  # the board drops what it has of the step it goes on from
         self.last = max(self.measured, default=None)
         first = [row for row in kept if f"{row['suite']}/T{row['turns']}" == curve.names[0]]
         self.best = max((row["value"] for row in first), default=None)
@@ -117,6 +120,10 @@ class CurveFile:
         spent: so far. total: B. params: all of the policy's. recorder: shows the points as heldout/SUITE/T1.
         """
         last, self.last = self.last, spent.step
+        if self.writes and self.hidden:
+            values = {f"heldout/{row['suite']}/T{row['turns']}": row["value"] for row in self.hidden}
+            recorder.board.write(self.hidden[0]["step"], values)
+        self.hidden = []
         if spent.step in self.measured or not self.curve.due(spent.step, total, last):
             return
         points = [replace(p, **{k: round(getattr(p, k), 6) for k in ROUNDED}) for p in self.curve.measure(params)]

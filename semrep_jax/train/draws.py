@@ -56,11 +56,14 @@ class Draws:
     def __init__(self, stream: grain.DatasetIterator, batch: int, most_waiting: int, first: Sequence[int] = ()):
         self.stream, self.batch, self.most_waiting = stream, batch, most_waiting
         self.waiting: list[int] = []  # put back, the oldest first
+        self.fresh = True  # whether nothing in the last batch had been put back
         self.left_over = list(first)  # and of the stream, where put back ones took their places
 
     def take(self) -> list[int]:
         """The next batch."""
-        again, self.waiting = self.waiting[: self.batch // 2], self.waiting[self.batch // 2 :]
+        share = self.batch // 2 or int(self.fresh)  # of batches of one, every other one
+        again, self.waiting = self.waiting[:share], self.waiting[share:]
+        self.fresh = not again
         missing = self.batch - len(again)
         while len(self.left_over) < missing:
             self.left_over += map(int, next(self.stream))
@@ -73,9 +76,11 @@ class Draws:
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides the next batches, as it is now."""
-        return {"stream": self.stream.get_state(), "waiting": list(self.waiting), "left_over": list(self.left_over)}
+        held = {"waiting": list(self.waiting), "left_over": list(self.left_over), "fresh": self.fresh}
+        return {"stream": self.stream.get_state()} | held
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from where `get_state` was called."""
         self.stream.set_state(state["stream"])
         self.waiting, self.left_over = list(state["waiting"]), list(state["left_over"])
+        self.fresh = state.get("fresh", True)

@@ -75,6 +75,18 @@ def initial_state(model: Model, optimiser: Any, params: Any) -> dict[str, Any]:
     return {"params": params, "optimiser": jax.jit(optimiser.init, out_shardings=shardings["optimiser"])(params)}
 
 
+def at_step(state: Any, step: int) -> Any:
+    """The optimiser's state with the learning rate at `step` of its schedule, whatever updates there have been: a step
+    of the budget may take none."""
+
+    def placed(node: Any) -> Any:
+        if not isinstance(node, optax.ScaleByScheduleState):
+            return node
+        return node._replace(count=jax.device_put(jnp.asarray(step, node.count.dtype), node.count.sharding))
+
+    return jax.tree.map(placed, state, is_leaf=lambda node: isinstance(node, optax.ScaleByScheduleState))
+
+
 def without_moments(model: Model, optimiser: Any, state: dict[str, Any]) -> dict[str, Any]:
     """A training state {"params", "optimiser"} whose moments, and their bias correction, are those of step 0; the
     schedule's own counter goes on."""

@@ -53,7 +53,7 @@ FIX = "lower supervised.learning_rate"  # of a step that comes to NaN
 
 def _longer(was: Any, now: Any) -> str | None:
     longer = isinstance(was, int) and isinstance(now, int) and now > was
-    return f"the learning rate follows the schedule of {now} steps" if longer else None
+    return f"the learning rate follows supervised.schedule, or else one of {now} steps" if longer else None
 
 
 MAY_CHANGE: MayChange = {"supervised.steps": _longer, **OTHER_MESH}
@@ -144,11 +144,12 @@ class _Supervised:
 
     def record(self) -> dict[str, Any]:
         """The state beside the arrays, as JSON."""
-        return {"loader": self.batches.get_state(), "seconds": self.seconds}
+        return {"loader": self.batches.get_state(), "seconds": self.seconds, "metrics": self.metrics}
 
     def resume(self, restored: Restored) -> None:
         """Go on from a checkpoint."""
         self.done, self.arrays, self.seconds = restored.step, restored.state, restored.record["seconds"]
+        self.metrics = restored.record.get("metrics", {})
         self.batches.set_state(restored.record["loader"])
 
 

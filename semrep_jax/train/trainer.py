@@ -48,7 +48,7 @@ from semrep_jax.train.likelihood import BaseLikelihoods
 from semrep_jax.train.loop import LoopSettings, StepResult
 from semrep_jax.train.metrics import Recorder
 from semrep_jax.train.monitoring import Monitoring
-from semrep_jax.train.optimiser import initial_state, without_moments
+from semrep_jax.train.optimiser import at_step, initial_state, without_moments
 from semrep_jax.train.settings import KL, Correction, EmptyBatch, Order, Schedule, Seam, TrainConfig, Truncation
 from semrep_jax.train.stages import Stage
 from semrep_jax.train.step_record import Clock, Counts, StepBatch, compiled_programs, performance, sample_rows, summary
@@ -71,7 +71,10 @@ class NothingJudged(SemRepError):
 def _longer(was: Any, now: Any) -> str | None:
     if not (isinstance(was, int) and isinstance(now, int) and now > was):
         return None
-    return f"what is new goes to the stage that was last; the learning rate follows the schedule of {now} steps"
+    return (
+        f"what is new goes to stage 2 once that has begun, before it stage 1 takes its share alpha of all {now} steps; "
+        f"the learning rate follows the schedule of {now} steps"
+    )
 
 
 # What may differ between a run and the one that goes on from it.
@@ -183,7 +186,8 @@ class Trainer:
 
     def _piece(self, stage: Stage) -> int:
         """Rows of the update's arrays that are computed together: of joint trajectories one has a single completion."""
-        return self.recipe.train.micro_batch * (self.recipe.rollout.group if stage.joint else 1)
+        most = min(self.recipe.train.micro_batch, self.recipe.rollout.prompts)  # no row is there to fill up alone
+        return most * (self.recipe.rollout.group if stage.joint else 1)
 
     @property
     def params(self) -> Any:
@@ -362,7 +366,8 @@ class Trainer:
         every: list[dict[str, Any]] = []
         update = self.updates[self.budget.stage]
         for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
-            self.arrays, out = update(self.arrays, self.frozen, batch)
+            state = self.arrays | {"optimiser": at_step(self.arrays["optimiser"], self.budget.used)}
+            self.arrays, out = update(state, self.frozen, batch)
             out = jax.device_get(out)
             self.watch(self.budget.used, out, self.arrays["params"])
             metrics = metrics or {k: float(v) for k, v in out.items() if k != "norms"}

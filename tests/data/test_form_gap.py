@@ -69,3 +69,7 @@ def test_a_base_trained_further_keeps_its_tokenizer_and_goes_on_from_its_weights
     moved = max(float(np.abs(before[name] - after[name]).max()) for name in before)
     assert 0 < moved < 1e-4
     assert (work / "export" / "tokenizer.json").read_text() == (tiny_directory / "tokenizer.json").read_text()
+    results = (work / "results.json").read_text()
+    (work / "results.json").unlink()  # as after a kill between the last checkpoint and the results
+    assert main.main(["--config", str(path)]) == 0, capsys.readouterr().err
+    assert json.loads((work / "results.json").read_text())["arms"] == json.loads(results)["arms"]

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from semrep_jax import main
+from semrep_jax.core.results import Estimate, exact
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.jobs import cells, config, design, studies, tables
@@ -142,6 +143,15 @@ def test_two_processes_may_share_a_sweep_and_no_other_job_its_directory(file, wh
         ("sweep.arms=[semrep,finetune,gardening]", "there is no arm 'gardening'"),
         ("sweep.seeds=[0,0]", "names one twice"),
         ("sweep.headroom=[gardening]", "is not among evaluate.suites"),
+        (
+            "sweep.settings=[{name: a}, {name: b, values: {evaluate.suites: [correctness]}}]",
+            "settings can't change them",
+        ),
+        (
+            "sweep={arms: [variants_pooled, finetune], primary: {ours: variants_pooled}, "
+            "settings: [{name: a, values: {tasks.variants: 2}}, {name: b, values: {tasks.variants: 3}}]}",
+            "tasks.variants = 3 forms each (setting b)",
+        ),
     ],
 )
 def test_another_design_and_what_can_not_be_are_refused_in_one_line(file, whole, change, says, capsys):
@@ -183,6 +193,32 @@ def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):
 
     assert any(title.startswith("stage 1 (fine-tuning only: off, SemRep: on)") for title in titles("semrep"))
     assert not any(title.startswith("stage 1 (") for title in titles("variants"))
+
+
+def test_the_primary_contrast_is_computed_at_whatever_turns_it_names(file, whole):
+    at = [f"work_dir={whole}", "sweep.primary.our_turns=1", "sweep.primary.their_turns=2"]
+    one = config.load(str(file), at)
+    plan = cells.planned(one)
+    kept = {"base": CELLS[0], "semrep": CELLS[1], "finetune": CELLS[2]}
+    found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
+    results = studies.results(one, plan, found, design.design(one))
+    assert "SemRep T=1 − fine-tuning only T=2" in results.verdict
+    assert [c["turns"] for c in results.about["contrasts"] if c["primary"]] == [[1, 2]]
+    of_base = {key: found[cells.Place("base", "default", None)]["measured"][key] for key in ("correctness/T1",)}
+    share = np.mean(of_base["correctness/T1"]["correct"]) / of_base["correctness/T1"]["samples"]
+    marked = any("†" in row.title and row.metric == "correctness/T1" for row in results.rows)
+    assert marked == (not 0.05 <= share <= 0.85) == any(note.startswith("†") for note in results.notes)
+
+
+def test_a_gain_is_on_the_base_of_the_same_setting():
+    def column(value: float, tokens: float) -> dict[str, Estimate]:
+        costs = {"train_tokens": tokens, "train_rollouts": 0.0, "train_seconds": 0.0}
+        return {key: exact(v) for key, v in ({"plain/T1": value} | costs).items()}
+
+    columns = {"base/a": column(0.25, 0), "base/b": column(0.675, 0)}
+    columns |= {"semrep/a": column(0.35, 1e6), "semrep/b": column(0.8, 1e6), "semrep/c": column(0.45, 1e6)}
+    gains = {row[0]: row[4] for row in tables.of_tokens("plain", columns).rows}
+    assert [gains[name] for name in list(gains)[2:]] == ["+0.100", "+0.125", "+0.200"]  # c shares the first base
 
 
 def test_a_setting_that_an_arm_does_not_heed_is_trained_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,16 @@ def test_points_are_taken_at_step_zero_at_each_multiple_and_at_the_end_and_a_tie
     row = json.loads((whole.directory / "curve.jsonl").read_text().splitlines()[2])
     assert row == {"step": 2, "tokens": 20, "seconds": 0.5, "suite": "sums", "turns": 1,
                    "value": 0.333333, "low": 0.0, "high": 1.0, "n": 5}  # fmt: skip
+
+
+def test_the_board_shows_the_point_of_the_step_that_a_run_goes_on_from(whole, tiny):
+    """TensorBoard drops what it has of that step and later ones when the run goes on."""
+    shown = []
+    file = CurveFile(whole.curve, whole.directory, tiny, 4)
+    recorder = SimpleNamespace(board=SimpleNamespace(write=lambda step, values: shown.append((step, values))))
+    for step in (4, 5):
+        file.take(Spent(step, 10 * step, 0.5), TOTAL, tiny.params, recorder)
+    assert shown == [(4, {"heldout/sums/T1": 0.2, "heldout/sums/T2": 0.8})]
 
 
 @pytest.mark.parametrize("killed", [1, 3, 5, 6, 7])

@@ -34,6 +34,20 @@ def test_what_was_put_back_takes_at_most_half_of_a_batch_and_no_other_task_is_lo
     assert fresh == (plain.take() + plain.take())[:5]
 
 
+def test_in_batches_of_one_every_other_one_is_what_was_put_back():
+    def alone() -> Draws:
+        return Draws(stream(list(range(12)), 1, seed=0), 1, 3)  # type: ignore[arg-type]
+
+    one, plain = alone(), stream(list(range(12)), 1, seed=0)  # type: ignore[arg-type]
+    fresh = [int(next(plain)[0]) for _ in range(3)]
+    assert one.take() == fresh[:1]
+    one.put_back([7, 8])
+    other = alone()
+    other.set_state(one.get_state())
+    for each in (one, other):
+        assert [each.take() for _ in range(4)] == [[7], fresh[1:2], [8], fresh[2:]]
+
+
 def test_the_state_restores_to_the_same_batches():
     one, other = draws(), draws()
     one.put_back(one.take())

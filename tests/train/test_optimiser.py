@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from semrep_jax.train.optimiser import initial_state, rate, without_moments
+from semrep_jax.train.optimiser import at_step, initial_state, rate, without_moments
 from semrep_jax.train.settings import Schedule, TrainConfig
 from semrep_jax.train.update import optimiser_of
 
@@ -33,6 +33,20 @@ def test_a_schedule_over_the_whole_budget_does_not_see_the_seam_and_one_of_stage
     assert np.diff(rates(Schedule.LINEAR)[WARMUP:]) == pytest.approx(-0.05, abs=1e-6)
 
 
+def parts(tree, kind) -> list:
+    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, kind))
+    return [node for node in nodes if isinstance(node, kind)]
+
+
+def test_a_state_can_be_put_at_any_step_of_its_schedule_and_keeps_its_moments(tiny):
+    optimiser = optimiser_of(TrainConfig(budget=STEPS))
+    before = initial_state(tiny.model, optimiser, tiny.params)["optimiser"]
+    after = at_step(before, 7)
+    (schedule,), (moments,) = parts(after, optax.ScaleByScheduleState), parts(after, optax.ScaleByAdamState)
+    assert (int(schedule.count), int(moments.count)) == (7, 0)
+    assert schedule.count.sharding == parts(before, optax.ScaleByScheduleState)[0].count.sharding
+
+
 def test_moments_that_are_reset_are_those_of_step_zero_and_the_schedule_goes_on(tiny):
     optimiser = optimiser_of(TrainConfig(budget=STEPS))
     state = initial_state(tiny.model, optimiser, tiny.params)
@@ -41,10 +55,6 @@ def test_moments_that_are_reset_are_those_of_step_zero_and_the_schedule_goes_on(
     for _ in range(3):
         _, state["optimiser"] = optimiser.update(grads, state["optimiser"], state["params"])
     reset = without_moments(tiny.model, optimiser, state)["optimiser"]
-
-    def parts(tree, kind) -> list:
-        nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, kind))
-        return [node for node in nodes if isinstance(node, kind)]
 
     (schedule,), (moments,) = parts(reset, optax.ScaleByScheduleState), parts(reset, optax.ScaleByAdamState)
     (before,) = parts(fresh, optax.ScaleByAdamState)

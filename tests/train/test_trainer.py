@@ -7,6 +7,7 @@ from itertools import islice
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from semrep_jax.core.errors import NonFiniteError
@@ -25,6 +26,7 @@ from semrep_jax.train.checkpoint import Restored
 from semrep_jax.train.fits import NothingFits
 from semrep_jax.train.settings import EmptyBatch, TrainConfig
 from semrep_jax.train.stages import transform_stage
+from semrep_jax.train.step_record import Clock
 from semrep_jax.train.trainer import NothingJudged, Recipe, Trainer
 from semrep_jax.verify import Verifier
 
@@ -63,6 +65,22 @@ def test_an_empty_batch_is_what_its_rule_makes_of_it(made, rule, batches, moves)
     assert (metrics["empty_batches"], metrics["rollouts"], moved) == (batches, 4 * batches, moves)
     assert one.budget.used == 1 and metrics["kept_groups"] == 0
     assert len(one.draws[TRANSFORM].waiting) == (2 if rule is EmptyBatch.RETRY else 0)
+
+
+def test_a_step_of_the_budget_that_takes_no_update_moves_the_learning_rate_all_the_same(made):
+    one = made(empty_batch=EmptyBatch.SKIP)
+    one.step()
+    counts = []
+    update = one.updates[TRANSFORM]
+
+    def noted(state, *rest):
+        nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, optax.ScaleByScheduleState))
+        counts.extend(int(node.count) for node in nodes if isinstance(node, optax.ScaleByScheduleState))
+        return update(state, *rest)
+
+    one.updates[TRANSFORM] = noted
+    one._update(one._on_devices(one._draw(one.stages[TRANSFORM], jax.random.key(0), Clock()).host))
+    assert counts == [1] and one.budget.used == 2
 
 
 def test_a_step_by_continuous_batching_is_the_same_twice_and_judges_in_pieces(made, monkeypatch):
