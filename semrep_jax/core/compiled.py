@@ -11,6 +11,8 @@ import os
 import platform
 from pathlib import Path
 
+from semrep_jax.core.paths import PathError, expanded
+
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 DIRECTORY = Path("~/.cache/semrep_jax/compiled")
 CPUINFO = Path("/proc/cpuinfo")
@@ -21,10 +23,10 @@ def keep_compiled() -> None:
     written there, nothing is kept."""
     if VARIABLE in os.environ:
         return
-    directory = DIRECTORY.expanduser() / processor()
     try:
+        directory = expanded(DIRECTORY) / processor()
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, PathError):
         return
     if os.access(directory, os.W_OK):
         os.environ[VARIABLE] = str(directory)

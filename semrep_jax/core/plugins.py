@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.paths import expanded
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ def load_plugins(names: list[str] | tuple[str, ...], beside: Path | None = None)
 
 
 def _import_file(name: str, beside: Path | None) -> None:
-    places = [Path(name).expanduser(), *([beside / name] if beside is not None else [])]
+    places = [expanded(name), *([beside / name] if beside is not None else [])]
     path = next((p.resolve() for p in places if p.is_file()), None)
     if path is None:
         raise PluginError(f"plugins: {name} does not exist, neither here nor beside the config")

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from semrep_jax.core.bucket import Bucket, scheme
 from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.paths import expanded
 
 NEEDED_MB = 200
 IDENTITY = "identity.json"
@@ -92,7 +93,7 @@ class WorkDir:
         shared: bool = False,
     ):
         self.bucket = Bucket(str(path), leader) if scheme(path) else None
-        self.path = self.bucket.path if self.bucket else Path(path)
+        self.path = self.bucket.path if self.bucket else expanded(path)
         self.leader, self.may_change, self.shared = leader, may_change, shared
         self.held: list[IO[str]] = []
         try:

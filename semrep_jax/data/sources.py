@@ -16,6 +16,7 @@ from random import Random
 
 import numpy as np
 
+from semrep_jax.core.paths import expanded
 from semrep_jax.core.shards import DataError, Record, Shards
 from semrep_jax.data.mixture import permutation
 from semrep_jax.data.pieces import Pieces
@@ -152,7 +153,7 @@ Source = Stored | Generated
 def shards_of(setting: SupervisedConfig) -> list[Shards]:
     """The data sets that a config names, opened. Raises DataError."""
     try:
-        return [Shards(source.path) for source in setting.sources]
+        return [Shards(expanded(source.path)) for source in setting.sources]
     except DataError as error:
         raise DataError(f"supervised.sources: {error}") from error
 

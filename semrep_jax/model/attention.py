@@ -95,14 +95,20 @@ def chosen(kind: AttentionKind, q_BTNH: jax.Array, mesh: Mesh, windowed: bool = 
     """`kind`, or what AUTO means: cuDNN for half precision on NVIDIA, Pallas on TPU where it tiles, XLA elsewhere.
 
     q_BTNH: the queries. mesh: where they lie. windowed: whether they see a sliding window only. Raises AttentionError
-    for a window and Pallas.
+    for a window and Pallas, and for cuDNN where there is none or the queries are of no half precision.
     """
     if windowed and kind is AttentionKind.PALLAS:
         raise AttentionError("attention: pallas does not compute the model's sliding window; take auto or xla")
+    platform = mesh.devices.flat[0].platform
+    has_cudnn = platform == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16)
+    if kind is AttentionKind.CUDNN and not has_cudnn:
+        raise AttentionError(
+            f"attention: cudnn computes bfloat16 and float16 on NVIDIA GPUs, and these are {q_BTNH.dtype} on a "
+            f"{platform}; take auto or xla, or set model.compute"
+        )
     if kind is not AttentionKind.AUTO:
         return kind
-    platform = mesh.devices.flat[0].platform
-    if platform == "gpu" and q_BTNH.dtype in (jnp.bfloat16, jnp.float16):
+    if has_cudnn:
         return AttentionKind.CUDNN
     if platform == "tpu" and q_BTNH.shape[1] % LANES == 0 and not windowed:
         return AttentionKind.PALLAS

@@ -1,8 +1,9 @@
 """A model's chat template (Jinja2): messages -> the text its model was trained on, as `transformers` renders it.
 
 A template comes with a stranger's model, so it renders without access to Python. It may use what transformers offers:
-the tag {% generation %} around what the model writes, strftime_now, raise_exception, and `tools` and `documents`, of
-which there are none. One that refuses a system message, as Gemma's does, gets it at the head of the user's.
+the tag {% generation %} around what the model writes, strftime_now (of one and the same day), raise_exception, and
+`tools` and `documents`, of which there are none. One that refuses a system message, as Gemma's does, gets it at the
+head of the user's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jinja2.parser import Parser
 
 Message = dict[str, str]
 TemplateError = jinja2.TemplateError
+TODAY = datetime(2024, 7, 26)  # of every prompt, whenever it is written: a run goes on to the same bits. Llama 3's own
 
 
 class _Generation(Extension):
@@ -79,7 +81,7 @@ def _refuse(message: str) -> None:
 
 
 def _now(form: str) -> str:
-    return datetime.now().strftime(form)
+    return TODAY.strftime(form)
 
 
 def _json(

@@ -26,6 +26,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 from safetensors.numpy import save_file
 
+from semrep_jax.core.paths import expanded
 from semrep_jax.model import adapters, decoder, families
 from semrep_jax.model import tokenizer as tokenizers
 from semrep_jax.model.decoder import ComputeConfig, Model
@@ -67,8 +68,8 @@ DOWNLOADED = [
 class PretrainedModel:
     """A model, its parameters and its tokenizer.
 
-    digest: of the tokenizer and of the beginning of every tensor as it was read, so that another model at the same
-    place is known; "" for one that was not read.
+    digest: of the tokenizer, the shape and the beginning of every tensor as it was read, so that another model at the
+    same place is known; "" for one that was not read.
     """
 
     model: Model
@@ -79,7 +80,7 @@ class PretrainedModel:
 
 def resolve(source: str) -> Source:
     """What `model.source` names: a shipped base, a directory, a .gguf file, or a hub id. Raises ModelError."""
-    path = SHIPPED.get(source) or Path(source).expanduser()
+    path = SHIPPED.get(source) or expanded(source)
     if path.is_dir():
         return Directory(path)
     if path.is_file():
@@ -97,7 +98,9 @@ def _download(repository: str) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(repository, allow_patterns=DOWNLOADED, local_files_only=True))
+        kept = Path(snapshot_download(repository, allow_patterns=DOWNLOADED, local_files_only=True))
+        if Directory(kept).whole:
+            return kept
     except errors.LocalEntryNotFoundError:
         pass
     try:
@@ -129,7 +132,8 @@ def load(
     _check_tensors(source, shape, family)
     shardings = nnx.to_pure_dict(model.shardings())
     values: dict[str, Any] = {}
-    digest = hashlib.sha256(repr((tokenizer.backend.to_str(), tokenizer.template, tokenizer.end_ids)).encode())
+    told = (tokenizer.backend.to_str(), tokenizer.template, tokenizer.end_ids, shape)
+    digest = hashlib.sha256(repr(told).encode())
     for name, parameter in layout(shape).items():
         pieces = _pieces(source, family, name, parameter, digest.update)
         values |= _fill(name, parameter, pieces, model.compute_config, shardings)

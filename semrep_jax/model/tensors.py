@@ -133,6 +133,14 @@ class Directory:
             raise ModelError(f"{path} holds no dict of settings; download or export the model again")
         return found
 
+    @property
+    def whole(self) -> bool:
+        """Whether its config and all of its weights are there; of a download that was broken off, they are not."""
+        if not (self.path / CONFIG).is_file():
+            return False
+        shards = set(self._index().values())
+        return (self.path / WEIGHTS).is_file() or (bool(shards) and all((self.path / s).is_file() for s in shards))
+
     def _advice(self, instead: Mapping[str, str]) -> str:
         """What to do about the first of `instead` that the directory holds, as the end of a message."""
         return next((f"; {advice}" for pattern, advice in instead.items() if any(self.path.glob(pattern))), "")

@@ -60,8 +60,12 @@ class Continuous:
             for g, words in enumerate(keys_BG2[b]):
                 ask = Ask(tuple(ids), (int(words[0]), int(words[1])), self.setting.max_new, temperature)
                 self.slots.submit(ask, self._listener(b, g, 0 if g else len(ids), ended))
-        while self.slots.busy:
-            self.slots.round()
+        try:
+            while self.slots.busy:
+                self.slots.round()
+        except BaseException:  # a listener's, or Ctrl-C in a notebook: nothing of this call may come up in the next
+            self.slots.forget()
+            raise
 
     def _listener(self, b: int, g: int, prompt_tokens: int, ended: Ended) -> Callable[[Piece], None]:
         """What puts the pieces of sample g of prompt b together. prompt_tokens: that it is charged for."""

@@ -4,9 +4,10 @@
     groups = policy.sample(prompts, n=8, temperature=1.0, key=jax.random.key(0))
 
 gives n completions of each prompt with the log-probability of every token under the distribution it was drawn from.
-The key of token t of sample s of prompt g is fold_in(fold_in(fold_in(key, g), s), t): any completion can be drawn
-again alone. Prompt lengths are padded to multiples of `rollout.bucket`, and batches to one size, so that a run
-compiles a handful of programs. With `rollout.engine: continuous` the same draws are made by `continuous`.
+A batch that begins at prompt b has the key fold_in(key, b), and token t of sample s of its prompt g the key
+fold_in(fold_in(fold_in(., g), s), t): any completion can be drawn again alone. Prompt lengths are padded to multiples
+of `rollout.bucket`, and batches to one size, so that a run compiles a handful of programs. With `rollout.engine:
+continuous` the same draws are made by `continuous`.
 """
 
 from __future__ import annotations

@@ -66,16 +66,13 @@ class RemotePolicy:
     usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
-        headers = {}
-        if self.setting.key_variable:
-            key = os.environ.get(self.setting.key_variable)
-            if key is None:
-                raise RemoteError(
-                    f"remote.key_variable: the environment has no {self.setting.key_variable}; "
-                    "set it or set the key to null"
-                )
-            headers["Authorization"] = f"Bearer {key}"
-        self.client = httpx.Client(base_url=self.setting.url or "", headers=headers, timeout=self.setting.timeout)
+        variable, most = self.setting.key_variable, self.setting.concurrency
+        self.client = httpx.Client(
+            base_url=_checked(self.setting.url),
+            headers={"Authorization": f"Bearer {_key(variable)}"} if variable else {},
+            timeout=self.setting.timeout,
+            limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+        )
         self.lock = Lock()
 
     def sample(
@@ -95,13 +92,16 @@ class RemotePolicy:
         return [flat[i : i + n] for i in range(0, len(flat), n)]
 
     def _one(self, prompt: Prompt, seed: int, temperature: float) -> Completion:
-        body = {"model": self.setting.model, "messages": prompt.messages, "seed": seed}
+        body = {"model": self.setting.model, "messages": _sendable(prompt), "seed": seed}
         body |= {"temperature": temperature, "max_tokens": self.rollout.max_new}
         answer = self._ask(body)
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
-            text = _text(choice["message"]["content"])
-            finish = Finish.LENGTH if choice.get("finish_reason") == "length" else Finish.STOP
+            content, reason = choice["message"]["content"], choice.get("finish_reason")
+            if content is None and reason not in (None, "stop", "length"):
+                raise RemoteError(f"{self.setting.url} withholds a completion (finish_reason {reason!r})")
+            text = _text(content)
+            finish = Finish.LENGTH if reason == "length" else Finish.STOP
             read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise RemoteError(
@@ -144,6 +144,41 @@ class RemotePolicy:
             return response.json()
         except ValueError as error:
             raise _PassingTrouble("an answer that is not JSON") from error
+
+
+def _checked(url: str | None) -> str:
+    """A base URL that requests can go to. Raises RemoteError."""
+    try:
+        scheme = httpx.URL(url or "").scheme
+    except httpx.InvalidURL as error:
+        raise RemoteError(f"remote.url: {url!r} is no URL ({error}); write e.g. http://localhost:8000/v1") from error
+    if scheme not in ("http", "https"):
+        raise RemoteError(f"remote.url: {url!r} does not begin with http:// or https://; write it in front")
+    return str(url)
+
+
+def _key(variable: str) -> str:
+    """The key that an environment variable holds, without the line's end that files add. Raises RemoteError, which does
+    not quote it."""
+    key = os.environ.get(variable)
+    if key is None:
+        raise RemoteError(f"remote.key_variable: the environment has no {variable}; set it or set the key to null")
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise RemoteError(
+            f"remote.key_variable: what {variable} holds can't be sent in a header; set it to the key alone"
+        )
+    return key
+
+
+def _sendable(prompt: Prompt) -> list[dict[str, str]]:
+    """A prompt's messages. Raises RemoteError where one holds half of a surrogate pair, which no request can carry."""
+    for message in prompt.messages:
+        try:
+            message["content"].encode()
+        except UnicodeEncodeError as error:
+            raise RemoteError(f"a prompt holds text that can't be sent ({error}); write it as UTF-8") from error
+    return prompt.messages
 
 
 def _text(content: Any) -> str:

@@ -130,6 +130,13 @@ class Slots:
         self._prompts.clear()
         self.decoding.reset()
 
+    def forget(self) -> None:
+        """Drop all that waits or is under way, and tell nobody."""
+        self.queue.clear()
+        self.rows = [None] * len(self.rows)
+        self._prompts.clear()
+        self.decoding.reset()
+
     def _fill(self) -> None:
         """Drop completions that nobody wants, in rows and in the queue, and begin as many as there is room for."""
         for job in [job for job in tuple(self.queue) if job.unwanted]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from semrep_jax.core import progress
 from semrep_jax.core.errors import TaskError
+from semrep_jax.core.paths import expanded
 from semrep_jax.core.programs import Program, Task
 from semrep_jax.python import PYTHON
 from semrep_jax.python.usertests import Bench
@@ -117,7 +118,7 @@ def _draw(request: SuiteRequest) -> Iterator[Task]:
     setting = request.settings if isinstance(request.settings, EditsConfig) else EditsConfig()
     if not setting.path:
         raise TaskError("evaluate.edits.path: null; set it to a file of edits, such as EditEval's edit_eval.jsonl")
-    edits = read(Path(setting.path).expanduser(), setting.lazy)
+    edits = read(expanded(setting.path), setting.lazy)
     with Bench(seconds=TEST_SECONDS) as bench, progress.bar("edits and their tests", len(edits)) as bar:
         for edit in edits:
             found = task_of(edit, bench)

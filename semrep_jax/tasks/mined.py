@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from semrep_jax.core.errors import TaskError
+from semrep_jax.core.paths import expanded
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import DataError, Record, Shards, cases_of
 from semrep_jax.python import PYTHON
@@ -50,7 +51,7 @@ def fixing(directory: str, split: str, most: int | None = None) -> list[Task]:
 
 
 def _records(directory: str, kind: str, split: str, most: int | None = None) -> list[Record]:
-    shards = Shards(Path(directory).expanduser() / kind)
+    shards = Shards(expanded(directory) / kind)
     checked = (_checked(record, shards.directory) for record in shards)
     found = list(islice((record for record in checked if record["split"] == split), most))
     if not found:

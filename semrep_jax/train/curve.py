@@ -91,9 +91,8 @@ class CurveFile:
         self.curve, self.directory, self.base, self.writes = curve, directory, base, peers.leader
         kept = peers.gather(self._kept(step) if peers.leader else [])
         self.measured = {row["step"] for row in kept}
-        self.hidden = [
-            row for row in kept if row["step"] == step
-        ]  # the board drops what it has of the step it goes on from
+        # when a board goes on, it drops what it has of the step that it goes on from
+        self.hidden = [row for row in kept if row["step"] == step]
         self.last = max(self.measured, default=None)
         first = [row for row in kept if f"{row['suite']}/T{row['turns']}" == curve.names[0]]
         self.best = max((row["value"] for row in first), default=None)

@@ -22,6 +22,7 @@ import numpy as np
 import optax
 
 from semrep_jax.core.bucket import Bucket
+from semrep_jax.core.paths import expanded
 from semrep_jax.core.peers import Peers
 from semrep_jax.core.stop import Stop
 from semrep_jax.core.workdir import write_atomically
@@ -158,7 +159,7 @@ def _blocks(
 ) -> Blocks:
     """The mixed stream. One process tokenises the data sets, the others find them done."""
     setting = recipe.supervised
-    cache = Path(setting.cache) if setting.cache else directory / "tokens"
+    cache = expanded(setting.cache) if setting.cache else directory / "tokens"
 
     def opened() -> list[Source]:
         return open_sources(setting, recipe.seed, trained_tokenizer, generator, cache)

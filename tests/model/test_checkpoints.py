@@ -234,6 +234,8 @@ def test_a_system_message_goes_to_the_user_where_the_template_refuses_it_and_oth
     refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TURN
     assert chat_template.render(refuses, ASKED, {}) == "[user|S\n\nU]"
     assert chat_template.render(TURN, ASKED, {}) == "[system|S][user|U]"
+    today = "{{ strftime_now('%d %b %Y') }}"  # a prompt is the same whenever a run goes on
+    assert chat_template.render(today, ASKED, {}) == "26 Jul 2024"
     for template in ("{{ raise_exception('never') }}", "{{ none + 1 }}"):
         with pytest.raises(TokenizerError, match=r"fails on \['system', 'user'\] messages"):
             tokenizer.Tokenizer(None, (0,), 0, template).chat(ASKED)

@@ -370,3 +370,5 @@ def test_the_pallas_kernel_computes_what_xla_does(segmented):
         attend(q[:, :100], k[:, :100], v[:, :100], None, AttentionKind.PALLAS, mesh)
     with pytest.raises(AttentionError, match="sliding window"):
         attend(q, k, v, segments, AttentionKind.PALLAS, mesh, window=8)
+    with pytest.raises(AttentionError, match="cudnn computes bfloat16 and float16 on NVIDIA GPUs"):
+        attend(q, k, v, segments, AttentionKind.CUDNN, mesh)

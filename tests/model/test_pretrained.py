@@ -237,7 +237,23 @@ def test_what_we_do_not_compute_is_refused_by_name(exported, change, says):
         pretrained.load(str(exported), sharding.build())
 
 
-def test_a_models_digest_is_of_its_weights_and_its_tokenizer_and_of_nothing_else(exported, tiny):
+def test_a_hub_models_directory_of_which_something_is_missing_is_downloaded(exported, tmp_path, monkeypatch):
+    cached = tmp_path / "cached"
+    cached.mkdir()
+    (cached / "config.json").write_text((exported / "config.json").read_text())  # as AutoTokenizer leaves it
+    asked = []
+
+    def snapshot(repository: str, local_files_only: bool = False, **_: object) -> str:
+        asked.append(local_files_only)
+        return str(cached if local_files_only else exported)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert pretrained.resolve("somebody/model").origin == str(exported) and asked == [True, False]
+    cached = exported
+    assert pretrained.resolve("somebody/model").origin == str(exported) and asked == [True, False, True]
+
+
+def test_a_models_digest_is_of_its_weights_its_shape_and_its_tokenizer_and_of_nothing_else(exported, tiny):
     assert pretrained.load(str(exported), sharding.build(), ComputeConfig(weights=jnp.bfloat16)).digest == tiny.digest
     weights = load_file(exported / "model.safetensors")
     name = "model.layers.1.mlp.down_proj.weight"
@@ -246,4 +262,8 @@ def test_a_models_digest_is_of_its_weights_and_its_tokenizer_and_of_nothing_else
     save_file(weights, exported / "model.safetensors")
     text = (exported / "tokenizer.json").read_text()
     (exported / "tokenizer.json").write_text(text.replace('"ignore_merges": false', '"ignore_merges": true'))
+    assert pretrained.load(str(exported), sharding.build()).digest != tiny.digest
+    (exported / "tokenizer.json").write_text(text)
+    config = json.loads((exported / "config.json").read_text())
+    (exported / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
     assert pretrained.load(str(exported), sharding.build()).digest != tiny.digest

@@ -53,6 +53,21 @@ def test_a_completion_has_the_same_bits_whoever_is_decoded_beside_it(policies):
     assert policy.sample(PROMPTS[:2], 2, 1.0, key, rows=1) == [group[:2] for group in together[:2]]
 
 
+def test_nothing_of_a_call_that_was_broken_off_comes_up_in_the_next(policies):
+    _, policy = policies
+    key = jax.random.key(9)
+    whole = policy.sample(PROMPTS, 3, 1.0, key)
+
+    def interrupt(place, group):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        policy.sample(PROMPTS, 3, 1.0, jax.random.key(1), finished=interrupt)
+    told = []
+    assert policy.sample(PROMPTS, 3, 1.0, key, finished=lambda place, group: told.append(place)) == whole
+    assert sorted(told) == list(range(len(PROMPTS)))
+
+
 def test_other_parameters_draw_other_completions_and_the_old_ones_the_old(policies):
     _, policy = policies
     kept, key = policy.params, jax.random.key(1)

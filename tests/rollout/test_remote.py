@@ -171,3 +171,39 @@ def test_the_key_comes_from_the_environment_and_is_asked_for_by_name(endpoint, m
     monkeypatch.setenv("SOME_KEY", "secret")
     policy(url, key_variable="SOME_KEY").sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
     assert bodies[-1][1]["Authorization"] == "Bearer secret"
+    monkeypatch.setenv("SOME_KEY", "from a file\n")
+    policy(url, key_variable="SOME_KEY").sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+    assert bodies[-1][1]["Authorization"] == "Bearer from a file"
+    for key in ("schlüssel", "two\nlines", " "):
+        monkeypatch.setenv("SOME_KEY", key)
+        with pytest.raises(RemoteError, match="what SOME_KEY holds can't be sent") as said:
+            policy(url, key_variable="SOME_KEY")
+        assert not key.strip() or key.strip() not in str(said.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "http://localhost:port/v1", "ftp://here", ""])
+def test_an_url_that_no_request_can_go_to_is_refused_at_once(url):
+    with pytest.raises(RemoteError, match=r"remote\.url: "):
+        policy(url)
+
+
+def test_a_prompt_that_no_request_can_carry_is_refused_and_not_sent(endpoint):
+    url, bodies, *_ = endpoint
+    with pytest.raises(RemoteError, match="text that can't be sent"):
+        policy(url).sample([rewrite(python("x = '\udcff'"))], 1, 0.5, jax.random.key(0))
+    assert not bodies
+
+
+def test_a_completion_that_is_withheld_is_an_error_and_no_empty_answer(endpoint, monkeypatch):
+    one = policy(endpoint[0])
+    withheld = {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}
+    monkeypatch.setattr(one, "_ask", lambda body: withheld)
+    with pytest.raises(RemoteError, match=r"withholds a completion .*content_filter"):
+        one.sample([rewrite(python("x = 1"))], 1, 0.5, jax.random.key(0))
+
+
+def test_as_many_requests_are_under_way_as_the_setting_says():
+    one = policy("http://localhost:1/v1")
+    assert one.client._transport._pool._max_connections == 3
+    many = RemotePolicy(RemoteConfig(url="http://localhost:1/v1", concurrency=240), RolloutConfig())
+    assert many.client._transport._pool._max_connections == 240

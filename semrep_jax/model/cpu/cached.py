@@ -1,6 +1,7 @@
 """Attention of one query a completion to cached keys: what `attention.attend_cached` computes, on a CPU.
 
-It reads no more of a cache than may be seen, and gives a completion the same bits whatever is beside it. Needs
+It reads no more of a cache than may be seen (one that is not float32 is converted first, all of it, at every call),
+and gives a completion the same bits whatever is beside it. Needs
 `library.usable()`. Axis letters as in `attention`.
 """
 

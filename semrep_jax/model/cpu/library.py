@@ -22,6 +22,7 @@ from pathlib import Path
 import jax
 
 from semrep_jax.core.compiled import processor
+from semrep_jax.core.paths import PathError, expanded
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 DIRECTORY = Path("~/.cache/semrep_jax/kernels")
@@ -70,20 +71,25 @@ def _library() -> ctypes.CDLL:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     told = "|".join([SOURCE.read_text(), version, metadata.version("jaxlib"), processor(), *FLAGS])
     name = f"{hashlib.sha256(told.encode()).hexdigest()[:20]}.so"
-    directory = DIRECTORY.expanduser()
     try:
-        return ctypes.CDLL(str(directory / name))
-    except OSError:  # not there, or no library
+        return ctypes.CDLL(str(expanded(DIRECTORY) / name))
+    except (OSError, PathError):  # not there, or no library
         pass
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        keeps = os.access(directory, os.W_OK)
-    except OSError:
-        keeps = False
-    if not keeps:
+    directory = _writable()
+    if directory is None:
         with tempfile.TemporaryDirectory(prefix="semrep-kernels-") as scratch:
             return _built(compiler, Path(scratch) / name)
     return _built(compiler, directory / name)
+
+
+def _writable() -> Path | None:
+    """Where libraries are kept; None where nothing can be written there."""
+    try:
+        directory = expanded(DIRECTORY)
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, PathError):
+        return None
+    return directory if os.access(directory, os.W_OK) else None
 
 
 def _built(compiler: str, path: Path) -> ctypes.CDLL:

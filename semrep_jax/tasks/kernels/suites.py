@@ -4,10 +4,10 @@ run."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from random import Random
 
 from semrep_jax.core.errors import TaskError
+from semrep_jax.core.paths import expanded
 from semrep_jax.core.programs import Duplicate, Task
 from semrep_jax.core.progress import console
 from semrep_jax.cuda import CUDA
@@ -41,7 +41,7 @@ def _kernelbench(request: SuiteRequest) -> Iterator[Task]:
     setting = request.settings if isinstance(request.settings, KernelBenchConfig) else KernelBenchConfig()
     if not setting.checkout:
         raise TaskError("evaluate.kernelbench.checkout: null; set it to a checkout of KernelBench")
-    for problem in kernelbench.read(Path(setting.checkout).expanduser(), setting.levels):
+    for problem in kernelbench.read(expanded(setting.checkout), setting.levels):
         if problem.task is not None and problem.sound:
             yield catalogue.task(problem.task, "test")
         else:
