@@ -68,8 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list_settings:
         from semrep_jax.jobs import config as configuration
 
-        print(configuration.describe())
-        return 0
+        return guarded(lambda: print(configuration.describe()) or 0)
     if options.config is None:
         parser().print_usage(sys.stderr)
         print("error: --config FILE is missing; try --config configs/quickstart.yaml", file=sys.stderr)

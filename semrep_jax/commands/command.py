@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ SMALLER = (
 )
 
 
+LONGEST = 86_400.0  # s, that a person waits for tests
+
+
 def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """A command's own command line.
 
@@ -64,6 +68,27 @@ def parser(name: str, description: str, epilog: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f"python -m semrep_jax.main {name}", description=description, epilog=epilog)
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an argument that is an integer from `least` on."""
+
+    def whole(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is below {least}")
+        return number
+
+    whole.__name__ = "int"  # as argparse calls it where the text is none
+    return whole
+
+
+def seconds(text: str) -> float:
+    """The type of an argument that is a time (s): a number above 0 that has an end."""
+    found = float(text)
+    if not 0 < found <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST:g} seconds")
+    return found
+
+
 def guarded(command: Callable[[], int]) -> int:
     """The command's exit code; a mistake of the user's becomes one line."""
     try:
@@ -71,6 +96,9 @@ def guarded(command: Callable[[], int]) -> int:
     except SemRepError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said of it at exit either
+        return 0
     except OSError as error:
         where, why = error.filename or "the work directory", error.strerror or error
         fix = FIXES.get(type(error), "free some disk or mend its permissions")

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--kinds", nargs="+", metavar="KIND", help="rules, or groups of rules (default: all); a wrong name lists all"
     )
-    options.add_argument("-n", type=int, default=1, metavar="N", help="how many (default 1)")
+    options.add_argument("-n", type=command.at_least(1), default=1, metavar="N", help="how many (default 1)")
     options.add_argument("--seed", type=int, default=0, help="the same seed gives the same variants (default 0)")
     options.add_argument("--json", action="store_true", help="print one JSON object a variant: rules, source")
     return options

@@ -200,8 +200,14 @@ def _candidate(tree: Tree, group: list[Node], judge: PersonsTests) -> Candidate:
 
 def _diff(path: Path, source: Program, after: Program) -> str:
     new = after.source if after is source else after.source.rstrip("\n") + "\n"
-    old_lines, new_lines = source.source.splitlines(True), new.splitlines(True)
-    return "".join(difflib.unified_diff(old_lines, new_lines, str(path), f"{path} (proposed)"))
+    found = difflib.unified_diff(_lines(source.source), _lines(new), str(path), f"{path} (proposed)")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
+
+
+def _lines(text: str) -> list[str]:
+    """Its lines as diff and patch take them: they end at newlines alone."""
+    *whole, last = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([last] if last else [])
 
 
 def write(path: Path, proposal: Proposal) -> None:

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         "--tests", type=Path, required=True, metavar="T.py", help="your tests, which import FILE by its name"
     )
     options.add_argument(
-        "--seconds", type=float, default=usertests.TEST_SECONDS, help="a test may take (default %(default)g)"
+        "--seconds", type=command.seconds, default=usertests.TEST_SECONDS, help="a test may take (default %(default)g)"
     )
     options.add_argument("--json", action="store_true", help="print one JSON object")
     return options

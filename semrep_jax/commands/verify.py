@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--prove", action="store_true", help="also follow every path of both with CrossHair (extra prove; up to 10 s)"
     )
-    options.add_argument("--inputs", type=int, default=250, metavar="N", help="calls of each function (default 250)")
+    options.add_argument(
+        "--inputs", type=command.at_least(1), default=250, metavar="N", help="calls of each function (default 250)"
+    )
     options.add_argument("--seed", type=int, default=0, help="seed of the inputs (default 0)")
     options.add_argument(
         "--ignore-sharing", action="store_true", help="two places that hold one object are no difference to two objects"

@@ -59,7 +59,20 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its numbers in base 60: 10:13 is a text, not 613."""
+    """YAML without its numbers in base 60 (10:13 is a text, not 613), and without a key that stands twice, of which the
+    first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                line = key.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} stands twice, again in line {line}; join them"
+                )
+            if isinstance(key, yaml.ScalarNode):
+                keys.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _in_base_ten(number: Any) -> Any:
@@ -164,22 +177,32 @@ def _section(root: type[BaseModel], path: tuple[Any, ...]) -> type[BaseModel]:
         field = section.model_fields.get(part)
         if field is None:
             break
-        annotation = field.annotation
-        annotation = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is list else annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = _inner_section(field.annotation)
+        if inner is None:
             break
-        section = annotation
+        section = inner
     return section
+
+
+def _inner_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds: itself, one that may be null, or a list of them; None where it holds none."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
 
 
 def describe(section: type[BaseModel], prefix: str = "") -> str:
     """Every key of a section with its default and its sentence, for `--list-settings`."""
     lines = []
     for name, info in section.model_fields.items():
-        annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            lines.append(f"\n{prefix}{name}: {(annotation.__doc__ or '').splitlines()[0]}")
-            lines.append(describe(annotation, f"{prefix}{name}."))
+        annotation, inner = info.annotation, _inner_section(info.annotation)
+        if inner is not None:
+            listed = "[]" if get_origin(annotation) is list else ""
+            by_default = "" if inner is annotation else f" (default {info.get_default(call_default_factory=True)})"
+            told = info.description if inner is not annotation and info.description else inner.__doc__ or ""
+            lines.append(f"\n{prefix}{name}{listed}{by_default}: {told.splitlines()[0]}")
+            lines.append(describe(inner, f"{prefix}{name}{listed}."))
             continue
         is_enum = isinstance(annotation, type) and issubclass(annotation, StrEnum)
         choices = f" [{' | '.join(annotation)}]" if is_enum else ""  # type: ignore[arg-type]

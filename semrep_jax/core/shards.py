@@ -143,7 +143,10 @@ def sha256_of(path: Path) -> str:
 
 def _described(path: Path) -> Shard:
     """A finished shard."""
-    reader = ArrayRecordReader(str(path))
+    try:
+        reader = ArrayRecordReader(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f"{path} is no shard ({error}); remove it, and it is written again") from error
     try:
         return Shard(path.name, reader.num_records(), path.stat().st_size, sha256_of(path))
     finally:

@@ -22,7 +22,9 @@ def stream(tasks: Sequence[object], batch: int, seed: int) -> grain.DatasetItera
     batch: tasks at a time. seed: decides the orders. Raises TaskError where there are no tasks.
     """
     if not tasks:
-        raise TaskError("the task set is empty: widen tasks.families, tasks.kinds or tasks.train_size")
+        raise TaskError(
+            "the task set is empty: widen what tasks.source draws from (tasks.generated.families and .kinds), or raise tasks.train_size"
+        )
     dataset = grain.MapDataset.range(len(tasks)).seed(seed).shuffle().repeat()
     # drop_remainder: there is none, and counting it overflows for batches of one
     batched = dataset.batch(batch, drop_remainder=True, batch_fn=lambda rows: np.asarray(rows, np.int64))

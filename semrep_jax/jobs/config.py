@@ -61,6 +61,7 @@ _ELSEWHERE: Any = {
     "serve": True,
     "sandbox": {"workers"},
     "supervised": {"workers", "cache"},
+    "mine": {"workers"},
     "sweep": {"only"},
 }
 

@@ -9,7 +9,9 @@ all functions are known (`splits`).
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import Any
 
 from semrep_jax.core import progress
 from semrep_jax.core.results import Table
-from semrep_jax.core.shards import Writer
+from semrep_jax.core.shards import Writer, sha256_of
 from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.mining.contamination import Suites, own_canonical
 from semrep_jax.mining.part import Part, RewriteOutcome, RuleCounts, Unit
@@ -158,6 +160,7 @@ def assemble(
                     splits.add(function["id"], function["source"])
             bar.advance()
         decided = splits.decide()
+        _drop_others(directory, parts, selections, decided)
         writers = KindWriters(directory)
         for path, selection in zip(parts, selections, strict=True):
             part = _read(path)
@@ -172,6 +175,22 @@ def assemble(
     figures |= {"not_installed": len(missing), "overlaps": len(totals.overlaps)}
     tables = (_package_table(packages, totals), _dropped_table(totals), _rule_table(totals.rules))
     return Mined(figures, totals.seconds, tables)
+
+
+def _drop_others(directory: Path, parts: list[Path], selections: list[Selection], decided: Mapping[str, str]) -> None:
+    """Remove the shards of an earlier assembly, finished or not, unless it was of the same records.
+
+    parts, selections: in order, what is read and what is kept of it. decided: the splits.
+    """
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode())
+    for path, selection in zip(parts, selections, strict=True):
+        digest.update(json.dumps([path.name, sha256_of(path), sorted(selection.kept)]).encode())
+    told = {"sha256": digest.hexdigest()}
+    kept = directory / "assembled.json"
+    if not kept.exists() or read_kept(kept) != told:
+        for kind in RECORD_KINDS:
+            shutil.rmtree(directory / kind, ignore_errors=True)
+        write_atomically(kept, json.dumps(told) + "\n")
 
 
 def _read(path: Path) -> Part:

@@ -55,11 +55,13 @@ class Unit:
 class Part:
     """Everything made of a module's functions.
 
-    candidates: functions that could be cut out. dropped: functions that gave nothing, by reason. errors: of ours,
-    {"function", "error"}. rules: see RuleCounts. seconds: that it took.
+    sha256: of the module's text, None in a part of an older version. candidates: functions that could be cut out.
+    dropped: functions that gave nothing, by reason. errors: of ours, {"function", "error"}. rules: see RuleCounts.
+    seconds: that it took.
     """
 
     unit: Unit
+    sha256: str | None = None
     candidates: int = 0
     functions: list[Record] = field(default_factory=list)
     pairs: list[Record] = field(default_factory=list)

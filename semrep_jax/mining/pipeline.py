@@ -27,7 +27,7 @@ from pathlib import Path
 from semrep_jax.core import progress
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.stop import Stop, Stopped
-from semrep_jax.core.workdir import write_atomically
+from semrep_jax.core.workdir import read_kept, write_atomically
 from semrep_jax.mining.assemble import Mined, assemble
 from semrep_jax.mining.contamination import Function, Suites
 from semrep_jax.mining.examine import examine
@@ -54,7 +54,9 @@ def mine(setting: MineConfig, suites: Iterable[tuple[str, Function]], directory:
     """
     packages, missing = _installed(setting.packages)
     units = drawn([Unit(package.name, module) for package in packages for module in package.modules], setting.share)
-    _examine_all(units, setting, directory / "parts", stop)
+    modules, parts = {package.name: package.modules for package in packages}, directory / "parts"
+    to_do = [u for u in units if not _examined(parts / u.file, modules[u.package][u.module].sha256)]
+    _examine_all(units, to_do, setting, parts, stop)
     return assemble(units, packages, missing, Suites(suites), setting, directory)
 
 
@@ -84,9 +86,13 @@ def drawn(units: list[Unit], share: float) -> list[Unit]:
     return found
 
 
-def _examine_all(units: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
-    """Write the part of every unit that has none yet. Raises Stopped, and WorkerKilled."""
-    to_do = [unit for unit in units if not (parts / unit.file).exists()]
+def _examined(path: Path, sha256: str) -> bool:
+    """Whether there is a part of a module's text as it is now. sha256: of that."""
+    return path.exists() and read_kept(path).get("sha256") in (None, sha256)
+
+
+def _examine_all(units: list[Unit], to_do: list[Unit], setting: MineConfig, parts: Path, stop: Stop) -> None:
+    """Write the parts of the units that are to do. Raises Stopped, and WorkerKilled."""
     workers = setting.workers or os.cpu_count() or 1
     kept = 0
     with (
@@ -134,8 +140,10 @@ _package = cache(Package)  # as a worker process has read it
 
 def _examine_unit(unit: Unit, setting: MineConfig) -> Part:
     """Everything made of one module's functions."""
-    began, part, package = time.perf_counter(), Part(unit), _package(unit.package)
-    for candidate in candidates(package, package.modules[unit.module], part.dropped):
+    began, package = time.perf_counter(), _package(unit.package)
+    module = package.modules[unit.module]
+    part = Part(unit, module.sha256)
+    for candidate in candidates(package, module, part.dropped):
         part.candidates += 1
         _examine_into(part, candidate, setting)
     part.seconds = time.perf_counter() - began

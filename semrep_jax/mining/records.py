@@ -71,8 +71,8 @@ def fix_record(function: Record, bug: Mutant, visible: Sequence[Case], flags: Se
 
 def _derived(kind: str, own_id: str, function: Record) -> Record:
     """What every record has that is made of a function."""
-    shared = {"origin": function["id"], "split": function["split"], "entry": function["entry"]}
-    return {"kind": kind, "id": own_id} | shared
+    shared = {name: function[name] for name in ("package", "split", "entry")}
+    return {"kind": kind, "id": own_id, "origin": function["id"]} | shared
 
 
 def _short_hash(source: str) -> str:

@@ -55,7 +55,7 @@ class Edit:
 def read(path: Path, lazy: bool = False) -> list[Edit]:
     """The records of a file. lazy: whether CanItEdit's short instructions are taken. Raises TaskError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # no other line end is one in JSON lines
     except (OSError, ValueError) as error:
         raise TaskError(f"evaluate.edits.path: {path} can't be read: {error}") from error
     found = [_edit(line, f"{path}, line {n}", lazy) for n, line in enumerate(lines, 1) if line.strip()]

@@ -91,10 +91,15 @@ def _fixing(record: Record) -> Task:
         edit=_tests(record, "edit"),
         instruction=record["instruction"],
         split=record["split"],
-        tags={"family": record["origin"].split(".")[0], "kind": record["mutation"]},
+        tags={"family": record.get("package") or _module_of(record).split(".")[0], "kind": record["mutation"]},
         solution=Program(PYTHON, record["target"]),
         hidden=_hidden(record),
     )
+
+
+def _module_of(record: Record) -> str:
+    """The module that a bug's function is of; records of older versions do not name their package."""
+    return str(record["origin"]).partition(":")[0]
 
 
 def _tests(record: Record, field: str) -> Tests:

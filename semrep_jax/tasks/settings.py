@@ -50,9 +50,11 @@ class PerturbationConfig(Section):
 class GeneratedConfig(Section):
     """The source `generated`: Python functions drawn from a grammar."""
 
-    families: list[str] | None = Field(None, description="Families to train on; null takes all that are not held out.")
+    families: list[str] | None = Field(
+        None, min_length=1, description="Families to train on; null takes all that are not held out."
+    )
     kinds: list[str] | None = Field(
-        None, description="Kinds of edit to train on; null takes all that are not held out."
+        None, min_length=1, description="Kinds of edit to train on; null takes all that are not held out."
     )
     bug_preserving: bool = Field(True, description="Whether stage 1 also rewrites buggy programs, keeping the bug.")
     world: World = Field(World.PLAIN, description="plain programs, perturbed ones, or both, half of them each.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections import Counter
 
 import jax
@@ -17,7 +19,7 @@ from semrep_jax.core.errors import ProgramError, TaskError
 from semrep_jax.core.programs import Completion, Finish, Program
 from semrep_jax.inference.rewrite import Sampling
 from semrep_jax.languages import read_program
-from semrep_jax.python import usertests
+from semrep_jax.python import PYTHON, usertests
 from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
@@ -122,6 +124,18 @@ def test_the_best_program_by_tests_is_shown_and_written_only_when_it_passes(file
     with pytest.raises(TransformError, match="fails test_empty"):
         proposal.write(path, bad)
     assert path.read_text() == SOURCE
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs patch")
+@pytest.mark.parametrize("old", ["def f(a):\n    return a", "a = 1\n\x0cdef f(a):\n    return a\n"])
+def test_patch_takes_the_proposed_diff(old, tmp_path):
+    new = old.replace("return a", "return a + 1")
+    path = tmp_path / "a.py"
+    path.write_text(old)
+    found = proposal._diff(path, Program(PYTHON, old), Program(PYTHON, new))
+    done = subprocess.run(["patch", "-F0", str(path)], input=found, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert path.read_text() == new.rstrip("\n") + "\n"
 
 
 def test_a_program_that_the_tests_can_not_run_on_is_left_out_with_what_they_say(files, sandbox):

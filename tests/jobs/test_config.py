@@ -129,7 +129,19 @@ def test_overrides_reach_nested_settings_and_bad_ones_are_named(tmp_path):
         config.load(path, ["job.x=1"])
 
 
-@pytest.mark.parametrize(("text", "says"), [("job: [", "not YAML"), ("- a\n", "mapping"), ("", "mapping")])
+TWICE = "job: compare\nevaluate: {tasks: 7}\nevaluate: {samples: 2}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("job: [", "not YAML"),
+        ("- a\n", "mapping"),
+        ("", "mapping"),
+        (TWICE, "'evaluate' stands twice, again in line 3; join them"),
+        ("job: compare\nevaluate: {tasks: 7, tasks: 8}\n", "'tasks' stands twice"),
+    ],
+)
 def test_malformed_files_are_refused(tmp_path, text, says):
     path = tmp_path / "c.yaml"
     path.write_text(text)
@@ -154,6 +166,19 @@ def test_work_dir_and_pool_width_do_not_change_the_identity_but_the_seed_does():
     base = config.build({"job": "compare"})
     same = config.build({"job": "compare", "work_dir": "elsewhere", "sandbox": {"workers": 7}})
     assert base.sha256 == same.sha256 != config.build({"job": "compare", "seed": 1}).sha256
+
+
+def test_workers_that_a_killed_run_is_told_to_take_do_not_make_it_another():
+    one, two = (config.build({"job": "mine", "mine": {"workers": n}}) for n in (0, 1))
+    assert one.sha256 == two.sha256
+
+
+def test_a_section_that_may_be_null_and_lists_of_sections_are_described_and_known():
+    text = config.describe()
+    for key in ("supervised.form_gap (default None)", "supervised.form_gap.rewrites ", "sweep.settings[].name "):
+        assert key in text, key
+    with pytest.raises(ConfigError, match=r"unknown key 'supervised.form_gap.foo'; known here: .*rewrites"):
+        config.build({"job": "pretrain", "supervised": {"form_gap": {"foo": 1}}})
 
 
 def test_every_setting_is_described():

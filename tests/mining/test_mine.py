@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from processes import kill_when
@@ -16,6 +17,7 @@ from processes import kill_when
 from semrep_jax import main
 from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.shards import Shards, cases_of
+from semrep_jax.mining import assemble as assembling
 from semrep_jax.mining import pipeline
 from semrep_jax.mining.assemble import Deduplicator
 from semrep_jax.mining.contamination import Function, Suites, suite_functions
@@ -304,6 +306,50 @@ def test_a_part_survives_its_file():
     part.rules.add(("quotes", "for_to_while", "quotes"), RewriteOutcome.NO_END)
     again = Part.from_json(json.loads(json.dumps(part.to_json())))
     assert again == part and again.rules.counts == {"quotes": {"no end": 1}, "for_to_while": {"no end": 1}}
+
+
+def test_shards_of_other_records_are_not_gone_on_with(tmp_path, monkeypatch):
+    """A package that was not installed at first comes before one whose shards are there."""
+    monkeypatch.setattr(assembling, "RECORDS_PER_SHARD", 4)
+
+    def part(package: str, functions: int, number: int) -> Unit:
+        unit = Unit(package, f"{package}.m")
+        made = Part(unit)
+        for i in range(functions):
+            source = f"def f(a):\n    return a + {number + i} * a{'*a' * i}"
+            told = {"package": package, "module": f"{package}.m", "sha256": "", "mutants": 1, "killed": 1}
+            told |= {"entry": "f", "source": source, "split": "train", "tests": [], "hidden": []}
+            made.functions.append({"kind": "function", "id": f"{package}.m:f{i}@{number + i:08x}", **told})
+        path = tmp_path / "parts" / unit.file
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(made.to_json()))
+        return unit
+
+    def assembled(*units: Unit) -> list[str]:
+        packages = [
+            SimpleNamespace(name=u.package, version="1", licence="MIT", modules={u.module: SimpleNamespace(sha256="x")})
+            for u in units
+        ]
+        found = assembling.assemble(list(units), packages, [], Suites([]), MineConfig(), tmp_path)
+        shards = Shards(tmp_path / "functions", verify=True)
+        assert len(shards) == found.figures["functions"]
+        return [shards[i]["id"] for i in range(len(shards))]
+
+    b = part("b", 10, 100)
+    assert len(set(assembled(b))) == 10
+    first = (tmp_path / "functions" / "part-00000.array_record").stat()
+    assert len(assembled(b)) == 10  # the same again: its shards are left as they are
+    assert (tmp_path / "functions" / "part-00000.array_record").stat().st_ino == first.st_ino
+    both = assembled(part("a", 6, 300), b)
+    assert len(both) == len(set(both)) == 16 and both[0].startswith("a.")
+
+
+def test_a_part_of_a_text_that_has_changed_is_made_anew(tmp_path):
+    path = tmp_path / "p.json"
+    assert not pipeline._examined(path, "now")
+    for sha256, examined in (("now", True), ("before", False), (None, True)):
+        path.write_text(json.dumps(Part(Unit("p", "p.m"), sha256).to_json()))
+        assert pipeline._examined(path, "now") is examined
 
 
 def mine(work: Path, *more: str) -> list[str]:

@@ -191,6 +191,13 @@ def test_a_file_that_is_none_is_refused_with_the_line(record, why, tmp_path, ver
         drawn(written(tmp_path, record), verifier)
 
 
+def test_a_line_ends_at_a_newline_and_at_no_other_letter(tmp_path, verifier):
+    record = EDIT_EVAL | {"input": MEAN.replace("\n", "  # \u2028 \x85\n", 1)}
+    path = written(tmp_path, json.dumps(record, ensure_ascii=False))
+    (task,) = drawn(path, verifier)
+    assert "\u2028" in task.source.source
+
+
 def test_a_path_that_is_missing_is_named(tmp_path, verifier):
     with pytest.raises(TaskError, match=r"evaluate\.edits\.path: null"):
         suite.draw("edits", SuiteRequest(1, 0, verifier, EditsConfig()))

@@ -181,6 +181,7 @@ AUTO = ["--set", "distributed.coordinator=auto"]
 def tpu_vm(options: argparse.Namespace, on: Machine) -> int:
     """Run tpu_vm.sh, which stays until the run is done."""
     commit = _git("rev-parse", options.commit)
+    _require_committed(options, commit)
     if options.commit == "HEAD" and _git("status", "--porcelain", "--untracked-files=no"):
         note("changes that are not committed are not copied to the TPU")
     settings = {
@@ -200,6 +201,19 @@ def tpu_vm(options: argparse.Namespace, on: Machine) -> int:
     }
     command = [str(HERE / "tpu_vm.sh"), *command_of(options), *(AUTO if on.hosts > 1 else [])]
     return _run(command, options.dry_run, "gcloud", {name: str(value) for name, value in settings.items()})
+
+
+def _require_committed(options: argparse.Namespace, commit: str) -> None:
+    """Raise LaunchError where the commit that is copied lacks the config or a plugin's file, or has another one."""
+    file = Path(options.config).resolve()
+    plugins = [name for name in configuration.load(options.config, options.set).plugins if name.endswith(".py")]
+    places = [[checkout.ROOT / name, file.parent / name] for name in plugins]
+    for path in [file, *(next((p for p in both if p.is_file()), both[0]) for both in places)]:
+        name = os.path.relpath(path, checkout.ROOT)
+        _, _, there = _git("ls-tree", commit, "--", name).partition(" blob ")
+        if there.split("\t")[0] != _git("hash-object", str(path)):
+            what = "another one" if there else "no such file"
+            raise LaunchError(f"{name}: commit {commit[:12]}, which the TPU gets, holds {what}; commit it first")
 
 
 def skypilot(options: argparse.Namespace, on: Machine) -> int:

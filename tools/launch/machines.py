@@ -136,7 +136,7 @@ def read_plan(directory: Path, models: tuple[str, ...] = ()) -> Plan:
         needed = max(figures["needed_gib"] for figures in programs.values())
         parameters = next(iter(programs.values()))["parameters"]
         topology = _topology(directory)
-    except (OSError, ValueError, KeyError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise MachineError(f"{directory} holds no finished job: plan; run one there first ({error})") from error
     by = f"compiled for {topology} ({', '.join(programs)})"
     return Plan(directory.name, topology, int(chips), parameters, round(needed, 2), models, by)

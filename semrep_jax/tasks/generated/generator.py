@@ -215,7 +215,8 @@ class Generator:
         )
 
     def calls(self, index: int, example: Example, rewriting: bool) -> list[Any]:
-        """Different calls of an example's function, in wire form; the last is of an empty input, where there is one.
+        """Calls of an example's function, in wire form: different ones, then one of an empty input, where there is one,
+        which may stand among the others already.
 
         index, example: as `example(index)`. rewriting: whether they are for stage 1.
         """
