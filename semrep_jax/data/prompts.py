@@ -23,7 +23,8 @@ def stream(tasks: Sequence[object], batch: int, seed: int) -> grain.DatasetItera
     """
     if not tasks:
         raise TaskError(
-            "the task set is empty: widen what tasks.source draws from (tasks.generated.families and .kinds), or raise tasks.train_size"
+            "the task set is empty: widen what tasks.source draws from (tasks.generated.families and .kinds), or raise "
+            "tasks.train_size"
         )
     dataset = grain.MapDataset.range(len(tasks)).seed(seed).shuffle().repeat()
     # drop_remainder: there is none, and counting it overflows for batches of one
