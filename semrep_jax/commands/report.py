@@ -66,7 +66,7 @@ def _one(directory: Path, picture: Path | None) -> int:
         for table in terminal.tables(found.results):
             console.print(table, highlight=False)
     said = found.results["verdict"] if found.results else html.state(found)
-    console.print(f"{said}\nreport: {page}", highlight=False, soft_wrap=True)
+    console.print(f"{said}\nreport: {page}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

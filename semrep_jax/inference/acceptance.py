@@ -32,8 +32,8 @@ THREADS = 2  # sources compared side by side
 KEPT_ANSWERS = 50_000
 
 Pair = tuple[Task, Program | str]  # a str in a program's place is the reason why there is none
-Compared = tuple[str, int]  # an `Answer`, and the calls that were compared
-UNSEEN: Compared = (Answer.UNKNOWN, -1)  # by a fault of ours
+Compared = tuple[str, int, float]  # an `Answer`, the calls that were compared, and the seconds that it took
+UNSEEN: Compared = (Answer.UNKNOWN, -1, 0.0)  # by a fault of ours
 
 
 @dataclass
@@ -60,7 +60,8 @@ class RewriteJudge:
         self._answers: LRUCache[tuple[str, str], Compared] = LRUCache(KEPT_ANSWERS)
 
     def verify_all(self, pairs: Sequence[Pair], *how: Any) -> list[Verdict]:
-        """The verifier's verdicts (`how` is passed on); those of rewrites that were compared have the fact BEHAVES."""
+        """The verifier's verdicts (`how` is passed on). Those of rewrites that were compared hold the seconds of that,
+        now or at the first time, and the fact BEHAVES where something was found out."""
         verdicts = self.verifier.verify_all(pairs, *how)
         if self.accept is AcceptBy.U_SEM:
             return verdicts
@@ -71,7 +72,8 @@ class RewriteJudge:
             if isinstance(program, Program) and _is_open(task, verdict)
         }
         answers = dict(zip(asked, self._compared(list(asked.values())), strict=True))
-        for index, (answer, calls) in answers.items():
+        for index, (answer, calls, took) in answers.items():
+            verdicts[index] = replace(verdicts[index], seconds=verdicts[index].seconds + took)
             self.comparisons.compared += 1
             self.comparisons.calls += max(calls, 0)
             if answer == Answer.UNKNOWN:
@@ -119,17 +121,18 @@ class RewriteJudge:
         except SandboxError:
             return [UNSEEN] * len(group)
         except SemRepError:  # C_src can't be called, or the language compares nothing
-            return [(Answer.UNKNOWN, 0)] * len(group)
+            return [(Answer.UNKNOWN, 0, 0.0)] * len(group)
         with closing(comparer):
             return [_finding(comparer, program) for _, program in group]
 
 
 def _finding(comparer: Comparer, program: Program) -> Compared:
+    began = time.perf_counter()
     try:
         finding = comparer.compare(program.source)
     except SandboxError:
         return UNSEEN
-    return finding.answer, finding.calls
+    return finding.answer, finding.calls, time.perf_counter() - began
 
 
 def _is_open(task: Task, verdict: Verdict) -> bool:

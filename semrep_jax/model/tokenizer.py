@@ -11,9 +11,10 @@ identifiers, single digits. Its markers, one token each, are what `prompts` word
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,25 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`, markers included."""
         return self.backend.decode(list(ids), skip_special_tokens=False)
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes that a token stands for, also where they are a part of a character."""
+        text = self.decode([token])
+        if "\ufffd" not in text:
+            return text.encode()
+        piece = self.backend.id_to_token(token) or ""
+        if re.fullmatch(r"<0x[0-9A-F]{2}>", piece):  # SentencePiece's
+            return bytes([int(piece[3:5], 16)])
+        letters = _byte_of_letter()
+        return bytes(letters[letter] for letter in piece) if all(one in letters for one in piece) else text.encode()
+
+
+@cache
+def _byte_of_letter() -> dict[str, int]:
+    """The byte that each letter of a byte-level token stands for: printable ones themselves, the others moved up."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    moved = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(moved)}
 
 
 def _require_letters(text: str) -> None:

@@ -322,7 +322,10 @@ class Behaviour:
     def _explain_loss(self, other: str, recording: Recording) -> str:
         """One line about a sequence on which the other program hangs or ends its process."""
         for step, expected in zip(recording.steps, recording.outcomes, strict=True):
-            if expected is not None and trace(self.sandbox, other, [[step]], PATIENCE, self.watch) is None:
+            if expected is None:
+                continue
+            alone = trace(self.sandbox, other, [[step]], PATIENCE, self.watch)
+            if alone is None or any(seen.how == "slow" for one in alone.sequences for seen in one.steps):
                 return f"{call_text(step)} {_expected(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 

@@ -87,8 +87,8 @@ class _Column:
     of them, and behind the last."""
 
     def __init__(self, source: str, version: str, language: str):
-        old, new, marked = source.split("\n"), version.split("\n"), lines(version, language)
-        new = new[: len(marked)]
+        marked = lines(version, language)  # without an empty line behind the last newline
+        old, new = source.split("\n")[: len(lines(source, language))], version.split("\n")[: len(marked)]
         self.beside = [Cell(Markup(""), GONE)] * len(old)
         self.added: list[list[Cell]] = [[] for _ in range(len(old) + 1)]
         for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

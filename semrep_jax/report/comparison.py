@@ -121,7 +121,9 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     differ = [
         key for key in dict.fromkeys(k for one in settings for k in one) if len({one.get(key) for one in settings}) > 1
     ]
-    names = [_name(one, differ) for one in settings] if len(found) > 1 else [runs[0].job]
+    names = [_name(one, differ[:MOST_NAMED], len(differ)) for one in settings] if len(found) > 1 else [runs[0].job]
+    if len(set(names)) < len(names):  # they differ in one that is not named
+        names = [_name(one, differ, len(differ)) for one in settings]
     return [
         Group(name, tuple(sorted(of_group, key=lambda run: run.seed)))
         for name, of_group in zip(names, found.values(), strict=True)
@@ -138,9 +140,10 @@ def _flat(config: Row, above: str = "") -> dict[str, str]:
     return found
 
 
-def _name(settings: dict[str, str], differ: Sequence[str]) -> str:
-    named = [f"{key.removeprefix('train.')}={settings.get(key, '–')}" for key in differ[:MOST_NAMED]]
-    more = len(differ) - MOST_NAMED
+def _name(settings: dict[str, str], keys: Sequence[str], differ: int) -> str:
+    """A group by these of its settings. differ: how many tell groups apart."""
+    named = [f"{key.removeprefix('train.')}={settings.get(key, '–')}" for key in keys]
+    more = differ - len(keys)
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 

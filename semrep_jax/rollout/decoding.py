@@ -31,6 +31,7 @@ from semrep_jax.model.decoder import Model, Weights
 from semrep_jax.model.logprobs import logits_of, sample_token
 
 MOST_ALTERNATIVES = 5
+COLDEST = 1e-3  # of temperatures; lower ones are 0, for logits that are divided by them are mere rounding
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Ask:
     """One completion that is wanted.
 
     prompt_ids: token ids of the prompt. key: two 32-bit words, all that decides the draws. max_new: most tokens.
-    temperature: 0 takes the likeliest token each time. top_p: draws among the likeliest tokens that hold this much of
-    the mass. ranked: whether pieces tell the likeliest alternatives of each token.
+    temperature: 0, or less than COLDEST, takes the likeliest token each time. top_p: draws among the likeliest tokens
+    that hold this much of the mass. ranked: whether pieces tell the likeliest alternatives of each token.
     """
 
     prompt_ids: tuple[int, ...]
@@ -168,7 +169,8 @@ class Decoding:
         )
         for place, (row, ask) in enumerate(zip(rows, asks, strict=True)):
             given.row_R[place], given.key_R2[place] = row, ask.key
-            given.temperature_R[place], given.top_p_R[place] = ask.temperature, ask.top_p
+            given.temperature_R[place] = ask.temperature if ask.temperature >= COLDEST else 0.0
+            given.top_p_R[place] = ask.top_p
         self.rows = _admit(self.rows, given, prompt.last, prompt.caches, model=self.model)
 
     def advance(self, live_R: np.ndarray) -> tuple[np.ndarray, np.ndarray, jax.Array]:

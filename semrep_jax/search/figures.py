@@ -19,7 +19,7 @@ from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.search import curves
 from semrep_jax.search.budget import Budget
 from semrep_jax.search.cases.case import Case
-from semrep_jax.search.curves import Course, mean_at, quartiles_at, to_reach
+from semrep_jax.search.curves import Axis, Course, mean_at, quartiles_at, to_reach
 from semrep_jax.search.strategies.strategy import STRATEGIES
 from semrep_jax.search.tree import Tree
 
@@ -200,7 +200,13 @@ def compute(courses: dict[str, list[list[Course]]], resamples: int) -> dict[tupl
         for name, tasks in courses.items()
         if name != baseline
         for axis in ("tokens", "samples")
+        if _counted(tasks, axis) and _counted(courses[baseline], axis)
     }
+
+
+def _counted(courses: Sequence[Sequence[Course]], axis: Axis) -> bool:
+    """Whether an amount was counted at all: an endpoint may tell no tokens."""
+    return any(getattr(one, axis)[-1] > 0 for seeds in courses for one in seeds)
 
 
 def _compute_table(ratios: dict[tuple[str, str, str], Estimate]) -> Table:
@@ -222,6 +228,8 @@ def _ratio(one: Estimate) -> str:
 def _sentence(ratios: dict[tuple[str, str, str], Estimate]) -> str:
     """What the curves say of the paper's claim, and nothing beyond it."""
     key = next((key for key in ratios if key[0] == "semrep" and key[2] == "tokens"), None)
+    if key is None and any(name == "semrep" for name, _, _ in ratios):
+        return "The endpoint told no tokens, and so none are compared; samples are, in the table."
     if key is None:
         return "semrep and a baseline were not both run: no compute is compared."
     one, baseline = ratios[key], key[1]

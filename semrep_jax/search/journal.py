@@ -85,6 +85,7 @@ class Journal:
                     self._require_same(plain["search"])
                     kept = position
                 elif "closed" in plain:
+                    Budget().restore(plain["budget"])  # or it is no budget's
                     rounds.append((nodes, plain["budget"]))
                     nodes, kept = [], position
                 else:

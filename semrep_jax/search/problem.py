@@ -15,7 +15,7 @@ from typing import Protocol
 
 from semrep_jax.core.programs import Program, Task, Verdict
 from semrep_jax.inference.acceptance import RewriteJudge
-from semrep_jax.rewards import BEHAVES, AcceptBy
+from semrep_jax.rewards import AcceptBy
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,18 @@ class VerifierAssessor:
     judge: RewriteJudge
 
     def assess(self, task: Task, programs: Sequence[Program], rewrites: Sequence[bool]) -> list[Assessed]:
-        """Verdicts of the verifier; comparing with C_src is paid for by those that were compared, alike.
+        """Verdicts of the verifier, with the seconds that comparing with C_src took.
 
         task: with its tests. programs: candidates. rewrites: which of them are to be equivalents.
         """
         verdicts: dict[int, Verdict] = {}
-        extra = 0.0
         for rewriting in (True, False):
             asked = [i for i, rewrite in enumerate(rewrites) if rewrite is rewriting]
             verifier = self.judge if rewriting and self.judge.accept is not AcceptBy.U_SEM else self.judge.verifier
-            began = self.judge.comparisons.seconds
             found = verifier.verify_all([(task, programs[i]) for i in asked])
-            extra += self.judge.comparisons.seconds - began
             verdicts |= dict(zip(asked, found, strict=True))
-        compared = sum(BEHAVES in verdict.facts for verdict in verdicts.values())
-        shares = [extra / compared if BEHAVES in verdicts[i].facts else 0.0 for i in range(len(programs))]
-        return [
-            Assessed(verdicts[i], verdicts[i].speedup, verdicts[i].seconds + share) for i, share in enumerate(shares)
-        ]
+        ordered = [verdicts[i] for i in range(len(programs))]
+        return [Assessed(verdict, verdict.speedup, verdict.seconds) for verdict in ordered]
 
 
 Move = Callable[[str, Random], str]  # the text of a program -> an instruction to change it

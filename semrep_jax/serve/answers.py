@@ -18,7 +18,7 @@ from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.rollout.decoding import Ask
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
-from semrep_jax.rollout.slots import Alternatives, End
+from semrep_jax.rollout.slots import Alternatives, End, Piece
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.serve.draws import Draw
 from semrep_jax.serve.engine import Engine, stream
@@ -63,6 +63,35 @@ class Delta:
     ranked: tuple[Alternatives, ...] = ()
     finish: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+class Held:
+    """Tokens of a completion that wait until the text they make is let out, so that none is told whose text is not.
+    growing: that text."""
+
+    def __init__(self, growing: Growing):
+        self.growing = growing
+        self.waiting: list[tuple[int, float, Alternatives]] = []
+        self.told = 0
+
+    def add(self, piece: Piece, ended: bool) -> Piece:
+        """Take those of a piece; those that can be told now. ended: whether no more will come."""
+        ranked = piece.ranked or ((),) * len(piece.token_ids)
+        self.waiting += zip(piece.token_ids, piece.logprobs, ranked, strict=True)
+        growing, count = self.growing, 0
+        if ended and not growing.stopped:
+            count = len(self.waiting)
+        elif growing.stopped:  # those that begin before the stop
+            while count < len(self.waiting) and growing.covered(self.told + count) < growing.out:
+                count += 1
+        else:
+            most = len(growing.ids) - self.told
+            while count < min(most, len(self.waiting)) and growing.covered(self.told + count + 1) <= growing.out:
+                count += 1
+        out, self.waiting = self.waiting[:count], self.waiting[count:]
+        self.told += count
+        ids, logprobs, others = zip(*out, strict=True) if out else ((), (), ())
+        return Piece(tuple(ids), tuple(logprobs), tuple(others) if piece.ranked else ())
 
 
 class Plan(Protocol):
@@ -136,14 +165,18 @@ class OneTurn:
         )
         if self.before:
             yield Delta(index, self.before)
+        held, told = Held(growing), 0
         async for piece in stream(self.kitchen.engine, ask):
-            self.cost.completion_tokens += len(piece.token_ids)
             text = growing.add(piece.token_ids)
             ended = piece.end is not None or growing.stopped
+            counted = len(growing.ids) - told if growing.stopped else len(piece.token_ids)
+            self.cost.completion_tokens += counted
+            told += counted
             finish = None if not ended else "stop" if growing.stopped else FINISHES[piece.end or End.STOP]
             if ended:
                 text += growing.end() + self.after
             details = self.details if ended else {}
-            yield Delta(index, text, piece.token_ids, piece.logprobs, piece.ranked, finish, details)
+            tokens = held.add(piece, ended) if wanted.alternatives is not None else Piece()
+            yield Delta(index, text, tokens.token_ids, tokens.logprobs, tokens.ranked, finish, details)
             if ended:
                 return

@@ -35,7 +35,9 @@ from semrep_jax.core import sources
 from semrep_jax.python import PYTHON, canonical
 
 # Possessive where two parts could share a run of characters: what strangers send must not take quadratic time.
-FENCE = re.compile(r"```[ \t]*+([\w+-]*+)[^\n`]*+\n(.*?)```", re.DOTALL)
+OPENING = re.compile(r"```[ \t]*+[\w+-]*+[^\n`]*+\n")
+CLOSING = "```"
+DEEPER = 3  # columns that a closing fence may be indented beyond the opening one, as in Markdown
 CURRENT = re.compile(r"^#+[ \t]*(?:the[ \t]+)?current[ \t]+program[ \t]*+:?[ \t]*+$", re.IGNORECASE | re.MULTILINE)
 TASK = re.compile(r"^#+[ \t]*task[ \t]*+:?[ \t]*+$", re.IGNORECASE | re.MULTILINE)
 MARKED = re.compile(r"\binstruction:[ \t]*(.+?)(?=\n\s*\n|\n?```|\Z)", re.IGNORECASE | re.DOTALL)
@@ -89,17 +91,62 @@ def read(messages: Sequence[Said]) -> Asked | None:
     return Asked(inner, instruction, "".join(lines[: begin + 1]), "\n" + "".join(lines[end:]))
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A fenced block: where it begins and ends in the text, fences included, and what stands between them."""
+
+    start: int
+    end: int
+    body: str
+
+
+def _blocks(text: str) -> list[_Block]:
+    """The fenced blocks of a text. A fence that is indented deeper, as in the documentation of a program, ends none
+    unless no other does."""
+    found: list[_Block] = []
+    at, loose = 0, False
+    while (opening := OPENING.search(text, at)) is not None:
+        column = opening.start() - (text.rfind("\n", 0, opening.start()) + 1)
+        close = -1 if loose else _closing(text, opening.end(), column)
+        if close < 0:  # once, so that what strangers send takes no quadratic time
+            loose, close = True, text.find(CLOSING, opening.end())
+        if close < 0:
+            break
+        at = close + len(CLOSING)
+        found.append(_Block(opening.start(), at, text[opening.end() : close]))
+    return found
+
+
+def _closing(text: str, begin: int, column: int) -> int:
+    """Where the fence is that closes a block; -1 for none. begin: of the block's text. column: of its opening."""
+    place = text.find(CLOSING, begin)
+    while place >= 0:
+        before = text[text.rfind("\n", 0, place) + 1 : place]
+        if before.strip() or len(before) <= column + DEEPER:
+            return place
+        place = text.find(CLOSING, place + len(CLOSING))
+    return -1
+
+
+def _outside(text: str) -> str:
+    """The text without its blocks."""
+    blocks = _blocks(text)
+    begins = [0, *(block.end for block in blocks)]
+    ends = [*(block.start for block in blocks), len(text)]
+    return "".join(text[a:b] for a, b in zip(begins, ends, strict=True))
+
+
 def _program(text: str) -> tuple[str, str] | None:
     """The program in a text, and the words around it; None where there is none."""
-    blocks, outside = list(FENCE.finditer(text)), FENCE.sub("", text)
+    blocks, outside = _blocks(text), _outside(text)
     heading = max((match.end() for match in CURRENT.finditer(text)), default=None)
     if heading is not None:
-        block = next((block for block in blocks if block.start() >= heading), None)
+        block = next((block for block in blocks if block.start >= heading), None)
         if block is not None:
-            return block.group(2), outside
+            return block.body, outside
     for block in reversed(blocks):
-        if _has_statement(block.group(2)):
-            return block.group(2), outside
+        if _has_statement(block.body):
+            return block.body, outside
     if blocks:
         return None
     if _has_statement(text, bare=True):
@@ -115,7 +162,7 @@ def _has_statement(text: str, bare: bool = False) -> bool:
 
 
 def _instruction(text: str, words: str, system: str) -> str | None:
-    outside = FENCE.sub("", text)
+    outside = _outside(text)
     for said in (outside, system):
         marked = MARKED.search(said)
         if marked is not None:

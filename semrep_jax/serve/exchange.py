@@ -99,8 +99,9 @@ class Exchange:
         self.model = wanted.model
         if wanted.n > setting.most_choices:
             raise RequestError(400, f"n = {wanted.n}: this server gives at most {setting.most_choices}", "n")
-        plan = self.plan = self._plan(wanted)
+        plan = self._plan(wanted)
         self.inside.enter_context(service.gate.entered(plan.completions))
+        self.plan = plan
         same = wanted.model_dump_json(exclude={"repeat", "stream", "stream_options"})
         draw = service.draws.of(same, wanted.seed, wanted.repeat)
         made = {"seed": draw.seed, "repeat": draw.repeat}
@@ -140,18 +141,23 @@ class Exchange:
         for index in range(wanted.n):
             if (opening := envelope.opening(index)) is not None:
                 yield envelope.piece([opening])
+        offsets = [0] * wanted.n
         async with aclosing(plan.deltas(draw)) as deltas:
             async for delta in deltas:
                 if delta.text or delta.finish or delta.token_ids:
-                    told = self._logprobs([delta], wanted) if delta.token_ids else None
+                    told = self._logprobs([delta], wanted, offsets[delta.index]) if delta.token_ids else None
+                    if told is not None and "tokens" in told:
+                        offsets[delta.index] += sum(map(len, told["tokens"]))
                     choice = envelope.choice(delta.index, delta.text, delta.finish, told, piece=True)
                     yield envelope.piece([choice | ({"semrep": delta.details} if delta.finish else {})])
         if wanted.usage_at_end:
             yield envelope.piece([], wire.usage(plan.cost.prompt_tokens, plan.cost.completion_tokens))
 
-    def _logprobs(self, deltas: list[Delta], wanted: ChatRequest | CompletionRequest) -> dict[str, Any] | None:
+    def _logprobs(
+        self, deltas: list[Delta], wanted: ChatRequest | CompletionRequest, offset: int = 0
+    ) -> dict[str, Any] | None:
         tokenizer = self.service.models.kitchen.tokenizer
-        return logprobs.worded(tokenizer, deltas, wanted.alternatives, isinstance(wanted, ChatRequest))
+        return logprobs.worded(tokenizer, deltas, wanted.alternatives, isinstance(wanted, ChatRequest), offset)
 
     def _streamed(self, whole: bool) -> None:
         """The stream has ended, to its end or because the client left."""

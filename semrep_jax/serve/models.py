@@ -9,6 +9,7 @@ On /v1/completions a prompt goes to the policy as it is, by the id `direct` alon
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Models:
         """The plan of a bare completion. Raises RequestError, TokenizerError."""
         if request.model != DIRECT:
             raise RequestError(400, f"model: {request.model} answers chats only; use {DIRECT} here", "model")
-        return OneTurn(self.kitchen, self._checked(request.prompt), request, request.longest)
+        return OneTurn(self.kitchen, self._checked(request.prompt, "prompt"), request, request.longest)
 
     def _direct(self, request: ChatRequest) -> Plan:
         asked = conversation.read(request.said)
@@ -74,20 +75,21 @@ class Models:
         details: dict[str, Any] = {"instruction": prompt.instruction} if prompt.instruction else {}
         if not self.kitchen.tokenizer.compact and not asked.before:
             return OneTurn(self.kitchen, ids, request, request.longest, details=details)
-        before, after = asked.answer("\0").split("\0")
+        place = secrets.token_hex(16)  # that stands in no program
+        before, _, after = asked.answer(place).partition(place)
         return OneTurn(self.kitchen, ids, request, request.longest, before, after, details)
 
-    def _checked(self, text: str) -> list[int]:
-        """Token ids of a text that goes to the model as it is."""
+    def _checked(self, text: str, field: str = "messages") -> list[int]:
+        """Token ids of a text that goes to the model as it is. field: of the request, that holds it."""
         ids = self.kitchen.tokenizer.encode(text)
         if not ids:
             raise RequestError(400, "prompt: it is empty", "prompt")
-        self._fits(ids)
+        self._fits(ids, field)
         return ids
 
-    def _fits(self, ids: list[int]) -> None:
+    def _fits(self, ids: list[int], field: str = "messages") -> None:
         if len(ids) > self.kitchen.rollout.max_prompt:
-            raise too_long(len(ids), self.kitchen.rollout.max_prompt)
+            raise too_long(len(ids), self.kitchen.rollout.max_prompt, field=field)
 
 
 _CHATS: dict[str, Callable[[Models, ChatRequest], Plan]] = {

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
@@ -174,9 +174,14 @@ class Turns:
         with ExitStack() as stack:
             comparer, why = _comparer(source, self.kitchen, stack)
             attempts = infer(self.policy, self._accepts(comparer), [task], 2, sampling, key)[0]
-            if all(attempt.completion.finish is Finish.PROMPT_TOO_LONG for attempt in attempts):
-                attempts = infer(self.policy, _nothing, [task], 1, sampling, jax.random.fold_in(key, 3))[0]
-                why = why or "a prompt with a rewrite in it is longer than rollout.max_prompt"
+            lost = [i for i, one in enumerate(attempts) if one.completion.finish is Finish.PROMPT_TOO_LONG]
+            if lost:
+                fewer = replace(sampling, n=len(lost))
+                direct = infer(self.policy, _nothing, [task], 1, fewer, jax.random.fold_in(key, 3))[0]
+                for place, attempt in zip(lost, direct, strict=True):
+                    attempts[place] = attempt
+                if len(lost) == len(attempts):
+                    why = why or "a prompt with a rewrite in it is longer than rollout.max_prompt"
             chosen = best(attempts, self.wanted.n)
             with_rewrite = sum(attempt.rewrite is not None for attempt in attempts)
             common = {"attempts": len(attempts), "with_rewrite": with_rewrite, "no_rewrite_because": why or None}

@@ -31,6 +31,7 @@ from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.serve.answers import Kitchen
 from semrep_jax.serve.app import application
 from semrep_jax.serve.batcher import Batcher
+from semrep_jax.serve.connections import impatient
 from semrep_jax.serve.draws import Draws
 from semrep_jax.serve.exchange import Service
 from semrep_jax.serve.guard import Gate
@@ -87,6 +88,7 @@ class Server:
         )
         config = uvicorn.Config(
             application(self.service),
+            http=impatient(setting.read_seconds),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -160,10 +162,16 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def fingerprint(setting: ServeConfig, rollout: RolloutConfig, base: PretrainedModel) -> str:
-    """A word that changes with anything that decides an answer's bits beside the request: the weights, the shapes, the
-    versions, the kind of device."""
-    sums = jax.tree.leaves(jax.tree.map(lambda leaf: float(jnp.sum(jnp.abs(leaf.astype(jnp.float32)))), base.params))
+    """A word that changes with anything that decides an answer's bits beside the request: the weights, the tokenizer
+    and its template, the shapes, the server's own temperature, the versions, the kind of device."""
+
+    def sums(leaf: jax.Array) -> tuple[float, float]:
+        wide = leaf.astype(jnp.float32)
+        return float(jnp.sum(wide)), float(jnp.sum(jnp.abs(wide)))
+
     device = jax.devices()[0]
-    known: list[Any] = [sums, base.model.shape, setting.rows, setting.samples, rollout.max_prompt, rollout.bucket]
-    known += [rollout.max_new, setting.chunk, jax.__version__, device.platform, device.device_kind, platform.machine()]
+    known: list[Any] = [base.digest, jax.tree.leaves(jax.tree.map(sums, base.params)), base.model.shape]
+    known += [base.model.compute_config, setting.temperature, setting.rows, setting.samples, setting.chunk]
+    known += [rollout.max_prompt, rollout.bucket, rollout.max_new]
+    known += [jax.__version__, device.platform, device.device_kind, platform.machine()]
     return "semrep-" + hashlib.sha256(repr(known).encode()).hexdigest()[:12]

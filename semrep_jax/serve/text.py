@@ -17,24 +17,29 @@ HALF = "�"  # what a character reads as whose last bytes have not arrived
 
 
 class Growing:
-    """One completion's text. stops: texts that end it. `tokens`: ids taken so far, the end token left out."""
+    """One completion's text. stops: texts that end it. `ids`: taken so far, the end token left out. `stopped`: whether
+    a stop was written, and so no token behind it counts. `out`: characters let out."""
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()):
         self.tokenizer, self.stops = tokenizer, stops
         self.ids: list[int] = []
         self.stopped = False
-        self._out = 0  # characters let out
+        self.out = 0
 
     def add(self, ids: Sequence[int]) -> str:
         """Take tokens; what can be let out now."""
         if self.stopped:
             return ""
+        before = len(self.ids)
         self.ids += [one for one in ids if one not in self.tokenizer.end_ids]
         whole = self._text()
-        places = [place for stop in self.stops if (place := whole.find(stop)) >= 0]
-        if places:
+        if self._stops(whole):
             self.stopped = True
-            return self._let_out(whole, min(places))
+            counts = range(before, len(self.ids) + 1)
+            count = next(k for k in counts if self._stops(self.tokenizer.decode(self.ids[:k])))
+            self.ids = self.ids[:count]  # whatever was decoded beyond, in this piece
+            whole = self._text()
+            return self._let_out(whole, min(self._stops(whole)))
         safe = len(whole.rstrip(HALF)) if whole.endswith(HALF) else len(whole)
         return self._let_out(whole, safe - self._pending(whole[:safe]))
 
@@ -42,6 +47,14 @@ class Growing:
         """What was held back, now that no more will come."""
         whole = self._text()
         return "" if self.stopped else self._let_out(whole, len(whole))
+
+    def covered(self, tokens: int) -> int:
+        """Characters of the text that so many tokens make, without one that is half there."""
+        return len(self.tokenizer.decode(self.ids[:tokens]).rstrip(HALF))
+
+    def _stops(self, text: str) -> list[int]:
+        """Where stops begin in a text."""
+        return [place for stop in self.stops if (place := text.find(stop)) >= 0]
 
     def _text(self) -> str:
         return self.tokenizer.decode(self.ids)
@@ -54,5 +67,5 @@ class Growing:
         return 0
 
     def _let_out(self, text: str, place: int) -> str:
-        new, self._out = text[self._out : place], max(self._out, place)
+        new, self.out = text[self.out : place], max(self.out, place)
         return new

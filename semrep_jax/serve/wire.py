@@ -150,6 +150,11 @@ class CompletionRequest(Wanted):
     prompt: str
     logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
 
+    @field_validator("logprobs", mode="before")
+    @classmethod
+    def _false_is_none(cls, value: Any) -> Any:
+        return None if value is False else value
+
     @property
     def longest(self) -> int | None:
         """Most tokens."""
@@ -199,13 +204,13 @@ def unknown_model(name: str, known: Sequence[str]) -> RequestError:
     return RequestError(404, f"there is no model {shown}; there are {', '.join(known)}", "model", "model_not_found")
 
 
-def too_long(tokens: int, most: int, what: str = "the prompt") -> RequestError:
+def too_long(tokens: int, most: int, what: str = "the prompt", field: str = "messages") -> RequestError:
     """A prompt that the server has no room for.
 
-    tokens: of the prompt. most: that there may be. what: is too long, in words.
+    tokens: of the prompt. most: that there may be. what: is too long, in words. field: of the request, that holds it.
     """
     why = f"{what} is {tokens} tokens long and this server takes {most}; shorten it, or raise rollout.max_prompt"
-    return RequestError(400, why, "messages", CONTEXT_TOO_LONG)
+    return RequestError(400, why, field, CONTEXT_TOO_LONG)
 
 
 def usage(prompt: int, completion: int) -> dict[str, int]:

@@ -69,6 +69,9 @@ def test_what_comparing_costs_is_counted_and_nothing_is_under_u_sem(verifier, mo
     assert counted == {"accept/compared": 3, "accept/refused": 2, "accept/unknown": 0}
     assert judge.metrics() == dict.fromkeys(("times/accept", *("accept/" + n for n in NAMES)), 0)
     assert judge.verify_all(pairs) == first and len(built) == 1  # known, and counted as in the first time
+    alone = verifier.verify_all(pairs)
+    assert all(ours.seconds > its.seconds for ours, its in zip(first[:2], alone[:2], strict=True))  # comparing costs
+    assert first[2].seconds == alone[2].seconds  # wrong, and so not compared
     assert judge.metrics()["accept/refused"] == 2
     plain = RewriteJudge(verifier, AcceptBy.U_SEM)
     plain.verify_all(pairs)

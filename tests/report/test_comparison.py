@@ -66,6 +66,14 @@ def test_configs_are_named_by_what_differs(seeds, tmp_path):
     assert re.search(r"<h3>SemRep</h3>", text) and "alpha=0.3" in text
 
 
+def test_configs_that_differ_in_what_is_not_named_first_have_names_and_differences_of_their_own(seeds, tmp_path):
+    changes = [{"alpha": 0.3, "learning_rate": 0.1, "warmup": 1, "clip_high": clip} for clip in (0.2, 0.3)]
+    others = [made.run(tmp_path / f"o{i}", **one) for i, one in enumerate(changes)]
+    runs = [read(path) for path in (*seeds, *others)]
+    names = [group.name for group in comparison.grouped(runs)]
+    assert len(set(names)) == 3 and "clip_high=0.2" in names[1] and "clip_high=0.3" in names[2]
+
+
 def test_a_run_that_is_not_done_takes_part_with_its_curves(seeds, tmp_path):
     going = made.run(tmp_path / "going", 7, finished=False)
     text = comparison.page([read(seeds[0]), read(going)])

@@ -162,6 +162,18 @@ def test_lines_of_a_version_stand_beside_the_lines_they_were():
     assert [str(row[1].code) for row in rows] == ["a", "B", "new", "c"]
 
 
+def test_no_line_of_a_version_is_lost_where_the_source_ends_in_a_newline():
+    for source, version in (
+        ("a\n", "a\nb\nc"),
+        ("def f():\n    return 1\n", "def f():\n    x = 1\n    return x\n"),
+        ("a\n", "a\n"),
+        ("a\n\n", "b\n"),
+    ):
+        cells = [row[1] for row in code.aligned(source, [version], "text")]
+        told = [str(cell.code) for cell in cells if cell.change not in (EMPTY, GONE)]
+        assert told == version.rstrip("\n").split("\n"), (source, version)
+
+
 def test_one_column_leaves_out_what_is_far_from_a_change():
     numbered = [f"line {i}" for i in range(20)]
     changed = [*numbered[:10], "another", *numbered[11:]]

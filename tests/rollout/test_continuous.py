@@ -53,6 +53,15 @@ def test_a_completion_has_the_same_bits_whoever_is_decoded_beside_it(policies):
     assert policy.sample(PROMPTS[:2], 2, 1.0, key, rows=1) == [group[:2] for group in together[:2]]
 
 
+def test_a_temperature_near_0_takes_the_likeliest_tokens(policies):
+    """Logits that are divided by 1e-9 are mere rounding: other tokens came, with log-probs above 0."""
+    _, policy = policies
+    key = jax.random.key(2)
+    greedy = policy.sample(PROMPTS[:2], 2, 0.0, key)
+    for temperature in (1e-4, 1e-9, 1e-37):
+        assert policy.sample(PROMPTS[:2], 2, temperature, key) == greedy
+
+
 def test_nothing_of_a_call_that_was_broken_off_comes_up_in_the_next(policies):
     _, policy = policies
     key = jax.random.key(9)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from semrep_jax.search import curves
+from semrep_jax.search import curves, figures
 from semrep_jax.search.curves import Course, to_reach
 from semrep_jax.search.node import Kind, Node
 
@@ -46,6 +46,13 @@ def test_compute_to_reach_the_same_score_is_a_ratio_of_tokens():
     assert found.value == found.low == found.high == pytest.approx(0.5, abs=0.01)
     assert to_reach(slow, fast, "tokens", 200).value == pytest.approx(2.0, abs=0.02)
     assert to_reach([steps(3, tokens=40)] * 6, slow, "tokens", 200).value == pytest.approx(2.0, abs=0.02)
+
+
+def test_an_amount_that_was_not_counted_is_not_compared():
+    courses = {"semrep": [steps(2, tokens=0)] * 4, "direct": [steps(4, tokens=0)] * 4}
+    ratios = figures.compute(courses, 100)
+    assert {axis for _, _, axis in ratios} == {"samples"}
+    assert "told no tokens" in figures._sentence(ratios)
 
 
 def test_what_is_not_reached_is_infinite_and_nothing_to_reach_is_no_number():

@@ -73,6 +73,13 @@ def test_what_stands_around_an_evolve_block_stands_around_the_answer():
     assert asked.answer(PROGRAM) == f"```python\n{program}\n```"
 
 
+def test_a_fence_within_a_programs_documentation_does_not_end_it():
+    program = 'def f(x):\n    """\n    ```\n    f(1)\n    ```\n    """\n    return x'
+    assert said(f"Instruction: add 3\n\n```python\n{program}\n```") == Asked(program, "add 3")
+    assert said(f"# Current Program\n```\n{program}\n```\n# Task\nAdd 3.") == Asked(program, "Add 3.")
+    assert said(f"add 3\n```python\n{PROGRAM}``` please") == Asked(PROGRAM, "add 3 please")
+
+
 @pytest.mark.parametrize("text", ["hi", "", "make it faster", "```python\n# nothing\n```", "```\nno python (\n```"])
 def test_without_a_program_nothing_is_made_up(text):
     assert said(text) is None
@@ -83,7 +90,13 @@ def test_without_a_program_nothing_is_made_up(text):
     ("first", "part"),
     [("", part) for part in ("`", "```\n", "```python\n", "# ", "instruction:", "instruction: ", "\n", "x\n \n")]
     + [("```", " "), ("```", "a"), ("```", "\t a"), ("# current program", " "), ("# task", "\t"), ("#", "#")]
-    + [("```\n", "# EVOLVE-BLOCK-START\n"), ("instruction: a", "\n x"), ("instruction: a\n", " ")],
+    + [
+        ("", "    ```a\n"),
+        ("```\n", "     ```\n"),
+        ("```\n", "# EVOLVE-BLOCK-START\n"),
+        ("instruction: a", "\n x"),
+        ("instruction: a\n", " "),
+    ],
 )
 def test_a_text_that_is_meant_to_take_long_does_not(first, part):
     began = time.process_time()

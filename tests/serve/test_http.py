@@ -12,13 +12,21 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
+import jax
 import pytest
 from serving import PROGRAM, chat
 
+from semrep_jax.core.programs import Completion, Finish
+from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.serve import logprobs, semrep
+from semrep_jax.serve.answers import Delta
 from semrep_jax.serve.batcher import idle
+from semrep_jax.serve.server import fingerprint
+from semrep_jax.serve.settings import ServeConfig
 
 openai = pytest.importorskip("openai", reason="pip install -e '.[dev]'")
 ROOT = Path(__file__).parent.parent.parent
@@ -112,6 +120,85 @@ def test_log_probs_stops_and_limits_are_kept(client):
     assert stopped.choices[0].finish_reason == "stop"
     short = client.chat.completions.create(**how, max_tokens=3)
     assert short.usage.completion_tokens == 3 and short.choices[0].finish_reason == "length"
+
+
+def test_of_a_completion_that_a_stop_ends_no_token_behind_it_is_told_or_counted(client):
+    prompt = f"<|rewrite|>{PROGRAM}<|program|>"
+    how = {"model": "direct", "prompt": prompt, "seed": 1, "temperature": 0, "logprobs": 1, "stop": ["for"]}
+    answer = client.completions.create(**how)
+    (choice,) = answer.choices
+    *before, last = choice.logprobs.tokens  # the last one begins before the stop
+    assert choice.finish_reason == "stop" and choice.text.startswith("".join(before)) and "for" in last
+    assert len("".join(before)) < len(choice.text) and answer.usage.completion_tokens == len(before) + 1
+    offsets = [sum(map(len, choice.logprobs.tokens[:i])) for i in range(len(choice.logprobs.tokens))]
+    assert choice.logprobs.text_offset == offsets
+    streamed = [piece.choices[0].logprobs for piece in client.completions.create(**how, stream=True) if piece.choices]
+    pieces = [one for one in streamed if one is not None]
+    assert [token for one in pieces for token in one.tokens] == choice.logprobs.tokens
+    assert [place for one in pieces for place in one.text_offset] == offsets and len(pieces) > 1
+
+
+def test_log_probs_that_are_not_wanted_are_not_told(client):
+    body = {"model": "direct", "prompt": "x", "max_tokens": 2, "extra_body": {"logprobs": False}}
+    assert client.completions.create(**body).choices[0].logprobs is None
+
+
+def test_a_part_of_a_character_is_told_by_its_bytes(nano):
+    tokenizer = nano.tokenizer
+    first, second = tokenizer.encode("é")
+    assert tokenizer.bytes_of(first) + tokenizer.bytes_of(second) == "é".encode()
+    assert tokenizer.bytes_of(tokenizer.encode("def")[0]) == tokenizer.decode(tokenizer.encode("def")[:1]).encode()
+    delta = Delta(0, "é", (first, second), (-1.0, -2.0), (((first, -1.0), (second, -3.0)), ()))
+    chat_words = logprobs.worded(tokenizer, [delta], 2, chat=True)["content"]
+    assert bytes(byte for entry in chat_words for byte in entry["bytes"]) == "é".encode()
+    plain = logprobs.worded(tokenizer, [delta], 2, chat=False, offset=3)
+    assert plain["tokens"] == ["bytes:\\xc3", "bytes:\\xa9"] and len(plain["top_logprobs"][0]) == 2
+    assert plain["text_offset"][0] == 3
+
+
+def test_what_the_server_draws_with_is_part_of_its_fingerprint(nano):
+    rollout, words = RolloutConfig(), set()
+    for setting in (ServeConfig(), ServeConfig(temperature=2.0)):
+        words.add(fingerprint(setting, rollout, nano))
+    words.add(fingerprint(ServeConfig(), rollout, replace(nano, digest="other")))
+    turned = jax.tree.map(lambda leaf: -leaf, nano.params)
+    words.add(fingerprint(ServeConfig(), rollout, replace(nano, params=turned)))
+    assert len(words) == 4 and fingerprint(ServeConfig(), rollout, nano) in words
+
+
+def test_a_connection_that_asks_nothing_is_closed(server):
+    for sent in ("", "GET /v1/models HTTP/1.1\nHost: "):
+        with closing(raw(server, sent, wait=False)) as connection:
+            connection.settimeout(10)
+            assert connection.recv(100) == b""
+    with closing(raw(server, "GET /v1/models HTTP/1.1\nHost: x\n\n", wait=False)) as connection:
+        connection.settimeout(10)
+        assert b"200" in connection.recv(65536)
+        connection.sendall(b"GET /v1/mo")  # half of the next one
+        while connection.recv(65536):
+            pass
+
+
+def test_a_program_may_hold_any_letter(client):
+    program = "A = '\0'\n# EVOLVE-BLOCK-START\ndef f(x):\n    return x\n# EVOLVE-BLOCK-END\n"
+    text = f"# Current Program\n```python\n{program}```\n# Task\nAdd 3.\n"
+    answer = client.chat.completions.create(model="direct", messages=[{"role": "user", "content": text}], max_tokens=4)
+    assert "A = '\0'" in told(answer)[0]
+
+
+def test_an_attempt_whose_prompt_is_too_long_with_a_rewrite_is_made_without(server, client, monkeypatch):
+    real = semrep.infer
+
+    def infer(*args, **kwargs):
+        found = real(*args, **kwargs)
+        if args[3] == 2:
+            lost = Completion("", (), (), Finish.PROMPT_TOO_LONG)
+            found[0][0] = replace(found[0][0], completion=lost, program="the prompt is longer than rollout.max_prompt")
+        return found
+
+    monkeypatch.setattr(semrep, "infer", infer)
+    answer = client.chat.completions.create(model="semrep", messages=chat(), n=2, seed=3, temperature=0.7)
+    assert [choice.semrep["no_edit_because"] for choice in answer.choices] == [None, None]
 
 
 def test_a_bare_completion_goes_to_the_policy_as_it_is(client):
