@@ -113,6 +113,12 @@ def test_a_counterexample_is_made_small(sandbox):
     assert len(finding.counterexample) < 60  # two things that are the same
 
 
+def test_of_a_program_that_hangs_the_call_is_named_on_which_it_does(sandbox):
+    """It was asked of each call of the sequence, each to its limit, and the one at fault was not found: 65 s."""
+    finding = Reference(SUM, sandbox).compare("def f(n):\n    while True:\n        pass\n")
+    assert finding.answer is Answer.DIFFERENT and finding.counterexample.startswith("f("), finding.counterexample
+
+
 HEADS = {
     "class": "from dataclasses import dataclass\n@dataclass\nclass Coin:\n    value: int\n",
     "": "",
