@@ -186,13 +186,19 @@ bool belongs_to_a_thread(uintptr_t at) {
            within(&block_size, sizeof block_size) || within(&grid_size, sizeof grid_size);
 }
 
+// What is known of a word, or of a byte where a word is not touched whole.
+Granule& granule_of(uintptr_t at, unsigned bytes) {
+    uintptr_t key = at * 2 + (bytes < WORD);
+    Granule& g = granules[at * 2654435761u >> 8 & (GRANULES - 1)];
+    if (g.key != key || g.launch != launch_number) g = {key, launch_number, 0, 0};
+    return g;
+}
+
 constexpr const char* UNORDERED = "blocks of one launch read and write the same place, and nothing orders the two";
 
 // A word of global memory, or a byte of it, is about to be read or written by a plain access.
 void touch_global(uintptr_t at, unsigned bytes, bool writes) {
-    uintptr_t key = at * 2 + (bytes < WORD);
-    Granule& g = granules[(key >> 1) * 2654435761u >> 8 & (GRANULES - 1)];
-    if (g.key != key || g.launch != launch_number) g = {key, launch_number, 0, 0};
+    Granule& g = granule_of(at, bytes);
     bool ordered = block_synchronised || block_waited, buffer = is_buffer(at);
     bool written = g.writer && g.writer != block_number, read = g.reader && g.reader != block_number;
     if (!writes) {
@@ -227,10 +233,10 @@ void touch(void* where, size_t bytes, bool writes) {
 
 // As `touch`, of a volatile variable: who reads what another block has written may be waiting for it, and so is ordered behind it.
 void touch_volatile(void* where, size_t bytes, bool writes) {
-    auto at = reinterpret_cast<uintptr_t>(where) & ~uintptr_t(WORD - 1);
     if (self && report->status == RUNNING && !writes) {
-        Granule& g = granules[at * 2654435761u >> 8 & (GRANULES - 1)];
-        if (g.key == at * 2 && g.launch == launch_number && g.writer && g.writer != block_number) block_synchronised = true;
+        auto at = reinterpret_cast<uintptr_t>(where);
+        unsigned writer = granule_of(bytes < WORD ? at : at & ~uintptr_t(WORD - 1), bytes).writer;
+        if (writer && writer != block_number) block_synchronised = true;
     }
     touch(where, bytes, writes);
 }
