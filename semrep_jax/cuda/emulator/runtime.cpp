@@ -196,10 +196,10 @@ Granule& granule_of(uintptr_t at, unsigned bytes) {
 
 constexpr const char* UNORDERED = "blocks of one launch read and write the same place, and nothing orders the two";
 
-// A word of global memory, or a byte of it, is about to be read or written by a plain access.
-void touch_global(uintptr_t at, unsigned bytes, bool writes) {
+// A word of global memory, or a byte of it, is about to be read or written. `meant`: in whatever order to other blocks.
+void touch_global(uintptr_t at, unsigned bytes, bool writes, bool meant) {
     Granule& g = granule_of(at, bytes);
-    bool ordered = block_synchronised || block_waited, buffer = is_buffer(at);
+    bool ordered = meant || block_synchronised || block_waited, buffer = is_buffer(at);
     bool written = g.writer && g.writer != block_number, read = g.reader && g.reader != block_number;
     if (!writes) {
         if (buffer && written && !ordered) fail(RACE, UNORDERED, 0);
@@ -215,7 +215,7 @@ void touch_global(uintptr_t at, unsigned bytes, bool writes) {
 }
 
 // Called before every access of a candidate to memory (g++ -fsanitize=thread, without its library).
-void touch(void* where, size_t bytes, bool writes) {
+void touch(void* where, size_t bytes, bool writes, bool meant = false) {
     if (!self || report->status != RUNNING) return;
     auto at = reinterpret_cast<uintptr_t>(where), word = at & ~uintptr_t(WORD - 1);
     if (word != polled || (writes && !quiet)) {
@@ -226,7 +226,7 @@ void touch(void* where, size_t bytes, bool writes) {
     if (quiet) return;
     if (at - reinterpret_cast<uintptr_t>(me()->stack) >= STACK && !is_shared(at)) {
         unsigned unit = bytes < WORD ? 1 : WORD;
-        for (size_t done = 0; done < bytes; done += unit) touch_global(unit == 1 ? at + done : word + done, unit, writes);
+        for (size_t done = 0; done < bytes; done += unit) touch_global(unit == 1 ? at + done : word + done, unit, writes, meant);
     }
     if (preempting && random64() % 8 == 0) park();
 }
@@ -238,7 +238,7 @@ void touch_volatile(void* where, size_t bytes, bool writes) {
         unsigned writer = granule_of(bytes < WORD ? at : at & ~uintptr_t(WORD - 1), bytes).writer;
         if (writer && writer != block_number) block_synchronised = true;
     }
-    touch(where, bytes, writes);
+    touch(where, bytes, writes, true);
 }
 
 // Reports an access that is not at a multiple of its type's alignment, where the place is not one that we have laid out.
