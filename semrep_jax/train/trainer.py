@@ -141,6 +141,7 @@ class Trainer:
         self.utility = Utility(self.policy, verifier, recipe.reward, rows, temperature)
         self.watch = Watch(base.model, recipe.train.non_finite)
         self.seconds = 0.0
+        self.clock: int | None = 0  # of the learning rate, in the optimiser's state; None where that was restored
 
     def run(self) -> Trained:
         """Spend the budget. Raises Stopped after a SIGTERM, once everything is saved, NothingFits where every prompt
@@ -366,9 +367,11 @@ class Trainer:
         every: list[dict[str, Any]] = []
         update = self.updates[self.budget.stage]
         for _ in range(min(self.recipe.train.epochs, self.budget.stage_left)):
-            state = self.arrays | {"optimiser": at_step(self.arrays["optimiser"], self.budget.used)}
-            self.arrays, out = update(state, self.frozen, batch)
+            if self.clock != self.budget.used:  # some steps took no update
+                self.arrays |= {"optimiser": at_step(self.arrays["optimiser"], self.budget.used)}
+            self.arrays, out = update(self.arrays, self.frozen, batch)
             out = jax.device_get(out)
+            self.clock = self.budget.used + (not out.get("left_out", False))
             self.watch(self.budget.used, out, self.arrays["params"])
             metrics = metrics or {k: float(v) for k, v in out.items() if k != "norms"}
             every.append(out)
@@ -395,7 +398,7 @@ class Trainer:
 
     def resume(self, restored: Restored) -> None:
         """Go on from a checkpoint."""
-        self.arrays, record = restored.state, restored.record
+        self.arrays, record, self.clock = restored.state, restored.record, None
         for name, draws in self.draws.items():
             draws.set_state(record["draws"][name])
         self.budget.resume(record["used"], record["total"], record["boundary"])
