@@ -9,6 +9,7 @@ from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Status, 
 from semrep_jax.languages import fenced_blocks
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
+from semrep_jax.sandbox.faults import BUSY, KILLED
 from semrep_jax.sandbox.pool import MORE_PATIENCE, Limits, Observation, Sandbox
 from semrep_jax.sandbox.wire import encode
 from semrep_jax.verify import Verifier
@@ -105,17 +106,28 @@ def test_a_repeated_program_is_answered_from_the_cache(verifier):
 class Flaky(Sandbox):
     """Observes nothing the first `faults` times, as where its own process has died."""
 
-    def __init__(self, faults: int):
+    def __init__(self, faults: int, fault: str = "its process has died"):
         super().__init__(1, Limits())
-        self.faults, self.runs, self.walls = faults, [], []
+        self.faults, self.runs, self.walls, self.fault = faults, [], [], fault
 
     def run(self, source, entry, calls, limits=None):
         self.runs.append(source)
         self.walls.append(self.patience)
         self.faults -= 1
         if self.faults >= 0:
-            return Observation(died="timeout", fault="its process has died")
+            return Observation(died="timeout", fault=self.fault)
         return super().run(source, entry, calls, limits)
+
+
+@pytest.mark.parametrize(("fault", "status"), [(BUSY, Status.TIMEOUT), (KILLED, Status.CRASH)])
+def test_a_program_that_hides_twice_from_who_looks_has_failed(fault, status):
+    """Unjudged members leave their group's baseline: whoever could choose to be one would never pay for failing."""
+    good = program("def f(y):\n    return y + 1 if y else 0")
+    with Verifier(Flaky(2, fault)) as flaky:
+        (verdict,) = flaky.verify(TASK, [good])
+        assert verdict.status is status and verdict.judged and verdict.feedback == f"{fault}, twice"
+    with Verifier(Flaky(1, fault)) as flaky:
+        assert flaky.verify(TASK, [good])[0].status is Status.OK
 
 
 @pytest.mark.parametrize(("faults", "status", "again"), [(0, Status.OK, 0), (1, Status.OK, 1), (2, Status.UNJUDGED, 1)])

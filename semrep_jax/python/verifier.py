@@ -12,6 +12,7 @@ from threading import Lock
 from semrep_jax.core.programs import Case, Duplicate, Outcome, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python.usertests.file import TestFile, verdict_by_file
 from semrep_jax.python.usertests.runner import Bench
+from semrep_jax.sandbox.faults import BUSY, KILLED
 from semrep_jax.sandbox.outcomes import explain, matches
 from semrep_jax.sandbox.pool import Observation, Sandbox
 
@@ -29,7 +30,14 @@ class PythonJudge:
 
     def judge(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         """The verdict on a program: U_sem and U_edit in one contained run, hidden tests in another one, so that they
-        decide nothing about the others."""
+        decide nothing about the others. One that can't be seen at the second look either, alone and with more patience,
+        has hidden itself."""
+        verdict = self._judged(task, program, duplicate)
+        if verdict.judged or self.sandbox.patience == 1:
+            return verdict
+        return _of_its_own_doing(verdict)
+
+    def _judged(self, task: Task, program: Program, duplicate: Duplicate) -> Verdict:
         if isinstance(task.details, TestFile):
             return verdict_by_file(task, task.details, program, duplicate, self._running_bench())
         verdict = verdict_of(
@@ -56,6 +64,14 @@ class PythonJudge:
         """End the processes that run files of tests."""
         if self._bench is not None:
             self._bench.close()
+
+
+def _of_its_own_doing(verdict: Verdict) -> Verdict:
+    """The verdict on a program of which nothing could be seen twice, where it can have brought that about by itself."""
+    status = {BUSY: Status.TIMEOUT, KILLED: Status.CRASH}.get(verdict.feedback)
+    if status is None:
+        return verdict
+    return replace(verdict, status=status, compiled=True, feedback=f"{verdict.feedback}, twice")
 
 
 def verdict_of(task: Task, observation: Observation, duplicate: Duplicate = Duplicate.NONE) -> Verdict:

@@ -15,11 +15,13 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+faults = importlib.import_module("faults")
 lockdown = importlib.import_module("lockdown")
 scratch = importlib.import_module("scratch")
 del sys.path[0]
 
 MAX_REPLY = 4 << 20  # bytes
+TICKS = 0.15  # s of processor time that a child may take beyond its limit before its timer ends it, and to start
 # A candidate may patch the modules; these are bound before it is there.
 _dumps, _exit, _write = json.dumps, os._exit, os.write
 
@@ -97,13 +99,15 @@ def run_child(request, containment, act):
     if not killed and not ends(pid, deadline):
         killed = timeout = True
     code, usage = sweep(pid, containment.in_pid_namespace, killed)
+    if usage.ru_utime + usage.ru_stime > request["limits"]["cpu_seconds"] + TICKS:
+        timeout, data = True, None  # its timer was turned off
     facts = {"timeout": timeout, "signal": code & 0x7F, "seconds": time.monotonic() - began}
     facts["cpu"] = usage.ru_utime + usage.ru_stime
     facts["fault"] = None
     if timeout and starved(usage, request["limits"]):
-        facts["fault"] = "the machine was too busy to run it within its wall time"
+        facts["fault"] = faults.BUSY
     elif not killed and containment.seccomp_filter is not None and struck_down(code, usage, request["limits"]):
-        facts["fault"] = "its process was killed from outside"
+        facts["fault"] = faults.KILLED
     try:
         scratch.empty(containment.scratch)
     except OSError:

@@ -173,7 +173,9 @@ DENIED = {
     # signals to others, and handles on other processes
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
+    "pidfd_getfd": (438, 438), "timer_create": (222, 107),
+    # locks on what all candidates share; `fcntl` is decided by its command
+    "flock": (73, 32),
     # tracing, and the memory of others
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
     # how others run, and how a process itself does: what gives way to all others looks like a machine too busy for it
@@ -198,6 +200,9 @@ DENIED = {
 # Calls that a process may make about itself (a first argument of 0): a candidate that is the zygote's own user could
 # else take limits from it, and so from all candidates after it.
 OWN_ONLY = {"prlimit64": (302, 261)}
+# Commands of fcntl that have a signal sent, to whomever, or leave something at an open file that others share.
+FCNTL = {"x86_64": 72, "aarch64": 25}
+_SIGNALS_AND_LOCKS = (8, 10, 15, 37, 38, 1024, 1026)  # F_SETOWN, _SETSIG, _SETOWN_EX, _OFD_SETLK(W), _SETLEASE, _NOTIFY
 # machine: (its audit architecture, the numbers of clone, clone3 and prctl, its column in DENIED)
 _MACHINES = {"x86_64": (0xC000003E, 56, 435, 157, 0), "aarch64": (0xC00000B7, 220, 435, 167, 1)}
 
@@ -210,6 +215,7 @@ _RETURN = 0x06
 _NUMBER_AT = 0  # offsets in struct seccomp_data
 _ARCHITECTURE_AT = 4
 _FIRST_ARGUMENT_AT = 16
+_SECOND_ARGUMENT_AT = 24
 _CLONE_THREAD = 0x10000
 _X32_NUMBERS = 0x40000000
 _ALLOW: list[_Instruction] = [(_RETURN, 0, 0, 0x7FFF0000)]
@@ -218,6 +224,11 @@ _ABSENT: list[_Instruction] = [(_RETURN, 0, 0, 0x50000 | errno.ENOSYS)]
 _KILL: _Instruction = (_RETURN, 0, 0, 0x80000000)
 _ITSELF_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, 0), *_ALLOW, *_REFUSE]
 _SIGNAL_OF_PARENT_STAYS = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_EQUAL, 0, 1, _PR_SET_PDEATHSIG), *_REFUSE, *_ALLOW]
+_NO_SIGNALS = [
+    (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+    *(step for command in _SIGNALS_AND_LOCKS for step in ((_EQUAL, 0, 1, command), *_REFUSE)),
+    *_ALLOW,
+]
 _THREADS_ONLY = [(_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), *_ALLOW, *_REFUSE]
 
 
@@ -238,7 +249,7 @@ def filter_instructions(machine: str) -> list[_Instruction] | None:
     denied = [numbers[column] for numbers in DENIED.values() if numbers[column] is not None]
     own_only = [numbers[column] for numbers in OWN_ONLY.values()]
     actions = dict.fromkeys(denied, _REFUSE) | dict.fromkeys(own_only, _ITSELF_ONLY)
-    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT, prctl: _SIGNAL_OF_PARENT_STAYS}
+    actions |= {clone: _THREADS_ONLY, clone3: _ABSENT, prctl: _SIGNAL_OF_PARENT_STAYS, FCNTL[machine]: _NO_SIGNALS}
     starts = {0: _ALLOW}
     for number in sorted(actions):
         starts[number] = actions[number]

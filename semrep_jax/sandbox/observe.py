@@ -6,6 +6,7 @@ Loaded by the zygote by path, so it imports only the standard library. Sequences
 import importlib
 import os
 import sys
+import types
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 wire = importlib.import_module("wire")
@@ -22,7 +23,9 @@ def observe(source, entry, calls):
 
     source: the program's text. entry: the function's name. calls: tuples of arguments in wire form.
     """
-    scope = {"__name__": "candidate", "__builtins__": __builtins__}
+    module = sys.modules["candidate"] = types.ModuleType("candidate")  # where dataclasses and pickle look for it
+    scope = module.__dict__
+    scope["__builtins__"] = __builtins__
     sys.stdout = sys.stderr = surroundings.Printed()
     try:
         exec(compile(source, "<candidate>", "exec"), scope)
@@ -32,8 +35,9 @@ def observe(source, entry, calls):
     return {"load": None, "calls": [one_call(function, args) for args in calls]}
 
 
-def one_call(function, wire_args):
-    """Observe one call: [value, error, mutated, output, message], the first and the third in wire form."""
+def one_call(function, wire_args, _repr=repr):
+    """Observe one call: [value, error, mutated, output, message], the first and the third in wire form. `_repr` is the
+    real one."""
     args = wire.decode(wire_args)
     sys.stdout = sys.stderr = printed = surroundings.Printed()
     value = error = message = None
@@ -51,7 +55,8 @@ def one_call(function, wire_args):
     except BaseException:
         after = ["t", "arguments that do not encode"]
     output = wire.encode("".join(printed.parts))
-    return [value, error, None if after == wire_args else after, output, message]
+    same = _repr(after) == _repr(wire_args)  # True is no 1
+    return [value, error, None if same else after, output, message]
 
 
 _BUILTIN_ERRORS = {

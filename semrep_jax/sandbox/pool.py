@@ -236,6 +236,11 @@ class Pool:
             self._retire(zygote)
             zygote = None
             return None
+        except BaseException:  # Ctrl-C, or a handler that raises: its answer is still to come, and is nobody's
+            if zygote is not None:
+                self._retire(zygote)
+                zygote = None
+            raise
         finally:
             self.free.put((index, zygote))
 

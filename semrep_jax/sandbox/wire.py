@@ -14,6 +14,7 @@ import math as _math
 MAX_NODES = 200_000
 MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
+MOST_ALIKE = 2_000  # keys of a set or dict beyond the first of each hash
 
 
 class Unencodable(Exception):
@@ -61,7 +62,8 @@ def encode(value, _type=type, _len=len):
 
 
 def decode(wire):
-    """The Python value of a wire form (a fresh object every time); raises ValueError for what is none."""
+    """The Python value of a wire form (a fresh object every time); raises ValueError for what is none, and for keys
+    that were made to be slow."""
     if wire is None or type(wire) in (bool, int, str):
         return wire
     if type(wire) is not list or not wire:
@@ -74,16 +76,25 @@ def decode(wire):
     if tag == "t":
         return tuple([decode(x) for x in rest])
     if tag == "d":
-        return {decode(k): decode(v) for k, v in rest}
+        keys = _spread([decode(k) for k, _ in rest])
+        return dict(zip(keys, [decode(v) for _, v in rest], strict=True))
     if tag == "s":
-        return {decode(x) for x in rest}
+        return set(_spread([decode(x) for x in rest]))
     if tag == "z":
-        return frozenset(decode(x) for x in rest)
+        return frozenset(_spread([decode(x) for x in rest]))
     if tag == "b":
         return bytes.fromhex(rest[0])
     if tag == "c":
         return complex(float(rest[0]), float(rest[1]))
     raise ValueError(f"unknown wire tag {tag!r}")
+
+
+def _spread(keys):
+    """The keys of a table, of which not too many have one hash: a table of such takes quadratic time to make."""
+    hashes = [hash(key) for key in keys]
+    if len(hashes) - len(set(hashes)) > MOST_ALIKE:
+        raise ValueError(f"more than {MOST_ALIKE} keys of a hash that others have")
+    return keys
 
 
 def same(a, b, tolerance=0.0):

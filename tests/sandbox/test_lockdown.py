@@ -23,9 +23,9 @@ MACHINES = {"x86_64": (0xC000003E, 56, 435, 0, 0), "aarch64": (0xC00000B7, 220, 
 PRCTL = {"x86_64": 157, "aarch64": 167}
 
 
-def decision(code, number, architecture, first_argument=0):
+def decision(code, number, architecture, first_argument=0, second_argument=0):
     """What the filter returns for a system call."""
-    data = {0: number, 4: architecture, 16: first_argument}
+    data = {0: number, 4: architecture, 16: first_argument, 24: second_argument}
     at, register = 0, 0
     while True:
         operation, if_true, if_false, constant = code[at]
@@ -47,6 +47,14 @@ def test_every_denied_call_is_refused_and_every_other_passes(machine):
     for number in set(range(600)) - {clone, clone3}:
         assert decision(code, number, architecture) == (REFUSE if number in denied else ALLOW), number
     assert read not in denied and len(denied - {None}) >= 45
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_fcntl_sends_no_signal_and_locks_nothing_that_others_share(machine):
+    code, number, architecture = filter_instructions(machine), lockdown.FCNTL[machine], MACHINES[machine][0]
+    refused = {c for c in range(1100) if decision(code, number, architecture, second_argument=c) == REFUSE}
+    assert refused == {8, 10, 15, 37, 38, 1024, 1026}
+    assert decision(code, number, architecture, second_argument=4) == ALLOW  # F_SETFL, as os.set_blocking does
 
 
 @pytest.mark.parametrize("machine", MACHINES)

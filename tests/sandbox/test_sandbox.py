@@ -16,8 +16,9 @@ from semrep_jax.core.programs import Case, Outcome, Program, Task, Tests
 from semrep_jax.languages import Answer
 from semrep_jax.python import PYTHON
 from semrep_jax.python.behaviour import Behaviour
+from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Limits, Sandbox, Unseen
-from semrep_jax.sandbox.wire import encode
+from semrep_jax.sandbox.wire import decode, encode
 from semrep_jax.tasks import bugs
 from semrep_jax.verify import Verifier
 
@@ -248,6 +249,97 @@ def test_a_candidate_that_closes_its_report_and_goes_on_is_ended_in_time_and_is_
             seen = sandbox.run(source, "f", [encode((1,))], Limits(cpu_seconds=0.4, wall_seconds=wall))
             assert (seen.died, seen.fault) == ("timeout", None)
         assert sandbox.run("def f(x): return x", "f", [encode((1,))]).outcomes and not sandbox.restarts
+
+
+SIGNALS = """
+import fcntl, os
+def f(to):
+    r, w = os.pipe()
+    fcntl.fcntl(r, fcntl.F_SETOWN, os.getpid() if to == "itself" else os.getppid())
+    fcntl.fcntl(r, 10, 9)  # F_SETSIG: SIGKILL
+    fcntl.fcntl(r, fcntl.F_SETFL, fcntl.fcntl(r, fcntl.F_GETFL) | os.O_ASYNC)
+    os.write(w, b"x")
+    return "alive"
+"""
+
+
+@pytest.mark.parametrize("to", ["itself", "its zygote"])
+def test_no_signal_is_sent_by_way_of_a_pipe(sandbox, to):
+    restarts = sandbox.restarts
+    seen = sandbox.run(SIGNALS, "f", [encode((to,))])
+    assert seen.fault is None and seen.outcomes[0].error == "PermissionError" and sandbox.restarts == restarts
+
+
+def test_nothing_is_left_at_the_file_that_all_candidates_share(sandbox):
+    source = """
+import fcntl
+def f(x):
+    found = []
+    for call in (lambda: fcntl.fcntl(0, 10, 42), lambda: fcntl.flock(0, fcntl.LOCK_EX)):
+        try:
+            found.append(call())
+        except PermissionError:
+            found.append("refused")
+    return found + [fcntl.fcntl(0, 11)]
+"""
+    assert sandbox.run(source, "f", [encode((1,))]).outcomes[0].value == ["l", "refused", "refused", 0]
+
+
+def test_a_candidate_without_its_timer_has_no_more_time(sandbox):
+    source = "import signal, time\ndef f(x):\n signal.setitimer(signal.ITIMER_PROF, 0)\n"
+    source += " while time.process_time() < x: pass\n return 1"
+    seen = sandbox.run(source, "f", [encode((0.6,))], Limits(cpu_seconds=0.1, wall_seconds=10))
+    assert seen.died == "timeout" and not seen.outcomes and seen.fault is None
+
+
+def test_a_report_that_is_slow_to_read_is_a_forged_one(sandbox):
+    source = """
+import sys
+def f(x):
+    module = sys._getframe(1).f_globals
+    many = ["s", *(i * (2**61 - 1) for i in range(1, 60_000))]
+    module["wire"].encode = lambda value: many
+    return 1
+"""
+    began = time.process_time()
+    seen = sandbox.run(source, "f", [encode((1,))])
+    assert not seen.outcomes and time.process_time() - began < 2
+    assert decode(["s", *range(5000)]) == set(range(5000))
+
+
+def test_an_argument_whose_type_alone_has_changed_has_changed(sandbox):
+    seen = sandbox.run("def f(xs): xs[:] = [bool(x) for x in xs]", "f", [encode(([0, 1],))])
+    assert seen.outcomes[0].mutated == encode(([False, True],))
+    assert sandbox.run("def f(xs): xs[:] = [float(x) for x in xs]", "f", [encode(([0.0],))]).outcomes[0].mutated is None
+
+
+def test_a_program_is_a_module_that_others_can_find(sandbox):
+    source = """
+from __future__ import annotations
+import pickle
+from dataclasses import dataclass
+@dataclass
+class Node:
+    value: int
+    next: Node | None = None
+def f(x): return pickle.loads(pickle.dumps(Node(x))).value
+"""
+    assert sandbox.run(source, "f", [encode((3,))]).outcomes[0].value == 3
+
+
+def test_after_an_interrupt_no_answer_is_anothers(monkeypatch):
+    with Sandbox(1, LIMITS) as sandbox:
+        receive, interrupted = pool._Zygote._receive, [True]
+
+        def interrupt(self, seconds):
+            if interrupted and interrupted.pop():
+                raise KeyboardInterrupt
+            return receive(self, seconds)
+
+        monkeypatch.setattr(pool._Zygote, "_receive", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.run("def f(x): return 'first'", "f", [encode((1,))])
+        assert sandbox.run("def f(x): return 'second'", "f", [encode((1,))]).outcomes[0].value == "second"
 
 
 def test_a_candidate_that_is_killed_from_outside_is_no_verdict_and_costs_no_zygote():

@@ -12,7 +12,7 @@ import warnings
 
 # Modules that neither tests nor programs are to find when they import one of that name.
 OURS = (
-    *("zygote", "child", "lockdown", "observe", "scratch", "standard", "wire"),
+    *("zygote", "child", "faults", "lockdown", "observe", "scratch", "standard", "wire"),
     *("crossing", "described", "compared", "operations", "mirrors", "bridge", "aside", "suite", "program"),
 )
 MAX_PRINTED = 8 << 20  # characters that a program may print in all

@@ -23,7 +23,7 @@ def _outcome(number):
         _ended.append(AssertionError("the asserts before it did not end"))
         try:
             _check()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _ended.append(error)
     error = _outcomes[number] if number < len(_outcomes) else _ended[-1]
     if error is not None:
@@ -32,7 +32,7 @@ def _outcome(number):
 APART = """
 try:
     pass
-except Exception as error:
+except (Exception, SystemExit) as error:
     _outcomes.append(error)
 else:
     _outcomes.append(None)

@@ -279,7 +279,10 @@ def special(bridge, name):
         def stand_in(self, *args):
             if not is_foreign(bridge, type(self)):
                 return bridge.call("exact", nearest(type(self)), name, self, args=args)
-            return bridge.call("special", self, name, args=args)
+            found = bridge.call("special", self, name, args=args)
+            if name in compared.DISTANCES:
+                compared.require_distance(bridge, name, self, args, found)
+            return found
 
     stand_in.__name__ = name
     return stand_in

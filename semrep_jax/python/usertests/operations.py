@@ -109,15 +109,8 @@ def _members(bridge, cls):
 def _compare(bridge, thing, name, args, kwargs):
     if name not in COMPARISONS:
         raise Malformed(name)
-    answers = []
-    for value in args:
-        try:
-            answers.append(_special(bridge, thing, name, [value], {}))
-        except Exception as error:
-            if len(args) == 1:
-                raise
-            answers.append(NotImplemented if not isinstance(error, RecursionError) else None)
-    return answers
+    (value,) = args
+    return _special(bridge, thing, name, [value], {})
 
 
 def _generator(bridge, number, name, args, kwargs):

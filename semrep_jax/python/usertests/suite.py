@@ -19,6 +19,8 @@ import sys
 import time
 import types
 
+import _pytest.runner
+import compared
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 from aside import OURS, Aside, log, logger_levels, set_alarm, stop_alarm, warn
@@ -451,6 +453,8 @@ def run(request, text, reader, writer, report):
     with open(plugin.placeholder, "w"):
         pass
     share_patches()
+    compared.shuffler.seed()  # as the program's process could not have seen
+    _pytest.runner._update_current_test_var = lambda item, when: None  # it would tell the program names and parameters
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no plugins that happen to be installed
     folder = os.path.dirname(plugin.file)
     try:
