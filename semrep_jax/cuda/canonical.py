@@ -11,6 +11,7 @@ its layout and what makes no difference: dimensions of 1, no shared memory, buff
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any
 
 from tree_sitter import Node
 
+from semrep_jax.core import syntax
 from semrep_jax.cuda.candidate.blocks import is_launch_list
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.syntax import node_text, parse
@@ -146,6 +148,8 @@ def _shortest(launch: Any) -> Any:
     if not isinstance(launch, dict):
         return launch
     short = {key: value for key, value in launch.items() if key not in ("shared", "smem")}
+    if isinstance(short.get("args"), list):
+        short["args"] = [_argument(one) for one in short["args"]]
     shared = _number(launch.get("shared") or launch.get("smem") or 0)
     if shared != "0":
         short["shared"] = shared
@@ -157,11 +161,22 @@ def _shortest(launch: Any) -> Any:
     return short
 
 
+def _argument(written: Any) -> Any:
+    """An argument of a launch, a number's expression as `_number` has it."""
+    dtype, colon, expression = written.partition(":") if isinstance(written, str) else ("", "", "")
+    return f"{_compact(dtype)}:{_number(expression)}" if colon else written
+
+
 def _number(expression: Any) -> str:
-    """An expression without spaces; one without axes as its value."""
+    """An expression with the parentheses and spaces that it needs; one without axes as its value."""
     try:
-        return str(evaluate(expression, {}))
+        value = evaluate(expression, {})
+        return str(int(value) if float(value).is_integer() else value)
     except ExpressionError:
+        pass
+    try:
+        return _compact(ast.unparse(syntax.expression(str(expression).strip())))
+    except SyntaxError:
         return _compact(expression)
 
 

@@ -150,7 +150,8 @@ CLAIMS = {
 def test_each_rule_makes_of_a_program_what_it_says(rule):
     claim = CLAIMS[rule]
     if claim[0] is None:
-        source = text(kernel(claim[1], head=""))
+        elements = "N * N" if "N * N" in claim[1] else "N"
+        source = text(kernel(claim[1], head=""), LAUNCH | {"grid": [f"ceil_div({elements}, 256)"]})
     elif len(claim) == 3:
         source = text(kernel(claim[0], parameters=claim[2]))
     else:
@@ -238,6 +239,60 @@ def test_kernels_that_depend_on_their_threads_by_way_of_functions_and_macros_kee
     assert offers(rule, text(f"{before}\n{kernel(rest)}")) == []
     if "split" not in rule:
         assert offers(rule, text(f"__device__ float one(float v) {{ return v; }}\n{kernel('y[i] = one(x[i]);')}"))
+
+
+MOVED = "x += i / N * N;\n    y[i] = x[0];"
+ONCE = "__shared__ float total;\n    if (threadIdx.x == 0) total = x[0];\n    y[i] = total;"
+FLOAT4 = "#define FLOAT4(v) (reinterpret_cast<float4*>(&(v))[0])\n"
+# (rules, the kernel's body, what stands before it): a program that a rule once made another of
+UNSOUND = [
+    (("split_kernel", "grid_stride_in", "coarsen_by_2", "vectorise"), MOVED, ""),
+    (("if_to_ternary",), ONCE, ""),
+    (("if_to_ternary",), "float& out = y[0];\n    if (i == 0) out = x[0];", ""),
+    (("increment_to_augmented",), "float s = 0.0f;\n    for (int j = N; j--;) s += x[j];\n    y[i] = s;", ""),
+    (("name_expression", "to_cached_load"), "FLOAT4(y[i]) = FLOAT4(x[i]);", FLOAT4),
+    (("unroll_by_2", "rename"), SUM.replace("x[j]", "x[AT(j)]"), "#define AT(j) j * 2\n"),
+    (("rename",), "y[i] = HERE;", "#define HERE x[i]\n"),
+    (("remove_const",), "const int n = 4;\n    constexpr int m = n * 2;\n    float s[m];\n    y[i] = s[0] = x[i];", ""),
+    (
+        ("inline_name",),
+        "float v = y[0];\n    y[i] = take(y, 7.0f) * 0.0f + v;",
+        "__device__ float take(float* p, float v) { p[0] = v; return v; }\n",
+    ),
+    (("ternary_to_if",), "long long above = i < 2 ? -1 : 2u;\n    y[i] = above;", ""),
+]
+
+
+@pytest.mark.parametrize(("rules", "body", "before"), UNSOUND, ids=range(len(UNSOUND)))
+def test_a_rule_passes_over_what_it_would_make_another_program_of(rules, body, before):
+    for rule in rules:
+        assert offers(rule, text(f"{before}{kernel(body)}")) == [], rule
+
+
+def test_threads_are_not_laid_out_anew_where_a_launch_has_fewer_than_elements():
+    for grid in ([1], ["ceil_div(N, 512)"], ["ceil_div(N - 1, 256)"]):
+        for rule in ("grid_stride_in", "coarsen_by_2", "vectorise"):
+            assert offers(rule, text(kernel("y[i] = x[i];"), LAUNCH | {"grid": grid})) == [], (rule, grid)
+
+
+def test_kernels_that_hand_on_by_a_variable_of_the_file_are_not_made_one():
+    first = kernel("held[i] = x[i];").replace("void f(", "void g(")
+    both = f"__device__ float held[4096];\n{first}\n{kernel('y[i] = held[N - 1 - i];')}"
+    block = [LAUNCH | {"kernel": "g"}, LAUNCH]
+    assert offers("fuse_kernels", text(both, *block)) == []
+
+
+def test_an_arrays_size_is_given_no_name():
+    body = "float s[4 * 2 + 1];\n    s[0] = x[i];\n    y[i] = s[0];"
+    assert all("float s[4 * 2 + 1]" in one.text for one in offers("name_expression", text(kernel(body))))
+
+
+def test_an_edit_lets_no_word_grow():
+    top = "__device__ float top(float v) { return(v > 0.0f ? v : 0.0f); }"
+    (one,) = offers("ternary_to_maximum", text(f"{top}\n{kernel('y[i] = top(x[i]);')}"))
+    assert "return fmaxf(v, 0.0f)" in flat(one.text)
+    (one,) = offers("if_to_ternary", text(kernel("if (N > 2 ? i < 2 : i < 1) y[i] = 1.0f; else y[i] = x[i];")))
+    assert "y[i] = (N > 2 ? i < 2 : i < 1) ? 1.0f : x[i];" in flat(one.text)
 
 
 def test_a_constant_that_is_an_arrays_size_stays_constant():

@@ -652,5 +652,5 @@ template <class... P> constexpr long sizes(void (*)(P...), unsigned at) {
 }
 }  // namespace semrep
 #define SEMREP_ENTRY(number, ...)                                                                                             \
-    extern "C" __attribute__((visibility("default"))) void semrep_kernel_##number(void** a) { ::semrep::call(__VA_ARGS__, a); } \
-    extern "C" __attribute__((visibility("default"))) long semrep_size_##number(unsigned at) { return ::semrep::sizes(__VA_ARGS__, at); }
+    extern "C" __attribute__((visibility("default"))) void semrep_kernel_##number(void** semrep_given) { ::semrep::call(__VA_ARGS__, semrep_given); } \
+    extern "C" __attribute__((visibility("default"))) long semrep_size_##number(unsigned semrep_at) { return ::semrep::sizes(__VA_ARGS__, semrep_at); }

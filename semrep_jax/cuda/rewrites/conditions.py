@@ -10,10 +10,10 @@ from tree_sitter import Node
 from semrep_jax.cuda.rewrites import nodes
 from semrep_jax.cuda.rewrites.edits import Edit, indentation, lay_out, replace, replace_all
 from semrep_jax.cuda.rewrites.effects import is_collective, is_pure
-from semrep_jax.cuda.rewrites.expression_types import Types, negated, type_of, variable_types
+from semrep_jax.cuda.rewrites.expression_types import LOOSEST, Types, negated, type_of, variable_types
 from semrep_jax.cuda.rewrites.program import CudaProgram
 from semrep_jax.cuda.rewrites.rule import CudaRule, at_each_match
-from semrep_jax.cuda.syntax import Function, node_text
+from semrep_jax.cuda.syntax import Function, function_declarator, node_text, walk
 
 ASSIGNING = "[(expression_statement) (declaration)] @site"
 IF = "(if_statement) @site"
@@ -35,38 +35,41 @@ class Ternary:
 
 
 def ternary_to_if(site: Node, types: Types) -> list[Edit] | None:
-    """x = c ? a : b; -> if (c) x = a; else x = b;    and so for `+=`, and for a declaration"""
-    text = _assignment_to_if(site) or _declaration_to_if(site)
+    """x = c ? a : b; -> if (c) x = a; else x = b;    and so for `+=`, and for a declaration; where types agree"""
+    text = _assignment_to_if(site, types) or _declaration_to_if(site, types)
     if text is None:
         return None
     in_block = site.parent is None or site.parent.type == "compound_statement"
     return [replace(site, text if in_block else f"{{ {text} }}")]
 
 
-def _assignment_to_if(node: Node) -> str | None:
+def _assignment_to_if(node: Node, types: Types) -> str | None:
     assignment = nodes.assignment_of(node)
     target, value = nodes.operands(assignment) if assignment is not None else (node, node)
-    ternary = _ternary(value) if assignment is not None and is_pure(target) else None
+    ternary = _ternary(value, types) if assignment is not None and is_pure(target) else None
     if assignment is None or ternary is None:
         return None
     return ternary.as_if(node_text(target), nodes.operator(assignment))
 
 
-def _declaration_to_if(node: Node) -> str | None:
+def _declaration_to_if(node: Node, types: Types) -> str | None:
     variable = nodes.sole_variable(node)
     if variable is None or {"const", "constexpr", "auto", "static"} & set(nodes.declared_type(node).split()):
         return None
-    ternary = _ternary(variable.value)
+    ternary = _ternary(variable.value, types)
     if ternary is None or node.parent is None or node.parent.type != "compound_statement":
         return None
     return f"{nodes.declared_type(node)} {variable.name};\n{indentation(node)}{ternary.as_if(variable.name, '=')}"
 
 
-def _ternary(value: Node) -> Ternary | None:
+def _ternary(value: Node, types: Types) -> Ternary | None:
     inner = nodes.strip_parens(value)
     parts = nodes.fields(inner, "condition", "consequence", "alternative")
     if inner.type != "conditional_expression" or parts is None or not is_pure(inner):
         return None
+    first, second = (type_of(part, types) for part in parts[1:])
+    if first is None or first != second:
+        return None  # the ternary's own type would be a third
     return Ternary(*(node_text(nodes.strip_parens(part)) for part in parts))
 
 
@@ -86,16 +89,40 @@ def if_to_ternary(site: Node, types: Types) -> list[Edit] | None:
     if branches is None or first is None or not is_pure(branches.condition) or not is_pure(first.target):
         return None
     otherwise = _otherwise(branches, first)
+    if branches.alternative is None and not _is_own(first.target):
+        return None  # all threads would write what one does
     type_ = type_of(otherwise, types) if otherwise is not None else None
     if type_ is None or type_ != type_of(first.value, types) or first.value.type == "comma_expression":
         return None
-    target, condition = node_text(first.target), node_text(nodes.strip_parens(branches.condition))
+    asked = nodes.strip_parens(branches.condition)
+    condition = f"({node_text(asked)})" if asked.type in LOOSEST else node_text(asked)
+    target = node_text(first.target)
     text = f"{target} {first.sign} {condition} ? {node_text(first.value)} : {node_text(otherwise)};"
     before = site.prev_named_sibling
     declares = before is not None and before.type == "declaration" and nodes.variables(before) == {target: None}
-    if before is None or not declares or first.sign != "=":
+    if before is None or not declares or first.sign != "=" or not _is_plain(before):
         return [replace(site, text)]
     return [replace_all(before, site, f"{nodes.declared_type(before)} {text}")]
+
+
+def _is_own(name: Node) -> bool:
+    """Whether a name is of a variable that each thread has for itself: a plain local one, or a parameter by value."""
+    function = name.parent
+    while function is not None and function.type != "function_definition":
+        function = function.parent
+    if function is None:
+        return False
+    declared = [n for n in walk(function, "declaration") if node_text(name) in nodes.declared(n)]
+    head = function_declarator(function)
+    parameters = [] if head is None else list(walk(head, "parameter_declaration"))
+    given = [p for p in parameters if node_text(name) in nodes.identifiers(p)]
+    return bool(declared or given) and all(map(_is_plain, declared + given))
+
+
+def _is_plain(declaration: Node) -> bool:
+    """Whether it declares nothing that others share, and no other name of something."""
+    shared = {"__shared__", "static", "extern"} & {node_text(c) for c in declaration.children}
+    return not shared and not nodes.contains(declaration, "reference_declarator")
 
 
 def _otherwise(branches: nodes.If, first: Assignment) -> Node | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tree_sitter import Node
 
 from semrep_jax.cuda.syntax import node_text, walk
+
+_IN_WORD = re.compile(rb"\w")
 
 
 class Edit(NamedTuple):
@@ -52,10 +55,17 @@ def apply_edits(raw: bytes, offset: int, edits: Iterable[Edit]) -> str:
 
     raw: the text in UTF-8. offset: which byte of the device code it begins at. edits: in any order, all within it.
     """
-    after = len(raw)
-    for start, end, text in sorted(edits, reverse=True):
+    after, ordered = len(raw), sorted(edits, reverse=True)
+    for place, (start, end, text) in enumerate(ordered):
         assert 0 <= start - offset <= end - offset <= after, "edits overlap or lie outside"
-        raw = raw[: start - offset] + text.encode() + raw[end - offset :]
+        before, new, behind = raw[: start - offset], text.encode(), raw[end - offset :]
+        # no word that stays grows by what is put beside it, as in `return(x)` without its parentheses
+        others = [*ordered[:place], *ordered[place + 1 :]]
+        if new and _join(before[-1:], new[:1]) and all(other.end != start for other in others):
+            new = b" " + new
+        if new and _join(new[-1:], behind[:1]) and all(other.start != end for other in others):
+            new += b" "
+        raw = before + new + behind
         after = start - offset
     return raw.decode()
 
@@ -95,3 +105,8 @@ def lay_out(nodes: Iterable[Node], indent: str, edits: Sequence[Edit] = ()) -> s
         text += reindented(node, indent, [e for e in edits if node.start_byte <= e.start < node.end_byte])
         before = node
     return text
+
+
+def _join(a: bytes, b: bytes) -> bool:
+    """Whether two bytes beside each other are in one word."""
+    return bool(_IN_WORD.fullmatch(a) and _IN_WORD.fullmatch(b))

@@ -16,7 +16,7 @@ from tree_sitter import Node
 
 from semrep_jax.cuda.rewrites import effects, nodes
 from semrep_jax.cuda.rewrites.edits import Edit, lay_out, replace_all
-from semrep_jax.cuda.rewrites.launches import Launch, one_dimensional
+from semrep_jax.cuda.rewrites.launches import Launch, as_ceil_div, one_dimensional, same_expression
 from semrep_jax.cuda.rewrites.program import CudaProgram
 from semrep_jax.cuda.syntax import Function, node_text, walk
 
@@ -109,10 +109,24 @@ def elementwise(program: CudaProgram, kernel: Function) -> ElementwiseKernel | N
         return None
     inner = nodes.statements(guard.consequence)
     if len(inner) == 1 and inner[0].type == "return_statement":
-        return recognised(program, kernel, index, upper_bound(guard.condition, index.name, ">="), within[2:])
-    wraps_all = len(within) == 2 and guard.consequence.type == "compound_statement"
-    count = upper_bound(guard.condition, index.name, "<") if wraps_all else None
-    return recognised(program, kernel, index, count, inner)
+        count, inner = upper_bound(guard.condition, index.name, ">="), within[2:]
+    else:
+        wraps_all = len(within) == 2 and guard.consequence.type == "compound_statement"
+        count = upper_bound(guard.condition, index.name, "<") if wraps_all else None
+    found = recognised(program, kernel, index, count, inner)
+    has_all = found is not None and all(_has_a_thread_each(launch, found.count) for launch in found.launches)
+    return found if has_all else None
+
+
+def _has_a_thread_each(launch: Launch, count: Node) -> bool:
+    """Whether a launch has as many threads as there are elements, but for its last block: of fewer, some are left."""
+    quotient, total = as_ceil_div(launch.grid), launch.expression(count)
+    return (
+        quotient is not None
+        and total is not None
+        and quotient.by == launch.block
+        and same_expression(quotient.total, total)
+    )
 
 
 def depends_on_threads(program: CudaProgram, kernel: Function) -> bool:
@@ -124,12 +138,14 @@ def depends_on_threads(program: CudaProgram, kernel: Function) -> bool:
 
 
 def _is_steady(kernel: Function, index: str, count: Node, body: Sequence[Node]) -> bool:
-    """Whether index and count stay as they are, count is of parameters, and nothing else asks which thread it is."""
+    """Whether index, count and all parameters stay as they are, count is of parameters, and nothing else asks which
+    thread it is: the body may be done several times by one thread, or half of it by another kernel."""
     in_count, used = nodes.identifiers(count), nodes.identifiers(count, *body)
     if not in_count <= {p.name for p in kernel.parameters if not p.pointer} or not effects.is_pure(count):
         return False
     changing = effects.assigned(*body) | nodes.declared(*body)
-    return not changing & (in_count | {index}) and not used & effects.BUILT_IN
+    kept = in_count | {index} | {p.name for p in kernel.parameters}
+    return not changing & kept and not used & effects.BUILT_IN
 
 
 def grid_index(node: Node) -> nodes.Binding | None:

@@ -17,7 +17,7 @@ _COMPARISONS = ("<", ">", "<=", ">=", "==", "!=")
 _OPPOSITE = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _TIGHTEST_FIRST = ("* / %", "+ -", "<< >>", "< > <= >=", "== !=", "&", "^", "|", "&&", "||")
 PRECEDENCE = {sign: 10 - level for level, signs in enumerate(_TIGHTEST_FIRST) for sign in signs.split()}
-_LOOSEST = ("conditional_expression", "assignment_expression", "comma_expression")
+LOOSEST = ("conditional_expression", "assignment_expression", "comma_expression")
 _ATOMS = ("identifier", "number_literal", "parenthesized_expression")
 _PRIMARY = (*_ATOMS, "field_expression", "subscript_expression", "call_expression")
 _LISTS = ("argument_list", "subscript_argument_list")
@@ -117,7 +117,7 @@ def operand(node: Node, sign: str, right: bool = False) -> str:
     node: the expression. sign: the operator that it becomes an operand of. right: whether it stands on its right.
     """
     inner = nodes.strip_parens(node)
-    needs_parens = inner.type in _LOOSEST
+    needs_parens = inner.type in LOOSEST
     if inner.type == "binary_expression":
         own, outer = PRECEDENCE.get(nodes.operator(inner), 0), PRECEDENCE[sign]
         needs_parens = own < outer or (right and own == outer)

@@ -183,7 +183,11 @@ def _uncast(node: Node, width: str | None, types: Types) -> Node:
 
 
 def _value_is_unused(node: Node) -> bool:
-    return node.parent is not None and node.parent.type in ("expression_statement", "for_statement")
+    """Whether nobody reads it: a statement of its own, or what a `for` does before and between its rounds."""
+    parent = node.parent
+    if parent is not None and parent.type == "for_statement":
+        return node in (parent.child_by_field_name("initializer"), parent.child_by_field_name("update"))
+    return parent is not None and parent.type == "expression_statement"
 
 
 def increment(site: Node, target: Node, types: Types) -> list[Edit] | None:

@@ -64,7 +64,8 @@ def inline_function(program: CudaProgram) -> Iterator[CudaProgram]:
     for function in program.functions:
         value = _returned(function)
         edits = _inlined_calls(program, function, value) if value is not None else None
-        if edits:
+        named_by_macro = any(function.name in nodes.names_in_text(n) for n in walk(program.root, "preproc_arg"))
+        if edits and not named_by_macro:
             yield program.with_edits([delete(function.node), *edits])
 
 

@@ -97,7 +97,7 @@ def fuse(program: CudaProgram) -> Iterator[CudaProgram]:
         if first is None or second is None or len(first.launches) != 1 or len(second.launches) != 1:
             continue
         pair = Pair(first, second)
-        if not _runs_alike(pair) or not _is_independent(pair):
+        if not _runs_alike(pair) or not _is_independent(pair) or _share_variables(program, pair):
             continue
         if has_no_aliases(program, first.function) and has_no_aliases(program, second.function):
             yield render(program, pair, plan_fusion(program, pair))
@@ -111,6 +111,14 @@ def _runs_alike(pair: Pair) -> bool:
         return False
     is_same_grid = first.block == second.block and same_expression(first.grid, second.grid)
     return is_same_grid and same_expression(*map(str, counts))
+
+
+def _share_variables(program: CudaProgram, pair: Pair) -> bool:
+    """Whether both name a variable of the file that may change, by which the first can hand on to other threads."""
+    declarations = [n for n in program.root.named_children if n.type == "declaration"]
+    changing = [n for n in declarations if not {"__constant__", "const", "constexpr"} & set(node_text(n).split())]
+    first, second = (nodes.identifiers(kernel.function.body) for kernel in (pair.first, pair.second))
+    return bool(first & second & nodes.declared(*changing))
 
 
 def _is_independent(pair: Pair) -> bool:

@@ -27,6 +27,7 @@ SHORTEST_NAMED = 4  # characters of an expression that is worth a name
 LONGEST_REPEATED = 40  # characters of an expression that replaces a name more than once
 IN_BLOCK = "(compound_statement (declaration) @site)"
 _NAMED_TYPES = ("int", "long long", "float")
+READS_MEMORY = ("subscript_expression", "pointer_expression", "field_expression", "call_expression")
 
 
 def rename_variable(program: CudaProgram) -> Iterator[CudaProgram]:
@@ -91,6 +92,8 @@ def name_expression(program: CudaProgram) -> Iterator[CudaProgram]:
 def _with_names(program: CudaProgram, statement: Node, types: Types) -> Iterator[CudaProgram]:
     """The program with each expression of a statement named before it."""
     named: set[str] = set()
+    if any(node_text(child) == "constexpr" for child in statement.children):
+        return
     changing = assigned(statement) | stored(statement)
     if statement.type == "declaration":
         changing |= nodes.declared(statement)
@@ -98,7 +101,7 @@ def _with_names(program: CudaProgram, statement: Node, types: Types) -> Iterator
         text, type_ = node_text(node), type_of(node, types)
         if text in named or type_ not in _NAMED_TYPES or len(nodes.compact(node)) < SHORTEST_NAMED:
             continue
-        if not is_pure(node) or changing & nodes.identifiers(node):
+        if not is_pure(node) or changing & nodes.identifiers(node) or nodes.is_constant(node, statement):
             continue
         alike = [n for n in walk(statement, node.type) if node_text(n) == text and n.parent is not None]
         if not all(is_unconditional(n, statement) and _may_be_named(n) for n in alike):
@@ -148,6 +151,8 @@ def _inlined_uses(function: Function, node: Node, after: Node, types: Types) -> 
         return None
     if (changing | nodes.declared(after)) & nodes.identifiers(variable.value):
         return None
+    if nodes.contains(variable.value, *READS_MEMORY) and not all(map(is_pure, walk(after, "call_expression"))):
+        return None  # what is called may write there first
     return [replace(n, _inlined_value(n, variable.value)) for n in uses]
 
 

@@ -89,6 +89,18 @@ def identifiers(*nodes: Node) -> set[str]:
     return {node_text(n) for node in nodes for n in walk(node, "identifier")}
 
 
+def is_constant(node: Node, statement: Node) -> bool:
+    """Whether a node of a statement stands where a constant is asked for, as the size of an array."""
+    while node != statement and node.parent is not None:
+        parent = node.parent
+        if parent.type == "array_declarator" and parent.child_by_field_name("size") == node:
+            return True
+        if parent.type in ("template_argument_list", "case_statement", "static_assert_declaration"):
+            return True
+        node = parent
+    return False
+
+
 def names_in_text(node: Node) -> set[str]:
     """What looks like a name in a node's text: of macros, whose text is no tree."""
     return set(re.findall(r"\w+", node_text(node)))

@@ -8,6 +8,7 @@ program.with_edits([replace(node, "1.0f")]).text
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -17,9 +18,11 @@ from tree_sitter import Node
 
 from semrep_jax.cuda.candidate.blocks import CODE_TAGS, LIST_TAGS
 from semrep_jax.cuda.rewrites.edits import Edit, apply_edits
-from semrep_jax.cuda.rewrites.nodes import names_in_text
+from semrep_jax.cuda.rewrites.nodes import declared, names_in_text
 from semrep_jax.cuda.syntax import Function, functions, node_text, parse, walk
 from semrep_jax.languages import FENCE
+
+_FREE_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # no member of something
 
 
 class CudaProgram:
@@ -55,9 +58,23 @@ class CudaProgram:
 
     @cached_property
     def functions(self) -> list[Function]:
+        """The functions that rules may look into: without those that use a macro which hides what they do."""
+        return [f for f in self.named_functions if not self._hides(f)]
+
+    @cached_property
+    def named_functions(self) -> list[Function]:
         """Functions with a body and a plain name, in the order of the text; parameters with a default are left out."""
         named = [f for f in functions(self.root) if f.name.isidentifier()]
         return [replace(f, parameters=tuple(p for p in f.parameters if not p.optional)) for f in named]
+
+    def _hides(self, function: Function) -> bool:
+        """Whether it uses a macro with parameters, or one whose text has a name of its own."""
+        used = {node_text(n) for n in walk(function.node, "identifier", "type_identifier", "call_expression")}
+        if any(node_text(n.child_by_field_name("name")) in used for n in walk(self.root, "preproc_function_def")):
+            return True
+        texts = [n for n in walk(self.root, "preproc_def") if node_text(n.child_by_field_name("name")) in used]
+        hidden = {name for n in texts for name in _FREE_NAME.findall(node_text(n.child_by_field_name("value")))}
+        return bool(hidden & {p.name for p in function.parameters} or hidden & declared(function.body))
 
     @property
     def kernels(self) -> list[Function]:
@@ -120,7 +137,7 @@ def is_well_formed(program: CudaProgram) -> bool:
         launches = program.launch_list["launch"]
         if program.root.has_error or not launches:
             return False
-        parameters = {f.name: len(f.parameters) for f in program.functions if f.is_kernel}
+        parameters = {f.name: len(f.parameters) for f in program.named_functions if f.is_kernel}
         return all(parameters[one["kernel"].partition("<")[0].strip()] == len(one["args"]) for one in launches)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False

@@ -74,7 +74,12 @@ def _is_only_indexed(function: Function, p: Parameter) -> bool:
 def remove_const(program: CudaProgram) -> Iterator[CudaProgram]:
     """const int i = 0; -> int i = 0;    of variables and scalar parameters; what pointers lead to stays const"""
     for function in program.functions:
-        sizes = nodes.identifiers(*walk(function.node, *CONSTANT_CONTEXTS))
+        constants = [
+            n for n in walk(function.node, "declaration") if any(node_text(c) == "constexpr" for c in n.children)
+        ]
+        sizes = nodes.identifiers(*walk(function.node, *CONSTANT_CONTEXTS), *constants)
+        for n in reversed(list(walk(function.body, "declaration"))):  # what those are made of
+            sizes |= nodes.identifiers(n) if nodes.declared(n) & sizes else set()
         parameters = [p.node for p in function.parameters if p.const and not p.pointer]
         declarations = [n for n in walk(function.body, "declaration") if _is_const(n) and not nodes.declared(n) & sizes]
         for node in parameters + declarations:

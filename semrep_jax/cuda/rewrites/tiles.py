@@ -153,7 +153,11 @@ def _product(shape: ElementwiseKernel) -> Product | None:
     coordinates: dict[str, str] = {}
     rest = list(shape.statements)
     while rest and rest[0].type == "declaration" and nodes.declared_type(rest[0]) in ("int", "const int"):
-        coordinates |= {nodes.compact(value): name for name, value in (nodes.variables(rest.pop(0)) or {}).items()}
+        declared = nodes.variables(rest.pop(0)) or {}
+        found = {nodes.compact(value): name for name, value in declared.items()}
+        if len(found) < len(declared) or found.keys() & coordinates.keys():
+            return None  # two names for one
+        coordinates |= found
     sizes = nodes.strip_parens(shape.count)
     if not nodes.is_binary(sizes, "*") or len(rest) < 3:
         return None
