@@ -282,6 +282,11 @@ def test_kernels_that_hand_on_by_a_variable_of_the_file_are_not_made_one():
     assert offers("fuse_kernels", text(both, *block)) == []
 
 
+def test_a_pointer_whose_element_has_another_name_is_not_made_const():
+    made = [one.text for one in offers("add_const", text(kernel("float& out = y[i];\n    out = x[i];")))]
+    assert not any("const float* __restrict__ y" in one for one in made)
+
+
 def test_an_arrays_size_is_given_no_name():
     body = "float s[4 * 2 + 1];\n    s[0] = x[i];\n    y[i] = s[0];"
     assert all("float s[4 * 2 + 1]" in one.text for one in offers("name_expression", text(kernel(body))))

@@ -52,6 +52,8 @@ def add_const(program: CudaProgram) -> Iterator[CudaProgram]:
     """int i = 0; -> const int i = 0;    where it keeps its value; const float* x where x is only read through"""
     for function in program.functions:
         changing, written = assigned(function.body), stored(function.body)
+        bound = [n for n in walk(function.body, "declaration") if nodes.contains(n, "reference_declarator")]
+        written = written | nodes.identifiers(*bound)  # by another name, perhaps
         for p in function.parameters:
             if p.name in changing or p.const or not p.name:
                 continue
