@@ -133,6 +133,8 @@ class Broken:
 class Blind(Broken):
     """One whose processes all die."""
 
+    patience = 1
+
     def run(self, *request):
         return Observation(died="timeout", fault="its process has died")
 
