@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from random import Random
@@ -11,7 +12,7 @@ from random import Random
 import pytest
 
 from semrep_jax.languages import Answer
-from semrep_jax.python import doctests, inputs, neighbours, records
+from semrep_jax.python import doctests, formats, inputs, neighbours, records
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.inputs import InputError
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, values
@@ -206,3 +207,13 @@ def test_objects_that_lead_to_others_of_their_kind_are_drawn(name, sandbox):
     source, old, new = LISTS[name]
     finding = Reference(source, sandbox).compare(source.replace(old, new))
     assert finding.answer is Answer.DIFFERENT and "object(" in finding.counterexample
+
+
+@pytest.mark.parametrize("pattern", [r"\d{4}-\d\d", r"^(a|bc)+\s*(\w+)\1$", r"[^a-z]x?", r"(?i:ab)[\d,]{2,}"])
+def test_texts_that_a_pattern_matches_are_drawn(pattern):
+    texts = formats.matching(pattern)
+    assert sum(re.search(pattern, text) is not None for text in texts) >= len(texts) / 2
+
+
+def test_a_text_that_is_no_pattern_draws_nothing():
+    assert formats.matching("(") == [] and formats.matching("a" * 500) == []
