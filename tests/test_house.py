@@ -95,6 +95,12 @@ def test_rooms_that_run_without_jax_do_not_import_it(path):
     assert not named or path.name in ("fragments.py", "peers.py")
 
 
+def test_python_is_parsed_by_one_thread_at_a_time_in_one_place():
+    alone = {PACKAGE / "core/syntax.py", PACKAGE / "python/usertests/suite.py"}  # the latter runs in a child
+    parsing = {p for p in FILES if re.search(r"\bast\.(parse|literal_eval)\(", p.read_text())}
+    assert parsing == alone
+
+
 def test_settings_load_without_jax_numpy_or_matplotlib():
     code = "import sys, semrep_jax.jobs.config as c; c.build({'job': 'compare'}); "
     code += "print([m for m in ('jax', 'flax', 'matplotlib', 'libcst', 'torch') if m in sys.modules])"

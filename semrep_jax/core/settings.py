@@ -64,14 +64,13 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in keys:
                 line = key.start_mark.line + 1
                 raise yaml.constructor.ConstructorError(
                     problem=f"{key.value!r} stands twice, again in line {line}; join them"
                 )
-            if isinstance(key, yaml.ScalarNode):
-                keys.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 

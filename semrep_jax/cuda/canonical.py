@@ -176,7 +176,7 @@ def _number(expression: Any) -> str:
         pass
     try:
         return _compact(ast.unparse(syntax.expression(str(expression).strip())))
-    except SyntaxError:
+    except (SyntaxError, ValueError, MemoryError):  # no expression, half of a character, or one that is too deep
         return _compact(expression)
 
 

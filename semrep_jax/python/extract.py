@@ -316,8 +316,8 @@ def _docstring(node: ast.stmt) -> ast.Expr | None:
 
 def _first_line(docstring: ast.Expr) -> str:
     """The first line of a docstring that is not empty."""
-    text = ast.literal_eval(docstring.value)
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    assert isinstance(docstring.value, ast.Constant)
+    return next((line.strip() for line in str(docstring.value.value).splitlines() if line.strip()), "")
 
 
 def _with_short_docstring(node: ast.FunctionDef) -> ast.FunctionDef:

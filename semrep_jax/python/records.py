@@ -56,7 +56,10 @@ class Record:
 
 
 def read(function: ast.AST, parameters: Collection[str], usual: Collection[str] = ()) -> dict[str, Record]:
-    """The parameters that are records, by name. usual: attributes that say nothing."""
+    """The parameters that are records, by name.
+
+    function: its tree. parameters: names. usual: attributes that say nothing.
+    """
     reader = _Reader({name: Record() for name in parameters}, usual)
     for _ in range(2):  # what a name stands for may be said below its use
         for node in ast.walk(function):

@@ -80,7 +80,10 @@ def _repeated(wire: Any) -> Any:
 
 
 def told(texts: Sequence[str], rng: Random, fixed: Collection[Any], leaf: Any) -> Any:
-    """One of some texts in the place of most others, or several where it is a letter. fixed: values that stay."""
+    """One of some texts in the place of most others, or several where it is a letter.
+
+    texts: that a program knows. rng: decides. fixed: values that stay. leaf: of an input, in wire form.
+    """
     if type(leaf) is not str or leaf in fixed or rng.random() > REPLACED:
         return leaf
     letters = [text for text in texts if len(text) == 1]

@@ -64,6 +64,7 @@ def test_a_launch_list_becomes_typed_launches_and_scratch_buffers():
         ([LAUNCH | {"args": ["x", 3]}], "launch 1: args must be a list of strings"),
         ([LAUNCH | {"block": 1.5}], "launch 1: block must be one to three expressions"),
         ([LAUNCH | {"grid": True}], "launch 1: grid must be one to three expressions"),
+        ([LAUNCH | {"kernel": "k\ud800"}], "surrogates not allowed"),
     ],
 )
 def test_of_several_mistakes_in_a_launch_list_the_first_that_helps_is_told(block, says):

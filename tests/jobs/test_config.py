@@ -140,6 +140,7 @@ TWICE = "job: compare\nevaluate: {tasks: 7}\nevaluate: {samples: 2}\n"
         ("", "mapping"),
         (TWICE, "'evaluate' stands twice, again in line 3; join them"),
         ("job: compare\nevaluate: {tasks: 7, tasks: 8}\n", "'tasks' stands twice"),
+        ("job: compare\n? [a, b]\n: 1\n", "found unhashable key"),
     ],
 )
 def test_malformed_files_are_refused(tmp_path, text, says):

@@ -97,6 +97,12 @@ def test_scratch_buffers_are_numbered_and_a_form_without_code_is_none():
     assert cuda.canonical("__global__ void broken(((") is not None
 
 
+@pytest.mark.parametrize("grid", [r'"\ud800"', f'"{"1+" * 60_000}1"', f'"{"-" * 100_000}1"', '"("', "null", "1e999"])
+def test_a_launch_list_of_whatever_a_model_writes_has_a_canonical_form(grid):
+    block = f'[{{"kernel": "k", "grid": [{grid}], "block": [1], "args": ["x", 3, "i32:N"]}}]'
+    assert cuda.canonical(f"```cuda\n__global__ void k() {{ }}\n```\n```json\n{block}\n```") is not None
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -90,6 +90,7 @@ def read_launch_list(text: str, arrays: Collection[str]) -> tuple[tuple[Launch, 
     """
     try:
         listed = json.loads(text)
+        json.dumps(listed, ensure_ascii=False).encode()  # JSON may hold half of a surrogate pair, and no file
     except (ValueError, RecursionError) as error:
         raise InvalidCandidate(f'the launch block is not JSON ({error}); write {{"launch": [...]}}') from error
     block = {"launch": listed} if isinstance(listed, list) else listed

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 
+from semrep_jax.core import syntax
 from semrep_jax.cuda.candidate.source import InvalidCandidate
 
 LIBRARIES = frozenset(["torch", "F", "nn", "np", "numpy", "math", "super", "getattr", "eval", "triton", "tl"])
@@ -32,7 +33,7 @@ def check(text: str, exposed: frozenset[str]) -> None:
     may call the host function that launches.
     """
     try:
-        tree = ast.parse(text)
+        tree = syntax.module(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     side = _PythonSide(tree, exposed)

@@ -11,6 +11,7 @@ import ast
 from collections.abc import Callable
 from random import Random
 
+from semrep_jax.core import syntax
 from semrep_jax.tasks.generated.families import NUMBER_CONDITIONS, NUMBER_EXPRESSIONS
 from semrep_jax.tasks.generated.grammar import CONDITIONS, EXPRESSIONS
 
@@ -35,8 +36,8 @@ def move(text: str, rng: Random) -> str:
 def constants_of(text: str) -> list[int]:
     """The integers from 2 up to LARGEST that a program holds; none where it does not parse."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        tree = syntax.module(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is int}
     return sorted(value for value in found if 2 <= value <= LARGEST)
@@ -72,7 +73,7 @@ def marks_of(text: str) -> list[int] | None:
     if head != "def make(xs):\n    ":
         return None
     try:
-        marks = ast.literal_eval(tail)
-    except (SyntaxError, ValueError):
+        marks = syntax.value(tail)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
     return marks if isinstance(marks, list) and all(type(mark) is int for mark in marks) else None

@@ -165,7 +165,10 @@ class _TaskBuilder:
         return self._sampled(sized, seed, signed=self.signed and seed % 5 not in (0, 1))
 
     def published(self, axes: Axes, given: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarray]) -> bool:
-        """Whether KernelBench's own tolerance takes these answers, beside the module in float32."""
+        """Whether KernelBench's own tolerance takes these answers, beside the module in float32.
+
+        axes: sizes by name. given: inputs and weights by name. answers: of a kernel, by output.
+        """
         wanted = self._forward(self._at(given), given, np.float32)
         return all(
             np.allclose(answers[n].reshape(w.shape), w, rtol=PUBLISHED_TOLERANCE, atol=PUBLISHED_TOLERANCE)
