@@ -78,6 +78,7 @@ def test_the_readme_is_short_enough_to_be_read():
         ("replicate_nano_leads", 5),
         ("replicate_nano_budget", 3),
         ("replicate_nano_variants", 3),
+        ("replicate_nano", 5),
     ],
 )
 def test_the_studies_tables_are_what_their_command_prints_of_the_results_that_are_kept(name, seeds):

@@ -51,10 +51,15 @@ def markdown(study: Results) -> str:
         f"{design['detectable']:.3f} with {design['power']:.0%} power.",
         f"**{study['verdict']}**",
     ]
-    blocks = [*told, *unfinished(study), table(success(study))]
+    blocks = [
+        *told,
+        *unfinished(study),
+        table(success(study)),
+        "<details><summary>All contrasts, and what it cost</summary>",
+    ]
     for one in study["tables"]:
         blocks += [f"*{one['title']}*", table([one["columns"], *one["rows"]])]
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, "</details>"])
 
 
 def unfinished(study: Results) -> list[str]:

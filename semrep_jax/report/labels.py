@@ -6,14 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 KNOWN = ("base", "semrep", "finetune")  # in the order that tables and legends have them
-LABELS = {"base": "base", "semrep": "SemRep", "finetune": "fine-tuning only"}
+LABELS = {
+    "base": "base",
+    "semrep": "SemRep",
+    "finetune": "fine-tuning only",
+    "variants_pooled": "pooled variants",
+    "stage1": "stage 1 only",
+}
 PAIR = ("semrep", "finetune")  # that differences are taken of where results name no other
 MORE_COLOURS = 6  # for arms of other names, and for runs that are compared
 
 
 def label(arm: str) -> str:
-    """An arm's name for a person."""
-    return LABELS.get(arm, arm)
+    """An arm's name for a person; of a study's with several settings, "arm/setting"."""
+    name, _, setting = arm.partition("/")
+    return ", ".join(filter(None, (LABELS.get(name, name), setting)))
 
 
 def difference(results: Mapping[str, Any] | None) -> str:

@@ -261,10 +261,10 @@ def test_a_study_says_which_arms_it_compares_and_that_seeds_are_in_its_intervals
     results |= {"compared": ["stage1", "guided"], "seeds": [0, 1]}
     (path / "results.json").write_text(json.dumps(results))
     text = html.page(read(path))
-    assert "<th>stage1 − guided</th>" in text and "SemRep − fine-tuning" not in text
+    assert "<th>stage 1 only − guided</th>" in text and "SemRep − fine-tuning" not in text
     assert "interval over seeds and tasks." in text
     figures = terminal.tables(results)[0]
-    assert figures.columns[-1].header == "stage1 − guided" and "over seeds and tasks" in figures.title
+    assert figures.columns[-1].header == "stage 1 only − guided" and "over seeds and tasks" in figures.title
 
 
 def test_the_terminal_shows_the_same_tables(run):
