@@ -20,6 +20,7 @@ from semrep_jax.jobs.job import JOBS
 ROOT = Path(__file__).parent.parent
 ROOMS = ("semrep_jax", "tools", "tests", "notebooks", "configs")  # beside them may lie environments and runs
 PAGES = sorted([ROOT / "README.md", *(p for room in ROOMS for p in (ROOT / room).rglob("README.md"))])
+RESULTS = ROOT / "notebooks/results"
 CALL = "python -m semrep_jax.main"
 
 
@@ -82,11 +83,22 @@ def test_the_readme_is_short_enough_to_be_read():
     ],
 )
 def test_the_studies_tables_are_what_their_command_prints_of_the_results_that_are_kept(name, seeds):
-    page = (ROOT / "semrep_jax/evaluate/README.md").read_text()
-    kept = ROOT / f"notebooks/results/{name}.json"
-    command = [sys.executable, str(ROOT / "tools/study_table.py"), str(kept)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    shown = page.split(f"<!-- tools/study_table.py {name}.json -->\n")[1].split("\n<!-- end -->")[0]
-    assert shown.strip() == printed.strip()
+    kept = RESULTS / f"{name}.json"
+    assert shown_of(f"{name}.json") == printed_of(kept)
     results = json.loads(kept.read_text())
     assert results["seeds"] == list(range(seeds)) and not results["unfinished"]
+
+
+def test_the_overview_has_every_study_that_is_kept():
+    assert shown_of("replicate_*.json") == printed_of(*sorted(RESULTS.glob("replicate_*.json")))
+
+
+def shown_of(what: str) -> str:
+    """The table that the page of the studies has of some results."""
+    page = (RESULTS / "README.md").read_text()
+    return page.split(f"<!-- tools/study_table.py {what} -->\n")[1].split("\n<!-- end -->")[0].strip()
+
+
+def printed_of(*kept: Path) -> str:
+    command = [sys.executable, str(ROOT / "tools/study_table.py"), *map(str, kept)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

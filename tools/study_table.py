@@ -1,9 +1,11 @@
-"""A study's results as Markdown: its verdict, what it compares, what it cost.
+"""A study's results as Markdown: its verdict, what it compares, what it cost. Of several studies, a row each.
 
     python tools/study_table.py notebooks/results/replicate_nano.json            # seconds
-    python tools/study_table.py runs/replicate_nano/results.json
+    python tools/study_table.py runs/replicate_nano/results.json --figure arms.png
+    python tools/study_table.py notebooks/results/replicate_*.json
 
-Prints what stands in semrep_jax/evaluate/README.md between two comments; a test compares the two.
+Prints what stands in notebooks/results/README.md between two comments; a test compares the two. The figure has the
+differences with their intervals: of the arms, or with --of settings what the study's own arm gains by each setting.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 
-from semrep_jax.report.labels import label
+from semrep_jax.report import forest
+from semrep_jax.report.labels import estimate, label
 
 Results = dict[str, Any]  # a sweep's results.json
 
@@ -34,7 +37,7 @@ def read(path: Path) -> Results:
         raise StudyError(f"{path} can't be read ({error}); name the results.json of a job: sweep") from error
     missing = [
         key
-        for key in ("verdict", "tables", "arms", "design", "seeds", "rows")
+        for key in ("verdict", "tables", "arms", "design", "seeds", "rows", "contrasts")
         if not isinstance(found, dict) or key not in found
     ]
     if missing:
@@ -62,6 +65,36 @@ def markdown(study: Results) -> str:
     return "\n\n".join([*blocks, "</details>"])
 
 
+def overview(studies: Mapping[str, Results]) -> str:
+    """A row for each study, by name: its primary pair, on every axis that any of them has, at the primary's turns."""
+    names: dict[str, str] = {}
+    for study in studies.values():
+        titles = {row["metric"]: row["title"].rsplit(",", 1)[0] for row in study["rows"]}
+        names |= {axis: titles.get(f"{axis}/T1", axis) for axis in study["design"]["axes"]}
+    rows = [["study", "seeds x tasks", "B", "compared", *names.values(), "tokens"]]
+    for name, study in studies.items():
+        design, primary = study["design"], study["design"]["primary"]
+        pair = (primary["ours"], primary["theirs"])
+        turns = [primary["our_turns"], primary["their_turns"]]
+        found = {
+            one["axis"]: estimate(one, sign=True)
+            for one in study["contrasts"]
+            if (one["ours"], one["theirs"]) == pair and (one["turns"], one["setting"]) == (turns, primary["setting"])
+        }
+        compared = " − ".join(f"{label(arm)} T={t}" for arm, t in zip(pair, turns, strict=True))
+        size = f"{len(study['seeds'])} x {design['tasks']}"
+        rows.append([name, size, design["budget"], compared, *(found.get(axis, "") for axis in names), _times(study)])
+    return table(rows)
+
+
+def _times(study: Results) -> str:
+    """Tokens that the primary pair's training took, ours over theirs."""
+    primary, several = study["design"]["primary"], len(study["design"]["settings"]) > 1
+    columns = [f"{arm}/{primary['setting']}" if several else arm for arm in (primary["ours"], primary["theirs"])]
+    ours, theirs = (study["arms"][column]["train_tokens"]["value"] for column in columns)
+    return f"{ours / theirs:.2f}"
+
+
 def unfinished(study: Results) -> list[str]:
     """What is missing, in words."""
     return [str(line) for line in study.get("unfinished", [])]
@@ -86,12 +119,34 @@ def table(rows: Sequence[Iterable[Any]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def figure(study: Results, of: str) -> bytes:
+    """The differences as a PNG. of: arms or settings. Raises StudyError."""
+    ours = label(study["design"]["primary"]["ours"])
+    settings = [one for one in forest.of_settings(study) if one.title.startswith(f"{ours}: ")]
+    found = forest.of_arms(study) if of == "arms" else settings
+    if not found:
+        raise StudyError(f"the study compares no {of} yet, so there is nothing to draw; leave out --figure")
+    return forest.png(found)
+
+
 def main() -> int:
     """Read the file and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="results.json of a study")
+    parser.add_argument("results", type=Path, nargs="+", help="results.json of a study, or of several")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="write the differences there, as a PNG")
+    parser.add_argument("--of", choices=("arms", "settings"), default="arms", help="what the figure compares")
+    asked = parser.parse_args()
+    if asked.figure and len(asked.results) > 1:
+        parser.error("--figure is of one study; name one results.json")
     try:
-        print(markdown(read(parser.parse_args().results)))
+        studies = {path.stem: read(path) for path in asked.results}
+        study = next(iter(studies.values()))
+        print(markdown(study) if len(studies) == 1 else overview(studies))
+        if asked.figure:
+            asked.figure.write_bytes(figure(study, asked.of))
+    except OSError as error:
+        print(f"error: --figure: {asked.figure} can't be written: {error.strerror}", file=sys.stderr)
+        return 2
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -13,15 +13,17 @@ trainings do; a study asks about the next one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, stats
 
 from semrep_jax.core.results import Estimate
 
+Name = TypeVar("Name", bound=Hashable)
 RESAMPLES = 10_000
 LEVEL, POWER = 0.05, 0.8
 _FEWEST_BEYOND = 10  # draws that a quantile must have beyond it
@@ -200,9 +202,9 @@ def _weights(n: int, resamples: int, seed: tuple[int, int]) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=n * resamples).reshape(resamples, n) / n
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
     """p-values corrected for their number, step down (Holm, Scand. J. Statist. 6, 1979), by the same names."""
-    found: dict[str, float] = {}
+    found: dict[Name, float] = {}
     largest = 0.0
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda pair: pair[1])):
         largest = max(largest, min(1.0, p * (len(p_values) - rank)))

@@ -10,10 +10,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from itertools import product
 from typing import Any
 
 import jax
@@ -22,76 +20,20 @@ import numpy as np
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.results import Estimate, Results, exact
 from semrep_jax.evaluate import summary as metric
-from semrep_jax.evaluate.study import Compared, compared, holm
-from semrep_jax.inference.turns import TURNS
+from semrep_jax.evaluate.study import compared
 from semrep_jax.jobs import tables
 from semrep_jax.jobs.arms import BASE, COSTS
 from semrep_jax.jobs.cells import Cell, Place
 from semrep_jax.jobs.config import Config
-from semrep_jax.jobs.design import axes
-from semrep_jax.jobs.tables import Contrast, Factorial
-from semrep_jax.train.arms import ARMS
+from semrep_jax.jobs.contrasts import Change, Contrast, Factorial, changes, contrasts, factorials
+from semrep_jax.jobs.finished import Study
 
 PACKAGES = ("semrep-jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-OF_CONTRASTS = ((1, 1), (2, 2), (2, 1))  # turns, ours and theirs
-GUIDED = "guided"
 NOTE = (
     "Intervals and p-values are over seeds and tasks (crossed bootstrap); p in the tables of contrasts is Holm's, over "
     "the axes of its column, the primary contrast's among them; its own, not corrected, stands in the sentence on it."
 )
-
-
-@dataclass(frozen=True)
-class Study:
-    """The finished cells of a sweep.
-
-    found: cell.json of each place that has one.
-    """
-
-    config: Config
-    plan: Mapping[Place, Cell]
-    found: Mapping[Place, dict[str, Any]]
-
-    def column(self, arm: str, setting: str) -> str:
-        """How the results call an arm in a setting."""
-        return arm if len(self.config.sweep.settings) == 1 else f"{arm}/{setting}"
-
-    def first(self, *arms: str, setting: str) -> bool:
-        """Whether these arms' cells of a setting are not all those of an earlier one, which says it all already."""
-        names = [one.name for one in self.config.sweep.settings]
-        cells = [
-            {self.plan[place].name for place in self.plan if place.arm in arms and place.setting == name}
-            for name in names[: names.index(setting) + 1]
-        ]
-        return cells[-1] not in cells[:-1]
-
-    def seeds(self, arm: str, setting: str) -> list[int]:
-        """The seeds of which an arm's cell is finished; of the base, which has none, all."""
-        if arm == BASE:
-            return list(self.config.sweep.seeds) if Place(BASE, setting, None) in self.found else []
-        return [seed for seed in self.config.sweep.seeds if Place(arm, setting, seed) in self.found]
-
-    def summaries(self, arm: str, setting: str) -> list[dict[str, Any]]:
-        """What the finished cells of an arm found."""
-        if arm == BASE:
-            return [self.found[p] for p in (Place(BASE, setting, None),) if p in self.found]
-        return [self.found[Place(arm, setting, seed)] for seed in self.seeds(arm, setting)]
-
-    def values(self, arm: str, setting: str, key: str, seeds: Sequence[int]) -> np.ndarray:
-        """The share of samples that are right, [seeds, tasks]. key: METRIC/T1 or METRIC/T2.
-
-        arm, setting: of the cells. seeds: in this order.
-        """
-        rows = []
-        for seed in seeds:
-            one = self.found[Place(arm, setting, None if arm == BASE else seed)]["measured"][key]
-            rows.append(np.asarray(one["correct"], float) / one["samples"])
-        return np.stack(rows)
-
-    @property
-    def axes(self) -> list[str]:
-        """What arms are compared by."""
-        return axes(self.config.evaluate.suites)
+OF_SETTINGS = "In the tables of settings p is Holm's over all settings and axes at the same turns."
 
 
 def results(
@@ -107,10 +49,9 @@ def results(
     places = [(arm, setting.name) for setting in config.sweep.settings for arm in (BASE, *config.sweep.arms)]
     places = [(arm, name) for arm, name in places if study.first(arm, setting=name) and study.summaries(arm, name)]
     columns = {study.column(*place): _metrics(study, *place) for place in places}
-    contrasts = list(_contrasts(study))
-    factorials = list(_factorials(study))
+    pairs, crossed, varied = list(contrasts(study)), list(factorials(study)), list(changes(study))
     equal = _at_equal_tokens({study.column(*place): study.summaries(*place) for place in places if place[0] != BASE})
-    primary = next((one for one in contrasts if one.primary), None)
+    primary = next((one for one in pairs if one.primary), None)
     base = next((_metrics(study, *place) for place in places if place[0] == BASE), {})
     keys = {key: value for values in columns.values() for key, value in values.items()} | base
     names = metric.ordered(config.evaluate.suites)
@@ -121,16 +62,23 @@ def results(
         seconds,
         tables.verdict(primary, design),
         rows=metric.rows(names, keys),
-        differences=_headline(contrasts),
+        differences=_headline(pairs),
         costs=COSTS,
-        notes=(*_missing(study), NOTE, *notes, *metric.out_of_range_note(names, base)),
+        notes=(
+            *_missing(study),
+            NOTE,
+            *([OF_SETTINGS] if varied else []),
+            *notes,
+            *metric.out_of_range_note(names, base),
+        ),
         tables=(
-            *tables.of_contrasts(contrasts),
-            *tables.of_factorials(factorials),
+            *tables.of_contrasts(pairs),
+            *tables.of_factorials(crossed),
+            *tables.of_changes(varied),
             tables.of_tokens(study.axes[0], columns),
             *tables.of_equal_tokens(equal),
         ),
-        about=_about(study, design, contrasts, factorials) | {"equal_tokens": equal},
+        about=_about(study, design, pairs, crossed, varied) | {"equal_tokens": equal},
     )
 
 
@@ -162,95 +110,15 @@ def _metrics(study: Study, arm: str, setting: str) -> dict[str, Estimate]:
     return found | costs
 
 
-def _contrasts(study: Study) -> Iterator[Contrast]:
-    """Every pair of arms in every setting, on every axis, with Holm's correction over the axes."""
-    primary = study.config.sweep.primary
-    for setting in study.config.sweep.settings:
-        for ours, theirs in _pairs(study):
-            if not study.first(ours, theirs, setting=setting.name):
-                continue
-            seeds = [s for s in study.seeds(ours, setting.name) if s in study.seeds(theirs, setting.name)]
-            for turns in _turns(study, ours, theirs) if seeds else ():
-                found = {
-                    axis: _difference(study, setting.name, (ours, theirs), turns, axis, seeds) for axis in study.axes
-                }
-                corrected = holm({axis: one.p for axis, one in found.items()})
-                for axis, one in found.items():
-                    yield Contrast(
-                        setting.name,
-                        ours,
-                        theirs,
-                        turns,
-                        axis,
-                        one,
-                        corrected[axis],
-                        primary=setting is study.config.sweep.settings[0]
-                        and (axis, ours, theirs) == (primary.metric, primary.ours, primary.theirs)
-                        and turns == (primary.our_turns, primary.their_turns),
-                    )
-
-
-def _turns(study: Study, ours: str, theirs: str) -> tuple[tuple[int, int], ...]:
-    """The turns, ours and theirs, that two arms are compared at; the primary contrast's among them."""
-    primary = study.config.sweep.primary
-    asked = (primary.our_turns, primary.their_turns)
-    found = OF_CONTRASTS[: 2 if theirs == BASE else 3]
-    return found if (ours, theirs) != (primary.ours, primary.theirs) or asked in found else (*found, asked)
-
-
-def _pairs(study: Study) -> list[tuple[str, str]]:
-    """Every arm against the one that the primary contrast names, and against the base; its own arm against guided."""
-    sweep = study.config.sweep
-    ours, theirs = sweep.primary.ours, sweep.primary.theirs
-    pairs = [(ours, theirs), *((arm, theirs) for arm in sweep.arms if arm not in (ours, theirs))]
-    pairs += [(ours, GUIDED)] if GUIDED in sweep.arms and GUIDED not in (ours, theirs) else []
-    return pairs + [(arm, BASE) for arm in sweep.arms]
-
-
-def _difference(
-    study: Study, setting: str, arms: tuple[str, str], turns: tuple[int, int], axis: str, seeds: Sequence[int]
-) -> Compared:
-    ours, theirs = (study.values(arm, setting, f"{axis}/T{t}", seeds) for arm, t in zip(arms, turns, strict=True))
-    return compared(ours - theirs, within=(-1, 1))
-
-
-def _factorials(study: Study) -> Iterator[Factorial]:
-    """{stage 1 off, on} x {C_rep at inference off, on}, the paper's ablation: off is fine-tuning, and guided too. Of an
-    arm without stage 1 there is none."""
-    sweep = study.config.sweep
-    on = sweep.primary.ours
-    for setting, off in product(sweep.settings, (sweep.primary.theirs, GUIDED)):
-        apart = ARMS[on].has_stage_1 and off in sweep.arms and not ARMS[off].has_stage_1
-        if not apart or not study.first(on, off, setting=setting.name):
-            continue
-        seeds = [s for s in study.seeds(on, setting.name) if s in study.seeds(off, setting.name)]
-        for axis in study.axes if seeds else ():
-            cells = {
-                (arm, turns): study.values(arm, setting.name, f"{axis}/T{turns}", seeds)
-                for arm in (off, on)
-                for turns in TURNS
-            }
-            yield Factorial(
-                setting.name,
-                off,
-                on,
-                axis,
-                {(int(arm == on), turns - 1): float(values.mean()) for (arm, turns), values in cells.items()},
-                stage_1=compared((cells[on, 1] + cells[on, 2] - cells[off, 1] - cells[off, 2]) / 2),
-                c_rep=compared((cells[on, 2] + cells[off, 2] - cells[on, 1] - cells[off, 1]) / 2),
-                interaction=compared(cells[on, 2] - cells[on, 1] - cells[off, 2] + cells[off, 1]),
-            )
-
-
-def _headline(contrasts: Sequence[Contrast]) -> dict[str, Estimate]:
+def _headline(pairs: Sequence[Contrast]) -> dict[str, Estimate]:
     """The differences of the primary pair in the main setting, as the page of a comparison has them."""
-    primary = next((one for one in contrasts if one.primary), None)
+    primary = next((one for one in pairs if one.primary), None)
     if primary is None:
         return {}
     pair = (primary.setting, primary.ours, primary.theirs)
     return {
         f"{one.axis}/{tables.turns_of(one.turns)}": one.found.estimate
-        for one in contrasts
+        for one in pairs
         if (one.setting, one.ours, one.theirs) == pair
     }
 
@@ -300,7 +168,11 @@ def _missing(study: Study) -> list[str]:
 
 
 def _about(
-    study: Study, design: dict[str, Any], contrasts: Sequence[Contrast], factorials: Sequence[Factorial]
+    study: Study,
+    design: dict[str, Any],
+    pairs: Sequence[Contrast],
+    crossed: Sequence[Factorial],
+    varied: Sequence[Change],
 ) -> dict[str, Any]:
     """What makes the results stand alone: how they were made, by what, and each seed's own numbers."""
     per_seed: dict[str, dict[str, dict[str, float]]] = {}
@@ -322,8 +194,9 @@ def _about(
         },
         "design": design,
         "suites": next((summary["suites"] for summary in study.found.values()), {}),
-        "contrasts": [one.to_json() for one in contrasts],
-        "factorial": [one.to_json() for one in factorials],
+        "contrasts": [one.to_json() for one in pairs],
+        "factorial": [one.to_json() for one in crossed],
+        "changes": [one.to_json() for one in varied],
         "per_seed": per_seed,
         "unfinished": _missing(study),
     }

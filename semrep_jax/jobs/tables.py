@@ -3,76 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from semrep_jax.core.results import Estimate, Table
 from semrep_jax.evaluate.study import Compared
+from semrep_jax.jobs.contrasts import Change, Contrast, Factorial
 from semrep_jax.report.labels import label
 
 BASE = "base"
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Two arms in one setting on one axis.
-
-    turns: ours and theirs. p_holm: corrected over the axes of this pair and these turns. primary: whether it is the one
-    that the study is about.
-    """
-
-    setting: str
-    ours: str
-    theirs: str
-    turns: tuple[int, int]
-    axis: str
-    found: Compared
-    p_holm: float
-    primary: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "setting": self.setting,
-            "ours": self.ours,
-            "theirs": self.theirs,
-            "turns": list(self.turns),
-            "axis": self.axis,
-            **self.found.to_json(),
-            "p_holm": float(f"{self.p_holm:.3g}"),
-            "primary": self.primary,
-        }
-
-
-@dataclass(frozen=True)
-class Factorial:
-    """{stage 1 off, on} x {C_rep at inference off, on} on one axis.
-
-    off, on: the arms. means: share correct by (stage 1, C_rep), each 0 or 1. stage_1, c_rep: the main effects.
-    interaction: how much more C_rep helps after stage 1.
-    """
-
-    setting: str
-    off: str
-    on: str
-    axis: str
-    means: Mapping[tuple[int, int], float]
-    stage_1: Compared
-    c_rep: Compared
-    interaction: Compared
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "setting": self.setting,
-            "off": self.off,
-            "on": self.on,
-            "axis": self.axis,
-            "means": {f"{stage_1}{c_rep}": round(mean, 6) for (stage_1, c_rep), mean in self.means.items()},
-            "stage_1": self.stage_1.to_json(),
-            "c_rep": self.c_rep.to_json(),
-            "interaction": self.interaction.to_json(),
-        }
 
 
 def turns_of(turns: tuple[int, int]) -> str:
@@ -125,6 +63,24 @@ def of_factorials(factorials: Sequence[Factorial]) -> list[Table]:
         )
         title = f"stage 1 ({label(off)}: off, {label(on)}: on) x C_rep at inference, setting {setting}"
         found.append(Table(title, columns, rows))
+    return found
+
+
+def of_changes(changes: Sequence[Change]) -> list[Table]:
+    """A table for each arm: a row a setting, a column for each axis and turns."""
+    found = []
+    for arm in dict.fromkeys(one.arm for one in changes):
+        of_arm = [one for one in changes if one.arm == arm]
+        columns = list(dict.fromkeys((one.axis, one.turns) for one in of_arm))
+        cells = {(one.setting, one.axis, one.turns): _signed(one.found, one.p_holm) for one in of_arm}
+        rows = [
+            (setting, *(cells.get((setting, *column), "") for column in columns))
+            for setting in dict.fromkeys(one.setting for one in of_arm)
+        ]
+        seeds = of_arm[0].found.seeds
+        over = "" if arm == BASE else f", {seeds} seed{'s' * (seeds != 1)}"
+        title = f"{label(arm)}: each setting − {of_arm[0].main}{over}"
+        found.append(Table(title, ("setting", *(f"{axis} T{turns}" for axis, turns in columns)), tuple(rows)))
     return found
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import jinja2
 
 from semrep_jax.core.workdir import write_atomically
-from semrep_jax.report import bands, code, curves, gallery, kernels, reasons, tree
+from semrep_jax.report import bands, code, curves, forest, gallery, kernels, reasons, tree
 from semrep_jax.report.curves import STEPS, TOKENS, Source
+from semrep_jax.report.forest import Forest
 from semrep_jax.report.labels import colours, difference, label, over, sampled_tokens
 from semrep_jax.report.panels import Panel, png
 from semrep_jax.report.reading import Row, Run, State, read
@@ -61,14 +62,9 @@ def render(template: str, content: Row) -> str:
     return text.encode("utf-8", "replace").decode()  # a program may hold half of a surrogate pair
 
 
-def legend(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
-    """(name, colour, "line", "dashed" or "area") of everything that the panels draw, without repetition."""
-    found: dict[tuple[str, str, str], None] = {}
-    for panel in panels:
-        for series in panel.series:
-            kind = "area" if panel.stacked else "dashed" if series.dashed else "line"
-            found[series.name, series.colour, kind] = None
-    return list(found)
+def legend(plots: Sequence[Panel | Forest]) -> list[tuple[str, str, str]]:
+    """(name, colour, kind) of everything that the plots draw, without repetition."""
+    return list(dict.fromkeys(entry for one in plots for entry in one.legend))
 
 
 def curves_of(directory: Path) -> bytes | None:
@@ -109,6 +105,8 @@ def _content(run: Run) -> Row:
         "state": state(run),
         "scale": widest(differences.values()),
         "headline": _headline(results) if results else {},
+        "forests": forest.of_arms(results or {}),
+        "changes": forest.of_settings(results or {}),
         "training": training(training_sources(run)),
         "diagnostics": _diagnostics(run),
         "window": bands.window(run.step),
@@ -133,6 +131,8 @@ def _contents(content: Row) -> list[tuple[str, str]]:
     results = content["results"] or {}
     sections = (
         ("figures", "figures", results.get("rows")),
+        ("differences", "differences", content["forests"]),
+        ("changes", "settings compared", content["changes"]),
         ("held-out", "held-out curve", content["held_out"]),
         ("training", "training", content["training"]),
         ("rejected", "rejections", content["rejected"]),

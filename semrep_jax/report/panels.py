@@ -58,6 +58,14 @@ class Panel:
         """What a legend names, without repetition."""
         return list(dict.fromkeys(one.name for one in self.series))
 
+    @property
+    def legend(self) -> list[tuple[str, str, str]]:
+        """(name, colour, "line", "dashed" or "area") of what is drawn."""
+        return [
+            (one.name, one.colour, "area" if self.stacked else "dashed" if one.dashed else "line")
+            for one in self.series
+        ]
+
 
 def png(panels: Sequence[Panel]) -> bytes:
     """Panels in a row, with titles and legends, as a picture of the light theme."""

@@ -57,17 +57,17 @@ def css_variables() -> str:
     return "".join(f"--{name}: light-dark({light}, {dark}); " for name, (light, dark) in PALETTE.items())
 
 
-def new_figure(paint: Paint, height: float = HEIGHT, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure, `height` inches high, with as many axes beside each other as it has columns.
+def new_figure(paint: Paint, height: float = HEIGHT, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of axes in columns and rows, each row `height` inches high; the axes row by row.
 
     paint: the colours, as variables of the page's style.
     """
-    figure = Figure(figsize=(WIDTH * columns, height))
-    if columns == 1:
+    figure = Figure(figsize=(WIDTH * columns, height * rows))
+    if columns == rows == 1:
         figure.subplots_adjust(**MARGINS)  # all plots of a page alike, in half the time that a layout takes
     else:
         figure.set_layout_engine("constrained")
-    return figure, [_styled(axis, paint) for axis in figure.subplots(1, columns, squeeze=False)[0]]
+    return figure, [_styled(axis, paint) for axis in figure.subplots(rows, columns, squeeze=False).flat]
 
 
 def _styled(axis: Axes, paint: Paint) -> Axes:

@@ -17,7 +17,7 @@ from semrep_jax import main
 from semrep_jax.core.results import Estimate, exact
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.workdir import WorkDir
-from semrep_jax.jobs import cells, config, design, studies, tables
+from semrep_jax.jobs import cells, config, contrasts, design, finished, studies, tables
 from semrep_jax.report.html import page
 from semrep_jax.report.reading import State, read
 
@@ -208,6 +208,27 @@ def test_the_primary_contrast_is_computed_at_whatever_turns_it_names(file, whole
     share = np.mean(of_base["correctness/T1"]["correct"]) / of_base["correctness/T1"]["samples"]
     marked = any("†" in row.title and row.metric == "correctness/T1" for row in results.rows)
     assert marked == (not 0.05 <= share <= 0.85) == any(note.startswith("†") for note in results.notes)
+
+
+def test_each_setting_is_compared_with_the_main_one_where_the_tasks_are_the_same(file, whole):
+    settings = "[{name: half}, {name: quick, values: {train.learning_rate: 0.01}}, {name: tenth, values: {seed: 0}}]"
+    one = config.load(str(file), [f"work_dir={whole}", f"sweep.settings={settings}"])
+    plan = cells.planned(one)
+    kept = {"base": CELLS[0], "semrep": CELLS[1], "finetune": CELLS[2]}
+    found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
+    quick = found[cells.Place("semrep", "quick", 0)]["measured"]["correctness/T2"]
+    quick["correct"] = [quick["samples"]] * 2
+    results = studies.results(one, plan, found, design.design(one))
+    gained = {(c["arm"], c["setting"], c["axis"], c["turns"]): c["value"] for c in results.about["changes"]}
+    before = found[cells.Place("semrep", "half", 0)]["measured"]["correctness/T2"]
+    share = sum(before["correct"]) / (2 * before["samples"])
+    assert gained["semrep", "quick", "correctness", 2] == pytest.approx(1 - share)
+    assert gained["finetune", "quick", "correctness", 2] == 0 == gained["semrep", "quick", "correctness", 1]
+    assert {setting for _, setting, *_ in gained} == {"quick"}  # the third is the first again
+    assert any(table.title == "SemRep: each setting − half, 1 seed" for table in results.tables)
+    for arm in kept:
+        found[cells.Place(arm, "quick", None if arm == "base" else 0)]["suites"] = {"correctness": "others"}
+    assert not list(contrasts.changes(finished.Study(one, plan, found)))
 
 
 def test_a_gain_is_on_the_base_of_the_same_setting():

@@ -14,7 +14,7 @@ import pytest
 from semrep_jax import main
 from semrep_jax.core.results import Results, Table, exact
 from semrep_jax.core.workdir import WorkDir
-from semrep_jax.report import bands, code, curves, html, kernels, reasons, terminal
+from semrep_jax.report import bands, code, curves, forest, html, kernels, reasons, terminal
 from semrep_jax.report.code import ADDED, CHANGED, EMPTY, GONE, SAME
 from semrep_jax.report.panels import Panel, Series
 from semrep_jax.report.reading import State, read
@@ -105,7 +105,7 @@ def test_filters_offer_what_there_is(page):
 
 def test_a_difference_is_marked_only_where_its_interval_leaves_out_zero(page):
     assert len(Elements(page).of_class("win")) == 4 + 2 and not Elements(page).of_class("loss")
-    assert "SemRep as the paper uses it" in page and "+0.100 <span class=ci>[+0.050, +0.150]" in page
+    assert "SemRep − fine-tuning: a rewrite first (T=2)" in page and "+0.100 <span class=ci>[+0.050, +0.150]" in page
 
 
 def test_the_held_out_curve_is_drawn_against_steps_and_against_tokens(run):
@@ -265,6 +265,31 @@ def test_a_study_says_which_arms_it_compares_and_that_seeds_are_in_its_intervals
     assert "interval over seeds and tasks." in text
     figures = terminal.tables(results)[0]
     assert figures.columns[-1].header == "stage 1 only − guided" and "over seeds and tasks" in figures.title
+
+
+def test_a_study_draws_every_difference_that_it_found_and_a_figure_of_the_same(tmp_path):
+    def found(value: float, **of: object) -> dict[str, object]:
+        return {"axis": "robust", "setting": "half", "value": value, "low": value - 0.01, "high": value + 0.01, **of}
+
+    path = made.run(tmp_path / "run")
+    results = json.loads((path / "results.json").read_text()) | {"compared": ["semrep", "finetune"], "seeds": [0, 1]}
+    results["contrasts"] = [
+        found(0.1, ours="semrep", theirs="finetune", turns=[1, 1]),
+        found(0.2, ours="semrep", theirs="finetune", turns=[2, 1]),
+        found(0.3, ours="semrep", theirs="finetune", turns=[2, 2]),
+        found(0.4, ours="semrep", theirs="base", turns=[1, 1]),
+        found(-0.1, ours="stage1", theirs="finetune", turns=[2, 1]),
+    ]
+    results["changes"] = [found(0.5, setting="tenth", main="half", arm="semrep", turns=2)]
+    (arms,), (settings,) = forest.of_arms(results), forest.of_settings(results)
+    values = {name: {turns: one["value"] for turns, one in row.items()} for name, row in arms.rows.items()}
+    assert values == {"SemRep": {1: 0.1, 2: 0.2}, "stage 1 only": {2: -0.1}}  # minus fine-tuning that edits directly
+    assert settings.title == "SemRep: robust" and settings.rows["tenth"][2]["value"] == 0.5
+    assert settings.legend == [("a rewrite first (T=2)", "semrep", "line")]
+    (path / "results.json").write_text(json.dumps(results))
+    text = html.page(read(path))
+    assert "<h2 id=differences>" in text and "<h2 id=changes>" in text and "stage 1 only</text>" in text
+    assert forest.png([arms, settings, arms]).startswith(b"\x89PNG")
 
 
 def test_the_terminal_shows_the_same_tables(run):
