@@ -239,6 +239,42 @@ def test_a_python_side_that_computes_is_no_answer_of_the_cuda_code(body, shown):
     assert not refused.value.banned
 
 
+def in_two_blocks(text: str) -> str:
+    """The C++ in one block, the Python in another."""
+    python, code, loads = text.partition("code = '''")[0], text.split("'''")[1], text.split("'''")[2]
+    return f"```cuda\n{code}```\nand\n```python\n{python}{loads}```\n"
+
+
+WAYS_TO_ANSWER = {
+    "bare": lambda text: text,
+    "python": lambda text: f"Here it is.\n```python\n{text}```\nIt is fast.",
+    "py": lambda text: f"```py\n{text}```",
+    "cpp": lambda text: f"```cpp\n{text}```",
+    "no tag": lambda text: f"```\n{text}```",
+    "prose around": lambda text: f"Here is the model:\n{text}\nIt is (about 2x) fast.",
+    "two blocks": in_two_blocks,
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_ANSWER)
+def test_the_python_side_is_read_however_an_answer_is_set(way):
+    answer = WAYS_TO_ANSWER[way]
+    assert len(parse(answer(INLINE.replace("BODY", "return op.halved(x)")), TASKS["relu"]).launches) == 1
+    for body in ("return op.halved(x) * 2.0", "return op.halved(x=x)", "return op.halved(x, x)"):
+        with pytest.raises(InvalidCandidate, match=re.escape(body.removeprefix("return "))):
+            parse(answer(INLINE.replace("BODY", body)), TASKS["relu"])
+
+
+def test_a_python_side_that_can_not_be_read_is_refused():
+    text = INLINE.replace("BODY", "return op.halved(x)")
+    for broken in (f"```python\n{text}    def : pass\n```", f"{text}\nand so on\ndef more(): pass\n"):
+        with pytest.raises(InvalidCandidate, match="the Python side can't be read, from 'from torch"):
+            parse(broken, TASKS["relu"])
+    awaited = text.replace("def forward", "async def forward")
+    with pytest.raises(InvalidCandidate, match="this line of the Python side"):
+        parse(awaited, TASKS["relu"])
+
+
 @pytest.mark.parametrize(
     ("statement", "taken"),
     [

@@ -184,8 +184,7 @@ def parse(text: str, task: KernelTask) -> Candidate:
         device = clean(codes[0])
         launches, scratch = read_launch_list(lists[0], {a.name for a in task.arrays})
     elif not lists and (with_host := inline.code_of(codes[0] if len(codes) == 1 else text)) is not None:
-        whole = codes[0] if len(codes) == 1 else text
-        python_side.check(whole, inline.exposed(whole, with_host))
+        python_side.check(text, inline.exposed(text, with_host))
         device, launches, scratch = inline.convert(with_host, task)
     else:
         raise InvalidCandidate(

@@ -6,14 +6,19 @@
 
 is refused: the mean is taken in Python, which nothing here reads, so that the kernel's output is not the answer. So is
 `self.act(p, t)` where `self.act` is anything but the host function: names are followed to what the file makes them.
+
+It is found in all fenced blocks of an answer, whatever their tags, or between the prose of one without blocks; where
+something is Python by its looks and can't be read, the answer is refused.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 
 from semrep_jax.core import syntax
 from semrep_jax.cuda.candidate.source import InvalidCandidate
+from semrep_jax.languages import fenced_blocks
 
 LIBRARIES = frozenset(["torch", "F", "nn", "np", "numpy", "math", "super", "getattr", "eval", "triton", "tl"])
 KEEPING = frozenset(["contiguous", "cuda", "float", "detach"])  # they leave a float32 tensor as it is
@@ -23,25 +28,61 @@ REPLACING = frozenset(
     ["setattr", "exec", "register_forward_hook", "register_forward_pre_hook"]
 )  # they change `forward`
 DECORATORS = frozenset(["torch", "staticmethod", "classmethod"])
-MOST_STEPS = 16  # of names that stand for names
+MOST_STEPS = 16  # of names that stand for names; and beginnings of a file that are tried
+MOST_PROSE = 40  # lines after the last of a file
+_LOOKS = re.compile(
+    r"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+|class[ \t]+\w+[^\n{;]*:[ \t]*(?:#.*)?$|import[ \t]+\w"
+    r"|from[ \t]+[\w.]+[ \t]+import\b).*|.*\bload_inline\b.*|.*\b(?:forward|__call__)[ \t]*=[^=].*",
+    re.MULTILINE,
+)  # of Python, and not of C++
+_BEGINS = re.compile(r"(?:import|from|class|def|@)\b|@|\w+[ \t]*=|[rRuU]{0,2}(?:\"\"\"|\'\'\')")
 
 
-def check(text: str, exposed: frozenset[str]) -> None:
-    """Refuse a Python file whose `forward` does more than to hand its arguments over. Raises InvalidCandidate.
+def check(answer: str, exposed: frozenset[str]) -> None:
+    """Refuse an answer whose `forward` does more than to hand its arguments over. Raises InvalidCandidate.
 
-    text: the file. One that is no Python, or has no `forward`, is not looked at. exposed: the names by which Python
-    may call the host function that launches.
+    answer: the whole of it. One without Python, or without a `forward`, has nothing to refuse. exposed: the names by
+    which Python may call the host function that launches.
     """
-    try:
-        tree = syntax.module(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
+    tree = ast.Module([], [])
+    for part in [block.body for block in fenced_blocks(answer)] or [_without_prose(answer)]:
+        found = _parsed(part)
+        if found is None and (looks := _LOOKS.search(part)):
+            raise InvalidCandidate(
+                f"the Python side can't be read, from {looks[0].strip()!r} on; write one ```python block that holds "
+                "nothing else"
+            )
+        tree.body += found.body if found else []
     side = _PythonSide(tree, exposed)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in REPLACING:
             raise _too_much(node)
-        if isinstance(node, ast.FunctionDef) and node.name in FORWARD:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in FORWARD:
+            if not isinstance(node, ast.FunctionDef):
+                raise _too_much(node)
             side.check_function(node, skip=1)
+
+
+def _parsed(text: str) -> ast.Module | None:
+    """A text as Python; None where it is none."""
+    try:
+        return syntax.module(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _without_prose(text: str) -> str:
+    """The lines of a text from the first to the last that can be at the top of a Python file and what hangs on them;
+    the whole text where those are not all of the Python in it."""
+    lines = text.splitlines()
+    begins = [number for number, line in enumerate(lines) if _BEGINS.match(line)]
+    for first in begins[:MOST_STEPS]:
+        for end in range(len(lines), max(len(lines) - MOST_PROSE, first), -1):
+            part = "\n".join(lines[first:end])
+            if _parsed(part) is not None:
+                rest = "\n".join([*lines[:first], *lines[end:]])
+                return text if _LOOKS.search(rest) else part
+    return text
 
 
 class _PythonSide:
@@ -115,7 +156,7 @@ class _PythonSide:
     def _check_returned(self, value: ast.expr, parameters: list[str], names: dict[str, ast.expr]) -> None:
         """That a value is a call of the extension with the parameters, in their order."""
         path = _path(value.func) if isinstance(value, ast.Call) else None
-        if not isinstance(value, ast.Call) or path is None or path[0] in parameters:
+        if not isinstance(value, ast.Call) or path is None or path[0] in parameters or value.keywords:
             raise _too_much(value)
         if not self._is_host_function(path, names):
             raise _too_much(value)
@@ -129,7 +170,7 @@ class _PythonSide:
                 raise _too_much(argument)
             if name in parameters:
                 order.append(parameters.index(name))
-        if order != sorted(order):
+        if order != sorted(set(order)):
             raise _too_much(value)
 
     def _is_host_function(self, path: list[str], names: dict[str, ast.expr]) -> bool:
