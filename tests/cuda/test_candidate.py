@@ -161,6 +161,15 @@ def test_a_candidate_is_parsed_once_and_asked_at_any_axes():
         candidate.at({"N": 0}).launches  # noqa: B018
 
 
+def test_an_integer_argument_that_comes_out_as_a_fraction_is_refused_and_not_cut():
+    code = "__global__ void k(const float* x, float* y, int n) { }"
+    block = json.dumps({"launch": [LAUNCH | {"args": ["x", "y", "i32:N/2"]}]})
+    halves = parse(f"```cuda\n{code}\n```\n```json\n{block}\n```", TASKS["relu"])
+    assert halves.at({"N": 1000}).launches[0].args[2] == ("i32", 500)
+    with pytest.raises(ExpressionError, match=r"i32:N/2 is 500\.5, no whole number; write //"):
+        halves.at({"N": 1001}).launches  # noqa: B018
+
+
 INLINE = """
 from torch.utils.cpp_extension import load_inline
 

@@ -144,6 +144,8 @@ def _number(scalar: Scalar, names: Mapping[str, int | float]) -> int | float:
     value, dtype = evaluate(scalar.expression, names), DTYPES[scalar.dtype]
     if dtype.kind not in "iu":
         return value
+    if not float(value).is_integer():
+        raise ExpressionError(f"{scalar} is {value}, no whole number; write // for a division")
     limits = np.iinfo(dtype)
     if not limits.min <= value <= limits.max:
         raise ExpressionError(f"{scalar} is {value}, and {scalar.dtype} holds {limits.min} to {limits.max}")

@@ -81,7 +81,7 @@ _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include\b[ \t]*(.*)$", re.MULTILINE)
 _LINE_MARKER = re.compile(r'# (\d+) "<stdin>"')
 _PREPROCESS = ("g++", "-E", "-undef", "-nostdinc", "-w", "-std=c++20", "-D__CUDA_ARCH__=900", "-x", "c++", "-")
 _PREPROCESS_LIMITS = 'ulimit -t 5; ulimit -v 1048576; ulimit -f 4096; exec "$0" "$@"'
-_ALIGN = re.compile(r"__align__\s*\(\s*\d+\s*\)")
+_ATTRIBUTES = re.compile(r"__(?:align|maxnreg|cluster_dims|block_size)__\s*\([^();{}]*\)")
 _DYNAMIC_SHARED = re.compile(
     r"\b(?:extern\s+__shared__|__shared__\s+extern)\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?(?:volatile\s+)?"
     r"([A-Za-z_][\w:]*(?:\s+(?:char|int|short|long))*(?:\s*<[^;<>]*>)?)\s+(?:__align__\s*\(\s*\d+\s*\)\s*)?"
@@ -108,10 +108,11 @@ _BANNED = {
 @dataclass(frozen=True)
 class Device:
     """Cleaned device code. `text` has the lines of the original; `libraries` are headers that it includes and the
-    emulator does not know."""
+    emulator does not know, `headers` those that it includes and needs no more."""
 
     text: str
     libraries: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
 
     @cached_property
     def kernels(self) -> dict[str, Function]:
@@ -155,16 +156,16 @@ def clean(text: str) -> Device:
     code = _without_literals(uncommented)
     _refuse_directives(code)
     _refuse_banned(code)
-    libraries = _libraries(uncommented)
-    device = Device(_preprocess(_INCLUDE.sub("", uncommented)), libraries)
+    headers, libraries = _included(uncommented)
+    device = Device(_preprocess(_INCLUDE.sub("", uncommented)), libraries, headers)
     if not device.kernels:
         raise InvalidCandidate("there is no __global__ function in the CUDA block")
     return device
 
 
 def tree(text: str) -> Node:
-    """The root of a text's tree; `__align__(n)`, which the grammar does not know, is made blank."""
-    return parse(_ALIGN.sub(lambda match: " " * len(match[0]), text).encode())
+    """The root of a text's tree; attributes that the grammar does not know are made blank."""
+    return parse(_ATTRIBUTES.sub(lambda match: " " * len(match[0]), text).encode())
 
 
 def _with_shared_told(text: str) -> str:
@@ -231,15 +232,17 @@ def _refuse_banned(code: str) -> None:
             raise InvalidCandidate(f"line {_line(code, found.start())}: {found[0]!r}: {why}", banned=True)
 
 
-def _libraries(uncommented: str) -> tuple[str, ...]:
-    """The libraries that a text includes, each once. Raises InvalidCandidate for a header of no kind that we know."""
+def _included(uncommented: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The headers and the libraries that a text includes, each once. Raises InvalidCandidate for one of no kind that we
+    know."""
+    headers: dict[str, None] = {}
     libraries: dict[str, None] = {}
     for found in _INCLUDE.finditer(uncommented):
         name = found[1].strip()
         header = name.strip('<>"')
         if header in HEADERS or header in HOST_HEADERS:
-            continue
-        if LIBRARY.fullmatch(header) and ".." not in header:
+            headers[header] = None
+        elif LIBRARY.fullmatch(header) and ".." not in header:
             libraries[header] = None
         else:
             raise InvalidCandidate(
@@ -247,7 +250,7 @@ def _libraries(uncommented: str) -> tuple[str, ...]:
                 "cuda_fp16, cuda_bf16, cooperative_groups and math declare is there without an #include",
                 banned=True,
             )
-    return tuple(libraries)
+    return tuple(headers), tuple(libraries)
 
 
 def _preprocess(text: str) -> str:

@@ -25,6 +25,8 @@
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
+#define __maxnreg__(...)
+#define __cluster_dims__(...) semrep_has_no_clusters
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static __attribute__((section("semrep_shared"), aligned(16)))
 #define asm semrep_has_no_assembly

@@ -63,6 +63,12 @@ HEADERS = {  # included where the code uses them
     "cooperative_groups.h": r"\bcooperative_groups\b",
     "cooperative_groups/reduce.h": r"\b(?:cg|cooperative_groups)::(?:reduce|plus|less|greater)\b",
 }
+STD = re.compile(r"\bstd::|\bnamespace\s+std\b")  # of the standard library, which NVRTC has by another name only
+STD_HEADERS = tuple(
+    f"cuda/std/{name}" for name in ("cmath", "cstddef", "cstdint", "limits", "type_traits", "utility", "algorithm")
+)
+STD_ALIAS = "namespace std { using namespace cuda::std; }\n"
+QUICK_REFUSES = "unsupported operation"  # of __dp4a and its like, where compiling is made quick
 INCLUDE_FOLDERS = ("cu13/include", "cu13/include/cccl", "cuda_runtime/include")  # of the packages under `nvidia`
 _ERROR = re.compile(r"^kernel\.cu\((\d+)\): (?:catastrophic )?error: (.*)$", re.MULTILINE)
 _LINKER_ERROR = re.compile(r"^(?:ptxas (?:fatal|error)[^:]*:|nvlink error[^:]*:)(.*)$", re.MULTILINE)
@@ -131,10 +137,15 @@ class Compiler:
 
     def compile(self, candidate: Candidate, full: bool = False) -> Compiled:
         """The cubin of a candidate; `full` optimises it for a GPU to run, otherwise compiling is made quick."""
-        large = candidate.device.libraries or "cooperative_groups" in candidate.device.text
+        code = candidate.device.text
+        large = candidate.device.libraries or "cooperative_groups" in code or STD.search(code)
         seconds = LIBRARY_CPU_SECONDS if large else CPU_SECONDS
         kernels = [KernelExpression(*one) for one in candidate.addresses.items()]
-        return self.compile_text(_translation_unit(candidate.device), kernels, full, seconds)
+        unit = _translation_unit(candidate.device)
+        compiled = self.compile_text(unit, kernels, full, seconds)
+        if not full and any(QUICK_REFUSES in one for one in compiled.complaints):
+            return self.compile_text(unit, kernels, True, seconds)
+        return compiled
 
     def uncompiled(self, candidate: Candidate) -> Compiled:
         """A candidate's whole text and the names of its kernels, for another compiler."""
@@ -209,10 +220,12 @@ def _include_paths() -> list[str]:
 
 
 def _translation_unit(device: Device) -> str:
-    """A candidate's code, its lines numbered from 1, after headers that it uses and what NVRTC lacks of others."""
+    """A candidate's code, its lines numbered from 1, after headers that it includes or uses and what NVRTC lacks of
+    others."""
     code = device.text
-    headers = [header for header, used in HEADERS.items() if re.search(used, code)]
-    includes = "".join(f"#include <{header}>\n" for header in [*headers, *device.libraries])
+    headers = [header for header, used in HEADERS.items() if header in device.headers or re.search(used, code)]
+    standard, alias = (STD_HEADERS, STD_ALIAS) if STD.search(code) else ((), "")
+    includes = "".join(f"#include <{header}>\n" for header in [*headers, *standard, *device.libraries]) + alias
     # a library brings these types itself, and would meet our macros in the place of its names
     prelude = MACROS if device.libraries else PRELUDE
     before, after = (includes, prelude) if device.libraries else ("", includes + prelude)
