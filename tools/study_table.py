@@ -19,6 +19,8 @@ from typing import Any
 
 import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
 
+from semrep_jax.core.results import Estimate
+from semrep_jax.jobs.tables import ACCEPTED, of_acceptance
 from semrep_jax.report import forest
 from semrep_jax.report.labels import estimate, label
 
@@ -58,9 +60,13 @@ def markdown(study: Results) -> str:
         *told,
         *unfinished(study),
         table(success(study)),
+        f"*{ACCEPTED}*",
+        table(accepted(study)),
         "<details><summary>All contrasts, and what it cost</summary>",
     ]
     for one in study["tables"]:
+        if one["title"] == ACCEPTED:
+            continue
         blocks += [f"*{one['title']}*", table([one["columns"], *one["rows"]])]
     return "\n\n".join([*blocks, "</details>"])
 
@@ -110,6 +116,14 @@ def success(study: Results) -> list[list[str]]:
             [one["title"], *("" if c is None else f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells)]
         )
     return rows
+
+
+def accepted(study: Results) -> list[list[str]]:
+    """Rows of the share of rewrites that are accepted, a column an arm."""
+    titles = {row["metric"].partition("/")[0]: row["title"].rsplit(",", 1)[0] for row in study["rows"]}
+    columns = {arm: {key: Estimate(**one) for key, one in values.items()} for arm, values in study["arms"].items()}
+    found = of_acceptance(titles, columns)
+    return [list(found.columns), *map(list, found.rows)]
 
 
 def table(rows: Sequence[Iterable[Any]]) -> str:

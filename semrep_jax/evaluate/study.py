@@ -26,6 +26,7 @@ from semrep_jax.core.results import Estimate
 Name = TypeVar("Name", bound=Hashable)
 RESAMPLES = 10_000
 LEVEL, POWER = 0.05, 0.8
+LEAST_TOLD = 0.01  # of p-values
 _FEWEST_BEYOND = 10  # draws that a quantile must have beyond it
 
 
@@ -200,6 +201,16 @@ def _weights(n: int, resamples: int, seed: tuple[int, int]) -> np.ndarray:
     """How often each of n is drawn in each resample, over n: float64 [resamples, n]."""
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=n * resamples).reshape(resamples, n) / n
+
+
+def told(p: float) -> str:
+    """A p-value as far as few seeds know it: "=0.21", or "<0.01".
+
+    Where the seeds' spread comes out as zero it is left out, and the tail is too thin: with three to five seeds a true
+    difference of zero falls below 0.05 in 5 to 7 % of studies, below 0.01 in 1 to 4 %, below 0.001 in 0.3 to 2 %
+    (simulated: seeds' deviation 0.02 to 0.04, 188 and 571 tasks). Smaller numbers would say what nobody knows.
+    """
+    return f"={p:.2g}" if p >= LEAST_TOLD else f"<{LEAST_TOLD:g}"
 
 
 def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:

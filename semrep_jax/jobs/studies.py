@@ -27,6 +27,7 @@ from semrep_jax.jobs.cells import Cell, Place
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.contrasts import Change, Contrast, Factorial, changes, contrasts, factorials
 from semrep_jax.jobs.finished import Study
+from semrep_jax.tasks.suite import SUITES
 
 PACKAGES = ("semrep-jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 NOTE = (
@@ -75,6 +76,7 @@ def results(
             *tables.of_contrasts(pairs),
             *tables.of_factorials(crossed),
             *tables.of_changes(varied),
+            tables.of_acceptance({name: SUITES[name].title for name in config.evaluate.suites}, columns),
             tables.of_tokens(study.axes[0], columns),
             *tables.of_equal_tokens(equal),
         ),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DESIGN = "design.json"
 SAID = {"statement": ""}  # follows from the rest of a design
+OF_THE_JUDGE = ("sandbox", "cuda")  # sections that decide how cells are judged
 NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
 
 
@@ -123,6 +124,12 @@ def _check_cell(config: Config, cell: Cell) -> None:
     """Refuse a setting that no cell can be trained or compared in. Raises ConfigError."""
     own, at = cell.config, f"setting {cell.place.setting}"
     checks.local(own)
+    for section in OF_THE_JUDGE:
+        if own.comparable((section,)) != config.comparable((section,)):
+            raise ConfigError(
+                f"sweep.settings: {at} changes {section}, and all cells are judged by one verifier; set it for the "
+                "whole sweep, or make a sweep of each"
+            )
     if own.evaluate.suites != config.evaluate.suites:
         raise ConfigError(
             f"sweep.settings: {at} measures {own.evaluate.suites}, and the sweep compares by evaluate.suites "

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semrep_jax.core.results import Estimate, Table
-from semrep_jax.evaluate.study import Compared
+from semrep_jax.evaluate.study import Compared, told
 from semrep_jax.jobs.contrasts import Change, Contrast, Factorial
 from semrep_jax.report.labels import label
 
 BASE = "base"
+ACCEPTED = "share of rewrites accepted at inference (T=2)"
 
 
 def turns_of(turns: tuple[int, int]) -> str:
@@ -21,7 +22,7 @@ def turns_of(turns: tuple[int, int]) -> str:
 
 def _signed(one: Compared, p: float | None = None) -> str:
     e = one.estimate
-    tail = "" if p is None else f" p={p:.2g}"
+    tail = "" if p is None else f" p{told(p)}"
     return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]{tail}"
 
 
@@ -84,6 +85,20 @@ def of_changes(changes: Sequence[Change]) -> list[Table]:
     return found
 
 
+def of_acceptance(suites: Mapping[str, str], columns: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    """The share of samples at T=2 whose rewrite was accepted: a row a suite, a column an arm.
+
+    suites: by name, how a person calls them. columns: metrics of each arm.
+    """
+    keys = {f"{suite}_rewrites_accepted/T2": title for suite, title in suites.items()}
+    known = {key: title for key, title in keys.items() if any(key in values for values in columns.values())}
+    rows = [
+        (title, *(f"{values[key].value:.3f}" if key in values else "" for values in columns.values()))
+        for key, title in known.items()
+    ]
+    return Table(ACCEPTED, ("on", *map(label, columns)), tuple(rows))
+
+
 def of_tokens(axis: str, columns: Mapping[str, Mapping[str, Estimate]]) -> Table:
     """What each arm's training took, and what it gained on the base for it; a gain for each million tokens sampled in
     training. axis: on which."""
@@ -142,6 +157,6 @@ def verdict(primary: Contrast | None, design: Mapping[str, Any]) -> str:
     ours, theirs = primary.turns
     return (
         f"Primary contrast, {primary.axis}: {label(primary.ours)} T={ours} − {label(primary.theirs)} T={theirs} = "
-        f"{_signed(primary.found)}, p = {primary.found.p:.2g}, {primary.found.seeds} of {len(design['seeds'])} seeds; "
+        f"{_signed(primary.found)}, p{told(primary.found.p)}, {primary.found.seeds} of {len(design['seeds'])} seeds; "
         f"{found} (the design detects {design['detectable']:.3f} with {design['power']:.0%} power)."
     )

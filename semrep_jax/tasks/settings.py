@@ -57,7 +57,7 @@ class GeneratedConfig(Section):
         None, min_length=1, description="Kinds of edit to train on; null takes all that are not held out."
     )
     bug_preserving: bool = Field(True, description="Whether stage 1 also rewrites buggy programs, keeping the bug.")
-    world: World = Field(World.PLAIN, description="plain programs, perturbed ones, or both, half of them each.")
+    world: World = Field(World.PLAIN, description="plain programs, perturbed ones, or both, about half of them each.")
     edits: Seen = Field(Seen.ALL, description="Which of the world's programs edits (stage 2, fine-tuning) are of.")
     rewrites: Seen = Field(Seen.ALL, description="Which of the world's programs stage 1 rewrites.")
     perturbation: PerturbationConfig = PerturbationConfig()

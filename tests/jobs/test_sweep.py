@@ -147,6 +147,7 @@ def test_two_processes_may_share_a_sweep_and_no_other_job_its_directory(file, wh
             "sweep.settings=[{name: a}, {name: b, values: {evaluate.suites: [correctness]}}]",
             "settings can't change them",
         ),
+        ("sweep.settings=[{name: a}, {name: b, values: {sandbox.wall_seconds: 9}}]", "setting b changes sandbox, and"),
         (
             "sweep={arms: [variants_pooled, finetune], primary: {ours: variants_pooled}, "
             "settings: [{name: a, values: {tasks.variants: 2}}, {name: b, values: {tasks.variants: 3}}]}",
