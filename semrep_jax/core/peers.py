@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-
 from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.settings import DistributedConfig
 
@@ -55,6 +53,7 @@ class Peers:
         """
         if self.count == 1:
             return list(mine)
+        import numpy as np
         from jax.experimental import multihost_utils
 
         content = np.frombuffer(pickle.dumps(list(mine)), np.uint8)

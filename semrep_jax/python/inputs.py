@@ -69,7 +69,7 @@ from semrep_jax.python.surface import Class, Function, InputError, Kind, Paramet
 from semrep_jax.python.trace import Limits, trace
 from semrep_jax.sandbox.pool import Sandbox
 
-__all__ = ["GUESSES", "Drawing", "InputError", "functions", "generate", "hinted", "sample_values"]
+__all__ = ["GUESSES", "Drawing", "InputError", "generate", "hinted", "sample_values"]
 
 TRIAL = Limits(cpu_seconds=2.0, wall_seconds=6.0, step_seconds=0.05)  # of combinations of types
 KEPT_COMBINATIONS = 4  # drawn from
@@ -97,12 +97,6 @@ _BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
 _BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict", "Counter"], "Dict": ["OrderedDict"]}
 _NAMES = ("a", "key", "b", "name", "x")
 _COMMAND_LINES = ("argv", "args", "arguments", "cmdline")  # parameters that hold the words of one
-
-
-def functions(source: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The functions at the top of a program. Raises InputError where it does not parse."""
-    body = surfaces.parsed(source).body
-    return {n.name: n for n in surfaces.statements(body) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def generate(

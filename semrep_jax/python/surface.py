@@ -133,6 +133,11 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from statements(node.body)
 
 
+def functions(source: str) -> dict[str, Definition]:
+    """The functions at the top of a program. Raises InputError where it does not parse."""
+    return {node.name: node for node in statements(parsed(source).body) if isinstance(node, Definition)}
+
+
 def read(source: str) -> Surface:
     """The surface of a program. Raises InputError where it does not parse."""
     surface, listed = Surface(), None

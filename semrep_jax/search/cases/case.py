@@ -15,8 +15,7 @@ from semrep_jax.core.errors import TaskError
 from semrep_jax.core.plugins import Registry
 from semrep_jax.core.programs import Duplicate, Objective, Program, Score, Status, Task, Tests, Verdict
 from semrep_jax.python import PYTHON
-from semrep_jax.python.inputs import functions
-from semrep_jax.python.surface import InputError
+from semrep_jax.python.surface import InputError, functions
 from semrep_jax.sandbox.pool import Observation, Sandbox
 from semrep_jax.search.problem import Assessed, Optimise, Problem
 
