@@ -101,9 +101,15 @@ def test_python_is_parsed_by_one_thread_at_a_time_in_one_place():
     assert parsing == alone
 
 
-def test_settings_load_without_jax_numpy_or_matplotlib():
-    code = "import sys, semrep_jax.jobs.config as c; c.build({'job': 'compare'}); "
-    code += "print([m for m in ('jax', 'flax', 'matplotlib', 'libcst', 'torch') if m in sys.modules])"
+HEAVY = ("jax", "flax", "numpy", "scipy", "matplotlib", "hypothesis", "libcst", "torch")
+LOADED = "import sys; from semrep_jax.jobs import checks, config; from semrep_jax.jobs.job import JOBS; "
+LOADED += "configs = [config.build({'job': name}) for name in JOBS]; "
+CHECKED = "[(checks.services(one), JOBS[one.job].check(one)) for one in configs]; "
+
+
+@pytest.mark.parametrize("then", ["", CHECKED], ids=["loaded", "checked"])
+def test_settings_and_jobs_are_loaded_and_checked_without_jax_and_other_slow_imports(then):
+    code = f"{LOADED}{then}print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 

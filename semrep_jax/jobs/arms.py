@@ -37,7 +37,7 @@ from semrep_jax.rollout.settings import Engine
 from semrep_jax.tasks.source import SOURCES, SourceRequest
 from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
 from semrep_jax.train import stages
-from semrep_jax.train.arms import ARMS, FINETUNE, SEMREP, Arm
+from semrep_jax.train.arms import ARMS, BASE, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
 from semrep_jax.train.curve import Curve
 from semrep_jax.train.finite import require_finite
@@ -46,7 +46,6 @@ from semrep_jax.train.monitoring import Monitoring
 from semrep_jax.train.trainer import Recipe, Trained, Trainer
 from semrep_jax.train.variants import Variants
 
-BASE = "base"
 COSTS = (
     ("train_steps", "steps"),
     ("train_tokens", "tokens"),

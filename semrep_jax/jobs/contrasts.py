@@ -14,12 +14,10 @@ from typing import Any
 
 from semrep_jax.evaluate.study import Compared, compared, holm
 from semrep_jax.inference.turns import TURNS
-from semrep_jax.jobs.arms import BASE
 from semrep_jax.jobs.finished import Study
-from semrep_jax.train.arms import ARMS
+from semrep_jax.train.arms import ARMS, BASE, GUIDED
 
 OF_CONTRASTS = ((1, 1), (2, 2), (2, 1))  # turns, ours and theirs
-GUIDED = "guided"
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,8 @@ from typing import Any
 
 from semrep_jax.evaluate.study import LEVEL, POWER, Spread, detectable
 from semrep_jax.jobs.config import Config
-from semrep_jax.tasks.suite import SUITES
-
-
-def axes(suites: list[str]) -> list[str]:
-    """What two policies are compared by on these suites: a suite's share correct; of one that is paired with another
-    the share right on both."""
-    found = []
-    for name in dict.fromkeys(suites):
-        pairing = SUITES[name].paired_with
-        found.append(name if pairing is None or pairing.suite not in suites else pairing.both)
-    return found
+from semrep_jax.tasks.suite import axes
+from semrep_jax.train.arms import GUIDED
 
 
 def supposed(config: Config) -> Spread:
@@ -39,7 +30,7 @@ def design(config: Config) -> dict[str, Any]:
         f"{primary.metric}, {primary.ours} T={primary.our_turns} - {primary.theirs} T={primary.their_turns}, "
         f"setting {sweep.settings[0].name}"
     )
-    guided = "guided only, " if "guided" in sweep.arms else ""
+    guided = "guided only, " if GUIDED in sweep.arms else ""
     size = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) != 1)} x {setting.tasks} tasks x {setting.samples} samples"
     return {
         "primary": primary.model_dump(mode="json") | {"setting": sweep.settings[0].name},

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.jobs.arms import BASE
-from semrep_jax.jobs.cells import Cell, Place
 from semrep_jax.jobs.config import Config
-from semrep_jax.jobs.design import axes
+from semrep_jax.jobs.places import Cell, Place
+from semrep_jax.tasks.suite import axes
+from semrep_jax.train.arms import BASE
 
 
 @dataclass(frozen=True)

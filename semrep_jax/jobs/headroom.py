@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from semrep_jax.core.results import Estimate, Results, Table
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import Context, Job
+from semrep_jax.train.arms import BASE
 
 if TYPE_CHECKING:
     from semrep_jax.evaluate.headroom import Help
@@ -80,7 +81,7 @@ def without_headroom(config: Config, context: Context, policy: Policy, suites: S
 
 
 def _run(config: Config, context: Context) -> Results:
-    from semrep_jax.jobs.arms import BASE, drawn_suites, policy
+    from semrep_jax.jobs.arms import drawn_suites, policy
 
     began = time.perf_counter()
     suites = drawn_suites(config, context)

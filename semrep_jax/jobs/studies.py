@@ -22,12 +22,13 @@ from semrep_jax.core.results import Estimate, Results, exact
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.study import compared
 from semrep_jax.jobs import tables
-from semrep_jax.jobs.arms import BASE, COSTS
-from semrep_jax.jobs.cells import Cell, Place
+from semrep_jax.jobs.arms import COSTS
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.contrasts import Change, Contrast, Factorial, changes, contrasts, factorials
 from semrep_jax.jobs.finished import Study
+from semrep_jax.jobs.places import Cell, Place
 from semrep_jax.tasks.suite import SUITES
+from semrep_jax.train.arms import BASE
 
 PACKAGES = ("semrep-jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 NOTE = (

@@ -21,11 +21,12 @@ from semrep_jax.core.settings import ConfigError, flatten
 from semrep_jax.core.workdir import WorkDirError, describe_changes
 from semrep_jax.jobs import checks
 from semrep_jax.jobs.config import Config
-from semrep_jax.jobs.design import axes, design
 from semrep_jax.jobs.job import TRAINING, Context, Job
+from semrep_jax.jobs.places import Cell, planned, summaries
+from semrep_jax.tasks.suite import axes
 
 if TYPE_CHECKING:
-    from semrep_jax.jobs.cells import Bench, Cell
+    from semrep_jax.jobs.cells import Bench
 
 DESIGN = "design.json"
 SAID = {"statement": ""}  # follows from the rest of a design
@@ -35,8 +36,9 @@ NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
 
 def _run(config: Config, context: Context) -> Results:
     from semrep_jax.jobs import cells, studies
+    from semrep_jax.jobs.design import design
 
-    plan = cells.planned(config)
+    plan = planned(config)
     settled = design(config)
     _settle(settled, context)
     bench = cells.Bench(context)
@@ -50,7 +52,7 @@ def _run(config: Config, context: Context) -> Results:
             if not bench.run(cell):
                 console.print(f"{cell.name} is in the hands of another process", highlight=False)
     context.work.alone()  # two processes that end at one time: the second sees all that the first did
-    return studies.results(config, plan, cells.summaries(plan, context.work.path), settled)
+    return studies.results(config, plan, summaries(plan, context.work.path), settled)
 
 
 def _require_headroom(config: Config, context: Context, bench: Bench) -> None:
@@ -96,9 +98,7 @@ def _settle(settled: dict[str, Any], context: Context) -> None:
 
 
 def _check(config: Config) -> None:
-    from semrep_jax.jobs import cells
-
-    for cell in {cell.name: cell for cell in cells.planned(config).values()}.values():
+    for cell in {cell.name: cell for cell in planned(config).values()}.values():
         _check_cell(config, cell)
     if config.distributed.processes > 1 or config.distributed.coordinator is not None:
         raise ConfigError(

@@ -9,8 +9,8 @@ from semrep_jax.core.results import Estimate, Table
 from semrep_jax.evaluate.study import Compared, told
 from semrep_jax.jobs.contrasts import Change, Contrast, Factorial
 from semrep_jax.report.labels import label
+from semrep_jax.train.arms import BASE
 
-BASE = "base"
 ACCEPTED = "share of rewrites accepted at inference (T=2)"
 
 

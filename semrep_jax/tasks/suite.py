@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -124,6 +124,16 @@ SUITES: Registry[Suite] = Registry(
         "kernelbench": "semrep_jax.tasks.kernels.suites:KERNELBENCH",
     },
 )
+
+
+def axes(suites: Sequence[str]) -> list[str]:
+    """What two policies are compared by on these suites: a suite's share correct; of one that is paired with another
+    the share right on both."""
+    found = []
+    for name in dict.fromkeys(suites):
+        pairing = SUITES[name].paired_with
+        found.append(name if pairing is None or pairing.suite not in suites else pairing.both)
+    return found
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ class Arm:
         return {"alpha of the arm": self.share(alpha), "prompts of the arm": self.prompts, "sources": self.sources}
 
 
-SEMREP, FINETUNE = "semrep", "finetune"
+BASE = "base"  # what every arm starts from; no arm itself
+SEMREP, FINETUNE, GUIDED = "semrep", "finetune", "guided"
 # Of an arm without stage 1.
 _STAGE_1 = (
     "train.alpha",
@@ -93,7 +94,7 @@ ARMS: Registry[Arm] = Registry("arm", "sweep.arms", {})
 for _arm in (
     Arm(SEMREP, "SemRep", ignores=_FORMS),
     Arm(FINETUNE, "fine-tuning only", 0.0, Prompts.DIRECT, ignores=(*_GUIDE, *_FORMS)),
-    Arm("guided", "guided only (no stage 1)", 0.0, ignores=(*_STAGE_1, *_FORMS)),
+    Arm(GUIDED, "guided only (no stage 1)", 0.0, ignores=(*_STAGE_1, *_FORMS)),
     Arm("joint", "joint trajectories", prompts=Prompts.JOINT, ignores=("rollout.rewrites", *_FORMS)),
     Arm("stage1", "stage 1 only", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_FORMS)),
     Arm("variants", "fine-tuning on variants", 0.0, Prompts.DIRECT, Sources.VARIANTS, _GUIDE),

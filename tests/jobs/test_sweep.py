@@ -17,9 +17,10 @@ from semrep_jax import main
 from semrep_jax.core.results import Estimate, exact
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.workdir import WorkDir
-from semrep_jax.jobs import cells, config, contrasts, design, finished, studies, tables
+from semrep_jax.jobs import config, contrasts, design, finished, places, studies, tables
 from semrep_jax.report.html import page
 from semrep_jax.report.reading import State, read
+from semrep_jax.tasks.suite import axes
 
 TEXT = """
 job: sweep
@@ -175,19 +176,19 @@ def test_the_design_is_written_before_anything_is_run(whole):
     )
 
 
-def planned(settings: str) -> dict[cells.Place, cells.Cell]:
+def planned(settings: str) -> dict[places.Place, places.Cell]:
     tree = {"job": "sweep", "sweep": {"arms": ["semrep", "finetune"], "seeds": [0, 1]}}
     import yaml
 
     tree["sweep"]["settings"] = yaml.safe_load(settings)
-    return cells.planned(config.build(tree))
+    return places.planned(config.build(tree))
 
 
 def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):
     def titles(ours):
         arms, primary = f"sweep.arms=[{ours}, finetune]", f"sweep.primary.ours={ours}"
         one = config.load(str(file), [arms, primary, f"work_dir={whole}"])
-        plan = cells.planned(one)
+        plan = places.planned(one)
         kept = {"base": CELLS[0], ours: CELLS[1], "finetune": CELLS[2]}
         found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
         return [table.title for table in studies.results(one, plan, found, design.design(one)).tables]
@@ -199,13 +200,13 @@ def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):
 def test_the_primary_contrast_is_computed_at_whatever_turns_it_names(file, whole):
     at = [f"work_dir={whole}", "sweep.primary.our_turns=1", "sweep.primary.their_turns=2"]
     one = config.load(str(file), at)
-    plan = cells.planned(one)
+    plan = places.planned(one)
     kept = {"base": CELLS[0], "semrep": CELLS[1], "finetune": CELLS[2]}
     found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
     results = studies.results(one, plan, found, design.design(one))
     assert "SemRep T=1 − fine-tuning only T=2" in results.verdict
     assert [c["turns"] for c in results.about["contrasts"] if c["primary"]] == [[1, 2]]
-    of_base = {key: found[cells.Place("base", "default", None)]["measured"][key] for key in ("correctness/T1",)}
+    of_base = {key: found[places.Place("base", "default", None)]["measured"][key] for key in ("correctness/T1",)}
     share = np.mean(of_base["correctness/T1"]["correct"]) / of_base["correctness/T1"]["samples"]
     marked = any("†" in row.title and row.metric == "correctness/T1" for row in results.rows)
     assert marked == (not 0.05 <= share <= 0.85) == any(note.startswith("†") for note in results.notes)
@@ -214,21 +215,21 @@ def test_the_primary_contrast_is_computed_at_whatever_turns_it_names(file, whole
 def test_each_setting_is_compared_with_the_main_one_where_the_tasks_are_the_same(file, whole):
     settings = "[{name: half}, {name: quick, values: {train.learning_rate: 0.01}}, {name: tenth, values: {seed: 0}}]"
     one = config.load(str(file), [f"work_dir={whole}", f"sweep.settings={settings}"])
-    plan = cells.planned(one)
+    plan = places.planned(one)
     kept = {"base": CELLS[0], "semrep": CELLS[1], "finetune": CELLS[2]}
     found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
-    quick = found[cells.Place("semrep", "quick", 0)]["measured"]["correctness/T2"]
+    quick = found[places.Place("semrep", "quick", 0)]["measured"]["correctness/T2"]
     quick["correct"] = [quick["samples"]] * 2
     results = studies.results(one, plan, found, design.design(one))
     gained = {(c["arm"], c["setting"], c["axis"], c["turns"]): c["value"] for c in results.about["changes"]}
-    before = found[cells.Place("semrep", "half", 0)]["measured"]["correctness/T2"]
+    before = found[places.Place("semrep", "half", 0)]["measured"]["correctness/T2"]
     share = sum(before["correct"]) / (2 * before["samples"])
     assert gained["semrep", "quick", "correctness", 2] == pytest.approx(1 - share)
     assert gained["finetune", "quick", "correctness", 2] == 0 == gained["semrep", "quick", "correctness", 1]
     assert {setting for _, setting, *_ in gained} == {"quick"}  # the third is the first again
     assert any(table.title == "SemRep: each setting − half, 1 seed" for table in results.tables)
     for arm in kept:
-        found[cells.Place(arm, "quick", None if arm == "base" else 0)]["suites"] = {"correctness": "others"}
+        found[places.Place(arm, "quick", None if arm == "base" else 0)]["suites"] = {"correctness": "others"}
     assert not list(contrasts.changes(finished.Study(one, plan, found)))
 
 
@@ -247,9 +248,9 @@ def test_a_setting_that_an_arm_does_not_heed_is_trained_once():
     plan = planned(
         "[{name: half}, {name: tenth, values: {train.alpha: 0.1}}, {name: long, values: {train.budget: 48}}]"
     )
-    names = [plan[cells.Place("finetune", setting, 1)].name for setting in ("half", "tenth", "long")]
+    names = [plan[places.Place("finetune", setting, 1)].name for setting in ("half", "tenth", "long")]
     assert names == ["finetune-half-s1", "finetune-half-s1", "finetune-long-s1"]
-    assert plan[cells.Place("semrep", "tenth", 0)].config.train.alpha == 0.1
+    assert plan[places.Place("semrep", "tenth", 0)].config.train.alpha == 0.1
     assert {cell.name for place, cell in plan.items() if place.arm == "base"} == {"base-half"}
     accepts = planned("[{name: a}, {name: b, values: {reward.accept: behaviour}}]")
     assert len({cell.name for cell in accepts.values()}) == 10  # what is accepted is measured too
@@ -261,8 +262,8 @@ def test_a_setting_that_can_not_be_is_refused_by_its_name():
 
 
 def test_the_axes_are_what_suites_are_compared_by():
-    assert design.axes(["correctness", "robustness", "new_kinds"]) == ["correctness", "robust_pass", "new_kinds"]
-    assert design.axes(["robustness"]) == ["robustness"]
+    assert axes(["correctness", "robustness", "new_kinds"]) == ["correctness", "robust_pass", "new_kinds"]
+    assert axes(["robustness"]) == ["robustness"]
 
 
 def test_arms_are_compared_at_the_largest_token_count_that_all_reached():
