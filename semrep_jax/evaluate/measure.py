@@ -7,8 +7,8 @@ with its rewrite in the prompt where it was accepted and C_src where it was not.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import jax
@@ -16,13 +16,11 @@ import numpy as np
 
 from semrep_jax.core.programs import Finish, Program, Task, Verdict
 from semrep_jax.evaluate import metrics
-from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.evaluate.procedure import Procedure
 from semrep_jax.inference.acceptance import RewriteJudge
-from semrep_jax.inference.rewrite import Sampling, accept_by_verifier
-from semrep_jax.inference.settings import Choose
+from semrep_jax.inference.rewrite import accept_by_verifier
 from semrep_jax.inference.turns import Attempt, infer
 from semrep_jax.inference.votes import elected
-from semrep_jax.rewards import AcceptBy, DuplicateRule
 from semrep_jax.rollout.policy import Policy, Usage
 from semrep_jax.tasks.suite import DrawnSuite
 from semrep_jax.verify import Verifier
@@ -81,48 +79,44 @@ class Measured:
         return asdict(self)
 
 
-def identity(
-    setting: EvaluateConfig,
-    rule: DuplicateRule,
-    accept: AcceptBy = AcceptBy.U_SEM,
-    choose: Choose = Choose.FIRST,
-) -> dict[str, Any]:
-    """The settings that decide what a measurement draws and how it is judged, beside suite and policy.
+def measure(policy: Policy, suite: DrawnSuite, turns: int, verifier: Verifier, procedure: Procedure) -> Measured:
+    """Sample and verify.
 
-    setting: of which samples, temperature, batch and seed count. rule, accept, choose: as in `measure`; the defaults of
-    the last two are left out.
+    suite: the tasks. turns: 1 or 2. verifier: judges edits and rewrites. procedure: how much is sampled, and which
+    rewrites count.
     """
-    chosen = {"samples", "temperature", "batch", "seed"}
-    ours = {} if accept is AcceptBy.U_SEM else {"accept": accept.value}
-    ours |= {} if choose is Choose.FIRST else {"choose": choose.value}
-    return setting.model_dump(mode="json", include=chosen) | {"duplicate": rule.value} | ours
+    judge = RewriteJudge(verifier, procedure.accept)
+    accept = accept_by_verifier(judge, procedure.rule)
+
+    def write(key: jax.Array) -> list[list[Attempt]]:
+        return infer(policy, accept, suite.tasks, turns, procedure.sampling, key, procedure.choose)
+
+    found = attempted(policy, suite, turns, verifier, procedure, write)
+    return replace(found, comparisons=judge.metrics())
 
 
-def measure(
+def attempted(
     policy: Policy,
     suite: DrawnSuite,
     turns: int,
     verifier: Verifier,
-    setting: EvaluateConfig,
-    rule: DuplicateRule,
-    accept: AcceptBy = AcceptBy.U_SEM,
-    choose: Choose = Choose.FIRST,
+    procedure: Procedure,
+    write: Callable[[jax.Array], Sequence[Sequence[Attempt]]],
 ) -> Measured:
-    """Sample and verify. The random key depends on the suite and T only: every policy sees the same draws.
+    """What attempts at the tasks are worth, and what they cost. The random key depends on the suite and T only: every
+    policy sees the same draws.
 
-    suite: the tasks. turns: 1 or 2. verifier: judges edits and rewrites. setting: samples a task, their temperature,
-    and the seed. rule: which repetitions of C_src are no rewrite. accept: what makes a rewrite at two turns. choose:
-    which of them stands in a prompt.
+    policy, suite, turns, verifier, procedure: as in `measure`. write: lets the policy write `procedure.sampling.n`
+    attempts at each task by this key.
     """
     began = time.perf_counter()
-    key = jax.random.fold_in(jax.random.key(setting.seed), int(suite.sha256[:7], 16) + turns)
+    key = jax.random.fold_in(jax.random.key(procedure.setting.seed), int(suite.sha256[:7], 16) + turns)
     policy.usage = Usage()
-    sampling = Sampling(setting.samples, setting.temperature, setting.batch)
-    judge = RewriteJudge(verifier, accept)
-    groups = infer(policy, accept_by_verifier(judge, rule), suite.tasks, turns, sampling, key, choose)
+    groups = write(key)
     flat = [attempt for group in groups for attempt in group]
     verdicts = verifier.verify_all([(attempt.task, attempt.program) for attempt in flat])
-    judged = [verdicts[i : i + sampling.n] for i in range(0, len(verdicts), sampling.n)]
+    samples = procedure.sampling.n
+    judged = [verdicts[i : i + samples] for i in range(0, len(verdicts), samples)]
     return Measured(
         suite=suite.name,
         turns=turns,
@@ -135,11 +129,10 @@ def measure(
         rewrites_accepted=float(np.mean([attempt.rewrite is not None for attempt in flat])),
         too_long=sum(attempt.completion.finish is Finish.PROMPT_TOO_LONG for attempt in flat),
         examples=[_example(*pair) for pair in list(zip(groups, judged, strict=True))[:EXAMPLES_KEPT]],
-        identity=identity(setting, rule, accept, choose),
+        identity=procedure.identity,
         facts=_facts(judged),
         speedups=_speedups(judged),
         generalises=_generalises(judged),
-        comparisons=judge.metrics(),
         unjudged=sum(not verdict.judged for verdict in verdicts),
         excess_change=_excess_change(groups, judged),
         timings=_timings(judged),

@@ -19,13 +19,13 @@ from semrep_jax.core.progress import bar, console
 from semrep_jax.core.results import Estimate, Results, exact
 from semrep_jax.core.stop import Stopped
 from semrep_jax.core.workdir import WorkDir
-from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.measure import Measured, measure
 from semrep_jax.inference.turns import TURNS
 from semrep_jax.jobs import gains, held_out, replicas
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import TRAINING, Context
+from semrep_jax.jobs.measuring import drawn, procedure
 from semrep_jax.model import pretrained, sharding
 from semrep_jax.model.decoder import ComputeConfig
 from semrep_jax.model.pretrained import PretrainedModel
@@ -35,7 +35,7 @@ from semrep_jax.rollout.policy import Policy
 from semrep_jax.rollout.remote import RemotePolicy
 from semrep_jax.rollout.settings import Engine
 from semrep_jax.tasks.source import SOURCES, SourceRequest
-from semrep_jax.tasks.suite import SUITES, DrawnSuite, SuiteRequest, draw
+from semrep_jax.tasks.suite import SUITES, DrawnSuite
 from semrep_jax.train import stages
 from semrep_jax.train.arms import ARMS, BASE, FINETUNE, SEMREP, Arm
 from semrep_jax.train.budget import Budget
@@ -162,7 +162,7 @@ def train_arm(config: Config, context: Context, arm: Arm, base: PretrainedModel,
 
 def drawn_suites(config: Config, context: Context) -> list[DrawnSuite]:
     """The suites to measure on, the same on every process."""
-    suites = [_drawn(config, context, name) for name in metric.ordered(config.evaluate.suites)]
+    suites = [drawn(config, context, name, config.evaluate) for name in metric.ordered(config.evaluate.suites)]
     context.stop.peers.require_equal(" ".join(s.sha256 for s in suites), "the evaluation suites")
     return suites
 
@@ -220,11 +220,6 @@ def shortfalls(measured: Mapping[str, list[Measured]]) -> Iterator[str]:
             yield where.format(one.unjudged) + " could not be judged, by a fault of ours, and count as wrong."
 
 
-def _drawn(config: Config, context: Context, name: str) -> DrawnSuite:
-    setting = config.evaluate
-    return draw(name, SuiteRequest(setting.tasks, setting.seed, context.judges, config.of_suite(name)))
-
-
 def _seconds(
     config: Config,
     context: Context,
@@ -254,14 +249,13 @@ def measure_all(
     """
     wanted = [(arm, suite, turns) for arm in policies for suite in suites for turns in TURNS]
     measured: dict[str, list[Measured]] = {arm: [] for arm in policies}
+    how = procedure(config)
     with bar("evaluation", len(wanted)) as progress:
         for arm, suite, turns in wanted:
-            rule, accept, choose = config.reward.duplicate, config.reward.accept, config.inference.choose
-            identity = measuring.identity(config.evaluate, rule, accept, choose)
-            identity |= {"steps": steps[arm]} if arm in steps else {}
+            identity = how.identity | ({"steps": steps[arm]} if arm in steps else {})
             one = kept(context, _file(arm, suite, turns), suite, identity)
             if one is None:
-                one = measure(policies[arm](), suite, turns, context.judges, config.evaluate, rule, accept, choose)
+                one = measure(policies[arm](), suite, turns, context.judges, how)
                 one = replace(one, identity=identity)
                 context.work.write(_file(arm, suite, turns), one.to_json())
             measured[arm].append(one)

@@ -44,13 +44,12 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
     from semrep_jax.core.progress import bar
     from semrep_jax.core.stop import Stopped
     from semrep_jax.evaluate import headroom
-    from semrep_jax.evaluate.measure import identity
     from semrep_jax.jobs.arms import kept, require_fitting
+    from semrep_jax.jobs.measuring import procedure
 
     require_fitting(suites, policy)
-    setting, rule, accept = config.evaluate, config.reward.duplicate, config.reward.accept
-    choose = config.inference.choose
-    same = identity(setting, rule, accept, choose) | {"model": config.model.source, "remote": config.remote.url}
+    how = procedure(config)
+    same = how.identity | {"model": config.model.source, "remote": config.remote.url}
     wanted = [(suite, help) for suite in suites for help in headroom.helps_of(suite)]
     found: Found = {suite.name: {} for suite in suites}
     with bar("headroom", len(wanted)) as progress:
@@ -58,7 +57,7 @@ def measured(config: Config, context: Context, policy: Policy, suites: Sequence[
             name = f"headroom/{suite.name}-{help}.json"
             one = kept(context, name, suite, same)
             if one is None:
-                one = headroom.measure_with(policy, suite, help, context.judges, setting, rule, accept, choose)
+                one = headroom.measure_with(policy, suite, help, context.judges, how)
                 one = replace(one, identity=same)
                 context.work.write(name, one.to_json())
             found[suite.name][help] = one

@@ -6,18 +6,15 @@ Trainer(..., curve=curve).run()
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from semrep_jax.evaluate import measure as measuring
 from semrep_jax.evaluate.intervals import mean
 from semrep_jax.evaluate.measure import measure
-from semrep_jax.evaluate.settings import EvaluateConfig
 from semrep_jax.jobs.config import Config
 from semrep_jax.jobs.job import Context
+from semrep_jax.jobs.measuring import drawn, procedure
 from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.rollout.local import LocalPolicy
-from semrep_jax.tasks.suite import DrawnSuite, SuiteRequest, draw
 from semrep_jax.train.curve import Curve, Point
 
 OTHER_SEED = 1  # added to evaluate.seed: the curve's tasks are not those that the arms are compared on
@@ -34,16 +31,17 @@ def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | No
     held_out = config.evaluate.held_out
     own = {"samples": held_out.samples, "tasks": held_out.tasks, "seed": config.evaluate.seed + OTHER_SEED}
     setting = config.evaluate.model_copy(update=own | {"batch": min(config.evaluate.batch, held_out.tasks)})
-    suites = [_drawn(config, context, name, setting) for name in dict.fromkeys(held_out.suites)]
+    suites = [drawn(config, context, name, setting) for name in dict.fromkeys(held_out.suites)]
     context.stop.peers.require_equal(" ".join(suite.sha256 for suite in suites), "the held-out set")
+    how = procedure(config, setting)
+    tasks = {"suites": {suite.name: suite.sha256 for suite in suites}, "turns": list(held_out.turns)}
     wanted = [(suite, turns) for suite in suites for turns in dict.fromkeys(held_out.turns)]
 
     def points(params: Any) -> list[Point]:
         policy = LocalPolicy(base.model, params, base.tokenizer, config.rollout)
         found = []
         for suite, turns in wanted:
-            rule, accept, choose = config.reward.duplicate, config.reward.accept, config.inference.choose
-            one = measure(policy, suite, turns, context.judges, setting, rule, accept, choose)
+            one = measure(policy, suite, turns, context.judges, how)
             share = mean(one.per_task, setting.resamples)
             found.append(Point(suite.name, turns, share.value, share.low, share.high, share.n))
         return found
@@ -52,15 +50,5 @@ def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | No
         config.evaluate.every,
         points,
         tuple(f"{suite.name}/T{turns}" for suite, turns in wanted),
-        _identity(config, setting, {suite.name: suite.sha256 for suite in suites}),
+        how.identity | tasks,
     )
-
-
-def _drawn(config: Config, context: Context, name: str, setting: EvaluateConfig) -> DrawnSuite:
-    return draw(name, SuiteRequest(setting.tasks, setting.seed, context.judges, config.of_suite(name)))
-
-
-def _identity(config: Config, setting: EvaluateConfig, suites: Mapping[str, str]) -> dict[str, Any]:
-    """What two points of one curve have to share."""
-    judged = measuring.identity(setting, config.reward.duplicate, config.reward.accept, config.inference.choose)
-    return judged | {"suites": dict(suites), "turns": list(config.evaluate.held_out.turns)}

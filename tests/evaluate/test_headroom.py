@@ -65,7 +65,7 @@ def test_the_right_rewrite_shows_what_a_policy_could_do_with_one(config, context
     found = job.measured(config, context, Reader(suite), [suite])["perturbed"]
     shares = {help: one.per_task.mean() for help, one in found.items()}
     assert shares == {Help.NOTHING: 0, Help.OWN: 0, Help.COPY: 0, Help.RIGHT: 1}
-    assert headroom.headroom(found, 100).value == 1 and headroom.has_headroom(found, 100)
+    assert headroom.gain(found, Help.RIGHT, 100).value == 1 and headroom.has_headroom(found, 100)
     assert job.without_headroom(config, context, Reader(suite), [suite]) == []
 
 

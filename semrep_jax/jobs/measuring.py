@@ -1,0 +1,20 @@
+"""What the settings say of every measurement: how it is made, and on which tasks."""
+
+from __future__ import annotations
+
+from semrep_jax.evaluate.procedure import Procedure
+from semrep_jax.evaluate.settings import EvaluateConfig
+from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.job import Context
+from semrep_jax.tasks.suite import DrawnSuite, SuiteRequest, draw
+
+
+def procedure(config: Config, setting: EvaluateConfig | None = None) -> Procedure:
+    """How the policies of a run are measured. setting: another than `evaluate`."""
+    chosen = config.evaluate if setting is None else setting
+    return Procedure(chosen, config.reward.duplicate, config.reward.accept, config.inference.choose)
+
+
+def drawn(config: Config, context: Context, name: str, setting: EvaluateConfig) -> DrawnSuite:
+    """The tasks of a suite. setting: how many, and of which seed."""
+    return draw(name, SuiteRequest(setting.tasks, setting.seed, context.judges, config.of_suite(name)))
