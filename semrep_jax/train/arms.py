@@ -1,7 +1,7 @@
 """The arms of a study, as data: what a training spends its budget on, and what its prompts show.
 
     ARMS["guided"]                                   # no stage 1, C_rep in the prompts all the same
-    ARMS.add("mine", Arm("mine", "my arm", alpha=0.0, prompts=Prompts.GUIDED))       # in a plugin
+    ARMS.add("mine", Arm("mine", alpha=0.0, prompts=Prompts.GUIDED))       # in a plugin
 
 One more arm is one entry. All arms of a comparison share B, the tasks, the optimiser and the seed; they differ in what
 stands here and in nothing else. `variants` and `variants_pooled` are the control that asks whether what helps is
@@ -42,13 +42,12 @@ class Sources(StrEnum):
 class Arm:
     """One way to spend B.
 
-    title: how a table calls it. alpha: share of B that stage 1 takes; None for `train.alpha`. prompts: of stage 2, or
-    of the direct transformation. sources: the forms of C_src there. ignores: settings that change nothing about this
-    arm, keys or sections, so that a sweep over them trains it once.
+    alpha: share of B that stage 1 takes; None for `train.alpha`. prompts: of stage 2, or of the direct transformation.
+    sources: the forms of C_src there. ignores: settings that change nothing about this arm, keys or sections, so that a
+    sweep over them trains it once.
     """
 
     name: str
-    title: str
     alpha: float | None = None
     prompts: Prompts = Prompts.GUIDED
     sources: Sources = Sources.ONE
@@ -92,12 +91,12 @@ _FORMS = ("tasks.variants",)
 
 ARMS: Registry[Arm] = Registry("arm", "sweep.arms", {})
 for _arm in (
-    Arm(SEMREP, "SemRep", ignores=_FORMS),
-    Arm(FINETUNE, "fine-tuning only", 0.0, Prompts.DIRECT, ignores=(*_GUIDE, *_FORMS)),
-    Arm(GUIDED, "guided only (no stage 1)", 0.0, ignores=(*_STAGE_1, *_FORMS)),
-    Arm("joint", "joint trajectories", prompts=Prompts.JOINT, ignores=("rollout.rewrites", *_FORMS)),
-    Arm("stage1", "stage 1 only", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_FORMS)),
-    Arm("variants", "fine-tuning on variants", 0.0, Prompts.DIRECT, Sources.VARIANTS, _GUIDE),
-    Arm("variants_pooled", "on variants, advantages pooled", 0.0, Prompts.DIRECT, Sources.POOLED, _GUIDE),
+    Arm(SEMREP, ignores=_FORMS),
+    Arm(FINETUNE, 0.0, Prompts.DIRECT, ignores=(*_GUIDE, *_FORMS)),
+    Arm(GUIDED, 0.0, ignores=(*_STAGE_1, *_FORMS)),
+    Arm("joint", prompts=Prompts.JOINT, ignores=("rollout.rewrites", *_FORMS)),
+    Arm("stage1", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_FORMS)),
+    Arm("variants", 0.0, Prompts.DIRECT, Sources.VARIANTS, _GUIDE),
+    Arm("variants_pooled", 0.0, Prompts.DIRECT, Sources.POOLED, _GUIDE),
 ):
     ARMS.add(_arm.name, _arm)
