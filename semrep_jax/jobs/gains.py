@@ -1,7 +1,7 @@
 """What training gave: each arm minus the base, paired by task, beside the arms' own difference.
 
-found = of(measured, resamples)                # {arm: {METRIC/T1: Estimate}}
-table(found, rows), sentence(found)            # for the terminal and the page
+found = of(measured, BASE, resamples)            # {arm: {METRIC/T1: Estimate}}
+table(found, rows, BASE), sentence(found)        # for the terminal and the page
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def _seconds(summary: dict[str, Any]) -> float:
 
 
 def _missing(study: Study) -> list[str]:
-    """A line for cells that are not finished, and one for cells that stand in several places."""
+    """A line for the cells that are not finished; none where all are."""
     names = dict.fromkeys(cell.name for cell in study.plan.values())
     missing = [name for name in names if name not in {study.plan[place].name for place in study.found}]
     return [f"{len(missing)} of {len(names)} cells are not finished: {', '.join(missing)}."] if missing else []

@@ -1,7 +1,7 @@
 """Objects that hold objects like themselves, for programs that walk linked lists, trees and graphs.
 
-    shape = attributes(function, outside)      # {"successors": Role.MANY, "value": Role.PLAIN}
-    graph(shape, Random(0))                    # an object with these attributes, and so have those that it leads to
+    shape = attributes(function, outside, usual)   # {"successors": Role.MANY, "value": Role.PLAIN}
+    graph(shape, Random(0))                        # an object with these attributes, and so have those that it leads to
 
 The program's text says what an attribute is: what is gone through is a list of such objects, what is walked along or
 asked for being None is one of them or None, and what else is read is a number.

@@ -37,7 +37,7 @@ class RolloutConfig(Section):
     rows: int = Field(32, ge=1, description="Completions side by side with engine: continuous.")
     temperature: float = Field(1.0, gt=0, le=10, description="Sampling temperature while training.")
     rewrites: int = Field(
-        1, ge=1, description="C_rep candidates sampled for each stage-2 prompt; the first accepted is used."
+        1, ge=1, description="C_rep candidates sampled for each stage-2 prompt; inference.choose says which is used."
     )
 
 

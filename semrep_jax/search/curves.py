@@ -2,8 +2,8 @@
 reaches the same score.
 
     courses = {"semrep": [course(...), ...], "direct": [...]}     # one a task (and seed)
-    mean_at(courses["semrep"], "tokens", grid)                    # a curve, with bootstrap intervals over tasks
-    to_reach(courses["semrep"], courses["direct"], ...)           # tokens of the one over tokens of the other
+    mean_at(courses["semrep"], "tokens", grid, 2000)              # a curve, with bootstrap intervals over tasks
+    to_reach(courses["semrep"], courses["direct"], "tokens", 2000)    # tokens of the one over tokens of the other
 
 Reaching: what the mean over tasks of the second strategy's best was at the end of its budget is the score to reach, and
 each strategy's tokens are those at which its own mean is first there. Where the first is never there the ratio is

@@ -1,6 +1,6 @@
 """Improving steps of search trees as records for training: of each task's best right program, a `fix`.
 
-records_of(tree)     # [{"kind": "fix", "source": C_src, "instruction": I, "target": C_tgt, "rewrite": C_rep, ...}]
+records_of(tree, "semrep/t1")    # [{"kind": "fix", "source": C_src, "instruction": I, "target": C_tgt, ...}]
 """
 
 from __future__ import annotations

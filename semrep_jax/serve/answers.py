@@ -52,8 +52,9 @@ class Kitchen:
 class Delta:
     """What is new of one choice.
 
-    index: which choice. text: new text. token_ids, logprobs, ranked: new tokens, as in `engine.Piece`. finish: OpenAI's
-    word for the end, None before it. details: what the model says of its work, with the end.
+    index: which choice. text: new text. token_ids, logprobs, ranked: new tokens, as in
+    `rollout.slots.Piece`. finish: OpenAI's word for the end, None before it. details: what the model says of its work,
+    with the end.
     """
 
     index: int

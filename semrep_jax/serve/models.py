@@ -1,4 +1,5 @@
-"""The model ids that the server knows: each makes a plan from a request. One more is one class in MODELS.
+"""The model ids that the server knows: each makes a plan from a request. One more is one method of `Models`
+and its line in `_CHATS`.
 
 direct           writes the edit at once; a chat model without a program in its messages is asked as it stands
 semrep-rewrite   writes an equivalent of the program

@@ -248,8 +248,8 @@ class Envelope:
     def choice(self, index: int, text: str, finish: str | None, logprobs: Any, piece: bool) -> dict[str, Any]:
         """One choice, or what a piece adds to one.
 
-        index: which. text: all of it, or what is new. finish: why it ended, None before that. logprobs: see
-        `chat_logprobs` and `completion_logprobs`; None for none. piece: of a stream.
+        index: which. text: all of it, or what is new. finish: why it ended, None before that. logprobs: as
+        `logprobs.worded` gives them; None for none. piece: of a stream.
         """
         common = {"index": index, "finish_reason": finish, "logprobs": logprobs}
         if not self.chat:

@@ -40,7 +40,7 @@ def require_one_fits(asked: Iterable[Prompt], tokenizer: Tokenizer, most: int, w
 def require_one_fits_policy(asked: Iterable[Prompt], policy: Policy, what: str) -> None:
     """`require_one_fits` of what is to sample: the local model; of any other one the longest prompt is not known.
 
-    asked: prompts. policy: that gets them. what: they are, in words. Raises ConfigError.
+    asked: prompts. policy: that gets them. what: they are, in words. Raises NothingFits.
     """
     if isinstance(policy, LocalPolicy):
         require_one_fits(asked, policy.tokenizer, policy.setting.max_prompt, what)

@@ -1,6 +1,6 @@
 """What a rewrite is good for: how often the edit succeeds with it at hand, against C_src in its place.
 
-    useful = Utility(policy, verifier, rewards, rows=16)
+    useful = Utility(policy, verifier, config.reward, rows=16, temperature=1.0)
     useful.of(groups, key)                 # [B, G] in [-1, 1], 0 for what is no accepted rewrite, or is not known
 
 The policy writes `reward.utility_samples` edits for each different accepted rewrite of a step and for C_src, and they

@@ -1,6 +1,6 @@
 """What types the names and expressions of a function surely have: from hints, literals and builtins.
 
-    read = TypeReader(function_tree, is_builtin)
+    read = TypeReader(function_tree, is_builtin, is_plain)
     read.names["total"]                  # "int" after `total = 0; total += len(xs)`, None where nothing tells
     read.expression(node)
 
