@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from io import TextIOWrapper
 
 from semrep_jax.commands.command import COMMANDS, guarded
 from semrep_jax.core.compiled import keep_compiled
@@ -61,6 +62,9 @@ def _epilog() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a character that the terminal does not have is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     keep_compiled()
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS[arguments[0]].main(arguments[1:])

@@ -92,6 +92,7 @@ def test_two_of_one_name_are_refused():
     [
         ("none.py", None, "does not exist"),
         ("broken.py", "1 / 0", "ZeroDivisionError"),
+        ("leaving.py", "raise SystemExit(3)", "SystemExit: 3"),
         ("no_such_module", None, "ModuleNotFound"),
     ],
 )

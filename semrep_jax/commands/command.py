@@ -56,6 +56,7 @@ SMALLER = (
 )
 
 
+INTERRUPTED = 128 + 2  # as a shell tells an end by SIGINT
 LONGEST = 86_400.0  # s, that a person waits for tests
 
 
@@ -96,11 +97,14 @@ def guarded(command: Callable[[], int]) -> int:
     except SemRepError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; a run's command, given again, goes on from its newest checkpoint", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # who reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said of it at exit either
         return 0
     except OSError as error:
-        where, why = error.filename or "the work directory", error.strerror or error
+        where, why = error.filename or "the work directory or the output", error.strerror or error
         fix = FIXES.get(type(error), "free some disk or mend its permissions")
         print(f"error: {where}: {why}; {fix}", file=sys.stderr)
         return 2

@@ -73,7 +73,7 @@ COMMAND = Command(
 )
 TIME = Command(
     "time FILE --task NAME",
-    "the same, then run and timed on a GPU beside the task's own program (extra cuda13 or cuda12)",
+    "as judge, then run and timed on a GPU beside the task's own program (extra cuda13 or cuda12)",
     partial(parser, timed=True),
     partial(run, timed=True),
 )

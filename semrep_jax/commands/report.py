@@ -49,11 +49,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _one(directory: Path, picture: Path | None) -> int:
-    from rich.console import Console
-
     from semrep_jax.report import html, terminal
     from semrep_jax.report.reading import ReportError, read
 
+    if picture is not None and (picture.suffix != ".png" or not picture.absolute().parent.is_dir()):
+        raise ReportError(f"--curves {picture}: name a .png file in a directory that is there")
     page = html.write(directory)
     if picture is not None:
         drawn = html.curves_of(directory)
@@ -61,12 +61,13 @@ def _one(directory: Path, picture: Path | None) -> int:
             raise ReportError(f"{directory} holds no training, so there are no curves to write")
         picture.write_bytes(drawn)
     found = read(directory)
-    console = Console()
+    console = terminal.console()
     if found.results is not None:
         for table in terminal.tables(found.results):
             console.print(table, highlight=False)
-    said = found.results["verdict"] if found.results else html.state(found)
-    console.print(f"{said}\nreport: {page}", highlight=False, markup=False, soft_wrap=True)
+    said = (*found.results["notes"], found.results["verdict"]) if found.results else (html.state(found),)
+    for line in (*said, f"report: {page}"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from semrep_jax.commands import command
 from semrep_jax.commands.command import Command
+from semrep_jax.languages import read_program
+from semrep_jax.python import PYTHON
 from semrep_jax.python.usertests import Report
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -18,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     options = command.parser(
         "transform",
         "Change a Python file as told: samples programs, runs your tests on each, shows the best as a diff. Writes "
-        "nothing without --in-place, and then only a program that passes every test given.",
+        "nothing without --in-place, and then only a program that passes every test of --tests.",
         "Exit code 0: a program is proposed (and passes the tests given); 1: none; 2: a mistake in the input.",
     )
     options.add_argument("file", type=Path, metavar="FILE", help="the Python file; the model reads all of it")
@@ -57,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
     from semrep_jax.jobs import config as configuration
 
     config = configuration.load(options.config, options.set)
-    _check(options.turns, options.strategy, options.instruction)
+    _check(options)
+    read_program(options.file, PYTHON)  # before a model is loaded
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with Sandbox(config.sandbox.workers) as sandbox:
         from semrep_jax.commands import proposal
@@ -100,15 +103,19 @@ def run(options: argparse.Namespace) -> int:
     return 0 if best.report is None or best.report.all_passed else 1
 
 
-def _check(turns: int, strategy: str | None, instruction: str) -> None:
-    """Refuse turns and strategies that there are not, and an instruction of nothing. Raises ConfigError."""
+def _check(options: argparse.Namespace) -> None:
+    """Refuse turns and strategies that there are not, an instruction of nothing, and to write what nothing has tested.
+    Raises ConfigError."""
     from semrep_jax.core.settings import ConfigError
     from semrep_jax.search.strategies.strategy import STRATEGIES
 
-    if not instruction.strip():
+    if not options.instruction.strip():
         raise ConfigError("--instruction is empty: say what to change")
-    if turns < 1:
-        raise ConfigError(f"--turns {turns}: one turn at least writes something")
+    if options.in_place and options.tests is None:
+        raise ConfigError("--in-place writes only what passes your tests; name them by --tests T.py")
+    if options.turns < 1:
+        raise ConfigError(f"--turns {options.turns}: one turn at least writes something")
+    strategy = options.strategy
     if strategy is not None and (not STRATEGIES[strategy].model or STRATEGIES[strategy].learns):
         raise ConfigError(f"--strategy {strategy}: it writes nothing with the model as it is; choose another")
 

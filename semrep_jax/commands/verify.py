@@ -76,7 +76,7 @@ def _summary(finding: Finding, sharing: str) -> str:
     how = "on every path (CrossHair)" if finding.proved else f"on {finding.calls} calls"
     first = f"equivalent {how}" if finding.answer is Answer.EQUIVALENT else str(finding.answer)
     lines = [first, finding.counterexample, finding.reason, finding.certificate]
-    if finding.answer is not Answer.DIFFERENT:
+    if finding.answer is not Answer.DIFFERENT and finding.calls:
         lines += [_evidence(name, counts) for name, counts in finding.evidence.items()]
         if finding.answer is Answer.EQUIVALENT and not finding.proved:
             counts = " and ".join(f"{count} of the {name} program" for name, count in finding.differing.items())

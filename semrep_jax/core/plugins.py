@@ -81,13 +81,13 @@ def load_plugins(names: list[str] | tuple[str, ...], beside: Path | None = None)
         if name in _loaded:
             continue
         try:
-            if name.endswith(".py"):
+            if name.endswith(".py") or "/" in name:
                 _import_file(name, beside)
             else:
                 importlib.import_module(name)
         except SemRepError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"plugins: {name} can't be imported ({type(error).__name__}: {error}); mend it"
             ) from error

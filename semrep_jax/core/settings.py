@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from semrep_jax.core.errors import SemRepError
 
@@ -31,6 +31,15 @@ class Section(BaseModel):
     key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            raise ValueError("a truth value is no number; write one")
+        return value
 
 
 class DistributedConfig(Section):
@@ -104,6 +113,8 @@ def overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The settings in a YAML file with `a.b=c` overrides applied, nothing checked yet. Raises ConfigError."""
+    if path.is_dir():
+        raise ConfigError(f"config {path} is a directory; name a YAML file in it")
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise ConfigError(
@@ -114,9 +125,8 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(
-            f"config {path} must be a mapping of settings, not {type(tree).__name__}; start with 'job: compare'"
-        )
+        what = "is empty" if tree is None else f"holds {tree!r:.40}, and no settings by name"
+        raise ConfigError(f"config {path} {what}; start with 'job: compare'")
     for override in overrides:
         _override(tree, override)
     return tree
@@ -159,6 +169,10 @@ def _explain(root: type[BaseModel], problem: Any, origin: str) -> str:
         field = root.model_fields.get(key)
         return f"{origin}: {key!r} is missing; add it ({field.description if field else ''})"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "model_type":
+        message = (
+            f"a section of settings is expected; known there: {', '.join(_section(root, problem['loc']).model_fields)}"
+        )
     if not key or (problem["type"] == "value_error" and _is_section(root, problem["loc"])):
         return f"{origin}: {message}"
     return f"{origin}: {key} = {problem['input']!r}: {message[0].lower() + message[1:]}"

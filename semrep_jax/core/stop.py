@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -32,6 +33,8 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self.asked and number == signal.SIGINT:  # not by print, which a signal may have interrupted
+            os.write(2, b"\nstopping: what is under way is ended and saved; Ctrl-C again ends at once\n")
         self.asked = True
 
     def __exit__(self, *exc: object) -> None:

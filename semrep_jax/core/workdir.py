@@ -22,6 +22,8 @@ from semrep_jax.core.paths import expanded
 
 NEEDED_MB = 200
 IDENTITY = "identity.json"
+UNKNOWN = "not recorded"  # a setting of another job, or of another version
+BEGUN = {IDENTITY, "config.yaml", ".lock", ".turn", "models"}  # what a run has that has made nothing yet
 
 
 class WorkDirError(SemRepError):
@@ -69,9 +71,17 @@ def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5
     theirs, ours: what was, and what is. most: differences that are spelt out; the others are counted.
     """
     keys = sorted(set(theirs) | set(ours))
-    differ = [f"{k} was {theirs.get(k)!r} and is {ours.get(k)!r}" for k in keys if theirs.get(k) != ours.get(k)]
+    differ = [
+        f"{k} was {_told(theirs, k)} and is {_told(ours, k)}"
+        for k in keys
+        if theirs.get(k, UNKNOWN) != ours.get(k, UNKNOWN)
+    ]
     more = f" and {len(differ) - most} more" if len(differ) > most else ""
     return ", ".join(differ[:most]) + more
+
+
+def _told(settings: dict[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else UNKNOWN
 
 
 class WorkDir:
@@ -133,6 +143,7 @@ class WorkDir:
             lock = (self.path / ".lock").open("a")
         except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
             why = error.strerror if isinstance(error, OSError) else error
+            why = "it is a file" if isinstance(error, FileExistsError) else why
             raise WorkDirError(
                 f"work_dir {self.path} is not writable ({why}); choose another with --set work_dir=PATH"
             ) from error
@@ -180,6 +191,8 @@ class WorkDir:
                     f"{here} holds a run of another version (it has no {IDENTITY}); "
                     f"use another work_dir or delete {here}"
                 )
+            return
+        if not self.bucket and {path.name for path in self.path.iterdir()} <= BEGUN:
             return
         theirs, ours = ({k: v for k, v in i.items() if k not in self.may_change} for i in (theirs, identity))
         changes = describe_changes(theirs, ours)

@@ -212,9 +212,10 @@ def out_of_range_note(names: Iterable[str], base: Mapping[str, Estimate]) -> Ite
     """What a reader has to know of the rows that are marked."""
     if found := out_of_range(names, base):
         least, most = MEASURABLE
+        titles = ", ".join(SUITES[name].title for name in found)
         yield (
-            f"{MARK} the base is right on less than {least:.0%} or more than {most:.0%} of {', '.join(found)} (T=1): "
-            "little can be won or lost there."
+            f"{MARK} the base is right on less than {least:.0%} or more than {most:.0%} of {titles} (T=1): little can "
+            "be won or lost there."
         )
 
 

@@ -185,7 +185,7 @@ def _preset(tree: dict[str, Any], origin: str) -> dict[str, Any]:
     if name == Preset.NONE:
         return {}
     if name not in list(Preset):
-        raise ConfigError(f"{origin}: preset = {name!r}: there are {', '.join(Preset)}")
+        raise ConfigError(f"{origin}: preset = {name!r}: choose one of {', '.join(map(repr, map(str, Preset)))}")
     content: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
     return content
 

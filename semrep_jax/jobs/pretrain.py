@@ -37,7 +37,7 @@ def _run(config: Config, context: Context) -> Results:
 
 JOB = Job(
     "pretrain",
-    "warm-start a base from scratch on generated and mined pairs",
+    "train a base on generated and mined pairs, from scratch or further",
     _run,
     settings=SETTINGS,
     verifies=False,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack, closing
 
 from rich.console import Console
@@ -34,7 +33,7 @@ def run(config: Config) -> int:
     checks.services(config)
     job.check(config)
     bucket.require_usable(config.work_dir, several=config.distributed.coordinator is not None)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = terminal.console()
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(config.sandbox.workers, limits(config.sandbox))) if job.verifies else None
         peers = stack.enter_context(joined(config.distributed))

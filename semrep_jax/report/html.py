@@ -150,12 +150,11 @@ def state(run: Run) -> str:
     """What a reader of a page of an unfinished run has to know; "" of a finished one."""
     if run.state is State.FINISHED:
         return ""
-    at = f"step {run.step} of {run.total}" if run.total else "before its first step"
-    arms = [f"{label(arm)} {rows[-1]['step'] + 1}" for arm, rows in run.metrics.items()]
-    at += f" ({', '.join(arms)})" if len(arms) > 1 else ""
+    arms = [f"{label(arm)} at step {rows[-1]['step'] + 1}" for arm, rows in run.metrics.items()]
+    at = f"{', '.join(arms)} of {run.total}" if run.total else "before its first step"
     if run.state is State.RUNNING:
         return f"still running, {at}: this page shows what there is so far."
-    return f"stopped at {at}: this page shows what there is; the run's command, given again, goes on from there."
+    return f"stopped, {at}: this page shows what there is; the run's command, given again, goes on from there."
 
 
 def training(sources: Sequence[Source]) -> list[Panel]:

@@ -85,6 +85,9 @@ def _draw(axis: Axes, panel: Panel, paint: Paint) -> None:
             _line(axis, _thinned(series), paint)
     for x, colour in panel.marks:
         axis.axvline(x, color=paint[colour], lw=0.9, ls=":")
+    points = np.concatenate([series.xs for series in panel.series])
+    if not panel.stacked and points.min() == points.max():  # one step: from the beginning to the next one
+        axis.set_xlim(min(0.0, points[0]), points[0] + 1)
     axis.set_xlabel(panel.x_label)
     whole = all(np.array_equal(series.xs, np.round(series.xs)) for series in panel.series)
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=whole))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from semrep_jax.report.labels import difference, estimate, label, over, sampled_tokens
+
+WIDTH = 160  # columns, where nobody's terminal says how many
+
+
+def console() -> Console:
+    """Where a command prints tables."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def tables(results: dict[str, Any]) -> list[Table]:
@@ -24,7 +33,7 @@ def _metrics(results: dict[str, Any]) -> Table:
     arms, differences = results["arms"], results["differences"]
     judged = bool(results["costs"])
     title = f"share of samples correct, mean [95 % interval over {over(results)}]" if judged else None
-    table = Table(title=title, caption=escape(" ".join(results["notes"])) or None)
+    table = Table(title=title)
     table.add_column("metric")
     for arm in arms:
         table.add_column(label(arm), justify="right")

@@ -187,7 +187,7 @@ class TrainConfig(Section):
         first = round(self.alpha * self.budget)
         if 0 < self.alpha < 1 and not 0 < first < self.budget:
             raise ValueError(
-                f"train.budget: {self.budget} steps are too few for alpha {self.alpha} (stage 1 would get {first}); "
+                f"train.budget: {self.budget} is too small for alpha {self.alpha} (stage 1 would get {first}); "
                 "raise train.budget or set train.alpha to 0 or 1"
             )
         return self

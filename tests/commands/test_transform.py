@@ -191,11 +191,17 @@ def test_repair_is_told_which_test_fails_and_every_candidate_says_what_it_cost(f
     assert found.seconds == pytest.approx(sum(one.seconds for one in found.ranked))
 
 
-def test_turns_and_strategies_that_there_are_not_are_refused(files, capsys):
+def test_turns_and_strategies_that_there_are_not_and_writing_without_tests_are_refused(files, capsys):
     command = ["transform", str(files[0]), "--instruction", "x", "--config", "configs/smollm2_transform.yaml"]
-    wrong = (["--turns", "0"], ["--strategy", "hopping"], ["--strategy", "nonesuch"], ["--instruction", " "])
+    wrong = (
+        ["--in-place", "--tests T.py"],
+        ["--turns", "0"],
+        ["--strategy", "hopping"],
+        ["--strategy", "nonesuch"],
+        ["--instruction", " "],
+    )
     for option in wrong:
-        assert main.main([*command, *option]) == 2
+        assert main.main([*command, *(option[:1] if option[0] == "--in-place" else option)]) == 2
         assert option[1] in capsys.readouterr().err
 
 

@@ -1,5 +1,6 @@
 """Settings: what is refused, and what the refusal says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_remote_model_is_evaluated_and_not_trained():
         ({"evaluate": {"suites": ["dreams"]}}, "evaluate.suites: there is no suite 'dreams'; there are correctness"),
         ({"train": {"advantage": "luck"}}, "train.advantage: there is no advantage 'luck'; there are group_std"),
         ({"reward": {"rewrite": "praise"}}, "reward: there is no reward 'praise'; there are r_sem"),
-        ({"preset": "moon"}, "preset = 'moon': there are none, nano"),
+        ({"preset": "moon"}, "preset = 'moon': choose one of 'none', 'nano'"),
         ({"plugins": "one.py"}, "plugins = 'one.py': a list"),
     ],
 )
@@ -136,8 +137,10 @@ TWICE = "job: compare\nevaluate: {tasks: 7}\nevaluate: {samples: 2}\n"
     ("text", "says"),
     [
         ("job: [", "not YAML"),
-        ("- a\n", "mapping"),
-        ("", "mapping"),
+        ("train: {alpha: yes}\n", "train.alpha = True: a truth value is no number"),
+        ("train: fast\n", "train = 'fast': a section of settings is expected; known there: budget, alpha"),
+        ("- a\n", "holds ['a'], and no settings by name"),
+        ("", "is empty; start with"),
         (TWICE, "'evaluate' stands twice, again in line 3; join them"),
         ("job: compare\nevaluate: {tasks: 7, tasks: 8}\n", "'tasks' stands twice"),
         ("job: compare\n? [a, b]\n: 1\n", "found unhashable key"),
@@ -146,7 +149,7 @@ TWICE = "job: compare\nevaluate: {tasks: 7}\nevaluate: {samples: 2}\n"
 def test_malformed_files_are_refused(tmp_path, text, says):
     path = tmp_path / "c.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
         config.load(path)
 
 

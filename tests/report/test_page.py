@@ -244,7 +244,8 @@ def test_a_run_in_progress_has_a_page_that_says_how_far_it_is(tmp_path, capsys):
         fcntl.flock(held, fcntl.LOCK_EX)
         assert main.main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
-    assert "still running, step 3 of 6" in text and "still running, step 3 of 6" in capsys.readouterr().out
+    said = "still running, SemRep at step 3, fine-tuning only at step 3 of 6"
+    assert said in text and said in capsys.readouterr().out
     assert "what was sampled" in text and "training, step 3" in text and "reverse it" in text
 
 
@@ -252,7 +253,7 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(tmp_path):
     found = read(made.run(tmp_path / "run", finished=False))
     assert found.state is State.STOPPED
     text = html.page(found)
-    assert "stopped at step 3 of 6" in text and "goes on from there" in text
+    assert "stopped, SemRep at step 3, " in text and "goes on from there" in text
 
 
 def test_a_study_says_which_arms_it_compares_and_that_seeds_are_in_its_intervals(tmp_path):
