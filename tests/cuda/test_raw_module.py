@@ -21,6 +21,17 @@ WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
 CANDIDATES = 1000
 
 
+class Mute(InProcess):
+    """A worker that starts, and says the same whatever it is asked."""
+
+    def __init__(self, worker: ModuleType, says: dict[str, Any] | None = None):
+        super().__init__(worker)
+        self.says = says
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        return self.says
+
+
 def test_a_thousand_candidates_leave_cupy_with_few_modules(worker, cubin, tmp_path, driver):
     made = cubin(doubled(1.0))
     (tmp_path / "data").write_bytes(bytes(4 * ELEMENTS))
@@ -142,11 +153,6 @@ def test_a_hang_is_the_candidates_only_if_a_fresh_worker_answers(fake_gpu, drive
     driver.kernels["candidate"] = hangs
     assert fake_gpu.confirm(RELU, CANDIDATE).status is Status.TIMEOUT
     module = fake_gpu.worker.worker
-
-    class Mute(InProcess):
-        def ask(self, request: dict[str, Any], seconds: float) -> None:
-            return None
-
     monkeypatch.setattr(gpu, "JsonWorker", lambda *_: Mute(module))
     result = fake_gpu.confirm(RELU, CANDIDATE)
     assert result.status is Status.UNJUDGED and "a fresh worker does not answer" in result.feedback
@@ -204,6 +210,29 @@ def test_a_slice_of_a_gpu_and_a_shared_one_are_said():
     assert "slice" in note
     (note,) = faults.notes(DEVICE | {"free_bytes": 20 << 30})
     assert "60 of 80 GiB" in note and "in use by others" in note
+
+
+@pytest.mark.parametrize("says", [None, {"died": "CUDARuntimeError: cudaErrorDevicesUnavailable: busy"}])
+def test_a_gpu_whose_workers_start_and_never_answer_is_given_up_after_some_of_them(fake_gpu, monkeypatch, says):
+    module = fake_gpu.worker.worker
+    monkeypatch.setattr(gpu, "JsonWorker", lambda *_: Mute(module, says))
+    fake_gpu._stop()
+    for _ in range(gpu.FAILED_STARTS - 1):
+        assert fake_gpu.confirm(RELU, CANDIDATE).status is Status.UNJUDGED
+    for _ in range(2):  # and then again whenever it is asked
+        with pytest.raises(gpu.NoGpu, match="NVIDIA H100 is gone, or its driver hangs"):
+            fake_gpu.confirm(RELU, CANDIDATE)
+
+
+def test_what_a_worker_has_answered_begins_the_count_of_failed_ones_anew(fake_gpu, driver, monkeypatch):
+    driver.kernels["candidate"] = relu
+    module = fake_gpu.worker.worker
+    for _ in range(2 * gpu.FAILED_STARTS):
+        monkeypatch.setattr(gpu, "JsonWorker", lambda *_: Mute(module))
+        fake_gpu._stop()
+        assert fake_gpu.confirm(RELU, CANDIDATE).status is Status.UNJUDGED
+        monkeypatch.setattr(gpu, "JsonWorker", lambda *_: InProcess(module))
+        assert fake_gpu.confirm(RELU, CANDIDATE, timed=False).status is Status.OK
 
 
 def used_of_cupy() -> dict[str, list[ast.Call]]:

@@ -93,7 +93,7 @@ class Gpu:
         self.overflow: Path | None = None
         self.worker: JsonWorker | None = None
         self.requests = 0  # that the worker has had
-        self.failed_starts = 0
+        self.failed_starts = 0  # in a row, since something was last answered
         self.cubins = Files(KEPT_CUBINS)
         self.inputs = Files(KEPT_INPUTS)
         compiler: Compiler | None = None
@@ -166,7 +166,7 @@ class Gpu:
             worker.close()
             hint = "kernels are run on the CPU by `judge`, or install the extra cuda13 or cuda12"
             raise NoGpu(f"no GPU can be used here ({reason}); {hint}")
-        self.worker, self.requests, self.failed_starts = worker, 0, 0
+        self.worker, self.requests = worker, 0
         return device
 
     def _stop(self) -> None:
@@ -179,11 +179,15 @@ class Gpu:
         """The worker's answer; None where it ended or takes longer."""
         assert self.worker is not None
         self.requests += 1
-        return self.worker.ask(request, seconds)
+        answer = self.worker.ask(request, seconds)
+        if answer is not None and "died" not in answer:
+            self.failed_starts = 0
+        return answer
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The worker's answer, or what became of it instead: "died", with a reason that is the candidate's, or "fault",
-        with one that is not. Then it is replaced. Raises NoGpu after some workers in a row that do not start."""
+        with one that is not. Then it is replaced. Raises NoGpu after some workers in a row that do not start or do not
+        answer."""
         if self.requests >= REQUESTS_A_WORKER:
             self._stop()
         if self.worker is None:
@@ -205,7 +209,7 @@ class Gpu:
         return {"died": f"it takes longer than {seconds:g} s"} if reason is None else {"fault": reason}
 
     def _restart(self) -> str | None:
-        """A fresh worker that has answered; what is wrong where there is none."""
+        """A fresh worker that has answered; what is wrong where there is none. Raises NoGpu as `_ask` does."""
         try:
             self._start()
         except NoGpu as error:
