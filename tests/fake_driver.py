@@ -165,6 +165,7 @@ def worker(driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("gpu_worker", WORKER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: driver.now / 1e3))
     return module
 
 
@@ -211,6 +212,7 @@ def timed(
         "fewest": 10,
         "most": 100,
         "seconds": 0.05,
+        "limit": 45.0,
     } | other
 
 

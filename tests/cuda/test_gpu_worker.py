@@ -33,6 +33,41 @@ def test_a_pair_is_timed_as_often_as_the_references_time_allows(worker, cubin, t
         assert len(worker.measure(request | {"seconds": seconds})["samples"]) == repeats
 
 
+def test_a_slow_candidate_is_timed_by_the_repeats_that_there_is_time_for(worker, cubin, tmp_path):
+    request = timed(tmp_path, cubin(doubled(2.0)), cubin(doubled(3000.0)), np.arange(ELEMENTS))
+    samples = worker.measure(request)["samples"]
+    assert len(samples) == 12  # with the 3 of the warm-up, 45 s
+    assert np.allclose([s[:2] for s in samples], [2.0, 3000.0])
+    assert len(worker.measure(request | {"limit": 90.0})["samples"]) == 24  # those that C_src's time allows
+
+
+def test_the_repeat_in_which_the_time_ran_out_counts(worker, cubin, tmp_path):
+    calls: list[int] = []
+
+    def dozes(x: np.ndarray, y: np.ndarray) -> float:
+        calls.append(0)
+        return doubled(60e3 if len(calls) == worker.WARM_UP + 11 else 1.0)(x, y)
+
+    samples = worker.measure(timed(tmp_path, cubin(doubled(2.0)), cubin(dozes), np.arange(ELEMENTS)))["samples"]
+    assert [s[1] for s in samples] == pytest.approx([1.0] * 10 + [60e3, 1.0])
+
+
+def test_a_candidate_that_is_too_slow_for_the_fewest_repeats_is_told_so(worker, cubin, tmp_path):
+    request = timed(tmp_path, cubin(doubled(2.0)), cubin(doubled(20e3)), np.arange(ELEMENTS))
+    last = "in the last run C_src took 0.002 s and the candidate 20 s"
+    assert worker.measure(request) == {"untimed": f"45 s were over after 3 of at least 13 repeats; {last}"}
+    calls: list[int] = []
+
+    def slow(x: np.ndarray, y: np.ndarray) -> float:
+        calls.append(0)
+        return doubled(23e3)(x, y)
+
+    twice = cubin(slow)
+    twice["launches"] = twice["launches"] * 2
+    assert "after 0 of at least 13 repeats" in worker.measure(request | {"candidate": twice})["untimed"]
+    assert len(calls) == 2  # there was no time left for a run as a graph
+
+
 def test_a_program_beside_itself_is_as_fast_whatever_its_place_in_memory_makes_of_it(worker, cubin, tmp_path):
     """On an H100 a kernel was 0.97 to 1.02 times as fast as itself, by where its buffers happened to lie."""
     places: list[int] = []
@@ -234,6 +269,28 @@ def test_a_right_candidate_whose_source_can_not_be_timed_is_right_and_not_timed(
     monkeypatch.setattr(fake_gpu.compiler, "compile", breaks_source)
     result = fake_gpu.confirm(RELU, CANDIDATE)
     assert result.status is Status.OK and "C_src does not compile (line 3: no such thing)" in result.feedback
+
+
+def test_a_right_candidate_that_is_slow_is_right_and_one_whose_run_does_not_end_is_not(fake_gpu, driver):
+    driver.kernels["candidate"] = lambda *args: relu(*args) * 1000
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status is Status.OK and result.timing.speedup == pytest.approx(1e-3) and result.timing.kept == 20
+    driver.kernels["candidate"] = lambda *args: relu(*args) * 5000
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status is Status.OK and result.timing is None and result.passed == result.total == 6
+    assert result.feedback.startswith("right on the GPU, and not timed: 45 s were over after 5 of at least 13 repeats")
+    checks: list[int] = []
+
+    def hangs_later(*args: Any) -> float:
+        checks.append(0)
+        if len(checks) > 12:
+            raise TimeoutError
+        return relu(*args)
+
+    driver.kernels["candidate"] = hangs_later
+    result = fake_gpu.confirm(RELU, CANDIDATE)
+    assert result.status is Status.TIMEOUT
+    assert result.feedback == "while it was timed: it takes longer than 90 s (axes {'N': 1000})"
 
 
 def test_where_shared_memory_is_small_files_go_elsewhere_and_that_is_said_once(fake_gpu, driver, monkeypatch, capfd):

@@ -41,6 +41,7 @@ from semrep_jax.sandbox.json_worker import JsonWorker
 
 RUN_SECONDS = 20.0  # for all runs of a candidate, by the clock
 TIME_SECONDS = 90.0  # for a whole timing
+BEGIN_SECONDS = TIME_SECONDS / 2  # in which its repeats begin: each has as long again to end
 PROBE_SECONDS = 30.0  # for the first answer of a worker that comes after another one
 WARM_UP_SECONDS = 120.0  # for each answer of the first one, which compiles CuPy's own kernels
 FAILED_STARTS = 3  # of workers one after the other, before the GPU is given up
@@ -286,7 +287,8 @@ class Gpu:
         return _compared(task, shapes, inputs, answer.read_bytes(), runs, tuple(reply["facts"]))
 
     def _timed(self, task: KernelTask, candidate: Candidate, compiled: Compiled, correct: GpuResult) -> GpuResult:
-        """Time a candidate that is `correct` beside C_src; not, and why, where C_src is nothing to be timed."""
+        """Time a candidate that is `correct` beside C_src; not, and why, where C_src is nothing to be timed or the
+        fewest repeats take too long. A run that does not end is a timeout: it may hang at this shape."""
         axes = task.bench[0]
         try:
             request = self._time_request(task, candidate, compiled, axes)
@@ -300,6 +302,8 @@ class Gpu:
         if "wrong" in reply:
             feedback = f"while it was timed: {reply['wrong']} {at}"
             return replace(correct, status=KernelStatus.NUMERIC, feedback=feedback, facts=())
+        if "untimed" in reply:
+            return replace(correct, feedback=f"right on the GPU, and not timed: {reply['untimed']} {at}")
         try:
             measured = timing.summarise(reply["samples"], reply.get("graph_samples", ()))
         except timing.UnsteadyClock as error:
@@ -339,6 +343,7 @@ class Gpu:
             "fewest": FEWEST_REPEATS,
             "most": MOST_REPEATS,
             "seconds": self.seconds,
+            "limit": BEGIN_SECONDS,
         }
 
     def _bench_inputs(self, task: KernelTask, axes: Axes) -> Path:

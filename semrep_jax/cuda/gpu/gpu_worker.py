@@ -16,6 +16,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -333,29 +334,47 @@ class TimedPair:
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Reference and candidate by turns, until there are enough repeats or one is wrong.
+    """Reference and candidate by turns, until there are enough repeats, the time is over or one is wrong.
 
     `samples` holds (reference ms, candidate ms, SM clock in MHz or null), by plain launches; `graph_samples` the same
     of each program as one CUDA graph, where either has more launches than one; `wrong` is what the first wrong repeat
-    did.
+    did. Once the request's "limit" of seconds is over, what is there counts, the repeat in which that happened as well,
+    up to an even number; `untimed` says why there are fewer than "fewest".
     """
+    until = time.monotonic() + request["limit"]
     pair, clock = TimedPair(request), _clock_reader()
     samples: dict[str, list[list[Any]]] = {"samples": []}
     if pair.as_graphs:
         samples["graph_samples"] = []
-    repeats, done = request["fewest"], 0
-    while done < WARM_UP + repeats:
+    times: dict[str, float] = {}
+    fewest = repeats = WARM_UP + request["fewest"]
+    done = 0
+    while done < repeats and (done < fewest or (done - WARM_UP) % 2 or time.monotonic() <= until):  # ends in pairs
         for kind, kept in samples.items():
+            if done < fewest and time.monotonic() > until:
+                return {"untimed": _untimed(done, fewest, request["limit"], times)}
             times = pair.run(as_graph=kind == "graph_samples")
             wrong = pair.check()
             if wrong is not None:
                 return {"wrong": wrong} | samples
             if done == WARM_UP and kind == "samples":
-                repeats = pair.calibrate(times["reference"])
+                repeats = WARM_UP + pair.calibrate(times["reference"])
             if done >= WARM_UP:
                 kept.append([times["reference"], times["candidate"], clock()])
         done += 1
     return samples | {"facts": pair.programs["candidate"].facts()}
+
+
+def _untimed(done: int, fewest: int, seconds: float, times: dict[str, float]) -> str:
+    """Why there is no timing.
+
+    done: the repeats that `seconds` were enough for, of `fewest`. times: of the last run, empty where there was none.
+    """
+    reason = f"{seconds:g} s were over after {done} of at least {fewest} repeats"
+    if not times:
+        return reason
+    reference, candidate = (times[who] / 1e3 for who in ("reference", "candidate"))
+    return f"{reason}; in the last run C_src took {reference:.3g} s and the candidate {candidate:.3g} s"
 
 
 def _difference(
