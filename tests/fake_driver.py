@@ -50,7 +50,7 @@ class FakeDriver:
             "uint32",
             "float32",
             "float64",
-            "roll",
+            "concatenate",
             "where",
             "isfinite",
         ):
@@ -200,11 +200,11 @@ def doubled(milliseconds: float) -> Callable[..., float]:
 def timed(
     tmp_path: Path, reference: dict[str, Any], candidate: dict[str, Any], values: np.ndarray, **other: Any
 ) -> dict[str, Any]:
-    """A request to time two programs."""
-    (tmp_path / "data").write_bytes(values.astype(np.float32).tobytes())
+    """A request to time two programs, where both draws of x are `values`."""
+    (tmp_path / "data").write_bytes(2 * values.astype(np.float32).tobytes())
     return {
         "data": str(tmp_path / "data"),
-        "inputs": [{"name": "x", "offset": 0, "size": 4 * ELEMENTS, "row": 4, "size_of_sign": 4}],
+        "inputs": [{"name": "x", "offset": 0, "size": 8 * ELEMENTS, "row": 4, "size_of_sign": 4}],
         "outputs": [{"name": "y", "size": 4 * ELEMENTS, "dtype": "f32", **BOUNDS}],
         "terms": False,
         "reference": reference,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +16,13 @@ from fake_driver import CANDIDATE, ELEMENTS, ILLEGAL, RELU, doubled, floats, rel
 
 from semrep_jax.core.programs import Duplicate, Score, Status, Verdict
 from semrep_jax.cuda import judge
+from semrep_jax.cuda.candidate.expressions import evaluate
 from semrep_jax.cuda.gpu import gpu
+from semrep_jax.cuda.gpu.exchange import bytes_of, timed_inputs, timed_spans, write
 from semrep_jax.cuda.gpu.nvrtc import Compiled
+from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask
 from semrep_jax.cuda.status import KernelStatus
+from semrep_jax.tasks.kernels.builtin import TASKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")  # NumPy's, of inf - inf
 
@@ -95,6 +100,93 @@ def test_every_repeat_has_inputs_of_its_own(worker, cubin, tmp_path):
     assert "wrong" not in worker.measure(request)
     assert len({x.tobytes() for x in seen}) > len(seen) // 4
     assert all(sorted(x.tolist()) == list(range(ELEMENTS)) for x in seen)
+
+
+def of_task(
+    task: KernelTask, axes: Axes, path: Path, cubin: Callable[..., Any], candidate: Callable[..., float]
+) -> Any:
+    """A request to time a candidate beside the oracle of a task, on the inputs that `Gpu` would write and by the bounds
+    that it has at the benchmark's shape."""
+    write(path, timed_inputs(task, axes, seed=0).items())
+    bounds = gpu._bounds("f32", float(evaluate(task.length, task.bench[0])))
+    outputs = [{"name": a.name, "size": bytes_of(a, axes), "dtype": a.dtype} | bounds for a in task.outputs]
+
+    def right(*arrays: np.ndarray) -> float:
+        answer(task, axes, arrays)
+        return 1.0
+
+    programs = {"reference": cubin(right), "candidate": cubin(candidate)}
+    for program in programs.values():
+        program["launches"][0]["args"] = [a.name for a in task.arrays]
+    inputs = {"data": str(path), "inputs": timed_spans(task, axes), "outputs": outputs, "terms": task.terms}
+    return inputs | programs | {"fewest": 10, "most": 100, "seconds": 0.05, "limit": 45.0}
+
+
+def answer(task: KernelTask, axes: Axes, arrays: Sequence[np.ndarray]) -> None:
+    """Write the oracle's answer into the last of a task's arrays, given as bytes."""
+    *given, y = (x.view(DTYPES[a.dtype]).reshape(a.size(axes)) for x, a in zip(arrays, task.arrays, strict=True))
+    (wanted,) = task.oracle(dict(zip((a.name for a in task.inputs), given, strict=True)))
+    y[...] = wanted
+
+
+@pytest.mark.parametrize("name", ["sum", "frobenius_norm", "hinge_loss", "mse_loss", "huber_loss"])
+def test_a_reduction_of_everything_that_is_kept_from_an_earlier_repeat_is_wrong(worker, cubin, tmp_path, name):
+    """The norm of four million normal numbers is the same within the bound, whichever they are."""
+    task, axes, kept = TASKS[name], {"N": 1 << 14}, []
+
+    def remembers(*arrays: np.ndarray) -> float:
+        if not kept:
+            answer(task, axes, arrays)
+            kept.append(arrays[-1].copy())
+        arrays[-1][:] = kept[0]
+        return 0.1
+
+    assert worker.measure(of_task(task, axes, tmp_path / "data", cubin, remembers))["wrong"].startswith("timed run 1: ")
+
+
+def test_the_inputs_of_every_repeat_are_such_as_the_task_allows(worker, cubin, tmp_path):
+    def inputs_of(name: str, **axes: int) -> Iterator[dict[str, np.ndarray]]:
+        task = TASKS[name]
+        request = of_task(task, axes, tmp_path / "data", cubin, lambda *_: 1.0)
+        pair = worker.TimedPair(request)
+        for _ in range(40):
+            pair.run()
+            shaped = ((a, pair.given[a.name].view(DTYPES[a.dtype]).reshape(a.size(axes))) for a in task.inputs)
+            yield {a.name: values for a, values in shaped}
+
+    for given in inputs_of("kl_divergence", M=5, N=7):
+        assert all(p.min() > 0 and np.allclose(p.sum(-1), 1) for p in given.values())
+    for given in inputs_of("cross_entropy_loss", M=5, N=7):
+        assert set(given["label"].tolist()) <= set(range(7))
+    for given in inputs_of("masked_fill", M=5, N=7):
+        assert set(given["mask"].ravel().tolist()) <= {0, 1}
+    for given in inputs_of("row_product", M=5, N=100):
+        assert np.abs(given["x"] - 1).max() < 0.1
+
+
+def test_a_single_row_is_another_in_every_repeat(worker, cubin, tmp_path):
+    axes = {"M": 1, "N": 1000}
+    pair = worker.TimedPair(of_task(TASKS["row_sum"], axes, tmp_path / "data", cubin, lambda *_: 1.0))
+    sums = set()
+    for _ in range(20):
+        pair.run()
+        assert len(pair.given["x"]) == 4000
+        sums.add(float(floats(pair.buffers["reference"]["y"].body)[0]))
+    assert len(sums) > 15
+
+
+@pytest.mark.parametrize("size", [1, 4, 508, 511, 512, 513, 4096])
+def test_all_memory_that_is_allocated_for_a_buffer_is_filled_anew_and_guarded(worker, size):
+    buffer = worker.GuardedBuffer(size)
+    assert buffer.raw.size % worker.POOL_BYTES == 0  # CuPy's pool rounds up to that
+    for offset in range(buffer.raw.size):
+        if offset % 97 in (0, 1) or offset > buffer.raw.size - 600:
+            buffer.reset()
+            inside = buffer.start <= offset < buffer.start + size
+            buffer.raw[offset] = 1
+            assert buffer.intact() is inside
+    buffer.reset()
+    assert 1 not in buffer.raw
 
 
 def test_a_candidate_that_repeats_its_first_answer_or_fails_later_is_wrong(worker, cubin, tmp_path):

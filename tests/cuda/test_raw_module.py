@@ -277,6 +277,7 @@ def test_cupy_has_everything_that_the_worker_takes_of_it():
         assert hasattr(cupy.cuda.Graph, name)
     for name in ("num_regs", "local_size_bytes", "shared_size_bytes", "max_dynamic_shared_size_bytes", "kernel"):
         assert hasattr(cupy.RawKernel, name)
+    assert f"POOL_BYTES = {cupy.cuda.memory._allocation_unit_size}" in WORKER.read_text()
     assert "shared_mem" in (cupy.RawKernel.__call__.__doc__ or "shared_mem")
     module = cupy.RawModule(path="no.cubin")
     with pytest.raises(RuntimeError):  # nothing is loaded before a function is asked for, and then by its path

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from cachetools import LRUCache
 
-from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask
+from semrep_jax.cuda.spec import DTYPES, Array, Axes, KernelTask, Values, sample_inputs
 
 ALIGNMENT = 256  # of an array in a file
+DRAWS = 2  # of each input of a timing
 
 
 class Files(LRUCache[str, Path]):
@@ -60,14 +61,26 @@ def bytes_of(array: Array, axes: Axes) -> int:
     return array.count(axes) * DTYPES[array.dtype].itemsize
 
 
-def input_spans(task: KernelTask, axes: Axes) -> list[dict[str, Any]]:
-    """Where each input lies in its file, how many bytes stay together when it is rolled (a row or an element), and how
-    many a number with a sign bit takes, 0 where they are integers."""
+def timed_inputs(task: KernelTask, axes: Axes, seed: int) -> dict[str, np.ndarray]:
+    """The inputs of a timing by name, DRAWS of each one after the other: a repeat is given a stretch of them.
+
+    Signed and positive values are of another distribution in each draw, or the mean of a long stretch would hardly
+    depend on where it begins. task, axes: whose inputs, at which shape. seed: decides them.
+    """
+    draws = [sample_inputs(task, axes, seed + i) for i in range(DRAWS)]
+    return {array.name: np.stack([draw.pop(array.name) for draw in draws]) for array in task.inputs}
+
+
+def timed_spans(task: KernelTask, axes: Axes) -> list[dict[str, Any]]:
+    """Where the draws of each input of a timing lie in their file, how many bytes stay together ("row": an element or,
+    where values have to fit together, a row of the last axis), and how many a number with a sign bit takes, 0 where
+    they are integers."""
     layout = FileLayout()
     spans = []
     for array in task.inputs:
-        elements = max(1, array.size(axes)[-1]) if len(array.shape) > 1 else 1
+        together = task.sampler is not None or array.values is Values.PROBABILITIES
+        elements = max(1, array.size(axes)[-1]) if together and array.shape else 1
         itemsize = DTYPES[array.dtype].itemsize
         sizes = {"row": elements * itemsize, "size_of_sign": 0 if DTYPES[array.dtype].kind in "iu" else itemsize}
-        spans.append(layout.add(array.name, bytes_of(array, axes)) | sizes)
+        spans.append(layout.add(array.name, DRAWS * bytes_of(array, axes)) | sizes)
     return spans

@@ -30,7 +30,7 @@ from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.source import InvalidCandidate
 from semrep_jax.cuda.gate import difference
 from semrep_jax.cuda.gpu import faults, timing, warm_up
-from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, input_spans, size_of, write
+from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, size_of, timed_inputs, timed_spans, write
 from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, KernelExpression, complaints, refused
 from semrep_jax.cuda.gpu.timing import Timing
 from semrep_jax.cuda.numerics import EPS, FACTOR, allowed_norm
@@ -335,7 +335,7 @@ class Gpu:
         return {
             "op": "time",
             "data": str(data),
-            "inputs": input_spans(task, axes),
+            "inputs": timed_spans(task, axes),
             "outputs": outputs,
             "terms": task.terms,
             "reference": self._loadable(of_reference) | _program(task, reference, of_reference, axes),
@@ -349,7 +349,7 @@ class Gpu:
     def _bench_inputs(self, task: KernelTask, axes: Axes) -> Path:
         """The file of the inputs that a task is timed on."""
         if task.name not in self.inputs:
-            inputs = sample_inputs(task, axes, self.seed)
+            inputs = timed_inputs(task, axes, self.seed)
             path = self._path(f"bench-{task.name}", size_of(inputs))
             write(path, inputs.items())
             self.inputs[task.name] = path

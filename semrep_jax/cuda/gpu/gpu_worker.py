@@ -27,6 +27,7 @@ import numpy as np
 MARGIN = 256  # bytes of guard before and after a buffer, at the least
 ALIGNMENT = 256  # of a buffer's start, as cudaMalloc's
 SHIFTS = 16  # starts that a buffer may have
+POOL_BYTES = 512  # CuPy's pool hands out multiples of it
 GUARD_BYTE = 0xA5
 UNWRITTEN_BYTE = 0xFF  # NaN in every float type
 HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
@@ -153,11 +154,12 @@ def _bfloat16(value: Any) -> np.uint16:
 
 
 class GuardedBuffer:
-    """Bytes between two guards, at a pointer that moves with every `reset`."""
+    """Bytes between two guards, at a pointer that moves with every `reset`; all that was allocated is one or other."""
 
     def __init__(self, size: int):
         self.size, self.start = size, MARGIN
-        self.raw = cp.empty(size + 2 * MARGIN + ALIGNMENT * SHIFTS, cp.uint8)
+        least = size + 2 * MARGIN + ALIGNMENT * SHIFTS
+        self.raw = cp.empty(-(-least // POOL_BYTES) * POOL_BYTES, cp.uint8)
 
     @property
     def body(self) -> cp.ndarray:
@@ -237,23 +239,24 @@ class TimedPair:
 
     A candidate may try to tell a timed run from a checked one, keep what an earlier run left, or read the other's
     answer: inputs, pointers and the order are new in every repeat, modules are loaded anew, caches are flushed, the
-    outputs of who runs first are hidden from who runs next, and every repeat is checked.
+    outputs of who runs first are hidden from who runs next, and every repeat is checked. New inputs are another stretch
+    of two draws, which changes what is computed of all of them as well: a sum, a norm.
     """
 
     def __init__(self, request: dict[str, Any]):
         self.request = request
-        self.inputs = _read(request["inputs"], request["data"])
+        self.draws = _read(request["inputs"], request["data"])
         self.row_bytes = {one["name"]: one["row"] for one in request["inputs"]}
+        self.given = self._stretches()  # the inputs of the last repeat
         self.outputs = {one["name"]: one for one in request["outputs"]}
         self.programs = {who: Program(request[who]) for who in ("reference", "candidate")}
-        self.places = [_buffers(self.inputs, request["outputs"]) for _ in self.programs]
+        self.places = [_buffers(self.given, request["outputs"]) for _ in self.programs]
         self.scratch = {who: _buffers({}, program.scratch) for who, program in self.programs.items()}
-        self.scales = _buffers(self.inputs, request["outputs"]) if request["terms"] else {}
+        self.scales = _buffers(self.given, request["outputs"]) if request["terms"] else {}
         self.buffers: dict[str, Buffers] = {}  # of the last repeat
         self.repeats_of = {False: 0, True: 0}  # by plain launches, as graphs
         self.flush = cp.empty(2 * cp.cuda.runtime.getDeviceProperties(0)["l2CacheSize"], cp.uint8)
         self.repeats = 0
-        self.given: dict[str, cp.ndarray] = {}  # the inputs of the last repeat
 
     @property
     def as_graphs(self) -> bool:
@@ -262,7 +265,7 @@ class TimedPair:
 
     def run(self, as_graph: bool = False) -> dict[str, float]:
         """One repeat: milliseconds of "reference" and "candidate"; `as_graph`: each as one CUDA graph."""
-        self.given = {n: self._rolled(n) for n in self.inputs}
+        self.given = self._stretches()
         places = self.places[:: -1 if self.repeats_of[as_graph] % 2 else 1]
         self.buffers = {who: place | self.scratch[who] for who, place in zip(self.programs, places, strict=True)}
         first, second = random.sample(list(self.programs), 2)
@@ -305,10 +308,15 @@ class TimedPair:
         affordable = max(self.request["seconds"] * 1e3 / max(reference_ms, TICK_MS), self.request["fewest"])
         return 2 * int(min(affordable, self.request["most"]) / 2)
 
-    def _rolled(self, name: str) -> cp.ndarray:
-        """An input with its rows moved round by a random count."""
-        rows = self.inputs[name].reshape(-1, self.row_bytes[name])
-        return cp.roll(rows, random.randrange(max(1, len(rows))), axis=0).ravel()
+    def _stretches(self) -> dict[str, cp.ndarray]:
+        """New inputs: half of the draws of each, from a random row on; after their last row comes the first."""
+        found = {}
+        for name, draws in self.draws.items():
+            size, row = len(draws) // 2, self.row_bytes[name]
+            start = row * random.randrange(max(1, len(draws) // row))
+            end = draws[start : start + size]
+            found[name] = cp.concatenate((end, draws[: size - len(end)]))
+        return found
 
     def _time(self, who: str, as_graph: bool) -> float:
         """Milliseconds of one run, on a cold cache."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-BYTES = 64
+BYTES = 64  # of an array; a timing reads them as two draws of half as many
 DTYPES = ("f32", "f16", "bf16", "f64", "i32")  # each is compared by kernels of its own
 BOUNDS = {"rounding": 0.0, "length": 1.0, "norm": 0.0}
 
