@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from semrep_jax.core import progress
 from semrep_jax.sandbox import children
 
 START_SECONDS = 60.0
+END_SECONDS = 10.0  # for a process to end that was killed
 
 
 class JsonWorker:
@@ -39,10 +41,7 @@ class JsonWorker:
         self.ready = self.receive(START_SECONDS)
         self.tail = ""
         if self.ready is None:
-            self.process.kill()
-            assert self.process.stderr is not None
-            errors = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            self.tail = errors[-1] if errors else ""
+            self.tail = self._last_error() if self._ended() else "it does not start, and can't be killed"
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """The next line, or None where none comes in time."""
@@ -80,9 +79,26 @@ class JsonWorker:
             return True
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        self.process.kill()
-        self.process.wait()
+        """End the process, whatever it does; one that does not end, as in a driver's call that nothing interrupts, is
+        left alone, and that is said."""
+        if not self._ended():
+            said = f"process {self.process.pid} was killed and has not ended in {END_SECONDS:g} s: it is left alone"
+            progress.console.print(f"{said}, with what it holds", highlight=False)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
+
+    def _ended(self) -> bool:
+        """Kill the process; whether it has ended then."""
+        self.process.kill()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _last_error(self) -> str:
+        """The last line that the process, which has ended, wrote to its errors."""
+        assert self.process.stderr is not None
+        errors = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+        return errors[-1] if errors else ""

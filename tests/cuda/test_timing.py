@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from semrep_jax.cuda.candidate.candidate import parse
 from semrep_jax.cuda.gpu import resources, timing
 from semrep_jax.cuda.gpu.gpu import Gpu, NoGpu
 from semrep_jax.cuda.gpu.resources import Resources
+from semrep_jax.sandbox import children
 from semrep_jax.sandbox.json_worker import JsonWorker
 from semrep_jax.tasks.kernels import catalogue
 from semrep_jax.tasks.kernels.builtin import TASKS
@@ -136,6 +139,47 @@ def test_a_helper_that_hangs_crashes_or_never_starts_is_noticed(tmp_path: Path):
     never = JsonWorker(script)
     assert never.ready is None and "no such luck" in never.tail
     never.close()
+
+
+class Unkillable:
+    """A process in a call that nothing interrupts: it stays whatever it is sent."""
+
+    def __init__(self, process: subprocess.Popen[bytes]):
+        self.process, self.pid = process, process.pid
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+
+    def kill(self) -> None:
+        pass
+
+    def wait(self, timeout: float) -> int:
+        raise subprocess.TimeoutExpired("worker", timeout)
+
+
+def test_a_helper_that_can_not_be_killed_is_left_alone_and_that_is_said(tmp_path: Path, monkeypatch, capfd):
+    script = tmp_path / "helper.py"
+    started, start = [], children.start
+
+    def unkillable(*args: Any, **kwargs: Any) -> Unkillable:
+        started.append(start(*args, **kwargs))
+        return Unkillable(started[-1])
+
+    monkeypatch.setattr(children, "start", unkillable)
+    try:
+        script.write_text(HELPER)
+        helper = JsonWorker(script)
+        assert helper.ready == {}
+        helper.close()
+        said = " ".join(capfd.readouterr().err.split())
+        assert f"process {started[0].pid} was killed and has not ended" in said and "left alone" in said
+        assert all(pipe.closed for pipe in (helper.process.stdin, helper.process.stdout, helper.process.stderr))
+        script.write_text("import sys\nprint('no JSON', flush=True)\nsys.stdin.read()")
+        never = JsonWorker(script)
+        assert never.ready is None and "can't be killed" in never.tail
+        never.close()
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_without_a_gpu_the_reason_is_given(tmp_path, capsys):
