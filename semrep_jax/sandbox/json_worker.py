@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ class JsonWorker:
             progress.console.print(f"{said}, with what it holds", highlight=False)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):  # what is left of a question to a process that had ended
+                pipe.close()
 
     def _ended(self) -> bool:
         """Kill the process; whether it has ended then."""

@@ -141,6 +141,16 @@ def test_a_helper_that_hangs_crashes_or_never_starts_is_noticed(tmp_path: Path):
     never.close()
 
 
+def test_a_helper_that_had_ended_before_it_was_asked_is_closed_without_a_word(tmp_path: Path):
+    script = tmp_path / "helper.py"
+    script.write_text("print('{}', flush=True)")
+    helper = JsonWorker(script)
+    assert helper.ready == {} and helper.process.wait() == 0
+    assert helper.ask({"op": "anything"}, 5.0) is None
+    helper.close()
+    assert helper.process.stdin.closed
+
+
 class Unkillable:
     """A process in a call that nothing interrupts: it stays whatever it is sent."""
 
