@@ -306,6 +306,23 @@ def test_where_errors_are_relative_to_the_terms_a_timed_sum_of_some_of_them_is_w
         assert found["wrong"].startswith("timed run 0: y"), share
 
 
+def test_between_the_flush_and_the_launches_nothing_is_made_ready(worker, cubin, tmp_path, monkeypatch):
+    """The flush keeps the GPU busy while the launches are queued: what the host does meanwhile takes of that."""
+    done: list[str] = []
+
+    def launched(x: np.ndarray, y: np.ndarray) -> float:
+        done.append("launch")
+        return doubled(1.0)(x, y)
+
+    make_event, prepared = worker.cp.cuda.Event, worker.Program.prepared
+    monkeypatch.setattr(worker.cp.cuda, "Event", lambda: done.append("event") or make_event())
+    monkeypatch.setattr(worker.Program, "prepared", lambda *args: done.append("arguments") or prepared(*args))
+    pair = worker.TimedPair(timed(tmp_path, cubin(launched), cubin(launched), np.arange(ELEMENTS)))
+    pair.flush = SimpleNamespace(fill=lambda _: done.append("flush"))
+    pair.run()
+    assert done == 2 * ["arguments", "event", "event", "flush", "launch"]
+
+
 def test_the_scale_of_a_timing_is_the_reference_on_absolute_values(worker, cubin, tmp_path):
     values = np.arange(ELEMENTS) - ELEMENTS / 2
     pair = worker.TimedPair(timed(tmp_path, cubin(doubled(1.0)), cubin(doubled(1.0)), values, terms=True))

@@ -324,9 +324,9 @@ class TimedPair:
         self.programs[who] = program
         buffers = _reset(self.buffers[who], self.given)
         launch_all = program.captured(buffers) if as_graph else program.prepared(buffers)
-        _forget_persisting_lines()
-        self.flush.fill(self.repeats & 0xFF)
         begin, end = cp.cuda.Event(), cp.cuda.Event()
+        _forget_persisting_lines()
+        self.flush.fill(self.repeats & 0xFF)  # takes the GPU a while, in which the launches are queued
         begin.record()
         launch_all()
         end.record()
