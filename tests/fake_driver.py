@@ -26,7 +26,7 @@ from semrep_jax.tasks.kernels.builtin import TASKS
 
 WORKER = Path(gpu.__file__).with_name("gpu_worker.py")
 ELEMENTS = 64
-BOUNDS = {"rounding": 1e-6, "length": 1.0, "norm": 1e-5}
+BOUNDS = {"rounding": 1e-6, "length": 1.0, "norm": 1e-5, "tiny": 1e-38, "largest": 3e38}
 
 
 class FakeDriver:
@@ -55,7 +55,7 @@ class FakeDriver:
             "isfinite",
         ):
             setattr(module, name, getattr(np, name))
-        for name in ("sqrt", "mean", "abs", "isnan", "bitwise_xor"):
+        for name in ("sqrt", "mean", "abs", "isnan", "bitwise_xor", "minimum", "maximum"):
             setattr(module, name, getattr(np, name))
         module.asarray, module.asnumpy = np.array, np.asarray
         limits = {"maxThreadsPerMultiProcessor": 2048, "l2CacheSize": 1 << 10}

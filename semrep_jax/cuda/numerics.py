@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 
 from semrep_jax.cuda.spec import DTYPES
@@ -18,7 +19,6 @@ from semrep_jax.cuda.spec import DTYPES
 FACTOR = 16.0  # c of the bound
 EPS = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8, "f64": 2.0**-53}
 NORM = {"f32": 1e-5, "f16": 2e-3, "bf16": 1.6e-2, "f64": 1e-13}
-_BF16_TINY = 1e-38
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def compare(
         bound = FACTOR * EPS[dtype] * ((1.0 + np.sqrt(length)) * finite_scale + np.abs(finite))
         return (
             _first(name, special & ~equal, got, wanted)
-            or _first(name, error > np.maximum(bound, _tiny(dtype)), got, wanted)
-            or _off_in_norm(name, dtype, error, finite, np.where(special, 0.0, scale), length)
+            or _first(name, error > np.maximum(bound, tiny(dtype)), got, wanted)
+            or _off_in_norm(name, dtype, error, finite, np.where(special, 0.0, finite_scale), length)
         )
 
 
@@ -61,9 +61,14 @@ def allowed_norm(dtype: str, length: float) -> float:
     return NORM[dtype] * max(1.0, float(length) ** 0.5 / 64)
 
 
-def _tiny(dtype: str) -> float:
-    """The smallest normal number of a type."""
-    return float(np.finfo(DTYPES[dtype]).tiny) if dtype != "bf16" else _BF16_TINY
+def tiny(dtype: str) -> float:
+    """The smallest normal number of a type: errors that small are none."""
+    return float(ml_dtypes.finfo(DTYPES[dtype]).tiny)
+
+
+def largest(dtype: str) -> float:
+    """What a scale is at least that is infinite in this type: its largest number; inf for f64, as nothing is wider."""
+    return float(ml_dtypes.finfo(DTYPES[dtype]).max) if dtype != "f64" else float("inf")
 
 
 def _first(name: str, wrong: np.ndarray, got: np.ndarray, wanted: np.ndarray) -> Difference | None:
@@ -83,9 +88,9 @@ def _off_in_norm(
     off, norm = float(np.linalg.norm(error)), float(np.linalg.norm(wanted))
     slack = FACTOR * EPS[dtype] * float(np.linalg.norm(scale))
     allowed = allowed_norm(dtype, length)
-    tiny = _tiny(dtype)
-    if off > allowed * norm + slack + tiny:
-        text = f"{name} is off by {off / max(norm, tiny):.1e} of its norm; {allowed:.0e} is allowed for {dtype}"
+    floor = tiny(dtype)
+    if off > allowed * norm + slack + floor:
+        text = f"{name} is off by {off / max(norm, floor):.1e} of its norm; {allowed:.0e} is allowed for {dtype}"
         return Difference(text, _first_index(error))
     return None
 

@@ -12,10 +12,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from fake_driver import CANDIDATE, ELEMENTS, ILLEGAL, RELU, doubled, floats, relu, timed
+from fake_driver import BOUNDS, CANDIDATE, ELEMENTS, ILLEGAL, RELU, doubled, floats, relu, timed
 
 from semrep_jax.core.programs import Duplicate, Score, Status, Verdict
-from semrep_jax.cuda import judge
+from semrep_jax.cuda import judge, numerics
 from semrep_jax.cuda.candidate.expressions import evaluate
 from semrep_jax.cuda.gpu import gpu
 from semrep_jax.cuda.gpu.exchange import bytes_of, timed_inputs, timed_spans, write
@@ -272,7 +272,7 @@ def test_runs_hand_back_outputs_and_name_the_run_that_broke_something(worker, cu
 
 def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
     def difference(wanted: list[float], found: list[float], dtype: Any = np.float32, name: str = "f32") -> str | None:
-        output = {"dtype": name, "rounding": 1e-3, "length": 1.0, "norm": 1e-2}
+        output = BOUNDS | {"dtype": name, "rounding": 1e-3, "norm": 1e-2}
         return worker._difference(*(np.array(x, dtype).view(np.uint8) for x in (wanted, found)), None, output)
 
     nan, inf = float("nan"), float("inf")
@@ -284,6 +284,55 @@ def test_outputs_differ_by_more_than_rounding_or_not_at_all(worker):
     assert difference([1, 2], [1, 3], np.int32, "i32") == " differs in byte 4"
     assert difference([1.0, 3.0], [1.0, 3.0], ml_dtypes.bfloat16, "bf16") is None
     assert difference([1.0, 3.0], [1.0, 3.5], ml_dtypes.bfloat16, "bf16") == "[1] is 3.5 and should be 3"
+
+
+@pytest.mark.parametrize("dtype", numerics.EPS)
+@pytest.mark.parametrize("terms", [False, True])
+def test_a_timed_output_is_right_by_the_bound_of_a_checked_one(worker, dtype, terms):
+    """Twice that bound, as neither program is the oracle: by half of what a timing grants, they say the same."""
+    rng, length, agreed = np.random.default_rng(0), 100.0, []
+    bounds = gpu._bounds(dtype, length)
+    output = bounds | {"dtype": dtype} | {name: bounds[name] / 2 for name in ("rounding", "norm", "tiny")}
+    special = [0.0, 0.0, float("inf"), float("-inf"), float("nan")]
+    for number in range(300):
+        values = np.concatenate([rng.standard_normal(20), special]) * 10.0 ** rng.integers(-3, 3)
+        wanted = (values * (number % 5 > 0)).astype(DTYPES[dtype])
+        exact = wanted.astype(np.float64)
+        size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
+        scale = 3 * size if terms else size + np.sqrt(np.mean(size**2))
+        scale = scale.astype(DTYPES[dtype]).astype(np.float64) if terms else scale
+        bound = numerics.FACTOR * numerics.EPS[dtype] * (11 * scale + size) + numerics.tiny(dtype)
+        off = rng.choice([0.01, 0.5, 0.95, 1.2]) * rng.choice([-1, 1], exact.shape) * (rng.random(exact.shape) < 0.2)
+        found = (exact + off * bound).astype(DTYPES[dtype])
+        checked = numerics.compare("y", dtype, found, exact, scale, length)
+        data = (x.astype(DTYPES[dtype]).view(np.uint8) for x in (wanted, found, scale))
+        reference, candidate, as_bytes = data
+        timed_too = worker._difference(reference, candidate, as_bytes if terms else None, output)
+        assert (checked is None) is (timed_too is None), (number, checked, timed_too)
+        agreed.append(checked is None)
+    assert 30 < sum(agreed) < 270
+
+
+def test_the_smallest_errors_and_those_of_terms_that_overflow_are_none(worker, cubin, tmp_path):
+    output = gpu._bounds("f32", 1.0) | {"dtype": "f32"}
+    zeros, almost = np.zeros(4, np.float32), np.full(4, 1e-38, np.float32)
+    assert worker._difference(zeros.view(np.uint8), almost.view(np.uint8), None, output) is None
+    assert worker._difference(zeros.view(np.uint8), (100 * almost).view(np.uint8), None, output)
+
+    def summed(off: float) -> Callable[..., float]:
+        def kernel(x: np.ndarray, y: np.ndarray) -> float:
+            with np.errstate(over="ignore"):
+                y.view(np.float16)[:] = (floats(x).sum() + off).astype(np.float16)
+            return 1.0
+
+        return kernel
+
+    values = np.where(np.arange(ELEMENTS) % 2, 5000.0, -4990.0)  # of these the sum is 320, and of their sizes 319,680
+    output = {"name": "y", "size": 2 * ELEMENTS, "dtype": "f16"} | gpu._bounds("f16", ELEMENTS)
+    request = timed(tmp_path, cubin(summed(0)), cubin(summed(1.0)), values, outputs=[output], terms=True)
+    assert "wrong" not in worker.measure(request)
+    found = worker.measure(request | {"candidate": cubin(summed(30e3))})
+    assert found["wrong"] == "timed run 0: y[0] is 30320 and should be 320"
 
 
 def test_where_errors_are_relative_to_the_terms_a_timed_sum_of_some_of_them_is_wrong(worker, cubin, tmp_path):

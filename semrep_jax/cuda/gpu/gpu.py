@@ -33,7 +33,7 @@ from semrep_jax.cuda.gpu import faults, timing, warm_up
 from semrep_jax.cuda.gpu.exchange import FileLayout, Files, bytes_of, size_of, timed_inputs, timed_spans, write
 from semrep_jax.cuda.gpu.nvrtc import Compiled, Compiler, KernelExpression, complaints, refused
 from semrep_jax.cuda.gpu.timing import Timing
-from semrep_jax.cuda.numerics import EPS, FACTOR, allowed_norm
+from semrep_jax.cuda.numerics import EPS, FACTOR, allowed_norm, largest, tiny
 from semrep_jax.cuda.settings import CompileBy
 from semrep_jax.cuda.spec import DTYPES, Axes, KernelTask, sample_inputs
 from semrep_jax.cuda.status import KernelStatus
@@ -440,4 +440,5 @@ def _bounds(dtype: str, length: float) -> dict[str, float]:
     """
     if dtype not in EPS:
         return {}
-    return {"rounding": 2 * FACTOR * EPS[dtype], "length": length, "norm": 2 * allowed_norm(dtype, length)}
+    bounds = {"rounding": 2 * FACTOR * EPS[dtype], "length": length, "norm": 2 * allowed_norm(dtype, length)}
+    return bounds | {"tiny": 2 * tiny(dtype), "largest": largest(dtype)}

@@ -31,7 +31,6 @@ POOL_BYTES = 512  # CuPy's pool hands out multiples of it
 GUARD_BYTE = 0xA5
 UNWRITTEN_BYTE = 0xFF  # NaN in every float type
 HIDING_BYTE = 0x5A  # what outputs are masked with while the other program runs
-TINY = 1e-300  # stands below the norm of zeros
 TICK_MS = 0.0005  # of the clock that events read: what does nothing may take 0
 WARM_UP = 3  # repeats that are checked and not timed
 PERSISTING_L2_LIMIT = 0x06  # cudaLimitPersistingL2CacheSize
@@ -392,7 +391,8 @@ def _difference(
 
     scale: what the reference made of absolute inputs, as bytes, where rounding errors are relative to that; None where
     they are to the result and its usual size. output: its "dtype", and the bounds: "rounding" of an element and of the
-    whole, "length" of the longest sum, "norm" that the whole may be off by. NaN stands for NaN, an infinity for itself.
+    whole, "length" of the longest sum, "norm" that the whole may be off by, "tiny" that anything may, "largest" that a
+    scale can be in this type. NaN stands for NaN, an infinity for itself.
     """
     dtype = output["dtype"]
     if dtype in INTEGERS:
@@ -401,16 +401,20 @@ def _difference(
     wanted, found = (_wide(x, dtype) for x in (reference, candidate))
     same = (wanted == found) | (cp.isnan(wanted) & cp.isnan(found))
     size = _finite(wanted)
-    relative = size + cp.sqrt(cp.mean(size**2)) if scale is None else _finite(_wide(scale, dtype))
+    if scale is None:
+        relative = size + cp.sqrt(cp.mean(size**2))
+    else:
+        relative = _finite(cp.minimum(_wide(scale, dtype), output["largest"]))
+    relative = cp.where(cp.isfinite(wanted), relative, 0.0)
     error = cp.where(same, 0.0, cp.abs(wanted - found))
-    bound = output["rounding"] * ((1 + output["length"] ** 0.5) * relative + size)
+    bound = cp.maximum(output["rounding"] * ((1 + output["length"] ** 0.5) * relative + size), output["tiny"])
     wrong = ~same & ~(cp.isfinite(wanted) & (error <= bound))
     if bool(wrong.any()):
         at = int(wrong.argmax())
         return f"[{at}] is {float(found[at]):.9g} and should be {float(wanted[at]):.9g}"
     off, norm, of_scale = (float(cp.sqrt((x**2).sum())) for x in (error, size, relative))
-    if off > output["norm"] * norm + output["rounding"] * of_scale:
-        return f" is off by {off / max(norm, TINY):.1e} of its norm"
+    if off > output["norm"] * norm + output["rounding"] * of_scale + output["tiny"]:
+        return f" is off by {off / max(norm, output['tiny']):.1e} of its norm"
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 BYTES = 64  # of an array; a timing reads them as two draws of half as many
 DTYPES = ("f32", "f16", "bf16", "f64", "i32")  # each is compared by kernels of its own
-BOUNDS = {"rounding": 0.0, "length": 1.0, "norm": 0.0}
+BOUNDS = {"rounding": 0.0, "length": 1.0, "norm": 0.0, "tiny": 1e-38, "largest": 1e38}
 
 
 def requests(program: dict[str, Any], data: Path, answer: Path) -> list[dict[str, Any]]:
