@@ -126,6 +126,38 @@ def test_the_model_benchmark_measures_the_nano_base():
     assert done.returncode == 0 and all(figures[f"{part}_tokens_per_s"] > 0 for part in ("decode", "update"))
 
 
+GPU_WITH_A_FAULT = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tools!r})
+import bench_gpu
+from semrep_jax.cuda.gpu.gpu import GpuResult
+from semrep_jax.cuda.gpu.timing import Timing
+
+class Gpu:
+    def confirm(self, task, candidate, timed=True):
+        if task.name == {fault!r}:
+            return GpuResult("unjudged", "on the GPU: not the program's fault: OutOfMemoryError", 0, 6)
+        return GpuResult("ok", "", 6, 6, Timing(1.0, 1.0, 1.0, 0.9, 1.1, 20, 0))
+
+ledger = bench_gpu.Ledger(Path({path!r}), 60.0)
+part = bench_gpu.against_itself(Gpu(), ledger)
+print(json.dumps([sorted(part.details["aa"]), ledger.left]))
+"""
+
+
+def test_a_gpu_session_that_is_resumed_repeats_what_was_not_judged(tmp_path):
+    path = tmp_path / "aa.json"
+    every = ["matmul", "max_pool_2d", "relu", "row_sum", "softmax", "transpose"]
+    for fault, left in (("matmul", ["matmul"]), ("", [])):
+        code = GPU_WITH_A_FAULT.format(tools=str(TOOLS), fault=fault, path=str(path))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        known = [name for name in every if name not in left]
+        assert json.loads(done.stdout.splitlines()[-1]) == [known, len(left)], done.stderr
+        assert sorted(json.loads(path.read_text())) == known
+        assert ("matmul was not judged: on the GPU: not the program's fault" in done.stdout) is bool(left)
+
+
 STAND_IN = """#!/bin/bash
 case "$*" in
   *"--parts rate"*) [ -e {flag} ] || exit 1 ;;

@@ -12,8 +12,8 @@ table        ms of C_src, of our faster kernel and of XLA for every built-in tas
 
 Prints each part as it goes, then the figures beside their bars; the last line is one JSON object, with what disagreed
 and the table in "details". With --out each item of each part is kept in DIRECTORY/PART.json as soon as it is known: the
-same command goes on from there. A part that reaches its limit of seconds stops, and says how many items are left; then
-the exit code is 1. Without a GPU it is 2, and the reason is printed.
+same command goes on from there. A part that reaches its limit of seconds stops, and says how many items are left, those
+among them that were not judged; then the exit code is 1. Without a GPU it is 2, and the reason is printed.
 """
 
 from __future__ import annotations
@@ -68,8 +68,15 @@ class Part:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+class Unjudged(Exception):
+    """Why nothing was found out about an item, which is not its own fault."""
+
+
 class Ledger:
-    """What is known of the items of a part, by their names: kept in a file, if there is one, and bounded in time."""
+    """What is known of the items of a part, by their names: kept in a file, if there is one, and bounded in time.
+
+    An item that was not judged is not known: it is left, and tried again by the next session.
+    """
 
     def __init__(self, path: Path | None, seconds: float):
         self.path, self.seconds = path, seconds
@@ -77,7 +84,7 @@ class Ledger:
         self.left = 0
 
     def each(self, names: Iterable[str], find: Callable[[str], Any]) -> dict[str, Any]:
-        """What `find` says of every name that time allows, in their order."""
+        """What `find` says of every name that time allows, in their order. It raises Unjudged where it can't say."""
         names = list(names)
         until = time.monotonic() + self.seconds
         for name in names:
@@ -85,7 +92,11 @@ class Ledger:
                 continue
             if time.monotonic() > until:
                 break
-            self.known[name] = find(name)
+            try:
+                self.known[name] = find(name)
+            except Unjudged as why:
+                print(f"  {name} was not judged: {why}")
+                continue
             if self.path is not None:
                 fresh = self.path.with_suffix(".new")
                 fresh.write_text(json.dumps(self.known, indent=1) + "\n")
@@ -106,8 +117,11 @@ def fixtures(folder: str) -> list[Fixture]:
 
 
 def confirmed(gpu: Gpu, task: KernelTask, text: str, timed: bool = True) -> GpuResult:
-    """What the GPU says of a completion."""
-    return gpu.confirm(task, parse(text, task), timed)
+    """What the GPU says of a completion. Raises Unjudged."""
+    result = gpu.confirm(task, parse(text, task), timed)
+    if result.status == Status.UNJUDGED:
+        raise Unjudged(result.feedback)
+    return result
 
 
 def conformance(gpu: Gpu, ledger: Ledger) -> Part:
@@ -154,6 +168,8 @@ def exploits(gpu: Gpu, ledger: Ledger) -> Part:
 
         def find(name: str) -> str:
             verdict = judge.judge(every[name].task, every[name].text)
+            if not verdict.judged:
+                raise Unjudged(verdict.feedback)
             wanted = every[name].verdict
             return Status.OK if verdict.status == wanted else f"{verdict.status}, not {wanted}: {verdict.feedback}"
 
