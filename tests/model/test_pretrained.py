@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import gguf
 import jax
@@ -89,7 +90,7 @@ def test_a_gguf_file_loads_to_the_weights_it_was_made_of(tmp_path, kind, close):
     path = tmp_path / "m.gguf"
     write_gguf(path, model, params, gguf.GGMLQuantizationType[kind])
     loaded = pretrained.load(str(path), sharding.build())
-    assert loaded.model.shape == model.shape or loaded.model.shape.context == 512
+    assert loaded.model.shape == replace(model.shape, context=512)
     for name, want in nnx.to_pure_dict(params).items():
         got = nnx.to_pure_dict(loaded.params)[name]
         assert float(jnp.abs(got - want).max()) <= close * max(1e-9, float(jnp.abs(want).max())), name

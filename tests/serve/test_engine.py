@@ -99,7 +99,7 @@ def test_every_completion_of_a_mixed_batch_equals_the_one_drawn_alone_to_the_bit
     together = {number: Heard(batcher, asks[number]) for number in order}
     for number, expected in enumerate(alone):
         assert together[number].whole() == expected
-    assert {piece.end for piece in alone} == {End.STOP, End.LENGTH} or {p.end for p in alone} == {End.LENGTH}
+    assert {piece.end for piece in alone} <= {End.STOP, End.LENGTH}
     assert len({piece.token_ids for piece in alone}) > 20
 
 

