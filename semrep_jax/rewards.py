@@ -144,25 +144,16 @@ def accepted(verdict: Verdict, rule: DuplicateRule) -> bool:
     return equivalent(verdict) and not repeats(verdict.duplicate, rule)
 
 
-def r_sem(verdict: Verdict, weights: RewardConfig) -> float:
-    """R_sem of the paper with our duplicate rule, of one program."""
-    return total(r_sem_terms(verdict, weights))
-
-
-def r_inst(verdict: Verdict, weights: RewardConfig) -> float:
-    """R_inst of the paper, of one program. One that does not compile passes nothing."""
-    return total(r_inst_terms(verdict, weights))
-
-
-def r_sem_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
-    """What R_sem is the sum of."""
+def r_sem(verdict: Verdict, weights: RewardConfig) -> Terms:
+    """R_sem of the paper with our duplicate rule, of one program: what it is the sum of."""
     new = not repeats(verdict.duplicate, weights.duplicate)
     compiled = Term("compiled", weights.a1, float(new and verdict.compiled))
     return compiled, Term("preserve", weights.b1, float(new and equivalent(verdict)))
 
 
-def r_inst_terms(verdict: Verdict, weights: RewardConfig) -> Terms:
-    """What R_inst is the sum of; speed is a term where a right program's time was measured."""
+def r_inst(verdict: Verdict, weights: RewardConfig) -> Terms:
+    """R_inst of the paper, of one program: what it is the sum of. One that does not compile passes nothing; speed is a
+    term where a right program's time was measured."""
     correctness = (
         Term("compiled", weights.a2, float(verdict.compiled)),
         Term("preserve", weights.b2, float(verdict.compiled and verdict.preserve.all)),
@@ -197,7 +188,7 @@ def novelty(source: Program, programs: Sequence[Program | str], correct: Sequenc
 
 def rewriting(group: Judged, weights: RewardConfig) -> list[Terms]:
     """Stage 1: R_sem of each member, and the novelty term where it has weight."""
-    base = [r_sem_terms(verdict, weights) for verdict in group.verdicts]
+    base = [r_sem(verdict, weights) for verdict in group.verdicts]
     if not weights.novelty:
         return base
     correct = [accepted(verdict, weights.duplicate) for verdict in group.verdicts]
@@ -248,7 +239,7 @@ def useful(group: Judged, weights: RewardConfig) -> list[Terms]:
 
 def transforming(group: Judged, weights: RewardConfig) -> list[Terms]:
     """Stage 2 and the direct transformation: R_inst of each member."""
-    return [r_inst_terms(verdict, weights) for verdict in group.verdicts]
+    return [r_inst(verdict, weights) for verdict in group.verdicts]
 
 
 def terms_of(reward: float | Terms) -> Terms:

@@ -14,14 +14,22 @@ GOOD = Verdict(Status.OK, True, Duplicate.NONE, Score(3, 3), Score(2, 2))
 WEIGHTS = RewardConfig(a1=0.1, b1=0.9, a2=0.1, b2=0.3, c2=0.6)
 
 
+def r_sem(verdict: Verdict, weights: RewardConfig = WEIGHTS) -> float:
+    return rewards.total(rewards.r_sem(verdict, weights))
+
+
+def r_inst(verdict: Verdict) -> float:
+    return rewards.total(rewards.r_inst(verdict, WEIGHTS))
+
+
 def program(source: str) -> Program:
     return Program(PYTHON, source)
 
 
 def test_r_sem_pays_for_compiling_and_for_equivalence():
-    assert rewards.r_sem(GOOD, WEIGHTS) == pytest.approx(1.0)
-    assert rewards.r_sem(replace(GOOD, preserve=Score(2, 3)), WEIGHTS) == pytest.approx(0.1)
-    assert rewards.r_sem(replace(GOOD, compiled=False), WEIGHTS) == 0.0
+    assert r_sem(GOOD) == pytest.approx(1.0)
+    assert r_sem(replace(GOOD, preserve=Score(2, 3))) == pytest.approx(0.1)
+    assert r_sem(replace(GOOD, compiled=False)) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -36,19 +44,19 @@ def test_r_sem_pays_for_compiling_and_for_equivalence():
 def test_a_copy_of_the_source_earns_nothing_under_its_rule(duplicate, rule, paid):
     verdict = replace(GOOD, duplicate=duplicate)
     weights = WEIGHTS.model_copy(update={"duplicate": rule})
-    assert (rewards.r_sem(verdict, weights) > 0) is paid
+    assert (r_sem(verdict, weights) > 0) is paid
     assert rewards.accepted(verdict, rule) is paid
 
 
 def test_r_inst_is_the_weighted_sum_of_its_three_indicators():
-    assert rewards.r_inst(GOOD, WEIGHTS) == pytest.approx(1.0)
-    assert rewards.r_inst(replace(GOOD, edit=Score(1, 2)), WEIGHTS) == pytest.approx(0.4)
-    assert rewards.r_inst(replace(GOOD, preserve=Score(0, 3)), WEIGHTS) == pytest.approx(0.7)
+    assert r_inst(GOOD) == pytest.approx(1.0)
+    assert r_inst(replace(GOOD, edit=Score(1, 2))) == pytest.approx(0.4)
+    assert r_inst(replace(GOOD, preserve=Score(0, 3))) == pytest.approx(0.7)
 
 
 def test_a_program_that_does_not_compile_passes_nothing_even_with_empty_tests():
     broken = replace(GOOD, compiled=False, preserve=Score(0, 0), edit=Score(0, 0))
-    assert rewards.r_inst(broken, WEIGHTS) == 0.0
+    assert r_inst(broken) == 0.0
 
 
 def test_novelty_is_zero_for_wrong_members_and_larger_for_the_odd_one_out():
@@ -108,5 +116,5 @@ def test_a_useful_rewrite_earns_by_what_it_does_for_edits_and_a_harmful_one_less
     ("speedup", "paid"), [(0.0, 0.0), (math.nan, 0.0), (0.5, 0.0), (4.0, 0.5), (16.0, 1.0), (math.inf, 1.0)]
 )
 def test_speed_earns_between_nothing_and_its_weight_whatever_a_clock_gave(speedup, paid):
-    *_, speed = rewards.r_inst_terms(replace(GOOD, speedup=speedup), WEIGHTS)
+    *_, speed = rewards.r_inst(replace(GOOD, speedup=speedup), WEIGHTS)
     assert (speed.name, speed.value) == ("speed", paid)

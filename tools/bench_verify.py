@@ -32,7 +32,7 @@ from semrep_jax.core.programs import Program
 from semrep_jax.languages import LANGUAGES, Answer
 from semrep_jax.python import PYTHON
 from semrep_jax.python.equivalence import Reference
-from semrep_jax.python.inputs import InputError
+from semrep_jax.python.surface import InputError
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.tasks import humaneval
 

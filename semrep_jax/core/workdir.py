@@ -24,6 +24,7 @@ NEEDED_MB = 200
 IDENTITY = "identity.json"
 UNKNOWN = "not recorded"  # a setting of another job, or of another version
 BEGUN = {IDENTITY, "config.yaml", ".lock", ".turn", "models"}  # what a run has that has made nothing yet
+MOST_TOLD = 5  # differences between two runs that are spelt out
 
 
 class WorkDirError(SemRepError):
@@ -65,10 +66,10 @@ def read_kept(path: Path, kind: type = dict) -> Any:
     return found
 
 
-def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5) -> str:
+def describe_changes(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """What differs between two flat dictionaries, in words; empty where nothing does.
 
-    theirs, ours: what was, and what is. most: differences that are spelt out; the others are counted.
+    theirs, ours: what was, and what is. The first few differences are spelt out; the others are counted.
     """
     keys = sorted(set(theirs) | set(ours))
     differ = [
@@ -76,8 +77,8 @@ def describe_changes(theirs: dict[str, Any], ours: dict[str, Any], most: int = 5
         for k in keys
         if theirs.get(k, UNKNOWN) != ours.get(k, UNKNOWN)
     ]
-    more = f" and {len(differ) - most} more" if len(differ) > most else ""
-    return ", ".join(differ[:most]) + more
+    more = f" and {len(differ) - MOST_TOLD} more" if len(differ) > MOST_TOLD else ""
+    return ", ".join(differ[:MOST_TOLD]) + more
 
 
 def _told(settings: dict[str, Any], key: str) -> str:

@@ -37,12 +37,12 @@ def mean(per_task: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
-def geometric_mean(logs: np.ndarray, resamples: int, seed: int = 0) -> Estimate:
+def geometric_mean(logs: np.ndarray, resamples: int) -> Estimate:
     """Geometric mean of one ratio a task with its bootstrap interval: mean and percentiles of logarithms, then exp.
 
-    logs: [tasks], of the ratios. resamples, seed: as in `mean`.
+    logs: [tasks], of the ratios. resamples: as in `mean`.
     """
-    e = mean(logs, resamples, seed)
+    e = mean(logs, resamples)
     return Estimate(float(np.exp(e.value)), float(np.exp(e.low)), float(np.exp(e.high)), e.n)
 
 

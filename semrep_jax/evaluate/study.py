@@ -223,8 +223,8 @@ def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
     return {name: found[name] for name in p_values}
 
 
-def detectable(spread: Spread, seeds: int, tasks: int, power: float = POWER, level: float = LEVEL) -> float:
-    """The smallest true difference that a two-sided test at `level` finds with this power.
+def detectable(spread: Spread, seeds: int, tasks: int) -> float:
+    """The smallest true difference that a two-sided test at LEVEL finds with this POWER.
 
     spread: of the difference, supposed or from a pilot. seeds, tasks: of the design. The mean of a table of S seeds by
     T tasks has the variance seed^2/S + task^2/T + noise^2/(S T); |mean| / its root follows a noncentral t, with
@@ -238,10 +238,10 @@ def detectable(spread: Spread, seeds: int, tasks: int, power: float = POWER, lev
     error, df = np.sqrt(squares.variance), squares.df
     if error == 0:
         return 0.0
-    critical = stats.t.ppf(1 - level / 2, df)
+    critical = stats.t.ppf(1 - LEVEL / 2, df)
 
     def missing(size: float) -> float:
-        return float(stats.nct.sf(critical, df, size / error)) - power  # in the right direction
+        return float(stats.nct.sf(critical, df, size / error)) - POWER  # in the right direction
 
     most = float(error)
     while missing(most) < 0:

@@ -38,7 +38,7 @@ def compile_programs(config: Config) -> dict[str, Figures]:
     with bar("compiling", len(config.plan.programs)) as progress:
         for name in config.plan.programs:
             function, arguments, keywords, positions = made[name](config, model)
-            compiled = compile_for(function, arguments, keywords, chip)
+            compiled = compile_for(function, arguments, keywords)
             beside = _bytes_beside(config, model, name)
             found[name] = figures(compiled, chip, model, positions, sharding, train=name == "update", beside=beside)
             progress.advance(

@@ -58,9 +58,8 @@ CHIPS = {
 
 @dataclass(frozen=True)
 class Compiled:
-    """One program for one device: bytes by kind, its work, how long it took to compile (s), whether it fits."""
+    """One program for one device: bytes by kind, its work, how long it took to compile (s)."""
 
-    fits: bool
     needed: float
     arguments: float
     outputs: float
@@ -116,11 +115,11 @@ def topology(name: str, data: int, fsdp: int, tensor: int) -> tuple[Sharding, Ch
     return Sharding(Mesh(np.asarray(along_rings), AXES)), CHIPS[kind]
 
 
-def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], chip: Chip) -> Compiled:
+def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Compiled:
     """Compile a jitted function for the devices of its abstract arguments' shardings.
 
-    arguments, keywords: of the function, ShapeDtypeStructs with shardings in the place of arrays. chip: decides what
-    fits. Raises PlanError where the compiler refuses the program for another reason than its size.
+    arguments, keywords: of the function, ShapeDtypeStructs with shardings in the place of arrays. Raises
+    PlanError where the compiler refuses the program for another reason than its size.
     """
     began = time.perf_counter()
     lowered = function.lower(*arguments, **keywords)
@@ -139,7 +138,7 @@ def compile_for(function: Any, arguments: tuple[Any, ...], keywords: dict[str, A
             given, outputs, temporaries = 0.0, 0.0, _bytes_needed(error)
         work = hlo.read_work(_partitioned(Path(directory)))
     needed = float(given + outputs + temporaries)
-    return Compiled(needed <= chip.memory, needed, given, outputs, temporaries, work, time.perf_counter() - began)
+    return Compiled(needed, given, outputs, temporaries, work, time.perf_counter() - began)
 
 
 def _bytes_needed(error: Exception) -> float:

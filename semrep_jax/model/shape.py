@@ -81,14 +81,13 @@ class Parameter:
 
     size, axes: its shape and the logical axis of each dimension (None: replicated). std: the standard deviation that
     it is drawn with, or None where it starts at one. inputs: how many of a projection's axes, after the layers, are
-    inputs; 0 for what is no projection. decay: whether weight decay applies.
+    inputs; 0 for what is no projection.
     """
 
     size: tuple[int, ...]
     axes: tuple[str | None, ...]
     std: float | None
     inputs: int = 0
-    decay: bool = True
 
     @property
     def stacked(self) -> bool:
@@ -156,7 +155,7 @@ def layout(shape: Shape) -> dict[str, Parameter]:
         if declared.switch is None or getattr(shape, declared.switch):
             size = tuple(shape.length(axis) for axis in declared.axes)
             std = _std(declared, size, shape)
-            table[name] = Parameter(size, declared.axes, std, declared.inputs, declared.decays)
+            table[name] = Parameter(size, declared.axes, std, declared.inputs)
     return table
 
 

@@ -13,6 +13,7 @@ from semrep_jax.core import syntax
 from semrep_jax.python.strategies import form
 
 Call = tuple[Any, ...]
+LONGEST = 2000  # characters of a call
 
 
 def doctests(name: str, text: str) -> list[Call]:
@@ -32,10 +33,10 @@ def doctests(name: str, text: str) -> list[Call]:
     return found
 
 
-def _to_closing_bracket(text: str, longest: int = 2000) -> str:
+def _to_closing_bracket(text: str) -> str:
     """A call's text up to the bracket that ends it."""
     depth, quote = 0, ""
-    for i, c in enumerate(text[:longest]):
+    for i, c in enumerate(text[:LONGEST]):
         if quote:
             quote = "" if c == quote and text[i - 1] != "\\" else quote
         elif c in "'\"":

@@ -56,20 +56,15 @@ from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.recurring import changed, is_nested, leaves, recurring, told
 from semrep_jax.python.strategies import (
     FILES,
-    GUESSES,
     Made,
     can_draw,
     form,
-    hinted,
     iterator,
-    sample_values,
     values,
 )
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
 from semrep_jax.python.trace import Limits, trace
 from semrep_jax.sandbox.pool import Sandbox
-
-__all__ = ["GUESSES", "Drawing", "InputError", "generate", "hinted", "sample_values"]
 
 TRIAL = Limits(cpu_seconds=2.0, wall_seconds=6.0, step_seconds=0.05)  # of combinations of types
 KEPT_COMBINATIONS = 4  # drawn from

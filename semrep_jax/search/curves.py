@@ -23,6 +23,7 @@ from semrep_jax.search.node import Node
 
 AXES = ("samples", "tokens", "seconds")
 Axis = str
+POINTS = 400  # at which two curves are read to compare them
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,16 @@ def _estimates(centre: np.ndarray, low: np.ndarray, high: np.ndarray, n: int) ->
 
 
 def to_reach(
-    ours: Sequence[Sequence[Course]], theirs: Sequence[Sequence[Course]], axis: Axis, resamples: int, points: int = 400
+    ours: Sequence[Sequence[Course]], theirs: Sequence[Sequence[Course]], axis: Axis, resamples: int
 ) -> Estimate:
     """Compute that `ours` needs to reach the score that `theirs` ends with, over what `theirs` needs for it.
 
     ours, theirs: courses of the same tasks, of each task those of its seeds. axis: what is counted as compute.
-    resamples: of a bootstrap over tasks, both sides resampled alike. points: at which the two are read. inf: not
-    reached. nan: `theirs` ends where it began, and there is nothing to reach.
+    resamples: of a bootstrap over tasks, both sides resampled alike. inf: not reached. nan: `theirs` ends where it
+    began, and there is nothing to reach.
     """
     end = max(float(getattr(one, axis)[-1]) for side in (ours, theirs) for task in side for one in task)
-    grid = np.linspace(0, end, points + 1)
+    grid = np.linspace(0, end, POINTS + 1)
     mine, others = _values(ours, axis, grid), _values(theirs, axis, grid)
     tasks = len(mine)
     draws = np.random.default_rng(0).integers(0, tasks, (resamples, tasks))

@@ -204,12 +204,12 @@ def unknown_model(name: str, known: Sequence[str]) -> RequestError:
     return RequestError(404, f"there is no model {shown}; there are {', '.join(known)}", "model", "model_not_found")
 
 
-def too_long(tokens: int, most: int, what: str = "the prompt", field: str = "messages") -> RequestError:
+def too_long(tokens: int, most: int, field: str = "messages") -> RequestError:
     """A prompt that the server has no room for.
 
-    tokens: of the prompt. most: that there may be. what: is too long, in words. field: of the request, that holds it.
+    tokens: of the prompt. most: that there may be. field: of the request, that holds it.
     """
-    why = f"{what} is {tokens} tokens long and this server takes {most}; shorten it, or raise rollout.max_prompt"
+    why = f"the prompt is {tokens} tokens long and this server takes {most}; shorten it, or raise rollout.max_prompt"
     return RequestError(400, why, field, CONTEXT_TOO_LONG)
 
 

@@ -120,8 +120,8 @@ def _directory(request: SourceRequest | SuiteRequest, key: str) -> str:
 
 
 SOURCE = TaskSource(
-    transform=lambda request: fixing(_directory(request, "tasks"), request.split, request.count),
-    rewrite=lambda request: rewriting(_directory(request, "tasks"), request.split, request.count),
+    transform=lambda request: fixing(_directory(request, "tasks"), "train", request.count),
+    rewrite=lambda request: rewriting(_directory(request, "tasks"), "train", request.count),
     settings=MinedTasksConfig,
 )
 SUITE = Suite(

@@ -20,12 +20,11 @@ class SourceRequest:
     """What is asked of a source.
 
     count: tasks wanted of each stage; a source may give more (they are not taken) or fewer. seed: decides what is
-    drawn. split: always "train" in training. settings: the source's own section of the config, where it has one.
+    drawn. settings: the source's own section of the config, where it has one.
     """
 
     count: int
     seed: int
-    split: str = "train"
     settings: Section | None = None
 
 

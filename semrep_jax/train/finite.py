@@ -108,21 +108,20 @@ class Watch:
         self.fix = fix or "lower train.learning_rate, or set train.non_finite: skip"
         self.skipped = self.in_a_row = 0
 
-    def __call__(self, step: int, metrics: Mapping[str, Any], params: Any) -> bool:
-        """Whether the step was left out, as the update itself decided. Raises NonFiniteError where that ends the run.
+    def __call__(self, step: int, metrics: Mapping[str, Any], params: Any) -> None:
+        """Count a step that the update itself left out. Raises NonFiniteError where that ends the run.
 
         step: its number. metrics: numbers on the host, and `norms`. params: after the step.
         """
         why = self._why(metrics, params)
         if why is None:
             self.in_a_row = 0
-            return False
+            return
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         if self.setting is NonFinite.STOP:
             raise NonFiniteError(f"step {step}: {why}; {self.fix}")
         if self.in_a_row == MOST_SKIPPED:
             raise NonFiniteError(f"step {step}: {why}, the {MOST_SKIPPED}th in a row; lower train.learning_rate")
-        return True
 
     def _why(self, metrics: Mapping[str, Any], params: Any) -> str | None:
         for part in ("gradient", "update"):

@@ -51,9 +51,9 @@ def test_a_rewrite_that_passes_u_sem_and_behaves_otherwise_is_refused_by_behavio
 def test_r_sem_pays_for_what_was_accepted(verifier):
     judge, weights = RewriteJudge(verifier, AcceptBy.BEHAVIOUR), RewardConfig(accept="behaviour")
     verdicts = judge.verify_all(programs(SAME, ELSEWHERE))
-    assert [rewards.r_sem(verdict, weights) for verdict in verdicts] == [1.0, weights.a1]
+    assert [rewards.total(rewards.r_sem(verdict, weights)) for verdict in verdicts] == [1.0, weights.a1]
     plain = RewriteJudge(verifier, AcceptBy.U_SEM).verify_all(programs(ELSEWHERE))
-    assert rewards.r_sem(plain[0], weights) == 1.0 and plain[0].facts == {}
+    assert rewards.total(rewards.r_sem(plain[0], weights)) == 1.0 and plain[0].facts == {}
 
 
 def test_what_comparing_costs_is_counted_and_nothing_is_under_u_sem(verifier, monkeypatch):

@@ -12,10 +12,10 @@ from random import Random
 import pytest
 
 from semrep_jax.languages import Answer
-from semrep_jax.python import doctests, formats, inputs, neighbours, records
+from semrep_jax.python import doctests, formats, inputs, neighbours, records, strategies
 from semrep_jax.python.equivalence import Reference
-from semrep_jax.python.inputs import InputError
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, values
+from semrep_jax.python.surface import InputError
 
 DEDUPE = (
     "def f(xs):\n    out = []\n    for x in xs:\n        if x not in out:\n            out.append(x)\n    return out\n"
@@ -43,7 +43,7 @@ def test_what_is_imported_does_not_change_what_is_drawn():
 
 def test_drawing_leaves_nothing_where_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    inputs.sample_values(TEXTS, 50, 7)
+    strategies.sample_values(TEXTS, 50, 7)
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_optional_starred_and_keyword_only_arguments_are_given_and_left_out(sand
 
 
 def test_texts_and_numbers_are_of_every_kind():
-    texts, integers, floats = (inputs.sample_values(s, 1500, 0) for s in (TEXTS, INTEGERS, FLOATS))
+    texts, integers, floats = (strategies.sample_values(s, 1500, 0) for s in (TEXTS, INTEGERS, FLOATS))
     assert set("".join(texts)) >= set(WHITE_SPACE) and any(c.isalpha() and c > "\x7f" for c in "".join(texts))
     assert max(integers) > 2**63 and min(integers) < -(2**63) and {0, 1, -1} <= set(integers)
     assert {"nan", "inf", "-inf", "-0.0", "0.0"} <= set(map(repr, floats))
@@ -97,9 +97,9 @@ def test_texts_and_numbers_are_of_every_kind():
     ],
 )
 def test_a_hint_is_drawn_as_it_says(hint, types):
-    strategy = inputs.hinted(ast.parse(hint, mode="eval").body)
+    strategy = strategies.hinted(ast.parse(hint, mode="eval").body)
     assert strategy is not None
-    assert {type(v) for v in inputs.sample_values(strategy, 40, 0)} == types
+    assert {type(v) for v in strategies.sample_values(strategy, 40, 0)} == types
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_a_hint_is_drawn_as_it_says(hint, types):
     ],
 )
 def test_what_has_no_plain_form_is_drawn_in_wire_form(hint, kinds):
-    strategy = inputs.hinted(ast.parse(hint, mode="eval").body)
-    assert {inputs.form(v)[0] for v in inputs.sample_values(strategy, 80, 0)} == kinds
+    strategy = strategies.hinted(ast.parse(hint, mode="eval").body)
+    assert {strategies.form(v)[0] for v in strategies.sample_values(strategy, 80, 0)} == kinds
 
 
 @pytest.mark.parametrize("hint", ["Wonder", "list[Wonder]", "dict[int]", "'not a hint'", "3"])
 def test_a_hint_that_says_nothing_we_can_draw_is_none(hint):
-    assert inputs.hinted(ast.parse(hint, mode="eval").body) is None
+    assert strategies.hinted(ast.parse(hint, mode="eval").body) is None
 
 
 @pytest.mark.parametrize(

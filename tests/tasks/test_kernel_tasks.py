@@ -9,7 +9,7 @@ import pytest
 
 from semrep_jax import main, prompts, rewards
 from semrep_jax.core.errors import TaskError
-from semrep_jax.core.programs import Completion, Duplicate, Finish, Program, Status
+from semrep_jax.core.programs import Completion, Duplicate, Finish, Program, Status, Verdict
 from semrep_jax.core.stop import Stop
 from semrep_jax.cuda import CUDA
 from semrep_jax.cuda import canonical as cuda
@@ -51,6 +51,14 @@ __global__ void relu(const float* x, float* y, int n) {
 ```"""
 WRONG = STRIDED.replace("x[i] > 0.0f ? x[i] : 0.0f", "x[i]")
 WEIGHTS = RewardConfig()
+
+
+def r_sem(verdict: Verdict) -> float:
+    return rewards.total(rewards.r_sem(verdict, WEIGHTS))
+
+
+def r_inst(verdict: Verdict) -> float:
+    return rewards.total(rewards.r_inst(verdict, WEIGHTS))
 
 
 @pytest.fixture(scope="module")
@@ -159,30 +167,23 @@ def test_a_copy_of_a_kernel_is_equivalent_and_earns_nothing_in_stage_one_and_les
     )
     assert exact.equivalent and renamed.equivalent and rewritten.equivalent and rewritten.correct
     assert not exact.correct and not renamed.correct and "same program" in renamed.feedback
-    assert [rewards.r_sem(v, WEIGHTS) for v in (exact, renamed)] == [0.0, 0.0] and rewards.r_sem(
-        rewritten, WEIGHTS
-    ) == pytest.approx(1.0)
-    assert rewards.r_inst(renamed, WEIGHTS) == pytest.approx(0.4) and rewards.r_inst(
-        rewritten, WEIGHTS
-    ) == pytest.approx(1.0)
+    assert [r_sem(v) for v in (exact, renamed)] == [0.0, 0.0] and r_sem(rewritten) == pytest.approx(1.0)
+    assert r_inst(renamed) == pytest.approx(0.4) and r_inst(rewritten) == pytest.approx(1.0)
 
 
 def test_a_wrong_kernel_earns_what_compiling_earns_and_a_text_without_one_nothing(kernels):
     wrong, none = verdict(kernels, WRONG), verdict(kernels, "I can't do that.")
-    assert wrong.status is KernelStatus.NUMERIC and rewards.r_inst(wrong, WEIGHTS) == pytest.approx(0.1)
-    assert none.status is Status.FORMAT and "__global__" in none.feedback and rewards.r_inst(none, WEIGHTS) == 0.0
+    assert wrong.status is KernelStatus.NUMERIC and r_inst(wrong) == pytest.approx(0.1)
+    assert none.status is Status.FORMAT and "__global__" in none.feedback and r_inst(none) == 0.0
 
 
 def test_a_measured_speed_up_pays_correct_kernels_only_and_up_to_sixteen_times(kernels):
     from dataclasses import replace
 
     right, wrong = verdict(kernels, STRIDED), verdict(kernels, WRONG)
-    paid = [
-        rewards.r_inst(replace(right, speedup=s), WEIGHTS) - rewards.r_inst(right, WEIGHTS)
-        for s in (0.5, 1.0, 4.0, 16.0, 1e9)
-    ]
+    paid = [r_inst(replace(right, speedup=s)) - r_inst(right) for s in (0.5, 1.0, 4.0, 16.0, 1e9)]
     assert paid == pytest.approx([0.0, 0.0, 0.25, 0.5, 0.5])
-    assert rewards.r_inst(replace(wrong, speedup=16.0), WEIGHTS) == pytest.approx(0.1)
+    assert r_inst(replace(wrong, speedup=16.0)) == pytest.approx(0.1)
 
 
 def test_a_hundred_held_out_tasks_share_no_name_with_training_and_any_is_found_again():

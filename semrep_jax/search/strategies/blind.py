@@ -11,16 +11,14 @@ from semrep_jax.search.strategies.strategy import Ask, Strategy, View
 
 def _restarts(view: View) -> list[Ask]:
     draw = view.problem.draw
-    if draw is None:
-        raise ConfigError("search.strategies: restarts draws programs of a case study; set search.case or leave it out")
+    assert draw is not None  # `job: search` takes it for case studies only, and each of these draws
     texts = [draw(view.rng) for _ in range(view.plan.samples)]
     return [Ask(Kind.DRAWN, 0, 1, "draw", program=text) for text in texts]
 
 
 def _hopping(view: View) -> list[Ask]:
     perturb = view.problem.perturb
-    if perturb is None:
-        raise ConfigError("search.strategies: hopping needs a case study's programs; set search.case or leave it out")
+    assert perturb is not None  # as above
     best = view.tree.best
     if not view.tree.rounds:
         return _restarts(view)

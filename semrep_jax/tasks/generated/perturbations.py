@@ -86,7 +86,6 @@ def _doubled(node: ast.expr, rng: Random, offset: int) -> ast.expr | None:
 
 
 RULES: dict[str, Rule] = {"sums": _sums, "turned": _turned, "quotients": _quotients, "doubled": _doubled}
-SEEN = ("sums", "turned")
 UNSEEN = ("quotients", "doubled", REWRITES)
 
 

@@ -22,7 +22,7 @@ def _setting(request: SourceRequest) -> GeneratedConfig:
 def _generator(request: SourceRequest) -> Generator:
     setting = _setting(request)
     families, kinds = tuple(setting.families or TRAIN_FAMILIES), tuple(setting.kinds or TRAIN_KINDS)
-    return Generator(request.split, families=families, kinds=kinds, seed=request.seed)
+    return Generator("train", families=families, kinds=kinds, seed=request.seed)
 
 
 def _edits(request: SourceRequest) -> Iterable[Task]:
