@@ -43,8 +43,7 @@ class Model:
     """A model that answers prompts, and the verifier that judges what it says."""
 
     def __init__(self, source: str, temperature: float, verifier: Verifier):
-        loaded = pretrained.load(source, sharding.build())
-        self.policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, RolloutConfig(bucket=192))
+        self.policy = LocalPolicy.of(pretrained.load(source, sharding.build()), RolloutConfig(bucket=192))
         self.temperature, self.verifier = temperature, verifier
 
     def verdicts(self, tasks: list[Task], texts: list[str], key: int) -> list[Verdict]:

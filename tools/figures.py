@@ -8,11 +8,13 @@ report("kernels", "cpu, 2 cores", {"compile_per_s": 66.1}, {"compile_per_s": Bar
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+
+from semrep_jax.core.versions import versions
 
 DIGITS = 4
 
@@ -28,17 +30,6 @@ class Bar:
         """The bar, and whether `figure` meets it."""
         met = figure <= self.value if self.at_most else figure >= self.value
         return f"bar {'at most' if self.at_most else 'at least'} {self.value:g}: {'met' if met else 'MISSED'}"
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Of Python, of this package and of those of `packages` that are installed."""
-    found = {"python": platform.python_version()}
-    for name in ("semrep-jax", *packages):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            pass
-    return found
 
 
 def report(
@@ -58,5 +49,5 @@ def report(
         bar = f"   {bars[name].verdict(value)}" if name in bars else ""
         print(f"{name:34s} {value:14,.3f}{bar}")
     rounded = {name: round(value, DIGITS) for name, value in figures.items()}
-    result = {"bench": bench, "device": device, "versions": versions(packages), "figures": rounded}
+    result = {"bench": bench, "device": device, "versions": versions(("semrep-jax", *packages)), "figures": rounded}
     print(json.dumps(result | other))

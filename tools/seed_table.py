@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+import markdown_table
 import numpy as np
 
 from semrep_jax.evaluate.intervals import mean
@@ -57,15 +58,14 @@ def _results(path: Path) -> Results:
     return found
 
 
-def table(runs: list[Results]) -> list[str]:
-    """Lines of Markdown."""
+def table(runs: list[Results]) -> list[list[str]]:
+    """The rows, titles first."""
     arms = list(runs[0]["arms"])
     titles = ["metric", *(label(arm) for arm in arms)]
     if {SEMREP, FINETUNE} <= set(arms):
         titles.append(f"{difference(None)} over seeds")
     shown = runs[0]["rows"]
-    rows = [titles, ["---"] * len(titles), *(row(one["metric"], one["title"], arms, runs) for one in shown)]
-    return [f"| {' | '.join(cells)} |" for cells in rows]
+    return [titles, *(row(one["metric"], one["title"], arms, runs) for one in shown)]
 
 
 def row(metric: str, title: str, arms: list[str], runs: list[Results]) -> list[str]:
@@ -78,8 +78,7 @@ def row(metric: str, title: str, arms: list[str], runs: list[Results]) -> list[s
     for of_arm in values.values():
         cells.append(f"{np.mean(of_arm):.3f} ({', '.join(f'{v:.2f}' for v in of_arm)})")
     if {SEMREP, FINETUNE} <= values.keys():
-        gap = mean(values[SEMREP] - values[FINETUNE], RESAMPLES)
-        cells.append(f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]")
+        cells.append(mean(values[SEMREP] - values[FINETUNE], RESAMPLES).signed)
     return cells
 
 
@@ -88,7 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="work directories of finished runs that differ in seed")
     try:
-        print("\n".join(table(read(parser.parse_args().runs))))
+        print(markdown_table.table(table(read(parser.parse_args().runs))))
     except RunsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+import markdown_table
 import numpy as np
 
 from semrep_jax.core.programs import Duplicate, Status
@@ -107,11 +108,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="work directories, or cells of a sweep")
     try:
-        titles, *rows = table(parser.parse_args().runs)
+        print(markdown_table.table(table(parser.parse_args().runs)))
     except SamplesError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in [titles, ["---"] * len(titles), *rows]))
     return 0
 
 

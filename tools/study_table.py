@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import checkout  # noqa: F401  (first: the package beside this file is the one that runs)
+from markdown_table import table
 
 from semrep_jax.core.results import Estimate
 from semrep_jax.jobs.tables import ACCEPTED, of_acceptance
@@ -124,13 +125,6 @@ def accepted(study: Results) -> list[list[str]]:
     columns = {arm: {key: Estimate(**one) for key, one in values.items()} for arm, values in study["arms"].items()}
     found = of_acceptance(titles, columns)
     return [list(found.columns), *map(list, found.rows)]
-
-
-def table(rows: Sequence[Iterable[Any]]) -> str:
-    """Rows, the first of them the titles, as Markdown."""
-    titles, *rest = [[str(cell) for cell in row] for row in rows]
-    lines = [titles, ["---"] * len(titles), *rest]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def figure(study: Results, of: str) -> bytes:

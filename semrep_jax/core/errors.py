@@ -20,3 +20,8 @@ class NonFiniteError(SemRepError):
 
 class ProgramError(SemRepError):
     """A person's file can't be read, or is no program."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a stranger's error says, or its name where it says nothing: for an error of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

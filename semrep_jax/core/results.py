@@ -30,6 +30,11 @@ class Estimate:
         """Whether the interval leaves out zero (of a difference)."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def signed(self) -> str:
+        """As text, of a difference."""
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

@@ -28,6 +28,7 @@ import numpy as np
 from absl import flags
 
 from semrep_jax.core.shards import DataError
+from semrep_jax.core.workdir import describe_changes
 from semrep_jax.data import packing
 from semrep_jax.data.mixture import mix, permutation, whole_weights
 from semrep_jax.data.packing import PackedBatch
@@ -225,12 +226,9 @@ class Loader(grain.DatasetIterator):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises DataError where it belongs to other data or settings."""
-        theirs, ours = state["fingerprint"], self.blocks.fingerprint
-        differ = [k for k in sorted(set(theirs) | set(ours)) if theirs.get(k) != ours.get(k)]
-        if differ:
-            shown = ", ".join(f"{k} was {theirs.get(k)!r} and is {ours.get(k)!r}" for k in differ)
+        if changes := describe_changes(state["fingerprint"], self.blocks.fingerprint):
             raise DataError(
-                f"the loader's saved state is of other data: {shown}; restore that, or begin in another work_dir"
+                f"the loader's saved state is of other data: {changes}; restore that, or begin in another work_dir"
             )
         self.close()
         self._number, self._row, self._dropped_before = state["block"], state["row"], dict(state["dropped"])

@@ -26,12 +26,11 @@ from semrep_jax.core.programs import Duplicate, Program, Task, Verdict
 from semrep_jax.languages import LANGUAGES, Answer, Comparer, Resources
 from semrep_jax.rewards import BEHAVES, AcceptBy
 from semrep_jax.sandbox.pool import SandboxError
-from semrep_jax.verify import EXECUTED, Verifier
+from semrep_jax.verify import EXECUTED, Pair, Verifier
 
 THREADS = 2  # sources compared side by side
 KEPT_ANSWERS = 50_000
 
-Pair = tuple[Task, Program | str]  # a str in a program's place is the reason why there is none
 Compared = tuple[str, int, float]  # an `Answer`, the calls that were compared, and the seconds that it took
 UNSEEN: Compared = (Answer.UNKNOWN, -1, 0.0)  # by a fault of ours
 

@@ -88,7 +88,7 @@ def policy(config: Config, work: WorkDir | None = None) -> Policy:
     if config.remote.url:
         return RemotePolicy(config.remote, config.rollout)
     base = load_model(config, work)
-    return LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
+    return LocalPolicy.of(base, config.rollout)
 
 
 def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
@@ -104,11 +104,11 @@ def run_arms(config: Config, context: Context, arms: Sequence[str]) -> Results:
     base = load_model(config, context.work)
     warn_of_replicas(config, base)
     suites = drawn_suites(config, context)
-    require_fitting(suites, LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
+    require_fitting(suites, LocalPolicy.of(base, config.rollout))
     curve = held_out.curve(config, context, base) if arms else None
     trained = {name: train_arm(config, context, ARMS[name], base, curve) for name in arms}
     params = {BASE: base.params} | {name: arm.params for name, arm in trained.items()}
-    local = {arm: partial(LocalPolicy, base.model, p, base.tokenizer, config.rollout) for arm, p in params.items()}
+    local = {arm: partial(LocalPolicy.of, base, config.rollout, p) for arm, p in params.items()}
     return _measured(config, context, began, suites, local, trained)
 
 

@@ -67,7 +67,7 @@ class Bench:
         if key not in self._suites:
             self._suites[key] = drawn_suites(config, self.context)
             base = self.base(config)
-            require_fitting(self._suites[key], LocalPolicy(base.model, base.params, base.tokenizer, config.rollout))
+            require_fitting(self._suites[key], LocalPolicy.of(base, config.rollout))
         return self._suites[key]
 
     def run(self, cell: Cell) -> bool:
@@ -87,7 +87,7 @@ class Bench:
             if arm != BASE:
                 trained = train_arm(config, context, ARMS[arm], base, held_out.curve(config, context, base))
             params = base.params if trained is None else trained.params
-            policy = partial(LocalPolicy, base.model, params, base.tokenizer, config.rollout)
+            policy = partial(LocalPolicy.of, base, config.rollout, params)
             steps = {} if trained is None else {arm: trained.budget.used}
             measured = measure_all(config, context, {arm: policy}, suites, steps)[arm]
             curve = work.path / "arms" / arm / CURVE

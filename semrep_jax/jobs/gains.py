@@ -37,7 +37,7 @@ def table(gains: Gains, rows: Sequence[Row], base: str) -> tuple[Table, ...]:
     for row in rows:
         estimates = [of_arm.get(row.metric) for of_arm in gains.values()]
         if any(estimates):
-            cells = [f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]" if e else "" for e in estimates]
+            cells = [e.signed if e else "" for e in estimates]
             lines.append((row.title, *cells))
     columns = ("metric", *(f"{label(arm)} − {label(base)}" for arm in gains))
     return (Table("what training gave: difference to the base, paired by task [95 % interval]", columns, tuple(lines)),)

@@ -124,7 +124,7 @@ def _table(found: Found, shares: dict[str, Estimate], gains: dict[str, Estimate]
 
     def gain(key: str) -> str:
         one = gains.get(key)
-        return UNKNOWN if one is None else f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+        return UNKNOWN if one is None else one.signed
 
     rows = []
     for suite, ones in found.items():

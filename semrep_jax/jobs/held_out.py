@@ -38,7 +38,7 @@ def curve(config: Config, context: Context, base: PretrainedModel) -> Curve | No
     wanted = [(suite, turns) for suite in suites for turns in dict.fromkeys(held_out.turns)]
 
     def points(params: Any) -> list[Point]:
-        policy = LocalPolicy(base.model, params, base.tokenizer, config.rollout)
+        policy = LocalPolicy.of(base, config.rollout, params)
         found = []
         for suite, turns in wanted:
             one = measure(policy, suite, turns, context.judges, how)

@@ -60,8 +60,7 @@ class Models:
         """The remote policy or the local model, as it is."""
         if self.config.remote.url:
             return RemotePolicy(self.config.remote, self.config.rollout)
-        base = self.base
-        return LocalPolicy(base.model, base.params, base.tokenizer, self.config.rollout)
+        return LocalPolicy.of(self.base, self.config.rollout)
 
     @property
     def base(self) -> PretrainedModel:

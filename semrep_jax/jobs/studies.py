@@ -11,7 +11,6 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
@@ -19,6 +18,7 @@ import numpy as np
 
 from semrep_jax.core.errors import TaskError
 from semrep_jax.core.results import Estimate, Results, exact
+from semrep_jax.core.versions import versions
 from semrep_jax.evaluate import summary as metric
 from semrep_jax.evaluate.study import compared
 from semrep_jax.jobs import tables
@@ -188,7 +188,7 @@ def _about(
         "seeds": list(study.config.sweep.seeds),
         "compared": [study.config.sweep.primary.ours, study.config.sweep.primary.theirs],
         "command": "python -m semrep_jax.main " + shlex.join(sys.argv[1:]),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
@@ -203,14 +203,3 @@ def _about(
         "per_seed": per_seed,
         "unfinished": _missing(study),
     }
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide a run's numbers."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            pass
-    return found

@@ -61,7 +61,7 @@ def _require_headroom(config: Config, context: Context, bench: Bench) -> None:
     from semrep_jax.rollout.local import LocalPolicy
 
     base = bench.base(config)
-    policy = LocalPolicy(base.model, base.params, base.tokenizer, config.rollout)
+    policy = LocalPolicy.of(base, config.rollout)
     suites = [suite for suite in bench.suites(config) if suite.name in config.sweep.headroom]
     lacking = without_headroom(config, context, policy, suites)
     if lacking:

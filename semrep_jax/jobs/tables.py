@@ -21,9 +21,7 @@ def turns_of(turns: tuple[int, int]) -> str:
 
 
 def _signed(one: Compared, p: float | None = None) -> str:
-    e = one.estimate
-    tail = "" if p is None else f" p{told(p)}"
-    return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]{tail}"
+    return one.estimate.signed + ("" if p is None else f" p{told(p)}")
 
 
 def of_contrasts(contrasts: Sequence[Contrast]) -> list[Table]:

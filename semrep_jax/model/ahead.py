@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import SemRepError, first_line
 from semrep_jax.model import hlo
 from semrep_jax.model.hlo import Work
 from semrep_jax.model.sharding import AXES, Sharding, ShardingError
@@ -97,7 +97,7 @@ def topology(name: str, data: int, fsdp: int, tensor: int) -> tuple[Sharding, Ch
         devices = topologies.get_topology_desc(topology_name=name, platform="tpu", **extra).devices
     except Exception as error:
         raise PlanError(
-            f"plan.topology {name}: the TPU compiler does not answer ({_first_line(error)}); it comes with "
+            f"plan.topology {name}: the TPU compiler does not answer ({first_line(error)}); it comes with "
             "pip install -e '.[tpu]' and serves one process at a time"
         ) from error
     if data == -1:
@@ -147,7 +147,7 @@ def _bytes_needed(error: Exception) -> float:
     found = re.search(r"([\d.]+)([KMGT])\) exceeds available HBM", complaint)
     found = found or re.search(r"Used ([\d.]+)([KMGT]) of", complaint)
     if found is None:
-        raise PlanError(f"the TPU compiler refuses the program: {_first_line(error)}") from error
+        raise PlanError(f"the TPU compiler refuses the program: {first_line(error)}") from error
     return float(found[1]) * 1024 ** ("KMGT".index(found[2]) + 1)
 
 
@@ -158,7 +158,3 @@ def _partitioned(directory: Path) -> str:
         if files:
             return files[-1].read_text()
     raise PlanError("the TPU compiler left no program to read; install the libtpu that pyproject names")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -82,10 +82,10 @@ def whole_layout(shape: Shape, adapter: Adapter | None) -> dict[str, Parameter]:
 def decay_mask(params: Any) -> Any:
     """Which of `params` (all of a decoder's, or a part) weight decay applies to: a tree like it, of booleans."""
     without_decay = {name for name, declared in PARAMETERS.items() if not declared.decays}
-    return jax.tree_util.tree_map_with_path(lambda path, _: _name_at(path) not in without_decay, params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: name_at(path) not in without_decay, params)
 
 
-def _name_at(path: tuple[Any, ...]) -> str:
+def name_at(path: tuple[Any, ...]) -> str:
     """The parameter's name in the path of a leaf."""
     return str(getattr(path[0], "key", getattr(path[0], "name", "")))
 
@@ -420,7 +420,7 @@ class Model:
         table = whole_layout(self.shape, self.compute_config.adapter)
 
         def of(path: tuple[Any, ...], leaf: Any) -> Any:
-            name = _name_at(path)
+            name = name_at(path)
             return self.sharding.named(*table[name].axes, shape=leaf.shape, name=name)
 
         return jax.tree_util.tree_map_with_path(of, self.abstract())

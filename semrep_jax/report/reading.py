@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import SemRepError, first_line
 from semrep_jax.report.labels import in_order
 
 Row = dict[str, Any]  # a line of metrics.jsonl, curve.jsonl or samples.jsonl
@@ -149,7 +149,7 @@ def _config(path: Path) -> Row:
     try:
         found = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path} is not YAML ({_first_line(error)}); run the job again in a new work_dir") from error
+        raise ReportError(f"{path} is not YAML ({first_line(error)}); run the job again in a new work_dir") from error
     return found if isinstance(found, dict) else {}
 
 
@@ -167,11 +167,7 @@ def _json(path: Path, mend: str) -> Any:
     try:
         return json.loads(path.read_text())
     except (ValueError, OSError) as error:
-        raise ReportError(f"{path} is not whole JSON ({_first_line(error)}); {mend}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        raise ReportError(f"{path} is not whole JSON ({first_line(error)}); {mend}") from error
 
 
 def _directories(path: Path) -> dict[str, Path]:

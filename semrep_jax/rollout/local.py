@@ -1,6 +1,6 @@
 """The local policy: jitted prefill (a prompt once a group) and a `while_loop` decode over one typed state.
 
-    policy = LocalPolicy(loaded.model, loaded.params, loaded.tokenizer, config.rollout)
+    policy = LocalPolicy.of(loaded, config.rollout)
     groups = policy.sample(prompts, n=8, temperature=1.0, key=jax.random.key(0))
 
 gives n completions of each prompt with the log-probability of every token under the distribution it was drawn from.
@@ -26,6 +26,7 @@ from semrep_jax.core.programs import Completion, Finish
 from semrep_jax.model.attention import Cache
 from semrep_jax.model.decoder import Model
 from semrep_jax.model.logprobs import sample_token
+from semrep_jax.model.pretrained import PretrainedModel
 from semrep_jax.model.tokenizer import Tokenizer
 from semrep_jax.prompts import Prompt, encode
 from semrep_jax.rollout.completions import completion_of
@@ -173,6 +174,11 @@ class LocalPolicy:
     setting: RolloutConfig
     usage: Usage = field(default_factory=Usage)
     _continuous: Continuous | None = None
+
+    @classmethod
+    def of(cls, base: PretrainedModel, setting: RolloutConfig, params: Any = None) -> LocalPolicy:
+        """A loaded model as a policy. params: in the place of its own."""
+        return cls(base.model, base.params if params is None else params, base.tokenizer, setting)
 
     def sample(
         self,

@@ -53,7 +53,7 @@ class GrpoLearner:
 
     def __post_init__(self) -> None:
         base = self.base
-        self.policy = LocalPolicy(base.model, base.params, base.tokenizer, self.rollout)
+        self.policy = LocalPolicy.of(base, self.rollout)
         plain = {"budget": self.most, "kl": KL.NONE, "correction": Correction.NONE}
         self.setting = self.train.model_copy(update=plain)
         self.update = compiled_update(base.model, self.setting, self.temperature)

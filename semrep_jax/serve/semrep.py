@@ -27,7 +27,7 @@ from semrep_jax.core.errors import SemRepError
 from semrep_jax.core.programs import Completion, Duplicate, Finish, Program, Task, Tests
 from semrep_jax.inference.rewrite import Accept, Sampling, Written, accept_by_comparison
 from semrep_jax.inference.turns import Attempt, infer
-from semrep_jax.languages import LANGUAGES, Answer, Comparer, Finding, Resources, canonical, duplicate
+from semrep_jax.languages import LANGUAGES, Answer, Comparer, Finding, Resources, duplicate, form_of
 from semrep_jax.prompts import Prompt
 from semrep_jax.python import PYTHON
 from semrep_jax.rewards import DuplicateRule
@@ -239,7 +239,7 @@ def best(attempts: Sequence[Attempt], n: int) -> list[Outcome]:
 
 def _form(attempt: Attempt) -> str:
     program = attempt.program
-    return attempt.completion.text if isinstance(program, str) else canonical(program) or program.source
+    return attempt.completion.text if isinstance(program, str) else form_of(program)
 
 
 def _comparer(source: Program, kitchen: Kitchen, stack: ExitStack) -> tuple[Comparer | None, str]:

@@ -27,7 +27,7 @@ from etils import epath
 from jax.experimental.multihost_utils import sync_global_devices
 
 from semrep_jax.core.bucket import SIZES, Bucket, BucketError
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import SemRepError, first_line
 from semrep_jax.core.workdir import describe_changes, write_atomically
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs with a traceback what it raises beside
@@ -197,7 +197,7 @@ class Checkpoints:
         except Exception as error:
             mend = "see that the bucket can be written to" if self.bucket and self.bucket.direct else "free some disk"
             raise CheckpointError(
-                f"could not write a checkpoint under {self.directory}: {_first_line(error)}; {mend}"
+                f"could not write a checkpoint under {self.directory}: {first_line(error)}; {mend}"
             ) from error
 
     def close(self) -> None:
@@ -268,7 +268,7 @@ def _reading(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise _damaged(path, _first_line(error)) from error
+        raise _damaged(path, first_line(error)) from error
 
 
 def _let_no_abandoned_work_speak() -> None:
@@ -299,8 +299,3 @@ def _is_of_abandoned_work(record: logging.LogRecord) -> bool:
 
 def _damaged(path: epath.Path, why: str) -> Damaged:
     return Damaged(f"checkpoint {path} is damaged ({why})")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]

@@ -19,7 +19,7 @@ import optax
 
 from semrep_jax.core.errors import NonFiniteError
 from semrep_jax.model import families
-from semrep_jax.model.decoder import Model
+from semrep_jax.model.decoder import Model, name_at
 from semrep_jax.model.shape import layout
 from semrep_jax.train.settings import NonFinite
 
@@ -55,7 +55,7 @@ def _finite_each(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 def norms(tree: Any) -> dict[str, jax.Array]:
     """The norm of each tensor by its parameter's name; it is finite where the tensor is, unless it is out of range."""
-    return {_name(path): optax.global_norm(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    return {name_at(path): optax.global_norm(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 @jax.jit
@@ -68,7 +68,7 @@ def broken_tensors(model: Model, params: Any) -> list[str]:
     """The names of the tensors, as a checkpoint of the model's family has them, that hold a NaN or an infinity."""
     table, family = layout(model.shape), families.of_shape(model.shape)
     floats = [
-        (_name(path), leaf)
+        (name_at(path), leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
@@ -140,7 +140,3 @@ class Watch:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _name(path: tuple[Any, ...]) -> str:
-    return str(getattr(path[0], "key", getattr(path[0], "name", "")))

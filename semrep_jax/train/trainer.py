@@ -132,7 +132,7 @@ class Trainer:
         self.key = jax.random.key(recipe.seed)
         self.arrays = initial_state(base.model, optimiser_of(recipe.train), base.params)
         _, self.frozen = base.model.split(base.params)
-        self.policy = LocalPolicy(base.model, base.params, base.tokenizer, recipe.rollout)
+        self.policy = LocalPolicy.of(base, recipe.rollout)
         self.rewrites = RewriteJudge(verifier, recipe.reward.accept)
         self.accept = accept_by_verifier(self.rewrites, recipe.reward.duplicate)
         self.updates = self._compiled_updates()
