@@ -57,12 +57,13 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Propose a change of a file."""
     from semrep_jax.jobs import config as configuration
+    from semrep_jax.jobs.run import limits
 
     config = configuration.load(options.config, options.set)
     _check(options)
     read_program(options.file, PYTHON)  # before a model is loaded
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with Sandbox(config.sandbox.workers) as sandbox:
+    with Sandbox(config.sandbox.workers, limits(config.sandbox)) as sandbox:
         from semrep_jax.commands import proposal
         from semrep_jax.inference.rewrite import Sampling
         from semrep_jax.jobs import arms

@@ -214,7 +214,8 @@ def describe(section: type[BaseModel], prefix: str = "") -> str:
             listed = "[]" if get_origin(annotation) is list else ""
             by_default = "" if inner is annotation else f" (default {info.get_default(call_default_factory=True)})"
             told = info.description if inner is not annotation and info.description else inner.__doc__ or ""
-            lines.append(f"\n{prefix}{name}{listed}{by_default}: {told.splitlines()[0]}")
+            first = " ".join(told.partition("\n\n")[0].split())
+            lines.append(f"\n{prefix}{name}{listed}{by_default}: {first}")
             lines.append(describe(inner, f"{prefix}{name}{listed}."))
             continue
         is_enum = isinstance(annotation, type) and issubclass(annotation, StrEnum)

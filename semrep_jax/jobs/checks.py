@@ -5,6 +5,7 @@ from __future__ import annotations
 from semrep_jax.core.bucket import scheme
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.jobs.config import Config
+from semrep_jax.jobs.job import JOBS
 from semrep_jax.train.wandb_run import require_wandb
 
 
@@ -17,8 +18,13 @@ def local(config: Config) -> None:
 
 
 def services(config: Config) -> None:
-    """Refuse a service whose package is not installed. Raises ConfigError."""
+    """Refuse a service whose package is not installed, and what follows a training in a job without one. Raises
+    ConfigError."""
     require_wandb(config.logging)
+    asked = {"profile.steps": config.profile.steps, "logging.wandb": config.logging.wandb}
+    for key, value in asked.items():
+        if value and not JOBS[config.job].trains:
+            raise ConfigError(f"{key}: {value!r} is of a training, and job {config.job} has none; set it to ''")
 
 
 def alone_in_a_bucket(config: Config) -> None:

@@ -32,7 +32,7 @@ from semrep_jax.core.settings import (
 from semrep_jax.cuda.settings import CudaConfig
 from semrep_jax.data.settings import SupervisedConfig
 from semrep_jax.evaluate.settings import EvaluateConfig
-from semrep_jax.inference.settings import InferenceConfig
+from semrep_jax.inference.settings import Choose, InferenceConfig
 from semrep_jax.jobs.job import JOBS
 from semrep_jax.jobs.settings import PlanConfig, SweepConfig
 from semrep_jax.languages import LANGUAGES
@@ -123,6 +123,15 @@ class Config(Section):
         _require(REWARDS, [self.reward.rewrite, self.reward.transform])
         _require(STRATEGIES, self.search.strategies)
         _require(CASES, [] if self.search.case is None else [self.search.case])
+        return self
+
+    @model_validator(mode="after")
+    def _likelihoods_are_known(self) -> Config:
+        if self.remote.url and self.inference.choose is Choose.LIKELIEST:
+            raise ValueError(
+                f"inference.choose: likeliest needs log-probabilities, which remote.url ({self.remote.url}) does not "
+                "tell; set it to first"
+            )
         return self
 
     @property

@@ -18,4 +18,5 @@ JOB = Job(
     "a model on the held-out suites",
     _run,
     settings=("job", "seed", "model", "mesh", "remote", "rollout", "sandbox", "cuda"),
+    trains=False,
 )

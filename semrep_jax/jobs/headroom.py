@@ -154,4 +154,5 @@ JOB = Job(
     "how much a right rewrite at hand helps the untrained base",
     _run,
     settings=("job", "seed", "model", "mesh", "remote", "rollout", "sandbox", "cuda"),
+    trains=False,
 )

@@ -68,8 +68,9 @@ class Job:
 
     name: `job: NAME`. summary: its line in --help. run: does it; raises Stopped after a SIGTERM with everything saved.
     settings: the sections that a run which goes on in the same directory must share. verifies: whether it judges
-    programs. shares: whether several processes may work on it in one directory, each with the same command; it claims
-    its parts itself. check: raises ConfigError for settings that are impossible for this job.
+    programs. trains: whether it trains what `profile` and `logging` follow. shares: whether several processes may work
+    on it in one directory, each with the same command; it claims its parts itself. check: raises ConfigError for
+    settings that are impossible for this job.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Job:
     run: Callable[[Config, Context], Results]
     settings: tuple[str, ...] = TRAINING
     verifies: bool = True
+    trains: bool = True
     shares: bool = False
     check: Callable[[Config], None] = _nothing
 

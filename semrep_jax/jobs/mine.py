@@ -34,5 +34,6 @@ JOB = Job(
     _run,
     settings=("job", "mine", "evaluate"),
     verifies=False,
+    trains=False,
     check=checks.alone_in_a_bucket,
 )

@@ -57,4 +57,5 @@ JOB = Job(
     _run,
     settings=("job", "plan", "model", "mesh", "rollout", "train"),
     verifies=False,
+    trains=False,
 )

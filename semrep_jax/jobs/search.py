@@ -44,5 +44,6 @@ JOB = Job(
     "strategies of iterative inference at equal budget, on suites or a case study",
     _run,
     settings=(*TRAINING, "remote", "search", "evaluate"),
+    trains=False,
     check=_check,
 )

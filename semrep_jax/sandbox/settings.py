@@ -8,7 +8,8 @@ from semrep_jax.core.settings import Section
 
 
 class SandboxConfig(Section):
-    """Limits on a candidate program."""
+    """Limits on a candidate program that is run on the tests of its task. Comparisons of two programs, a person's own
+    tests, case studies and mining have limits of their own."""
 
     workers: int = Field(2, ge=1, description="Zygotes that run candidates side by side.")
     cpu_seconds: float = Field(0.5, gt=0, description="Processor time for all calls of one candidate (s).")

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from semrep_jax import main
-from semrep_jax.commands import proposal
+from semrep_jax.commands import proposal, serve, transform
 from semrep_jax.commands.command import guarded
 from semrep_jax.commands.proposal import Request, TransformError
 from semrep_jax.core import sources
@@ -23,6 +23,7 @@ from semrep_jax.python import PYTHON, usertests
 from semrep_jax.rollout.local import LocalPolicy
 from semrep_jax.rollout.policy import Usage
 from semrep_jax.rollout.settings import RolloutConfig
+from semrep_jax.sandbox.pool import Limits, SandboxError
 from semrep_jax.train.fits import NothingFits
 
 SOURCE = "def mean(xs, start=0):\n    return (start + sum(xs)) / len(xs)\n\ndef drop(xs):\n    xs.pop()\n"
@@ -281,3 +282,18 @@ def test_a_link_stays_one_and_a_read_only_file_stays_as_it_is(tmp_path):
     real.chmod(0o444)
     with pytest.raises(TransformError, match="it is read-only"):
         proposal.write(link, proposal.Proposal((best,), 1, Counter(), "", None))
+
+
+@pytest.mark.parametrize(("command", "asked"), [(serve, []), (transform, ["file.py", "--instruction", "Do."])])
+def test_the_commands_that_take_a_config_open_their_sandbox_with_its_limits(tmp_path, monkeypatch, command, asked):
+    opened = []
+
+    def sandbox(*how):
+        opened.append(how)
+        raise SandboxError("enough")
+
+    (tmp_path / "c.yaml").write_text("job: evaluate\nsandbox: {workers: 3, cpu_seconds: 0.25, memory_mb: 128}\n")
+    monkeypatch.setattr(command, "Sandbox", sandbox)
+    with pytest.raises(SandboxError):
+        command.run(command.parser().parse_args([*asked, "--config", str(tmp_path / "c.yaml")]))
+    assert opened == [(3, Limits(0.25, 3.0, 128))]

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from semrep_jax.core.settings import ConfigError, Section
-from semrep_jax.jobs import config
+from semrep_jax.jobs import checks, config
 from semrep_jax.jobs.job import JOBS, TRAINING
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -76,6 +76,27 @@ def test_a_remote_model_is_evaluated_and_not_trained():
     chosen = config.build({"job": "train", "remote": {"url": "http://localhost:1/v1"}})
     with pytest.raises(ConfigError, match=r"remote\.url: .* can only be evaluated"):
         JOBS["train"].check(chosen)
+
+
+def test_a_remote_model_tells_no_likelihoods_to_choose_by():
+    tree = {"job": "evaluate", "inference": {"choose": "likeliest"}}
+    assert config.build(tree).inference.choose == "likeliest"
+    message = refusal(tree | {"remote": {"url": "http://localhost:1/v1"}})
+    assert "inference.choose: likeliest" in message and "set it to first" in message
+
+
+@pytest.mark.parametrize("tree", [{"profile": {"steps": "2:3"}}, {"logging": {"wandb": "mine"}}], ids=str)
+def test_what_follows_a_training_is_refused_in_a_job_that_trains_nothing(tree, monkeypatch):
+    monkeypatch.setattr(checks, "require_wandb", lambda setting: None)
+    ((section, ((key, value),)),) = [(name, tuple(one.items())) for name, one in tree.items()]
+    trainless = {"evaluate", "headroom", "search", "mine", "plan"}
+    for job in JOBS:
+        chosen = config.build({"job": job} | tree)
+        if job in trainless:
+            with pytest.raises(ConfigError, match=rf"{section}\.{key}: '{value}' is of a training, and job {job}"):
+                checks.services(chosen)
+        else:
+            checks.services(chosen)
 
 
 @pytest.mark.parametrize(
@@ -199,4 +220,5 @@ def undescribed(section: type[Section], prefix: str = "") -> list[str]:
 
 def test_every_setting_is_described():
     assert undescribed(config.config_type()) == []
-    assert "train.alpha" in config.describe()
+    told = config.describe()
+    assert "train.alpha" in told and "with the devices of all in one mesh. work_dir must be" in told
