@@ -114,7 +114,7 @@ def _content(run: Run) -> Row:
         "rejected": _rejected(run),
         "fast_p": kernels.fast_p(run),
         "times": kernels.times(run),
-        "search": tree.fragment(run.path),
+        "search": tree.read(run),
         "cards": cards,
         "measured": bool(run.measurements),
         "arm_choices": [(arm, label(arm)) for arm in run.arms],

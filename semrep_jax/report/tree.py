@@ -1,6 +1,6 @@
 """The searches of a run as a part of its page: curves of what they found, and each tree as a picture one can walk.
 
-    fragment(directory)      # HTML that needs nothing from outside; "" where the run searched nothing
+    read(run)      # what tree.html.j2 shows; None where the run searched nothing
 
 It reads trees/STRATEGY/TASK-sSEED.jsonl (a header, nodes, a closing line a round) and `search` in results.json. Every
 node of a picture leads to its card: the prompt's kind, what it was written from, its verdict, what it cost, its text
@@ -16,35 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import numpy as np
 
-from semrep_jax.report.labels import label
+from semrep_jax.report.labels import colours, label
+from semrep_jax.report.panels import Panel, Series
+from semrep_jax.report.reading import Row, Run
 
 MOST_TREES = 24  # on a page; the others are named
-COLOURS = ("#1f6fb2", "#c2571a", "#2a7d4f", "#8b46b5", "#b23a6f", "#8a8a00", "#00798c", "#7a4f2b")
-WIDTH, HEIGHT, LEFT, BOTTOM = 360, 220, 46, 34  # of a plot's picture
-COLUMN, ROW, RADIUS = 150, 17, 6  # of a tree's picture
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve of a plot: its points and the band around them, as SVG coordinates."""
-
-    name: str
-    colour: str
-    points: str
-    band: str
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot: its axes' names, its lines, ticks (place, text) of both axes."""
-
-    x: str
-    y: str
-    lines: tuple[Line, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
+COLUMN, ROW = 150, 17  # of a tree's picture
 
 
 @dataclass(frozen=True)
@@ -94,51 +73,34 @@ class Walk:
     cards: tuple[Card, ...]
 
 
-def fragment(directory: Path) -> str:
-    """The part of a page about the searches in a work directory; "" where there are none."""
-    paths = sorted(directory.glob("trees/*/*.jsonl"), key=lambda path: (path.name, path.parent.name))
+@dataclass(frozen=True)
+class Searches:
+    """All searches of a run. curves: of what they found; none before the run has ended. walks: the first trees.
+    left_out: further ones."""
+
+    curves: list[Panel]
+    walks: list[Walk]
+    left_out: int
+
+
+def read(run: Run) -> Searches | None:
+    """The searches in a work directory; None where there are none."""
+    paths = sorted(run.path.glob("trees/*/*.jsonl"), key=lambda path: (path.name, path.parent.name))
     if not paths:
-        return ""
+        return None
     walks = [walk for number, path in enumerate(paths[:MOST_TREES]) if (walk := _walk(path, f"t{number}"))]
-    folder = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True)
-    content = {"plots": plots(directory), "walks": walks, "left_out": len(paths) - len(walks)}
-    size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "bottom": BOTTOM, "radius": RADIUS}
-    return environment.get_template("tree.html.j2").render(content | size)
+    return Searches(panels(run.results or {}), walks, len(paths) - len(walks))
 
 
-def plots(directory: Path) -> list[Plot]:
-    """The curves in results.json, as plots; none before the run has ended."""
-    path = directory / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
-    return [_plot(picture) for picture in results.get("search", {}).get("curves", [])]
-
-
-def _plot(picture: dict[str, Any]) -> Plot:
-    lines: dict[str, list[list[float]]] = picture["lines"]
-    right = max(point[0] for points in lines.values() for point in points) or 1.0
-    low = min(point[2] for points in lines.values() for point in points)
-    high = max(point[3] for points in lines.values() for point in points)
-    high = high if high > low else low + 1.0
-
-    def place(x: float, y: float) -> str:
-        across = LEFT + (WIDTH - LEFT - 8) * x / right
-        up = (HEIGHT - BOTTOM) - (HEIGHT - BOTTOM - 8) * (y - low) / (high - low)
-        return f"{across:.1f},{up:.1f}"
-
-    drawn = tuple(
-        Line(
-            label(name),
-            COLOURS[number % len(COLOURS)],
-            " ".join(place(x, value) for x, value, _, _ in points),
-            " ".join([place(x, top) for x, _, _, top in points] + [place(x, down) for x, _, down, _ in points[::-1]]),
-        )
-        for number, (name, points) in enumerate(lines.items())
-    )
-    x_ticks = tuple((float(place(right * i / 4, low).split(",")[0]), f"{right * i / 4:,.4g}") for i in range(5))
-    heights = [low + (high - low) * i / 4 for i in range(5)]
-    y_ticks = tuple((float(place(0, y).split(",")[1]), f"{y:.4g}") for y in heights)
-    return Plot(picture["x"], picture["y"], drawn, x_ticks, y_ticks)
+def panels(results: Row) -> list[Panel]:
+    """The curves in results.json: (x, value, low, high) at every point."""
+    found = []
+    for picture in results.get("search", {}).get("curves", []):
+        colour = colours(picture["lines"])
+        lines = {name: np.array(points, float).T for name, points in picture["lines"].items()}
+        series = tuple(Series(label(name), colour[name], *line) for name, line in lines.items())
+        found.append(Panel(picture["y"], picture["x"], series))
+    return found
 
 
 def _walk(path: Path, anchor: str) -> Walk | None:

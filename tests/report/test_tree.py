@@ -6,6 +6,8 @@ import json
 import re
 
 from semrep_jax.report import tree
+from semrep_jax.report.html import render
+from semrep_jax.report.reading import Run, State
 
 
 def lines(path, nodes, cut=""):
@@ -20,12 +22,17 @@ def node(number, **other):
     return {"id": number, "parent": 0, "kind": "rewrite", "step": "rewrite", "program": "y = 1"} | facts | other
 
 
+def page_of(path, results=None):
+    found = tree.read(Run(path, State.RUNNING, results, {}, {}, {}, ()))
+    return "" if found is None else render("tree.html.j2", {"search": found})
+
+
 def test_a_tree_is_a_picture_with_a_card_for_each_node_and_no_text_becomes_markup(tmp_path):
     evil = "</pre><script>alert(1)</script>"
     best = node(3, edit=[1, 1], score=1.0, round=2, guide=1, kind="transform", program=evil)
     nodes = [node(1), node(2, copy_of=1), best, node(4, beyond=True, program=None, round=2)]
     lines(tmp_path / "trees" / "semrep" / "sums-000-s0.jsonl", nodes, cut='{"id": 5, "parent"')
-    page = tree.fragment(tmp_path)
+    page = page_of(tmp_path)
     assert page.count("<circle") == 5 and page.count('class="edge dashed"') == 1
     assert "best is #3 with a score of 1" in page and "copy of #1" in page
     assert "<script" not in page and "add &lt;b&gt;" in page
@@ -33,17 +40,19 @@ def test_a_tree_is_a_picture_with_a_card_for_each_node_and_no_text_becomes_marku
 
 
 def test_a_run_that_searched_nothing_has_no_such_part_and_many_trees_are_counted(tmp_path):
-    assert tree.fragment(tmp_path) == ""
+    assert page_of(tmp_path) == ""
     for number in range(tree.MOST_TREES + 3):
         lines(tmp_path / "trees" / f"s{number}" / "sums-000-s0.jsonl", [node(1)])
-    assert "3 further trees" in tree.fragment(tmp_path)
+    assert "3 further trees" in page_of(tmp_path)
 
 
 def test_curves_are_drawn_from_what_the_results_hold(tmp_path):
     line = [[0, 0.0, 0.0, 0.0], [10, 0.5, 0.25, 0.75]]
     pictures = [{"x": "tokens", "y": "tasks solved", "lines": {"semrep": line, "iid": line}}]
-    (tmp_path / "results.json").write_text(json.dumps({"search": {"curves": pictures}}))
-    (plot,) = tree.plots(tmp_path)
-    assert [one.name for one in plot.lines] == ["SemRep", "iid"] and plot.lines[0].points == plot.lines[1].points
-    (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in plot.lines[0].points.split())
-    assert x1 > x0 and y1 < y0 and plot.y_ticks[-1][1] == "0.75"
+    (panel,) = tree.panels({"search": {"curves": pictures}})
+    assert (panel.title, panel.x_label) == ("tasks solved", "tokens") and panel.names == ["SemRep", "iid"]
+    one, other = panel.series
+    assert one.colour == "semrep" != other.colour
+    assert (list(one.xs), list(one.ys), list(one.low), list(one.high)) == ([0, 10], [0, 0.5], [0, 0.25], [0, 0.75])
+    lines(tmp_path / "trees" / "semrep" / "sums-000-s0.jsonl", [node(1)])
+    assert "tasks solved, against tokens" in page_of(tmp_path, {"search": {"curves": pictures}})
