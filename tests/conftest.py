@@ -51,6 +51,8 @@ LONGEST = (
     "test_grpo",
     "test_http",
     "test_openevolve",
+    "test_engine",
+    "test_adapt",
 )
 
 

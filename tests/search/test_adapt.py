@@ -47,8 +47,14 @@ def search(learner, limits=None, journal=None, stopped=lambda: False):
     return one.run(journal, stopped)
 
 
-def test_steps_on_the_task_are_paid_for_change_what_is_written_and_are_forgotten(learner, tmp_path):
-    tree, budget = search(learner)
+@pytest.fixture(scope="module")
+def opening(learner):
+    """A search without a limit: its tree and what it spent."""
+    return search(learner)
+
+
+def test_steps_on_the_task_are_paid_for_change_what_is_written_and_are_forgotten(learner, opening, tmp_path):
+    tree, budget = opening
     updates = [node.learning for node in tree.nodes if node.learning]
     assert len(updates) == 2 and all(cost % COST == 0 and cost > 100 for cost in updates)
     assert budget.spent.tokens == sum(node.tokens + node.learning for node in tree.nodes)
@@ -62,8 +68,8 @@ def test_steps_on_the_task_are_paid_for_change_what_is_written_and_are_forgotten
     assert [node.program for node in search(learner, journal=journal)[0].nodes] == texts  # had ended: nothing was run
 
 
-def test_an_update_that_does_not_fit_the_budget_is_not_made(learner):
-    tree, _ = search(learner)
+def test_an_update_that_does_not_fit_the_budget_is_not_made(learner, opening):
+    tree, _ = opening
     first = sum(node.tokens for node in tree.nodes if node.round == 1)
     short, budget = search(learner, Limits(tokens=first + 5))
     assert short.rounds == 1 and budget.spent.tokens == first and not any(node.learning for node in short.nodes)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import yaml
@@ -40,27 +41,33 @@ def evaluate(path):
 """
 GOOD = "def f(n):\n    return sum(range(0, n, 3))"
 HANGS = "while True: pass"
-# Evaluates candidates one after the other as OpenEvolve does, and ends without waiting for threads that never end.
+# Evaluates candidates one after the other as OpenEvolve does, by one evaluator and then by the next, and ends without
+# waiting for threads that never end.
 ONE_AFTER_THE_OTHER = """
 import asyncio, json, os, sys
 from openevolve.config import EvaluatorConfig
 from openevolve.evaluator import Evaluator
-config = EvaluatorConfig(timeout=int(sys.argv[2]), cascade_evaluation=False, max_retries=0, parallel_evaluations=1)
-evaluator = Evaluator(config, sys.argv[1])
-programs = json.loads(sys.argv[3])
-scores = []
-for number, program in enumerate(programs):
-    metrics = asyncio.run(evaluator.evaluate_program(program, str(number)))
-    scores.append([metrics, evaluator.get_pending_artifacts(str(number))])
-print(json.dumps(scores), flush=True)
+programs, found = json.loads(sys.argv[1]), []
+for path, timeout in json.loads(sys.argv[2]):
+    config = EvaluatorConfig(timeout=timeout, cascade_evaluation=False, max_retries=0, parallel_evaluations=1)
+    evaluator, scores = Evaluator(config, path), []
+    for number, program in enumerate(programs):
+        metrics = asyncio.run(evaluator.evaluate_program(program, str(number)))
+        scores.append([metrics, evaluator.get_pending_artifacts(str(number))])
+    found.append(scores)
+print(json.dumps(found), flush=True)
 os._exit(0)
 """
 
 
-def one_after_the_other(evaluator, programs, tmp_path, timeout):
-    path = tmp_path / "evaluator.py"
-    path.write_text(evaluator)
-    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, str(path), str(timeout), json.dumps(programs)]
+def one_after_the_other(programs, tmp_path, *evaluators):
+    """What each evaluator, given with its time-out, says of each program."""
+    asked = []
+    for number, (evaluator, timeout) in enumerate(evaluators):
+        path = tmp_path / f"evaluator{number}.py"
+        path.write_text(evaluator)
+        asked.append((str(path), timeout))
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(programs), json.dumps(asked)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90)
     assert done.returncode == 0, done.stderr
@@ -68,11 +75,9 @@ def one_after_the_other(evaluator, programs, tmp_path, timeout):
 
 
 def test_a_hanging_candidate_costs_itself_and_in_plain_openevolve_all_after_it(tmp_path):
-    programs = [GOOD, HANGS, GOOD, GOOD]
-    ours = one_after_the_other(TESTED, programs, tmp_path, timeout=30)
+    ours, plain = one_after_the_other([GOOD, HANGS, GOOD, GOOD], tmp_path, (TESTED, 30), (PLAIN, 1))
     assert [metrics["combined_score"] for metrics, _ in ours] == [1.0, 0.0, 1.0, 1.0]
     assert "timeout" in ours[1][1]
-    plain = one_after_the_other(PLAIN, programs, tmp_path, timeout=1)
     assert [metrics.get("timeout", False) for metrics, _ in plain] == [False, True, True, True]
 
 
@@ -192,7 +197,7 @@ def evaluate(path):
     [
         ("def f(n): return n / 4", 0.75, "fine"),
         ("print('loud')\ndef f(n): raise KeyError(n)", 0.0, "KeyError: 3"),
-        ("import subprocess as s\ns.Popen(['sleep', '61234'])\ndef f(n):\n    while True: pass", 0.0, "killed after"),
+        ("import subprocess as s\ns.Popen(['sleep', '{nap}'])\ndef f(n):\n    while True: pass", 0.0, "killed after"),
         ("import os\nos._exit(3)", 0.0, "without a result"),
         ("import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)", 0.0, "Error"),
         ("open('{inside}', 'w')\ndef f(n): return 1", 0.0, "Error"),
@@ -208,11 +213,13 @@ def evaluate(path):
 def test_someones_evaluator_is_contained_and_killed_with_all_that_it_started(tmp_path, program, score, said):
     (tmp_path / "theirs.py").write_text(THEIRS)
     evaluate = Isolated(tmp_path / "theirs.py", seconds=3.0 if "killed" in said else 30.0)
+    nap = str(10**6 + crc32(bytes(tmp_path)))  # seconds that no other process sleeps
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         text = program.replace("{port}", str(port)).replace("{inside}", str(tmp_path / "written"))
+        text = text.replace("{nap}", nap)
         found, artifacts = evaluated(evaluate, text, tmp_path)
     assert found == score and any(said in text for text in artifacts.values()), artifacts
     assert not (tmp_path / "written").exists()
-    left = subprocess.run(["pgrep", "-f", "sleep 61234"], capture_output=True, text=True)
+    left = subprocess.run(["pgrep", "-f", f"sleep {nap}"], capture_output=True, text=True)
     assert not left.stdout

@@ -119,24 +119,34 @@ def test_where_no_checkpoint_is_intact_the_run_ends_with_what_to_do(tmp_path):
         Checkpoints(tmp_path / "c", {"seed": 0}, keep=3).restore(LIKE)
 
 
-@pytest.mark.parametrize("place", [0, 2, 3])
-def test_flipped_bytes_among_the_weights_are_no_weights_and_no_page_of_tracebacks(tmp_path, place):
-    wide = {"w": jnp.arange(4096.0) ** 0.5}
-    one = Checkpoints(tmp_path / "c", {"seed": 0}, keep=3)
+def test_flipped_bytes_among_the_weights_are_no_weights_and_no_page_of_tracebacks(tmp_path):
+    places = (0, 2, 3)  # quarters of a file
+    for place in places:
+        flip(saved_twice(tmp_path / str(place)), place)
+    code = RESTORES.format(paths=[str(tmp_path / str(place)) for place in places])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-1500:]
+    found = [line.split("|") for line in done.stdout.strip().splitlines()]
+    assert [(step, float(ratio)) for step, ratio, _ in found] == [("1", 1.0)] * len(places)
+    assert all("2 is damaged" in note for *_, note in found)
+
+
+def saved_twice(directory):
+    """Checkpoints 1 and 2 of an array; the second one's directory."""
+    one = Checkpoints(directory, {"seed": 0}, keep=3)
     for step in (1, 2):
-        one.save(step, {"w": wide["w"] * step}, {"step": step})
+        one.save(step, {"w": jnp.arange(4096.0) ** 0.5 * step}, {"step": step})
     one.close()
-    files = [p for p in (tmp_path / "c" / "2").rglob("*") if p.is_file()]
-    weights = max(files, key=lambda p: p.stat().st_size)
+    return directory / "2"
+
+
+def flip(checkpoint, place):
+    """Change three bytes of its largest file, which holds the weights."""
+    weights = max((p for p in checkpoint.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     raw = bytearray(weights.read_bytes())
     start = place * len(raw) // 4
     raw[start : start + 3] = bytes(b ^ 0xFF for b in raw[start : start + 3])
     weights.write_bytes(raw)
-    code = RESTORES.format(path=str(tmp_path / "c"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-1500:]
-    step, ratio, note = done.stdout.strip().split("|")
-    assert (step, float(ratio)) == ("1", 1.0) and "2 is damaged" in note
 
 
 RESTORES = """
@@ -144,8 +154,9 @@ import gc
 import jax.numpy as jnp
 from pathlib import Path
 from semrep_jax.train.checkpoint import Checkpoints
-found = Checkpoints(Path({path!r}), {{"seed": 0}}, keep=3).restore({{"w": jnp.zeros(4096)}})
-print(found.step, float(found.state["w"][1]), found.notes[0], sep="|")
+for path in map(Path, {paths!r}):
+    found = Checkpoints(path, {{"seed": 0}}, keep=3).restore({{"w": jnp.zeros(4096)}})
+    print(found.step, float(found.state["w"][1]), found.notes[0], sep="|")
 gc.collect()
 """
 
