@@ -81,11 +81,11 @@ def test_a_hanging_candidate_costs_itself_and_in_plain_openevolve_all_after_it(t
     assert [metrics.get("timeout", False) for metrics, _ in plain] == [False, True, True, True]
 
 
-def test_twenty_iterations_of_unmodified_openevolve_run_against_the_server(server, tmp_path):
+def test_eight_iterations_of_unmodified_openevolve_run_against_the_server(server, tmp_path):
     (tmp_path / "seed.py").write_text(SEED)
     (tmp_path / "evaluator.py").write_text(TESTED)
     config = {
-        "max_iterations": 20,
+        "max_iterations": 8,
         "diff_based_evolution": False,
         "llm": {
             "api_base": f"{server.url}/v1",
@@ -109,8 +109,8 @@ def test_twenty_iterations_of_unmodified_openevolve_run_against_the_server(serve
     )
     log = done.stdout + done.stderr
     assert done.returncode == 0 and "Maximum iterations reached" in log, log
-    assert "Total LLM Token Usage (20 calls)" in log and "LLM generation failed" not in log
-    assert server.batcher.load.tokens - before > 20 * 20
+    assert "Total LLM Token Usage (8 calls)" in log and "LLM generation failed" not in log
+    assert server.batcher.load.tokens - before > 8 * 20
     best = json.loads((tmp_path / "out/best/best_program_info.json").read_text())
     assert best["metrics"]["combined_score"] > 3 / 12  # of the seed
     assert "EVOLVE-BLOCK-START" in (tmp_path / "out/best/best_program.py").read_text()
