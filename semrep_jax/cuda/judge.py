@@ -12,6 +12,8 @@ Covered, each by a file of `tests/cuda/exploits`:
 - writing outside of a buffer or into an input; misaligned vectors; variables that are never set; launches that no GPU
   could start; programs that never end
 - missing barriers, lost updates, barriers that not all threads reach: what is right in one order of threads only
+- what a block reads or writes over of another's, and no atomic or volatile access to one place in global memory, by
+  both and in this order, lies between: found whatever the order that blocks were run in
 - reaching out: assembly, host code, calls of a library, files named in an #include or an #import, code that only one of
   the two compilers sees, forging the report of a run
 
@@ -19,6 +21,8 @@ Not covered:
 - speed: nothing is timed here; the roofline, caches and moving pointers are matters of `cuda/gpu`
 - a kernel that looks at shape or inputs and is wrong only where no check looks
 - races that need more than the few schedules tried; reads outside of a buffer that stay in a page that is there
+- between blocks: fences that are missing; locks taken in vain (a block runs to its end before the next begins, so every
+  lock is free); a plain access to a place that others change by atomics; more than a million places used by atomics
 - what the emulator does not know: the verdict is `unsupported`, and nothing is claimed
 - a hole in the kernel under the sandbox: candidates run as native code, contained as `sandbox` says
 """

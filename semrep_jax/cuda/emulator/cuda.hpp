@@ -195,7 +195,7 @@ template <class T, class F> inline T reduce(int line, unsigned mask, T value, F 
 // ---- atomics: threads change only at barriers, so a plain update is one ---------------------------------------------
 namespace semrep {
 template <class T, class F> inline T update(T* at, F change) {
-    Atomic atomic;
+    Atomic atomic((void*)at, sizeof *at);
     T old = *at;
     *const_cast<std::remove_volatile_t<T>*>(at) = change(old);
     return old;
@@ -224,7 +224,7 @@ template <class T, class U> inline T atomicExch(T* at, U given) {
 template <class T, class U, class V> inline T atomicCAS(T* at, U compare, V given) {
     T old;
     {
-        ::semrep::Atomic atomic;
+        ::semrep::Atomic atomic((void*)at, sizeof *at);
         old = *at;
         if (old == T(compare)) *at = T(given);
     }

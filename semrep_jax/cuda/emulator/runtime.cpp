@@ -1,6 +1,7 @@
 // Fibres, barriers and warps. Compiled once and linked to every candidate; the contained child drives it through `semrep_launch`.
 #include "runtime.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <initializer_list>
 #include <cstdio>
@@ -8,6 +9,9 @@
 #include <cstring>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 extern "C" {
 // The linker makes these where a candidate has static __shared__ variables.
@@ -69,19 +73,32 @@ uint64_t random_state, clock_ticks;
 bool asked_for_active_mask;
 unsigned preempting;      // the schedule is random: a thread may be stopped before any access to memory
 unsigned quiet;           // inside of an atomic: nobody else runs
-bool block_synchronised;  // this block has used an atomic: what it reads of other blocks may be meant
 uint32_t block_number, launch_number;
 
-// Who touched a word of global memory by plain accesses; or a byte of it, by accesses of less than a word.
-struct Granule { uintptr_t key; uint32_t launch, reader, writer; };
+// Times are counted over all launches. As blocks run one after the other, a time tells whose it is.
+uint32_t now, launch_began, block_began;
+
+// When a word of global memory was touched last by plain accesses; or a byte of it, by accesses of less than a word.
+struct Granule { uintptr_t key; uint32_t read, written; };
 constexpr unsigned GRANULES = 1 << 16, WORD = 4;
 Granule granules[GRANULES];
+
+// One block's use of a word of global memory as a flag: by atomics or as volatile. `acquired` is when it first read
+// there, `released` when it last wrote, `older` the flag of the block before that used this word so (or NONE), `seen` a
+// plain write of another block that it found there (or 0).
+struct Flag { uint32_t block, acquired, released, seen, older; };
+struct Block { uint32_t began, flags; };         // its flags lie one behind the other, from that one on
+constexpr uint32_t NONE = ~0u, NEVER = ~0u, MOST_FLAGS = 1 << 20;
+std::vector<Flag> flags;
+std::vector<Block> blocks;                       // of this launch, in the order in which they run
+std::unordered_map<uintptr_t, uint32_t> newest;  // the newest flag of each word
+std::vector<uint32_t> known;                     // to the block that runs: what each block did before that time
+uint32_t known_to;                               // `known` is of the block that began then
 
 struct Overwrite { void* at; unsigned bytes; uint32_t before; };  // another block's plain write, that this block writes over without reading it
 constexpr unsigned OVERWRITES = 1 << 12;
 Overwrite overwrites[OVERWRITES];
 unsigned overwritten;
-bool block_waited;  // this block has waited for another: the order of the two may be meant
 uintptr_t polled;          // the place that was touched last, and how often without any other between
 unsigned polls;
 constexpr unsigned MOST_POLLS = 1 << 22;
@@ -186,32 +203,96 @@ bool belongs_to_a_thread(uintptr_t at) {
            within(&block_size, sizeof block_size) || within(&grid_size, sizeof grid_size);
 }
 
+bool is_global(uintptr_t at) { return at - reinterpret_cast<uintptr_t>(me()->stack) >= STACK && !is_shared(at); }
+
 // What is known of a word, or of a byte where a word is not touched whole.
 Granule& granule_of(uintptr_t at, unsigned bytes) {
     uintptr_t key = at * 2 + (bytes < WORD);
     Granule& g = granules[at * 2654435761u >> 8 & (GRANULES - 1)];
-    if (g.key != key || g.launch != launch_number) g = {key, launch_number, 0, 0};
+    if (g.key != key) g = {key, 0, 0};
     return g;
+}
+
+// Whether it was then that another block of this launch ran.
+bool is_of_another(uint32_t time) { return time >= launch_began && time < block_began; }
+
+uint32_t block_at(uint32_t time) {
+    auto later = [](uint32_t t, const Block& b) { return t < b.began; };
+    return uint32_t(std::upper_bound(blocks.begin(), blocks.end(), time, later) - blocks.begin()) - 1;
+}
+
+// Brings `known` up to date: what others did before they released a flag that the block that runs has acquired, and
+// what those knew by then.
+void learn() {
+    if (known_to != block_began) known_to = block_began, known.assign(blocks.size(), 0);
+    std::vector<std::pair<uint32_t, uint32_t>> heard = {{uint32_t(blocks.size()) - 1, now + 1}};
+    while (!heard.empty()) {
+        auto [of, until] = heard.back();
+        heard.pop_back();
+        uint32_t from = std::exchange(known[of], std::max(known[of], until));
+        uint32_t end = of + 1 < blocks.size() ? blocks[of + 1].flags : uint32_t(flags.size());
+        for (uint32_t i = blocks[of].flags; i < end; i++) {
+            if (flags[i].acquired < from || flags[i].acquired >= until) continue;
+            if (flags[i].seen) heard.push_back({block_at(flags[i].seen), flags[i].seen + 1});
+            for (uint32_t o = flags[i].older; o != NONE; o = flags[o].older) {
+                if (known[flags[o].block] < flags[o].released) heard.push_back({flags[o].block, flags[o].released});
+                if (flags[o].acquired < flags[o].released) break;  // whoever released it had learnt of the older ones
+            }
+        }
+    }
+}
+
+// Whether a flag has told the block that runs of what another did at a time. Threads of a block are not told apart: that
+// one thread acquires before the others read, and releases after they have written, is for the schedules to show.
+bool is_known(uint32_t time) {
+    if (flags.size() >= MOST_FLAGS) return true;
+    uint32_t of = block_at(time);
+    if (known_to != block_began || known[of] <= time) learn();
+    return known[of] > time;
+}
+
+void use_flag(uintptr_t word, bool reads, bool writes, uint32_t written) {
+    if (flags.size() >= MOST_FLAGS) return;
+    uint32_t& last = newest.try_emplace(word, NONE).first->second;
+    if (last == NONE || flags[last].block + 1 != blocks.size()) {
+        flags.push_back({uint32_t(blocks.size()) - 1, NEVER, 0, 0, last});
+        last = uint32_t(flags.size()) - 1;
+    }
+    Flag& flag = flags[last];
+    if (reads && flag.acquired == NEVER) flag.acquired = ++now, flag.seen = is_of_another(written) ? written : 0;
+    if (writes) flag.released = ++now;
+}
+
+// An access by an atomic or as volatile, to whatever memory.
+void use_flags(void* where, size_t bytes, bool reads, bool writes) {
+    auto at = reinterpret_cast<uintptr_t>(where), end = at + bytes;
+    if (!self || report->status != RUNNING || !is_global(at)) return;
+    for (at = bytes < WORD ? at : at & ~uintptr_t(WORD - 1); at < end; at += WORD)
+        use_flag(at & ~uintptr_t(WORD - 1), reads, writes, granule_of(at, bytes).written);
 }
 
 constexpr const char* UNORDERED = "blocks of one launch read and write the same place, and nothing orders the two";
 
-// A word of global memory, or a byte of it, is about to be read or written. `meant`: in whatever order to other blocks.
+// A word of global memory, or a byte of it, is about to be read or written. `meant`: as volatile, in whatever order to
+// other blocks.
 void touch_global(uintptr_t at, unsigned bytes, bool writes, bool meant) {
     Granule& g = granule_of(at, bytes);
-    bool ordered = meant || block_synchronised || block_waited, buffer = is_buffer(at);
-    bool written = g.writer && g.writer != block_number, read = g.reader && g.reader != block_number;
+    bool written = is_of_another(g.written), buffer = is_buffer(at);
     if (!writes) {
-        if (buffer && written && !ordered) fail(RACE, UNORDERED, 0);
-        g.reader = block_number;
+        bool guard = !buffer && bytes < WORD;  // says that a static variable has been made, and g++ reads and writes it
+        if (written && !meant && !guard && !is_known(g.written)) fail(RACE, UNORDERED, 0);
+        if (!meant) g.read = now;
         return;
     }
-    if (!ordered && ((buffer && read) || (written && g.reader == block_number))) fail(RACE, UNORDERED, 0);
-    if (buffer && written && g.reader != block_number && overwritten < OVERWRITES) {
+    if (buffer && !meant && is_of_another(g.read) && !is_known(g.read)) fail(RACE, UNORDERED, 0);
+    if (buffer && written && !is_known(g.written) && overwritten < OVERWRITES) {
         Overwrite& o = overwrites[overwritten++] = {reinterpret_cast<void*>(at), bytes, 0};
         memcpy(&o.before, o.at, bytes);
     }
-    g.writer = block_number;
+    g.written = ++now;
+    uintptr_t word = at & ~uintptr_t(WORD - 1);
+    bool opens = !meant && !newest.empty() && newest.count(word);  // a lock, by a plain write
+    if (opens) use_flag(word, false, true, 0);
 }
 
 // Called before every access of a candidate to memory (g++ -fsanitize=thread, without its library).
@@ -224,7 +305,7 @@ void touch(void* where, size_t bytes, bool writes, bool meant = false) {
         fail(UNSUPPORTED, "a thread waits for what another is to write, and threads change at barriers only here", 0);
     }
     if (quiet) return;
-    if (at - reinterpret_cast<uintptr_t>(me()->stack) >= STACK && !is_shared(at)) {
+    if (is_global(at)) {
         unsigned unit = bytes < WORD ? 1 : WORD;
         for (size_t done = 0; done < bytes; done += unit) touch_global(unit == 1 ? at + done : word + done, unit, writes, meant);
     }
@@ -233,12 +314,8 @@ void touch(void* where, size_t bytes, bool writes, bool meant = false) {
 
 // As `touch`, of a volatile variable: who reads what another block has written may be waiting for it, and so is ordered behind it.
 void touch_volatile(void* where, size_t bytes, bool writes) {
-    if (self && report->status == RUNNING && !writes) {
-        auto at = reinterpret_cast<uintptr_t>(where);
-        unsigned writer = granule_of(bytes < WORD ? at : at & ~uintptr_t(WORD - 1), bytes).writer;
-        if (writer && writer != block_number) block_synchronised = true;
-    }
     touch(where, bytes, writes, true);
+    use_flags(where, bytes, !writes, writes);
 }
 
 // Reports an access that is not at a multiple of its type's alignment, where the place is not one that we have laid out.
@@ -377,7 +454,7 @@ bool run_ahead(unsigned warp, bool backwards) {
 
 // What two blocks have written to one place is one value, or which of them is last decides.
 void compare_overwrites() {
-    for (unsigned i = 0; i < overwritten && !block_waited; i++)
+    for (unsigned i = 0; i < overwritten; i++)
         if (memcmp(overwrites[i].at, &overwrites[i].before, overwrites[i].bytes))
             fail(RACE, "blocks of one launch write different values to the same place; which one is last is not known", 0);
     overwritten = 0;
@@ -494,8 +571,8 @@ unsigned active_mask() {
 
 unsigned lane() { return me()->linear % 32; }
 void expect_aligned(const void* at, unsigned bytes) { expect_aligned(reinterpret_cast<uintptr_t>(at), bytes, 0); }
-void yield() { block_waited = true, park(); }
-Atomic::Atomic() { quiet++, block_synchronised = true; }
+void yield() { park(); }
+Atomic::Atomic(void* at, size_t bytes) { quiet++, use_flags(at, bytes, true, true); }
 Atomic::~Atomic() { quiet--; }
 
 void shared(const volatile void* where, size_t bytes) {
@@ -564,19 +641,21 @@ extern "C" __attribute__((visibility("default"))) void semrep_launch(
     shared_memory = static_cast<char*>(shared), shared_size = bytes;
     for (Dynamic* d = dynamics; d; d = d->next) *d->where = shared_memory;
     random_state = 0x9e3779b97f4a7c15ull * (schedule + 1);
-    preempting = schedule >= 2, quiet = 0, polls = 0, launch_number++;
+    preempting = schedule >= 2, quiet = 0, polls = 0, launch_number++, launch_began = ++now;
+    flags.clear(), blocks.clear(), newest.clear();
     report->launch = launch;
-    unsigned long blocks = (unsigned long)dims[0] * dims[1] * dims[2];
-    unsigned long step = 1, at = schedule == 1 ? blocks - 1 : 0;
-    if (schedule == 1) step = blocks - 1;
-    if (schedule >= 2 && blocks > 2) {  // a stride that is prime to the number of blocks visits each once
-        step = random64() % blocks | 1, at = random64() % blocks;
+    unsigned long count = (unsigned long)dims[0] * dims[1] * dims[2];
+    unsigned long step = 1, at = schedule == 1 ? count - 1 : 0;
+    if (schedule == 1) step = count - 1;
+    if (schedule >= 2 && count > 2) {  // a stride that is prime to the number of blocks visits each once
+        step = random64() % count | 1, at = random64() % count;
         auto common = [](unsigned long a, unsigned long b) { while (b) { unsigned long c = a % b; a = b, b = c; } return a; };
-        while (common(step, blocks) != 1) step = (step + 1) % blocks ? (step + 1) % blocks : 1;
+        while (common(step, count) != 1) step = (step + 1) % count ? (step + 1) % count : 1;
     }
-    for (unsigned long b = 0; b < blocks; b++, at = (at + step) % blocks) {
+    for (unsigned long b = 0; b < count; b++, at = (at + step) % count) {
         block = {unsigned(at % dims[0]), unsigned(at / dims[0] % dims[1]), unsigned(at / dims[0] / dims[1])};
-        block_number = unsigned(b) + 1, block_synchronised = block_waited = false;
+        block_number = unsigned(b) + 1, block_began = ++now;
+        blocks.push_back({now, uint32_t(flags.size())});
         run_block(schedule);
         compare_overwrites();
     }

@@ -27,7 +27,7 @@ const uint64_t* warp_exchange(unsigned mask, uint64_t mine, unsigned* present, i
 unsigned active_mask();
 unsigned lane();
 void yield();                    // let others run: a failed compare-and-swap may be waiting for them
-struct Atomic { Atomic(); ~Atomic(); };  // while one lives, no other thread runs
+struct Atomic { Atomic(void* at, size_t bytes); ~Atomic(); };  // while one lives, no other thread runs
 void* dynamic_shared();
 struct Dynamic {                 // a variable that points at the dynamic shared memory, set by every launch
     void** where;
