@@ -9,8 +9,9 @@ the last word. The oracle and its answers stay in this process; the contained on
 Covered, each by a file of `tests/cuda/exploits`:
 - answers that a wide tolerance or harmless inputs let pass: zeros, constants, copies, half precision, a dropped row
 - answers kept from an earlier call, left over in the output, or right for the first calls or for one shape only
-- writing outside of a buffer or into an input; misaligned vectors; variables that are never set; launches that no GPU
-  could start; programs that never end
+- writing outside of a buffer or into an input; reading or writing behind the end of an array in shared memory or of a
+  thread's own, though another variable lies there; misaligned vectors; variables that are never set; launches that no
+  GPU could start; programs that never end
 - missing barriers, lost updates, barriers that not all threads reach: what is right in one order of threads only
 - what a block reads or writes over of another's, and no atomic or volatile access to one place in global memory, by
   both and in this order, lies between: found whatever the order that blocks were run in
@@ -21,6 +22,8 @@ Not covered:
 - speed: nothing is timed here; the roofline, caches and moving pointers are matters of `cuda/gpu`
 - a kernel that looks at shape or inputs and is wrong only where no check looks
 - races that need more than the few schedules tried; reads outside of a buffer that stay in a page that is there
+- accesses outside of an array by a pointer whose array g++ can't tell (a function that is not inlined was given it),
+  and dynamic shared memory that a program divides into arrays
 - between blocks: fences that are missing; locks taken in vain (a block runs to its end before the next begins, so every
   lock is free); a plain access to a place that others change by atomics; more than a million places used by atomics
 - what the emulator does not know: the verdict is `unsupported`, and nothing is claimed

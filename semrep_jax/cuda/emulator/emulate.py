@@ -49,7 +49,7 @@ COMMON_FLAGS = (
 RUNTIME_FLAGS = ("-O2", *COMMON_FLAGS)
 CANDIDATE_FLAGS = (  # the runtime has the sanitizers' hooks
     "-O1",
-    "-fsanitize=thread,alignment",
+    "-fsanitize=thread,alignment,object-size",
     "--param=tsan-distinguish-volatile=1",
     *COMMON_FLAGS,
 )

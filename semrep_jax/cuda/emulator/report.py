@@ -30,6 +30,7 @@ class RuntimeStatus(IntEnum):
     FAULT = 5
     LAUNCH = 6
     MISALIGNED = 7
+    OUTSIDE = 8
 
 
 FAILED: dict[int, str] = {  # what `fail` of the runtime was called with, and the verdict
@@ -38,6 +39,7 @@ FAILED: dict[int, str] = {  # what `fail` of the runtime was called with, and th
     RuntimeStatus.ASSERT: KernelStatus.LAUNCH,
     RuntimeStatus.LAUNCH: KernelStatus.UNSUPPORTED,
     RuntimeStatus.MISALIGNED: Status.MEMORY,
+    RuntimeStatus.OUTSIDE: Status.MEMORY,
 }
 
 

@@ -14,9 +14,8 @@
 #include <vector>
 
 extern "C" {
-// The linker makes these where a candidate has static __shared__ variables.
-extern char __start_semrep_shared[] __attribute__((weak, visibility("hidden")));
-extern char __stop_semrep_shared[] __attribute__((weak, visibility("hidden")));
+// The linker makes this where the candidate's static __shared__ variables begin; it puts ours of that section behind them.
+extern char __start_semrep_shared[] __attribute__((visibility("hidden")));
 // And these around the whole library, which holds a template's __shared__ and the __device__ variables among others.
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
@@ -34,6 +33,7 @@ struct Report {
 namespace {
 
 constexpr size_t STACK = 128 << 10, GUARD = 4096;
+__attribute__((section("semrep_shared"), aligned(16))) char behind_shared[GUARD] = {};  // nobody's
 constexpr unsigned MOST = 1024, WARPS = MOST / 32;
 enum State : uint8_t { READY, AT_BARRIER, AT_WARP, DONE };
 
@@ -183,8 +183,8 @@ void park() { semrep_switch(&me()->stack_pointer, scheduler); }
 
 bool is_shared(uintptr_t at) {
     auto dynamic = reinterpret_cast<uintptr_t>(shared_memory);
-    auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(__stop_semrep_shared);
-    if (at - dynamic < shared_size || (from && at - from < to - from)) return true;
+    auto from = reinterpret_cast<uintptr_t>(__start_semrep_shared), to = reinterpret_cast<uintptr_t>(behind_shared);
+    if (at - dynamic < shared_size || at - from < to - from) return true;
     for (unsigned i = 0; i < known_statics; i++)
         if (at - statics[i].at < statics[i].bytes) return true;
     return false;
@@ -271,6 +271,7 @@ void use_flags(void* where, size_t bytes, bool reads, bool writes) {
         use_flag(at & ~uintptr_t(WORD - 1), reads, writes, granule_of(at, bytes).written);
 }
 
+constexpr const char* BEYOND = "it reads or writes outside of a variable";
 constexpr const char* UNORDERED = "blocks of one launch read and write the same place, and nothing orders the two";
 
 // A word of global memory, or a byte of it, is about to be read or written. `meant`: as volatile, in whatever order to
@@ -299,6 +300,7 @@ void touch_global(uintptr_t at, unsigned bytes, bool writes, bool meant) {
 void touch(void* where, size_t bytes, bool writes, bool meant = false) {
     if (!self || report->status != RUNNING) return;
     auto at = reinterpret_cast<uintptr_t>(where), word = at & ~uintptr_t(WORD - 1);
+    if (at - reinterpret_cast<uintptr_t>(behind_shared) < GUARD) fail(OUTSIDE, BEYOND, 0);
     if (word != polled || (writes && !quiet)) {
         if (!belongs_to_a_thread(word)) polled = word, polls = 0;
     } else if (++polls > MOST_POLLS && (size_of_block > 1 || grid_size.x * grid_size.y * grid_size.z > 1)) {
@@ -329,8 +331,9 @@ void expect_aligned(uintptr_t at, unsigned bytes, int line) {
     fail(MISALIGNED, text, line);
 }
 
-// What g++ -fsanitize=alignment calls, without its library.
-struct Unaligned { const char* file; unsigned line, column; const void* type; uint8_t log_alignment, kind; };
+// What g++ -fsanitize=alignment and object-size call, without their library: an access is not aligned, or (and then its
+// alignment is 1) not within the variable that its pointer was made from, as far as g++ has followed that.
+struct Mismatch { const char* file; unsigned line, column; const void* type; uint8_t log_alignment, kind; };
 enum { LOAD = 0, STORE = 1 };
 
 void leave_meetings(Fibre* fibre) {  // a thread that has returned is waited for by nobody
@@ -471,7 +474,7 @@ void run_block(unsigned schedule) {
     live = size_of_block;
     for (unsigned w = 0; w <= (size_of_block - 1) / 32; w++) warps[w].used = 0;
     memset(shared_memory, 0xff, shared_size);
-    if (__start_semrep_shared) memset(__start_semrep_shared, 0xff, __stop_semrep_shared - __start_semrep_shared);
+    memset(__start_semrep_shared, 0xff, behind_shared - __start_semrep_shared);
     shuffle_order(schedule);
     while (live) {
         bool moved = false;
@@ -606,8 +609,10 @@ using namespace semrep;
     SEMREP_HIDDEN void __tsan_unaligned_volatile_read##size(void* p) { touch_volatile(p, size, false); } \
     SEMREP_HIDDEN void __tsan_unaligned_volatile_write##size(void* p) { touch_volatile(p, size, true); }
 extern "C" {
-__attribute__((visibility("hidden"))) void __ubsan_handle_type_mismatch_v1(Unaligned* what, uintptr_t at) {
-    if (what->kind == LOAD || what->kind == STORE) expect_aligned(at, 1u << what->log_alignment, int(what->line));
+__attribute__((visibility("hidden"))) void __ubsan_handle_type_mismatch_v1(Mismatch* what, uintptr_t at) {
+    if (!self || report->status != RUNNING || (what->kind != LOAD && what->kind != STORE)) return;
+    if (what->log_alignment == 0) fail(OUTSIDE, BEYOND, int(what->line));
+    expect_aligned(at, 1u << what->log_alignment, int(what->line));
 }
 SEMREP_HOOK(1) SEMREP_HOOK(2) SEMREP_HOOK(4) SEMREP_HOOK(8) SEMREP_HOOK(16)
 __attribute__((visibility("hidden"))) void __tsan_read_range(void* p, size_t n) { touch(p, n, false); }

@@ -40,6 +40,8 @@ void expect_aligned(const void* at, unsigned bytes);  // or the launch ends
 uint64_t ticks();
 [[noreturn]] void fail(int status, const char* text, int line);
 
-enum Status { RUNNING = 0, FINISHED = 1, RACE = 2, UNSUPPORTED = 3, ASSERT = 4, FAULT = 5, LAUNCH = 6, MISALIGNED = 7 };
+enum Status {
+    RUNNING = 0, FINISHED = 1, RACE = 2, UNSUPPORTED = 3, ASSERT = 4, FAULT = 5, LAUNCH = 6, MISALIGNED = 7, OUTSIDE = 8
+};
 
 }  // namespace semrep
