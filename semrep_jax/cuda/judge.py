@@ -12,7 +12,8 @@ Covered, each by a file of `tests/cuda/exploits`:
 - writing outside of a buffer or into an input; reading or writing behind the end of an array in shared memory or of a
   thread's own, though another variable lies there; misaligned vectors; variables that are never set; launches that no
   GPU could start; programs that never end
-- missing barriers, lost updates, barriers that not all threads reach: what is right in one order of threads only
+- missing barriers, lost updates: what is right in one order of threads only
+- barriers that not all threads of a block reach, or that they reach by different calls, however the text is laid out
 - what a block reads or writes over of another's, and no atomic or volatile access to one place in global memory, by
   both and in this order, lies between: found whatever the order that blocks were run in
 - reaching out: assembly, host code, calls of a library, files named in an #include or an #import, code that only one of
@@ -21,6 +22,7 @@ Covered, each by a file of `tests/cuda/exploits`:
 Not covered:
 - speed: nothing is timed here; the roofline, caches and moving pointers are matters of `cuda/gpu`
 - a kernel that looks at shape or inputs and is wrong only where no check looks
+- a barrier in a function that has no name (an operator, a constructor), reached by different calls
 - races that need more than the few schedules tried; reads outside of a buffer that stay in a page that is there
 - accesses outside of an array by a pointer whose array g++ can't tell (a function that is not inlined was given it),
   and dynamic shared memory that a program divides into arrays

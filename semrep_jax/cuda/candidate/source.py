@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,7 @@ from semrep_jax.cuda.syntax import (
     TEMPLATES,
     Function,
     definitions,
+    function_declarator,
     is_kernel,
     node_text,
     parse,
@@ -88,6 +90,7 @@ _DYNAMIC_SHARED = re.compile(
     r"([A-Za-z_]\w*)\s*\[\s*\]\s*;"
 )
 _STATIC_SHARED = re.compile(r"\bstatic\s+__shared__\s|\b__shared__\s+static\s")
+_BARRIER = re.compile(r"__syncthreads(?:_count|_and|_or)?|sync")
 _COMPILERS_OWN = (
     r"\b__start_\w*|\b__stop_\w*|\b__attribute__\b|\b__builtin_\w*(?:address|frame|longjmp|setjmp|apply|return)\w*"
 )
@@ -135,12 +138,13 @@ class Device:
 
     @property
     def emulated(self) -> str:
-        """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there, and static shared memory is
-        told to the runtime."""
+        """The text for an ordinary C++ compiler: dynamic shared memory is a pointer there, and static shared memory and
+        calls of functions that have barriers are told to the runtime."""
         text = _STATIC_SHARED.sub("__shared__ ", self.text)
         # a variable that every launch sets: one at file scope is made before there is a launch
         text = _DYNAMIC_SHARED.sub(r"static \1* \2; static ::semrep::Dynamic semrep_\2((void**)&\2);", text)
-        return _with_shared_told(text)
+        root = tree(text)
+        return _with(text, [*_shared_told(root), *_calls_told(root)])
 
 
 def clean(text: str) -> Device:
@@ -168,21 +172,66 @@ def tree(text: str) -> Node:
     return parse(_ATTRIBUTES.sub(lambda match: " " * len(match[0]), text).encode())
 
 
-def _with_shared_told(text: str) -> str:
-    """The text with a call behind each declaration of static shared memory that tells the runtime where it lies: g++
-    gives a template's static variables no section of their own."""
-    code, told = text.encode(), 0
+def _with(text: str, additions: list[tuple[int, str]]) -> str:
+    """The text with additions, each before the byte of its number; those of one byte in their order."""
+    code, done = text.encode(), 0
     pieces = []
-    for declaration in walk(tree(text), "declaration"):
+    for at, added in sorted(additions, key=lambda addition: addition[0]):
+        pieces += [code[done:at], added.encode()]
+        done = at
+    return b"".join([*pieces, code[done:]]).decode()
+
+
+def _shared_told(root: Node) -> Iterator[tuple[int, str]]:
+    """A call behind each declaration of static shared memory that tells the runtime where it lies: g++ gives a
+    template's static variables no section of their own."""
+    for declaration in walk(root, "declaration"):
         local = declaration.parent is not None and declaration.parent.type == "compound_statement"
         if not local or all(node_text(child) != "__shared__" for child in declaration.children):
             continue
         declared = declaration.children_by_field_name("declarator")
         names = [node_text(next(walk(one, "identifier"), None)) for one in declared]
-        calls = "".join(f" ::semrep::shared(&{name}, sizeof {name});" for name in names if name)
-        pieces += [code[told : declaration.end_byte], calls.encode()]
-        told = declaration.end_byte
-    return b"".join([*pieces, code[told:]]).decode()
+        yield declaration.end_byte, "".join(f" ::semrep::shared(&{name}, sizeof {name});" for name in names if name)
+
+
+def _calls_told(root: Node) -> Iterator[tuple[int, str]]:
+    """Around each call of a function or lambda that has a barrier, itself or by what it calls, a word to the runtime: a
+    barrier that is reached by two calls is two barriers. Functions are known by their names, whatever they belong to."""
+    calls: dict[str, list[Node]] = {}  # by what is called
+    for call in walk(root, "call_expression"):
+        calls.setdefault(_last_name(call.child_by_field_name("function")), []).append(call)
+    waiting = [name for name in calls if _BARRIER.fullmatch(name)]
+    told: set[str] = set()
+    while waiting:
+        for call in calls.get(waiting.pop(), ()):
+            names = set(_names_around(call)) - told
+            told |= names
+            waiting += names
+    for name in told:
+        for call in calls.get(name, ()):
+            if any(_names_around(call)):
+                yield call.start_byte, "((void)::semrep::Call(), "
+                yield call.end_byte, ")"
+
+
+def _last_name(function: Node | None) -> str:
+    """The name that a call or a definition is known by, without what it belongs to and its template's arguments."""
+    while function is not None and function.child_count:
+        field = "field" if function.type == "field_expression" else "name"
+        function = function.child_by_field_name(field)
+    return node_text(function)
+
+
+def _names_around(node: Node) -> Iterator[str]:
+    """The names of the functions and lambdas that a node stands in, from the inside; "" for one without a name."""
+    inside, outside = node, node.parent
+    while outside is not None:
+        if outside.type == "function_definition":
+            declarator = function_declarator(outside)
+            yield _last_name(declarator.child_by_field_name("declarator") if declarator is not None else None)
+        elif outside.type == "init_declarator" and inside.type == "lambda_expression":
+            yield node_text(outside.child_by_field_name("declarator"))
+        inside, outside = outside, outside.parent
 
 
 def _splice(text: str) -> str:

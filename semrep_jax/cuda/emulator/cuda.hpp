@@ -80,10 +80,10 @@ typedef unsigned int uint;
 typedef unsigned char uchar;
 
 // ---- synchronisation ------------------------------------------------------------------------------------------------
-#define __syncthreads() ((void)::semrep::block_barrier(__LINE__))
-#define __syncthreads_count(p) (::semrep::block_barrier(__LINE__, ::semrep::COUNT, (p) != 0))
-#define __syncthreads_and(p) (::semrep::block_barrier(__LINE__, ::semrep::AND, (p) != 0))
-#define __syncthreads_or(p) (::semrep::block_barrier(__LINE__, ::semrep::OR, (p) != 0))
+#define __syncthreads() ((void)::semrep::block_barrier())
+#define __syncthreads_count(p) (::semrep::block_barrier(::semrep::COUNT, (p) != 0))
+#define __syncthreads_and(p) (::semrep::block_barrier(::semrep::AND, (p) != 0))
+#define __syncthreads_or(p) (::semrep::block_barrier(::semrep::OR, (p) != 0))
 #define __activemask() (::semrep::active_mask())
 #define __threadfence() ((void)0)
 #define __threadfence_block() ((void)0)
@@ -580,8 +580,9 @@ inline float2 __bfloat1622float2(__nv_bfloat162 a) { return {float(a.x), float(a
 
 // ---- cooperative groups: thread_block, tiles, reduce ----------------------------------------------------------------
 namespace cooperative_groups {
+using ::semrep::Place;
 struct thread_block {
-    void sync(int line = __builtin_LINE()) const { ::semrep::block_barrier(line); }
+    void sync(Place place = Place::current()) const { ::semrep::block_barrier(::semrep::NONE, false, place); }
     unsigned thread_rank() const { return ::semrep::self->linear; }
     unsigned size() const { return blockDim.x * blockDim.y * blockDim.z; }
     unsigned num_threads() const { return size(); }
@@ -592,7 +593,9 @@ struct thread_block {
 };
 struct grid_group {
     bool is_valid() const { return true; }
-    void sync(int line = __builtin_LINE()) const { ::semrep::fail(::semrep::UNSUPPORTED, "grid.sync(): blocks run one after the other here", line); }
+    void sync(Place place = Place::current()) const {
+        ::semrep::fail(::semrep::UNSUPPORTED, "grid.sync(): blocks run one after the other here", int(place.line()));
+    }
     unsigned long long block_rank() const { return (blockIdx.z * gridDim.y + blockIdx.y) * (unsigned long long)gridDim.x + blockIdx.x; }
     unsigned long long thread_rank() const { return block_rank() * thread_block().size() + thread_block().thread_rank(); }
     unsigned long long num_blocks() const { return (unsigned long long)gridDim.x * gridDim.y * gridDim.z; }
@@ -612,7 +615,7 @@ template <unsigned N, class Parent = thread_block> struct thread_block_tile {
     constexpr unsigned num_threads() const { return N; }
     unsigned meta_group_rank() const { return ::semrep::self->linear / N; }
     unsigned meta_group_size() const { return (this_thread_block().size() + N - 1) / N; }
-    void sync(int line = __builtin_LINE()) const { ::semrep::sync_warp(line, mask()); }
+    void sync(Place place = Place::current()) const { ::semrep::sync_warp(int(place.line()), mask()); }
     template <class T> T shfl(T v, int from, int line = __builtin_LINE()) const { return ::semrep::shfl(line, mask(), v, from, N); }
     template <class T> T shfl_up(T v, unsigned by, int line = __builtin_LINE()) const { return ::semrep::shfl_up(line, mask(), v, by, N); }
     template <class T> T shfl_down(T v, unsigned by, int line = __builtin_LINE()) const { return ::semrep::shfl_down(line, mask(), v, by, N); }
@@ -637,7 +640,7 @@ template <unsigned N, class P, class T, class F>
 T reduce(const thread_block_tile<N, P>& tile, T value, F combine, int line = __builtin_LINE()) {
     return ::semrep::reduce(line, tile.mask(), value, combine);
 }
-template <class Group> void sync(const Group& group, int line = __builtin_LINE()) { group.sync(line); }
+template <class Group> void sync(const Group& group, Place place = Place::current()) { group.sync(place); }
 }  // namespace cooperative_groups
 
 // ---- how a kernel is called: pointers to its arguments, as cuLaunchKernel takes them -----------------------------------

@@ -14,7 +14,7 @@
 #include <vector>
 
 extern "C" {
-// The linker makes this where the candidate's static __shared__ variables begin; it puts ours of that section behind them.
+// The linker makes this where the candidate's static __shared__ variables begin; ours of that section comes behind them.
 extern char __start_semrep_shared[] __attribute__((visibility("hidden")));
 // And these around the whole library, which holds a template's __shared__ and the __device__ variables among others.
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -42,6 +42,7 @@ struct Fibre : Thread {
     char* stack;
     State state;
     int line;
+    uint64_t calls, barrier;  // the calls of functions with barriers that it is in, and the barrier that it waits at
     bool predicate;
     int count, total;
 };
@@ -115,6 +116,11 @@ uint64_t random64() {
 }
 
 Fibre* me() { return static_cast<Fibre*>(self); }
+
+// A number for a place that is reached by these calls; no two are taken for one but by a rare chance.
+uint64_t reached(uint64_t calls, Place place) {
+    return (calls ^ (uint64_t(place.line()) << 20 ^ place.column())) * 0x9e3779b97f4a7c15ull;
+}
 
 extern "C" void semrep_switch(void** from, void* to);
 #if defined(__x86_64__)
@@ -400,16 +406,19 @@ void resume(Fibre* fibre) {
 }
 
 void open_barrier() {
-    int count = 0, line = 0;
+    int count = 0;
+    const Fibre* first = nullptr;
     for (unsigned t = 0; t < size_of_block; t++)
         if (fibres[t].state == AT_BARRIER) {
-            if (line && fibres[t].line != line) {
+            if (first && fibres[t].barrier != first->barrier) {
                 char text[200];
-                snprintf(text, sizeof text, "divergent barrier: threads of one block wait at line %d and at line %d", line, fibres[t].line);
+                const char* how = fibres[t].line == first->line ? " (two barriers, or one in two calls)" : "";
+                snprintf(text, sizeof text, "divergent barrier: threads of one block wait at line %d and at line %d%s",
+                         first->line, fibres[t].line, how);
                 self = &fibres[t];
                 fail(RACE, text, fibres[t].line);
             }
-            line = fibres[t].line;
+            if (!first) first = &fibres[t];
             count += fibres[t].predicate;
         }
     for (unsigned t = 0; t < size_of_block; t++)
@@ -469,7 +478,7 @@ void run_block(unsigned schedule) {
         for (unsigned y = 0; y < block_size.y; y++)
             for (unsigned x = 0; x < block_size.x; x++, t++) {
                 Fibre& f = fibres[t];
-                f.index = {x, y, z}, f.linear = t, f.state = READY, f.stack = nullptr;
+                f.index = {x, y, z}, f.linear = t, f.state = READY, f.stack = nullptr, f.calls = 0;
             }
     live = size_of_block;
     for (unsigned w = 0; w <= (size_of_block - 1) / 32; w++) warps[w].used = 0;
@@ -523,9 +532,13 @@ void fail(int status, const char* text, int line) {
     _exit(3);
 }
 
-int block_barrier(int line, Vote vote, bool predicate) {
+Call::Call(Place place) : before(me()->calls) { me()->calls = reached(before, place); }
+Call::~Call() { me()->calls = before; }
+
+int block_barrier(Vote vote, bool predicate, Place place) {
     Fibre* fibre = me();
-    fibre->state = AT_BARRIER, fibre->line = line, fibre->predicate = predicate;
+    fibre->state = AT_BARRIER, fibre->line = int(place.line()), fibre->predicate = predicate;
+    fibre->barrier = reached(fibre->calls, place);
     park();
     int held = fibre->count;
     if (vote == AND) return held == fibre->total;

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 
 struct uint3 { unsigned x, y, z; };
 
@@ -20,8 +21,15 @@ extern uint3 block, block_size, grid_size;
 
 enum Vote { NONE, COUNT, AND, OR };
 
-// Waits for every thread of the block that has not returned; the count of those whose predicate holds. `line` names the barrier.
-int block_barrier(int line, Vote vote = NONE, bool predicate = false);
+using Place = std::source_location;  // in a text whose macros are expanded: line and column tell any two apart
+// Waits for every thread of the block that has not returned; the count of those whose predicate holds. The barrier is
+// known by its place and by the calls that led there.
+int block_barrier(Vote vote = NONE, bool predicate = false, Place place = Place::current());
+struct Call {                    // while one lives, the thread is in a call of a function that has a barrier
+    uint64_t before;
+    explicit Call(Place place = Place::current());
+    ~Call();
+};
 // Gives 8 bytes to the lanes of `mask` and waits for theirs: the slots of all 32 lanes, and which lanes took part.
 const uint64_t* warp_exchange(unsigned mask, uint64_t mine, unsigned* present, int line);
 unsigned active_mask();
