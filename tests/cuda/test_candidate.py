@@ -12,7 +12,7 @@ from semrep_jax.cuda.candidate.candidate import parse
 from semrep_jax.cuda.candidate.expressions import ExpressionError, evaluate
 from semrep_jax.cuda.candidate.launch_list import read_launch_list
 from semrep_jax.cuda.candidate.launches import Launch, ResolvedLaunch, Scalar, Scratch, TensorRef
-from semrep_jax.cuda.candidate.source import InvalidCandidate, tree
+from semrep_jax.cuda.candidate.source import InvalidCandidate, clean, tree
 from semrep_jax.cuda.syntax import LINKAGE, NAMESPACES, TEMPLATES, definitions, functions
 from semrep_jax.cuda.syntax import parse as parse_code
 from semrep_jax.tasks.kernels.builtin import TASKS
@@ -314,3 +314,18 @@ def test_a_kernel_in_a_namespace_is_named_with_it_or_without(name):
     launch = f'{{"launch": [{{"kernel": "{name}", "grid": [1], "block": [1], {args}}}]}}'
     candidate = parse(f"```cuda\n{code}\n```\n```json\n{launch}\n```", TASKS["relu"])
     assert candidate.addresses == {name: "outer::inner::up"}
+
+
+def test_calls_of_functions_that_have_barriers_are_told_to_the_runtime_and_no_others():
+    text = (
+        "template <int N> __device__ float put(float v) { __syncthreads(); return v; }\n"
+        "__device__ float twice(float v) { return put<2>(put<1>(v)); }\n"
+        "__device__ float plain(float v) { return v; }\n"
+        "__global__ void k(float* y) { auto wait = [&] { block.sync(); }; wait(); y[0] = twice(plain(y[1])); }\n"
+    )
+    told = clean(text).emulated
+    assert told.replace("((void)::semrep::Call(), ", "[").splitlines()[1] == (
+        "__device__ float twice(float v) { return [put<2>([put<1>(v)))); }"
+    )
+    assert "((void)::semrep::Call(), wait()); y[0] = ((void)::semrep::Call(), twice(plain(y[1])));" in told
+    assert told.count("semrep::Call") == 4 and told.count("\n") == text.count("\n")

@@ -196,7 +196,7 @@ def _shared_told(root: Node) -> Iterator[tuple[int, str]]:
 
 def _calls_told(root: Node) -> Iterator[tuple[int, str]]:
     """Around each call of a function or lambda that has a barrier, itself or by what it calls, a word to the runtime: a
-    barrier that is reached by two calls is two barriers. Functions are known by their names, whatever they belong to."""
+    barrier that is reached by two calls is two. Functions are known by their names, whatever they belong to."""
     calls: dict[str, list[Node]] = {}  # by what is called
     for call in walk(root, "call_expression"):
         calls.setdefault(_last_name(call.child_by_field_name("function")), []).append(call)
