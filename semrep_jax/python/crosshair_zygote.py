@@ -45,20 +45,20 @@ unfit = []  # names of types that were met and can't be compared
 
 
 def exact(value):
-    """A value with its types, so that == on it is exact; raises NotComparable for floats and objects."""
+    """A value with its types, so that == on it is exact; raises NotComparable for floats, objects and what is of a
+    class below a built-in one."""
+    kind = type(value)  # CrossHair answers for what it follows symbolically
     if value is None:
         return None
-    for kind in (bool, int, str, bytes):
-        if isinstance(value, kind):
-            return (kind.__name__, value)
-    for kind in (list, tuple):
-        if isinstance(value, kind):
-            return (kind.__name__, *[exact(item) for item in value])
-    if isinstance(value, dict):
+    if kind in (bool, int, str, bytes):
+        return (kind.__name__, value)
+    if kind in (list, tuple):
+        return (kind.__name__, *[exact(item) for item in value])
+    if kind is dict:
         return ("dict", *[(exact(key), exact(item)) for key, item in value.items()])
-    if isinstance(value, (set, frozenset)):
-        return ("set" if isinstance(value, set) else "frozenset", value)
-    unfit.append(str(type(value).__name__))
+    if kind in (set, frozenset):
+        return (kind.__name__, {exact(item) for item in value})
+    unfit.append(str(kind.__name__))
     raise NotComparable
 
 

@@ -94,15 +94,17 @@ def _reaching(source: str) -> str:
     tree = surface.parsed(source)
     if "bool" in told_apart(tree):
         return "truth values are told from integers, and both can stand for an integer"
-    for name, value in surface.read(source).variables.items():
-        if not all(isinstance(n, _FIXED) for n in ast.walk(value)):
-            return f"the variable {name} may be a state that outlives a call"
+    for node in _run_at_load(tree):
+        if kept := _kept(node):
+            return f"{kept} may be a state that outlives a call"
     for node in ast.walk(tree):
         if isinstance(node, ast.Global | ast.Nonlocal):
             return "a state that outlives a call is not followed"
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             return f"the attribute {node.attr} may be a state that outlives a call"
-        if isinstance(node, ast.Name) and node.id in ("print", "open", "input", "id", "hash", "globals", "vars"):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in _HARMLESS:
+            return f"the attribute {node.attr} may be a state that outlives a call"
+        if isinstance(node, ast.Name) and node.id in _OUTWARD:
             return f"{node.id} reaches out of the program, which is not followed"
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
@@ -113,6 +115,60 @@ def _reaching(source: str) -> str:
 
 
 _FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
+_HARMLESS = {"__init__", "__name__", "__class__"}  # special attributes that no state hides in
+_OUTWARD = {"print", "open", "input", "id", "hash", "globals", "vars", "locals", "setattr", "delattr", "eval", "exec",
+            "compile", "__import__", "__builtins__"}  # fmt: skip
+# Decorators of what stands outside of all functions that keep nothing from one call to the next.
+_STATELESS = {"staticmethod", "classmethod", "property", "dataclass", "total_ordering", "abstractmethod", "overload",
+              "final", "unique"}  # fmt: skip
+
+
+def _run_at_load(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a program that are run as it is loaded: all but the bodies of functions."""
+    yield node
+    inside = {*map(id, node.body)} if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else set()
+    if isinstance(node, ast.Lambda):
+        inside = {id(node.body)}
+    for child in ast.iter_child_nodes(node):
+        if id(child) not in inside:
+            yield from _run_at_load(child)
+
+
+def _kept(node: ast.AST) -> str:
+    """What a node that is run as the program is loaded may leave for all calls to change; empty where it is nothing."""
+    match node:
+        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            if not _is_fixed(value) and not _is_field(value):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                return f"the variable {ast.unparse(target)}"
+        case (
+            ast.AugAssign() | ast.NamedExpr() | ast.For() | ast.AsyncFor() | ast.With() | ast.AsyncWith() | ast.Match()
+        ):
+            return f"what {ast.unparse(node).splitlines()[0]!r} binds as the program is loaded"
+        case ast.arguments(defaults=defaults, kw_defaults=more):
+            for default in [*defaults, *more]:
+                if default is not None and not _is_fixed(default):
+                    return f"the default {ast.unparse(default)}"
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            for decorator in node.decorator_list:
+                name = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if ast.unparse(name).rpartition(".")[2] not in _STATELESS:
+                    return f"what the decorator {ast.unparse(decorator)} remembers"
+    return ""
+
+
+def _is_fixed(value: ast.expr) -> bool:
+    """Whether an expression is of constants alone, which nobody can change."""
+    return all(isinstance(n, _FIXED) for n in ast.walk(value))
+
+
+def _is_field(value: ast.expr) -> bool:
+    """Whether an expression is a dataclass's field or an Enum's `auto()`, of which each instance has its own."""
+    if not isinstance(value, ast.Call) or value.args:
+        return False
+    name = ast.unparse(value.func).rpartition(".")[2]
+    fresh = all(k.arg == "default_factory" or _is_fixed(k.value) for k in value.keywords)
+    return name == "auto" or (name == "field" and fresh)
 
 
 def _unprovable(function: Function, other: Function | None) -> str:
@@ -132,9 +188,6 @@ def _unprovable(function: Function, other: Function | None) -> str:
             return f"{function.name}'s parameter {p.name} is of a type for which == says too little"
         if p.kind in (Kind.STAR, Kind.STARS):
             return f"{function.name} takes any number of arguments"
-    for one in (*function.parameters, *other.parameters):
-        if one.default is not None and not isinstance(one.default, ast.Constant | ast.UnaryOp | ast.Tuple):
-            return f"{function.name}'s default of {one.name} may be a state that outlives a call"
     return ""
 
 

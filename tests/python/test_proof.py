@@ -88,6 +88,14 @@ FALSE = {
         "def f(n: int):\n    return isinstance(n, bool)\n",
         "def f(n: int):\n    return False\n",
     ),
+    "a truth value and a number in a set": (
+        "def f(n: int) -> set[bool]:\n    return {[False, True][n == 3 * 98765]}\n",
+        "def f(n: int) -> set[bool]:\n    return {[False, 1][n == 3 * 98765]}\n",
+    ),
+    "a class below tuple": (
+        "def f(n: int) -> tuple[int]:\n    return (n,)\n",
+        "class L(tuple):\n    pass\ndef f(n: int) -> tuple[int]:\n    return (n,) if n != 3 * 98765 else L((n,))\n",
+    ),
     "the order of a dict": (
         "def f(a: bool):\n    return {1: a, 2: a}\n",
         "def f(a: bool):\n    return {2: a, 1: a}\n",
@@ -101,6 +109,51 @@ def test_no_certificate_is_false(name, sandbox):
     reference = Reference(a, sandbox, 20)
     found = prove(reference, b, Finding(Answer.EQUIVALENT, 20), seconds=8)  # as if no input had told them
     assert not found.proved and (found.answer is not Answer.EQUIVALENT or found.reason)
+
+
+SAME = "def f(n: int) -> int:\n    return n\n"
+MANY = "def f(n: int) -> int:\n    return n + len({}) // 50000\n"
+# What counts the calls, which no call alone shows.
+COUNTING = {
+    "a default": "def _seen(to=[]):\n    to.append(1)\n    return to\n" + MANY.format("_seen()"),
+    "a default of a method": "class _S:\n    def seen(self, *, to=[]):\n        to.append(1)\n        return to\n"
+    + MANY.format("_S().seen()"),
+    "a default of a lambda": "def _key(to=lambda to=[]: to):\n    to().append(1)\n    return to()\n"
+    + MANY.format("_key()"),
+    "a class variable": "class _S:\n    to = []\ndef _seen():\n    _S.to.append(1)\n    return _S.to\n"
+    + MANY.format("_seen()"),
+    "a cached list": "from functools import lru_cache\n@lru_cache(maxsize=None)\ndef _made():\n    return []\n"
+    "def _seen():\n    _made().append(1)\n    return _made()\n" + MANY.format("_seen()"),
+    "a decorator": "def _counting(g):\n    to = []\n    def inner():\n        to.append(1)\n        return to\n"
+    "    return inner\n@_counting\ndef _seen():\n    pass\n" + MANY.format("_seen()"),
+    "a loop": "for _to in [[]]:\n    pass\ndef _seen():\n    _to.append(1)\n    return _to\n" + MANY.format("_seen()"),
+    "two variables": "_to, _n = [], 1\ndef _seen():\n    _to.append(1)\n    return _to\n" + MANY.format("_seen()"),
+    "hints": "def _seen():\n    to = _seen.__annotations__\n    to[len(to)] = 1\n    return to\n"
+    + MANY.format("_seen()"),
+}
+
+
+def _proved(a, b, sandbox, monkeypatch):
+    """What becomes of a pair whose paths CrossHair has followed to the end and found alike."""
+    monkeypatch.setattr(proof, "_follow", lambda *given: {"exhausted": True})
+    return prove(Reference(a, sandbox, 20), b, Finding(Answer.EQUIVALENT, 20))
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_no_certificate_for_programs_that_can_count_their_calls(name, sandbox, monkeypatch):
+    for a, b in ((SAME, COUNTING[name]), (COUNTING[name], SAME)):
+        found = _proved(a, b, sandbox, monkeypatch)
+        assert not found.proved and "state that outlives a call" in found.reason
+
+
+def test_what_each_call_makes_anew_is_no_state(sandbox, monkeypatch):
+    for anew in (
+        "def f(n: int) -> int:\n    def g(x, to=[n], m=n):\n        to.append(x)\n        return m\n    return g(1)\n",
+        "from dataclasses import dataclass, field\n@dataclass\nclass _P:\n    x: int\n    y: int = 0\n"
+        "    z: list = field(default_factory=list)\ndef f(n: int) -> int:\n    return _P(n).x\n",
+        "_N = (0, -1)\ndef f(n: int) -> int:\n    return n + _N[0]\n",
+    ):
+        assert _proved(SAME, anew, sandbox, monkeypatch).proved
 
 
 def test_what_crosshair_names_and_running_does_not_show_is_unknown(sandbox, monkeypatch):
