@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     a, b = (read_program(path, PYTHON).source for path in (options.a, options.b))
     tests = None if options.tests is None else usertests.read_tests(options.tests)
-    with Sandbox(2) as sandbox:
+    with Sandbox(1) as sandbox:  # and its twin
         reference = Reference(a, sandbox, options.inputs, options.seed, sharing=not options.ignore_sharing)
         finding = reference.compare(b)
         if finding.answer is not Answer.DIFFERENT and tests is not None:

@@ -4,23 +4,29 @@
     behaviour.enough, behaviour.evidence       # does what was answered suffice to know anything?
     behaviour.compare(other)                   # a Finding
 
-Each sequence is run twice, and only what is done twice in the same way is held against the other program.
+Each sequence is run twice, the second time elsewhere: in a sandbox with another hash seed, at another moment, on
+another machine as far as it can see. Only what is done twice in the same way is held against the other program, and
+what that one does otherwise is a difference where the first program, run once more in its place, still does what it
+did.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from semrep_jax.core.programs import Case
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import shrink
+from semrep_jax.python import shrink, surface
 from semrep_jax.python.reach import Walk
-from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, Watch, trace
+from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, Trace, Watch, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
 from semrep_jax.sandbox.writing import written
@@ -34,6 +40,7 @@ REPEATING = 10  # sequences in which a call is made again
 FEWEST_ANSWERS = 10  # for anything to be known
 FEWEST_SHARE = 0.1  # of the calls, that say something
 MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is given up
+MOST_UNCONFIRMED = 3  # differences, after which nothing is known
 SHRINKING_ROUNDS = 8
 LONGEST_CALL = 300  # characters that are shown of it
 _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
@@ -41,7 +48,16 @@ _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "surroundings.TooMuchOutput")
 NO_END = "got no end"
 OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_NOT_AGAIN = "a difference was seen once, and not again"
+_NO_STEADY_ANSWER = "no steady answer (it hangs on the moment, the machine, chance or the order of a set)"
 _UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
+_MOVED = "the second program hangs on the moment, the machine, chance or the order of a set"
+# Words of programs that may do otherwise elsewhere, and those that hang on the order of a set: a few calls show that.
+_HANGING = re.compile(
+    r"\b(time|datetime|date|now|today|random|secrets|uuid|getp?pid|cpu_count|affinity|uname|gethostname|platform|hash)\b"
+)
+_SETS = re.compile(r"\b(set|frozenset)\(")
+_SHARE_OF_SETS = 4  # every so many-th sequence
 _NO_INPUTS = "no inputs were found that it takes"
 
 
@@ -81,8 +97,8 @@ class Behaviour:
     """What one function, class or module does in sequences of steps.
 
     source, entry: the program and the name of what is looked at. calls: of a function, in wire form; or `sequences`:
-    of steps. sandbox: where it runs. again: the sandbox of the second time; in one with another hash seed an answer
-    that hangs on the order of a set is not steady. watch: what is looked at beside the steps. lenient:
+    of steps. sandbox: where it runs. again: the sandbox of the second time, with another hash seed; the twin of
+    `sandbox` where None. watch: what is looked at beside the steps. lenient:
     TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
     long: calls that come last, each by itself; no one asks which statements they reach.
 
@@ -104,13 +120,14 @@ class Behaviour:
         sharing: bool = True,
         long: Sequence[Any] = (),
     ):
-        self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox
+        self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox.twin
         self.watch, self.sharing = watch or Watch(), sharing
         self.lenient = lenient and not any(name in source for name in REFUSALS)
         self.calls = len(calls)
         self.evidence, self.load_error = Evidence(), ""
         self.recordings: list[Recording] = []
         self._unread = Counter[str]()
+        self._unequal = 0  # steps that ended both times, and not in the same way
         self._long = list(long)
         if sequences is None:
             steps = [["call", entry, call] for call in sorted(calls, key=magnitude)]
@@ -170,9 +187,7 @@ class Behaviour:
 
     def _steady(self, chunk: list[list[Step]]) -> list[Recording] | None:
         """What is done twice in the same way; None where a process gave no outcomes at all."""
-        later = self.again.threads.submit(
-            trace, self.again, self.source, chunk, LIMITS, self.watch, seed=1 if "random" in self.source else 0
-        )
+        later = self._elsewhere(self.source, chunk, LIMITS)
         first = trace(self.sandbox, self.source, chunk, LIMITS, self.watch)
         second = later.result()
         if first is None or second is None:
@@ -183,6 +198,13 @@ class Behaviour:
         return [
             self._recording(steps, x, y) for steps, x, y in zip(chunk, first.sequences, second.sequences, strict=True)
         ]
+
+    def _elsewhere(self, source: str, sequences: Sequence[Sequence[Step]], limits: Limits) -> Future[Trace | None]:
+        """What a program will have done elsewhere."""
+        seed = 1 if "random" in source else 0
+        return self.again.threads.submit(
+            trace, self.again, source, sequences, limits, self.watch, seed=seed, elsewhere=True
+        )
 
     def _recording(self, steps: list[Step], one: Run, other: Run) -> Recording:
         """What both runs of a sequence agree on, up to a step that had to be broken off."""
@@ -201,6 +223,7 @@ class Behaviour:
             return None
         if (not one.known and one.how != "void") or one.key() != other.key():
             self.evidence.unsteady += count
+            self._unequal += count
             return None
         return one
 
@@ -234,29 +257,51 @@ class Behaviour:
         """Compare another program.
 
         other: its source. explain: whether a counterexample is made small. A difference counts if it is seen again, the
-        first program run anew beside it.
+        first program run anew beside it and in its place.
         """
-        compared, lost = 0, ""
+        compared, lost, unconfirmed, share = 0, "", 0, _share_to_move(other)
         for chunk in _chunks([r for r in self.recordings if r.steps]):
             seen = trace(self.sandbox, other, [r.steps for r in chunk], PATIENCE, self.watch)
-            if seen is not None and seen.load_error:
+            if seen is not None and seen.load_error and self._repeats(chunk[0]):
                 return self._different(compared, f"the second program does not load: {seen.load_error}")
             runs = seen.sequences if seen is not None else self._one_by_one(other, chunk)
             for recording, run in zip(chunk, runs, strict=False):
                 if run is None:
-                    return self._different(compared, self._explain_loss(other, recording))
+                    if self._repeats(recording):
+                        return self._different(compared, self._explain_loss(other, recording))
+                    return self._verdict(compared, _NOT_AGAIN)
                 place = self._first_difference(recording, run)
                 if place is not None:
                     text = self._explained(other, recording, place, SHRINKING_ROUNDS if explain else 0)
                     if text is not None:
                         return self._different(compared, text)
-                    lost = "a difference was seen once, and not again"
+                    lost, unconfirmed = _NOT_AGAIN, unconfirmed + 1
+                    if unconfirmed == MOST_UNCONFIRMED:
+                        return self._verdict(compared, lost)
                 compared += sum(
                     o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True)
                 )
                 if any(s.how == "skipped" for s in run.steps):
                     lost = "the second program takes much longer than the first; not all calls were compared"
+            if share and not lost and not self._does_the_same_elsewhere(other, chunk[::share]):
+                lost = _MOVED
         return self._verdict(compared, lost)
+
+    def _does_the_same_elsewhere(self, other: str, recordings: list[Recording]) -> bool:
+        """Whether the other program does elsewhere what was recorded, as far as it is seen to its end."""
+        seen = self._elsewhere(other, [recording.steps for recording in recordings], PATIENCE).result()
+        runs = seen.sequences if seen is not None else ()
+        if seen is not None and seen.load_error:
+            return False
+        return all(
+            self._first_difference(one, run) is None or any(map(_broken_off, run.steps))
+            for one, run in zip(recordings, runs, strict=False)
+        )
+
+    def _repeats(self, recording: Recording) -> bool:
+        """Whether the first program, run in the second one's place, does what was recorded of it."""
+        seen = trace(self.sandbox, self.source, [recording.steps], PATIENCE, self.watch)
+        return seen is not None and not seen.load_error and self._first_difference(recording, seen.sequences[0]) is None
 
     @cached_property
     def walk(self) -> Walk:
@@ -293,7 +338,7 @@ class Behaviour:
             what, count = self._unread.most_common(1)[0]
             return f"{sum(self._unread.values())} results can't be compared ({what}, {count} times)"
         if self.enough:
-            return ""
+            return f"{_NO_STEADY_ANSWER} in {self._unequal} calls" if self._unequal else ""
         if e.unsteady > e.refused and not e.answers:
             return f"the first program {_UNSTEADY}"
         if e.raised and not e.returned:
@@ -330,7 +375,8 @@ class Behaviour:
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
     def _explained(self, other: str, recording: Recording, place: int, rounds: int) -> str | None:
-        """One line about the smallest failing sequence that is found in so many rounds; None where none fails again."""
+        """One line about the smallest failing sequence that is found in so many rounds; None where none fails again, or
+        the first program fails too."""
         steps = recording.steps[: place + 1] if place < len(recording.steps) else recording.steps
         best: tuple[Recording, Run, int] | None = None
 
@@ -352,15 +398,16 @@ class Behaviour:
         if not failing([list(steps)]) and not failing([list(recording.steps)]):
             return None
         assert best is not None
-        steps = best[0].steps
-        shrink.smallest_sequence(list(steps), failing, rounds)
-        assert best is not None
-        return self._text(*best)
+        found = best
+        if not self._repeats(found[0]):
+            return None
+        shrink.smallest_sequence(list(found[0].steps), failing, rounds)
+        return self._text(*(best if best is found or self._repeats(best[0]) else found))
 
     def _steady_quietly(self, sequences: list[list[Step]]) -> list[Recording] | None:
-        before, unread = replace(self.evidence), Counter(self._unread)
+        before = replace(self.evidence), Counter(self._unread), self._unequal
         recorded = self._steady(sequences)
-        self.evidence, self._unread = before, unread
+        self.evidence, self._unread, self._unequal = before
         return recorded
 
     def _text(self, recording: Recording, run: Run, place: int) -> str:
@@ -376,6 +423,14 @@ class Behaviour:
             call = f"{call[:LONGEST_CALL]}... ({len(call)} characters)"
         after = f" after {sequence_text(before)}" if before else ""
         return f"{call} {_contrast(expected, run.steps[place])}{after}"[:700]
+
+
+def _share_to_move(source: str) -> int:
+    """Every how many-th sequence shows whether a program does otherwise elsewhere; 0 where it can't."""
+    if _HANGING.search(source):
+        return 1
+    sets = _SETS.search(source) or any(isinstance(n, ast.Set | ast.SetComp) for n in ast.walk(surface.parsed(source)))
+    return _SHARE_OF_SETS if sets else 0
 
 
 def _broken_off(seen: Seen) -> bool:

@@ -125,13 +125,15 @@ def trace(
     watch: Watch | None = None,
     seed: int = 0,
     reach: bool | str = False,
+    elsewhere: bool = False,
 ) -> Trace | None:
     """Run sequences of steps; None where the process gave no report (it hung or ended itself). Raises Unseen.
 
     sandbox: where. source: the program. sequences: each starts with the program loaded afresh. limits: on all the steps
     and on each; the defaults where None. variables: names whose values are looked at after each sequence. seed: of the
     program's own `random`. reach: whether it is noted which lines run, which takes longer; with "parts", those in
-    comprehensions and lambdas too.
+    comprehensions and lambdas too. elsewhere: whether it is run at another moment and on another machine, as far as it
+    can see (`sandbox.elsewhere`).
     """
     limits, watch, token = limits or Limits(), watch or Watch(), secrets.token_hex(16)
     request = {
@@ -146,6 +148,7 @@ def trace(
         "total_seconds": 0.75 * limits.cpu_seconds,
         "token": token,
         "reach": reach,
+        "elsewhere": elsewhere,
         "limits": asdict(pool.Limits(limits.cpu_seconds, limits.wall_seconds, limits.memory_mb)),
     }
     facts, raw = sandbox.ask_surely(request)

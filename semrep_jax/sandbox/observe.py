@@ -9,6 +9,7 @@ import sys
 import types
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+elsewhere = importlib.import_module("elsewhere")
 wire = importlib.import_module("wire")
 session = importlib.import_module("session")
 surroundings = importlib.import_module("surroundings")
@@ -85,5 +86,6 @@ def observe_python(request):
         for name in ("hashlib", "hmac"):
             sys.modules.pop(name, None)  # its import finds OpenSSL
     if "sequences" in request:
+        elsewhere.settle(request["elsewhere"])
         return session.run(request)
     return observe(request["source"], request["entry"], request["calls"])

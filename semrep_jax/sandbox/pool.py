@@ -35,11 +35,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,6 +69,7 @@ DEFAULTS = {
     "namespaces": True,
     "landlock": True,
     "hash_seed": 0,
+    "at_once": True,  # whether it is started with its pool, and not when it is first asked
 }
 
 
@@ -196,9 +199,14 @@ class Pool:
             raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}; use a container or a virtual machine")
         common = DEFAULTS | {"script": str(script)} | settings
         self.settings = [common | {"uid": FIRST_UID + i} for i in range(workers)]
-        self.free: queue.SimpleQueue[tuple[int, _Zygote | None]] = queue.SimpleQueue()
+        self.free: queue.LifoQueue[tuple[int, _Zygote | None]] = queue.LifoQueue()  # as few as will do
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.restarts = 0
+        self.layers: list[str] = []
+        if not common["at_once"]:
+            for index in range(workers):
+                self.free.put((index, None))
+            return
         for index, zygote in enumerate(self.threads.map(_Zygote, self.settings)):
             self.layers = zygote.layers
             self.free.put((index, zygote))
@@ -254,8 +262,9 @@ class Sandbox(Pool):
     """A pool of zygotes that run Python.
 
     workers: how many candidates run side by side. limits: of each, where `run` is given no others. hash_seed: decides
-    the order of sets of texts. become, namespaces, landlock: another user, or layers left out; for tests of the
-    lockdown. `patience`: times the wall time of `run`, for whoever looks again at what a busy machine hid.
+    the order of sets of texts. at_once: see DEFAULTS. become, namespaces, landlock: another user, or layers left
+    out; for tests of the lockdown. `patience`: times the wall time of `run`, for whoever looks again at what a busy
+    machine hid.
     """
 
     patience = 1
@@ -268,10 +277,28 @@ class Sandbox(Pool):
         namespaces: bool = True,
         landlock: bool = True,
         hash_seed: int = 0,
+        at_once: bool = True,
     ):
         self.limits = limits or Limits()
         script = Path(__file__).with_name("zygote.py")
-        super().__init__(workers, script, become=become, namespaces=namespaces, landlock=landlock, hash_seed=hash_seed)
+        layers: dict[str, Any] = {"become": become, "namespaces": namespaces, "landlock": landlock}
+        super().__init__(workers, script, **layers, hash_seed=hash_seed, at_once=at_once)
+        self._make_twin = partial(Sandbox, workers, limits, **layers, hash_seed=hash_seed + 1, at_once=False)
+        self._twin: Sandbox | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def twin(self) -> Sandbox:
+        """A sandbox like this one in which the sets of texts have other orders; its zygotes start when it is asked."""
+        with self._lock:
+            self._twin = self._twin or self._make_twin()
+            return self._twin
+
+    def close(self) -> None:
+        """End the zygotes, and the twin's."""
+        super().close()
+        if self._twin is not None:
+            self._twin.close()
 
     def run(self, source: str, entry: str, calls: list[Any], limits: Limits | None = None) -> Observation:
         """Load a program in a fresh contained process and call one of its functions.

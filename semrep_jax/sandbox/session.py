@@ -46,6 +46,7 @@ SKIPPED = ["skipped", None, None, "", "", [], None]
 PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
 MOST_SLOW = 25  # steps, after which the rest are slow too
 _TIMER = signal.ITIMER_VIRTUAL
+_used = time.process_time  # bound before a program is there, and a clock may be moved
 
 
 class TooSlow(BaseException):
@@ -56,7 +57,7 @@ class Clock:
     """Ends a step that takes too long; after some of them it is less patient, and then skips the rest."""
 
     def __init__(self, step_seconds, total_seconds):
-        self.step_seconds, self.end = step_seconds, time.process_time() + total_seconds
+        self.step_seconds, self.end = step_seconds, _used() + total_seconds
         self.slow, self.rang = 0, False
         signal.signal(signal.SIGVTALRM, self._ring)
 
@@ -66,7 +67,7 @@ class Clock:
 
     def over(self):
         """Whether the rest is skipped: too many steps were slow, or all the time is used up."""
-        return self.slow >= MOST_SLOW or time.process_time() > self.end
+        return self.slow >= MOST_SLOW or _used() > self.end
 
     def start(self):
         """Give the next step its processor time, a tenth after some slow ones; then TooSlow is raised in the step."""
@@ -421,7 +422,8 @@ def run(request):
 
     source, sequences, probes (values by sort, to use returned functions with), globals (names of public
     variables), uses and sends (see `values.Encoder`), seed (of `random`), step_seconds and total_seconds (of processor
-    time); reach: whether moves are noted, and with "parts" lines in comprehensions and lambdas.
+    time); reach: whether moves are noted, and with "parts" lines in comprehensions and lambdas. Where the program
+    finds itself (`elsewhere`) is settled before.
     """
     try:
         code = compile(request["source"], values.FILE, "exec", dont_inherit=True)
