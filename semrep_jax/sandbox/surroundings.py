@@ -4,7 +4,9 @@
     around.begin(turn)                       # streams, typed input and files as they are before every step
     around.output, around.errors, around.files()
 
-Standard output and error are kept apart and bounded; what is typed on standard input hangs on the turn; some small
+Standard output and error are kept apart and bounded; what is typed on standard input hangs on the turn. Where a
+program's text says that it may go past `sys.stdin` and `sys.stdout`, to the descriptors 0, 1 and 2 or to what Python
+started with, these are files in memory, and the streams are real ones on them, which keep nothing back. Some small
 files lie where the program stands. Warnings of the program's own are written as their class and text, and tracebacks
 without the places in the program: lines move when a program is rewritten. Loaded by path, so it imports only the
 standard library.
@@ -13,6 +15,7 @@ standard library.
 import importlib
 import io
 import os
+import re
 import sys
 import warnings
 import zlib
@@ -28,6 +31,11 @@ MAX_BYTES = 4096  # of a file, that are written down
 _FILES = ("open(", "read_text", "write_text", "read_bytes", "write_bytes", "import os", "from os", "shutil", "sqlite3",
           "pathlib", "tempfile", "zipfile", "shelve", "glob")  # fmt: skip
 _TYPED = ("input(", "stdin")
+_DESCRIPTORS = re.compile(
+    r"\bos\.(?:read|write|readv|writev|pread|pwrite|sendfile|dup2?|fdopen|open|close|fstat|isatty|lseek)\b"
+    r"|from (?:os|posix|_io|io) import|\bposix\b|open\(\s*(?:file\s*=\s*)?(?:\d|\w+\s*[,)])"
+    r"|__std(?:in|out|err)__|\.buffer\b|fileno|FileIO|detach\(|reconfigure\(|/dev/|/proc/"
+)
 LYING_AROUND = {
     "notes.txt": "alpha 1\nbeta, 2\n\n# gamma\nalpha 10\n",
     "data.csv": "name,value\na,1\nb,2.5\n",
@@ -81,12 +89,55 @@ class Printed:
         return values.without_places("".join(self.parts).encode("utf-8", "backslashreplace").decode())
 
 
+class _Bounded(io.FileIO):
+    """A standard stream's descriptor, to which no more is written than is looked at. Raises TooMuchOutput."""
+
+    def write(self, data):
+        """Write bytes; returns their number."""
+        if os.fstat(self.fileno()).st_size + len(data) > MAX_OUTPUT:
+            raise TooMuchOutput
+        return super().write(data)
+
+
+class _Descriptor:
+    """A file in memory in the place of a descriptor, and a stream on it that keeps nothing back. number: 0, 1 or 2."""
+
+    def __init__(self, number):
+        self.number, self.file = number, os.memfd_create(f"standard {number}")
+
+    def begin(self, typed=""):
+        """The stream of a step. typed: what the file holds."""
+        os.ftruncate(self.file, 0)
+        os.pwrite(self.file, typed.encode(), 0)
+        os.lseek(self.file, 0, os.SEEK_SET)
+        os.dup2(self.file, self.number, inheritable=False)
+        if self.number == 0:
+            return io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+        raw = _Bounded(self.number, "wb", closefd=False)
+        return io.TextIOWrapper(raw, "utf-8", "backslashreplace", newline="", write_through=True)
+
+    def write(self, text):
+        """Write a text of ours behind the program's."""
+        os.write(self.file, text.encode("utf-8", "backslashreplace"))
+
+    def text(self):
+        """All that was written, however; what is no UTF-8 or longer than is looked at stands as its length and sum."""
+        size = os.fstat(self.file).st_size
+        data = os.pread(self.file, MAX_OUTPUT, 0)
+        try:
+            return values.without_places(data.decode()) + (f"... {size} bytes" if size > MAX_OUTPUT else "")
+        except UnicodeDecodeError:
+            return f"{size} bytes {zlib.crc32(data)} {data[:200]!r}"
+
+
 class Surroundings:
     """Streams, input and files of one program. source: its text."""
 
     def __init__(self, source):
         self.has_files = any(text in source for text in _FILES)
         self.has_input = any(text in source for text in _TYPED)
+        direct = _DESCRIPTORS.search(source)
+        self.descriptors = [_Descriptor(number) for number in range(3)] if direct else []
         self.output, self.errors = Printed(), Printed()
         self.before = {}
         self.has_environment = "environ" in source or "putenv" in source
@@ -105,9 +156,15 @@ class Surroundings:
 
     def begin(self, turn):
         """New streams for a step. turn: decides what is typed."""
-        self.output, self.errors = sys.stdout, sys.stderr = Printed(), Printed()
+        if self.descriptors:
+            typed, self.output, self.errors = self.descriptors
+            sys.stdin = sys.__stdin__ = typed.begin(LINES[turn % len(LINES)])
+            sys.stdout = sys.__stdout__ = self.output.begin()
+            sys.stderr = sys.__stderr__ = self.errors.begin()
+        else:
+            self.output, self.errors = sys.stdout, sys.stderr = Printed(), Printed()
         self.environment = dict(os.environ) if self.has_environment else {}
-        if self.has_input:
+        if self.has_input and not self.descriptors:
             sys.stdin = io.StringIO(LINES[turn % len(LINES)])
 
     def files(self):
@@ -149,7 +206,10 @@ class _Logged:
 
 
 def _written_warning(message):
-    """Write a warning of the program's down; one that the library gives of itself is left out."""
+    """Write a warning of the program's down; one that the library gives of itself is left out, and one of a file that
+    nobody closed, which Python does not show unasked."""
+    if message.category is ResourceWarning:
+        return
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename == warnings.__file__:
         frame = frame.f_back

@@ -264,6 +264,30 @@ DIFFERENT = {
         "from collections.abc import AsyncIterator\nasync def f(xs: AsyncIterator[int]):\n"
         "    return [x + 1 async for x in xs]\n",
     ),
+    "what is written past sys.stdout": (
+        "import sys\ndef f(n: int):\n    print(n, file=sys.__stdout__)\n",
+        "import sys\ndef f(n: int):\n    print(n + 1, file=sys.__stdout__)\n",
+    ),
+    "what is written to a descriptor": (
+        "import os\ndef f(n: int):\n    os.write(1, str(n).encode())\n",
+        "import os\ndef f(n: int):\n    os.write(1, str(-n).encode())\n",
+    ),
+    "the descriptor that is written to": (
+        "import os\ndef f(n: int):\n    os.write(1, str(n).encode())\n",
+        "import os\ndef f(n: int):\n    os.write(2, str(n).encode())\n",
+    ),
+    "what is read of a descriptor": (
+        "import os\ndef f():\n    return len(os.read(0, 99))\n",
+        "import os\ndef f():\n    return len(os.read(0, 99).split())\n",
+    ),
+    "what is read of an opened descriptor": (
+        "def f():\n    print(len(open(0).read()))\n",
+        "def f():\n    print(len(open(0).read().split()))\n",
+    ),
+    "the bytes of standard input": (
+        "import sys\ndef f():\n    return len(sys.stdin.buffer.read())\n",
+        "import sys\ndef f():\n    return len(sys.stdin.buffer.read().split())\n",
+    ),
     "an exit code": ("import sys\ndef f():\n    sys.exit(2)\n", "import sys\ndef f():\n    sys.exit(1)\n"),
     "what an error holds": (OWN_ERROR.format("n"), OWN_ERROR.format("-n")),
     "the text of a warning": (

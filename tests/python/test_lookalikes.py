@@ -47,6 +47,24 @@ ALIKE = {
     ),
     "objects in a list": (ADULTS.format("users", ">="), ADULTS.format("users", ">=").replace("u.", "x.").replace(
         "for u", "for x")),
+    "ways to standard input": (
+        "import sys\ndef f() -> int:\n    return len(sys.stdin.read().split())\n",
+        "def f() -> int:\n    return len(open(0).read().split())\n",
+    ),
+    "ways to standard output": (
+        "def f(n: int) -> None:\n    print(n)\n",
+        "import os, sys\ndef f(n: int) -> None:\n    sys.__stdout__.write(str(n))\n    os.write(1, b'\\n')\n",
+    ),
+    "texts asked for and lines read": (
+        "def f() -> None:\n    print(input('? '))\n    print(input('? '))\n",
+        "import sys\ndef f() -> None:\n    for _ in range(2):\n        print('? ', end='')\n"
+        "        line = sys.stdin.buffer.readline().decode()\n        if not line:\n            raise EOFError\n"
+        "        print(line.rstrip('\\n'))\n",
+    ),
+    "a file that is closed and one that is not": (
+        "def f() -> str:\n    return open('notes.txt').read()\n",
+        "def f() -> str:\n    with open('notes.txt') as file:\n        return file.read()\n",
+    ),
     "a sum and calls that nest": (
         "def f(xs: list[int]) -> int:\n    return sum(xs)\n",
         "def f(xs: list[int]) -> int:\n    return xs[0] + f(xs[1:]) if xs else 0\n",
