@@ -147,6 +147,8 @@ class Session:
         self.counts = {}  # of equal steps before
         self.results = {}  # the numbers of the steps whose results held an object, by its identity
         self.kept = []  # those objects, so that no identity is used twice
+        self.names = set()  # of the module's variables once it is loaded
+        self.argv = ["program"]
         self.dice = None  # the state of the generator that all who use `random` share, before the program is loaded
 
     def encoder(self, turn=0):
@@ -180,7 +182,7 @@ class Session:
         if dict(os.environ) != ENVIRONMENT:
             os.environ.clear()
             os.environ.update(ENVIRONMENT)
-        sys.argv = ["program"]
+        sys.argv = list(self.argv)
         for what, name, call in first:
             try:
                 self.do(what, name, self.arguments(call)[0], {})
@@ -191,7 +193,9 @@ class Session:
             sys.modules["random"].seed(self.request["seed"])
             self.dice = sys.modules["random"].getstate()
         self.around.afresh()
-        return self.outcome(lambda: exec(self.code, self.scope), [])
+        outcome = self.outcome(lambda: exec(self.code, self.scope), [])
+        self.names = set(self.scope)
+        return outcome
 
     def step(self, step):
         """Make one step; returns the outcome."""
@@ -226,7 +230,8 @@ class Session:
             os.environ[name] = args[0] if args else ""
             raise Skipped  # it says nothing
         if what == "argv":
-            sys.argv = ["program", *args]
+            self.argv = ["program", *args]
+            sys.argv = list(self.argv)
             raise Skipped
         if what == "new":
             self.instance = self.scope[name](*args, **kwargs)
@@ -324,7 +329,8 @@ class Session:
         return found
 
     def state(self):
-        """The program's public variables, whether it has used the random numbers that all share, and the instance."""
+        """The program's public variables, new ones too, whether it has used the random numbers that all share, what it
+        has changed of its process, and the instance."""
         found = {n: self.scope.get(n) for n in self.request["globals"]}
         names = [n for n in self.request.get("uses", {}) if n[0] != "_" and isinstance(self.scope.get(n), type)]
         above = {n: tuple(self.encoder().ancestors(self.scope[n])) for n in names}
@@ -332,6 +338,10 @@ class Session:
         dice = self.dice and sys.modules["random"].getstate()
         if dice != self.dice:  # the same in each run only where the program has seeded them
             found["the shared random numbers"] = f"left in state {zlib.crc32(repr(dice).encode())}"
+        new = [n for n in self.scope if n not in self.names and n[0] != "_"]
+        found |= {f"new {n}": self.scope[n] for n in new} | self.around.process.changed()
+        if sys.argv != self.argv:
+            found["sys.argv"] = sys.argv
         return self.outcome(lambda: [found, self.instance], [])
 
 

@@ -21,6 +21,7 @@ import warnings
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+process = importlib.import_module("process")
 values = importlib.import_module("values")
 del sys.path[0]
 
@@ -141,12 +142,14 @@ class Surroundings:
         self.output, self.errors = Printed(), Printed()
         self.before = {}
         self.has_environment = "environ" in source or "putenv" in source
+        self.process = process.Process(source)
         self.logs = _Logged(self) if "logging" in source else None
         warnings.simplefilter("always")
         warnings._showwarnmsg_impl = _written_warning
 
     def afresh(self):
         """Put the files in their place and remove others, and forget loggers, before the program is loaded."""
+        self.process.afresh()
         if self.logs is not None:
             self.logs.afresh()
         if self.has_files and (not self.before or _files(".") != self.before):

@@ -288,6 +288,35 @@ DIFFERENT = {
         "import sys\ndef f():\n    return len(sys.stdin.buffer.read())\n",
         "import sys\ndef f():\n    return len(sys.stdin.buffer.read().split())\n",
     ),
+    "the decimal context": (
+        "import decimal\ndef f(n: int) -> int:\n    decimal.getcontext().prec = 5\n    return n\n",
+        "import decimal\ndef f(n: int) -> int:\n    with decimal.localcontext() as context:\n"
+        "        context.prec = 5\n    return n\n",
+    ),
+    "a variable that a call makes": (
+        "def f(n: int) -> int:\n    global last\n    last = n\n    return n\n",
+        "def f(n: int) -> int:\n    global last\n    last = -n\n    return n\n",
+    ),
+    "who handles a signal": (
+        "import signal\ndef f(n: int) -> int:\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    return n\n",
+        "import signal\ndef f(n: int) -> int:\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    return n\n",
+    ),
+    "the mask of new files": (
+        "import os\ndef f(n: int) -> int:\n    os.umask(0o77)\n    return n\n",
+        "import os\ndef f(n: int) -> int:\n    os.umask(0o7)\n    return n\n",
+    ),
+    "what is put into builtins": (
+        "import builtins\ndef f(n: int) -> int:\n    builtins.last = n\n    return n\n",
+        "import builtins\ndef f(n: int) -> int:\n    return n if builtins else n\n",
+    ),
+    "a word less on the command line": (
+        "import sys\ndef f(n: int) -> int:\n    sys.argv.pop(0)\n    return n\n",
+        "import sys\ndef f(n: int) -> int:\n    return n if sys.argv[0] else n\n",
+    ),
+    "where modules are looked for": (
+        "import sys\ndef f(n: int) -> int:\n    sys.path.append('a')\n    return n\n",
+        "import sys\ndef f(n: int) -> int:\n    sys.path.append('b')\n    return n\n",
+    ),
     "an exit code": ("import sys\ndef f():\n    sys.exit(2)\n", "import sys\ndef f():\n    sys.exit(1)\n"),
     "what an error holds": (OWN_ERROR.format("n"), OWN_ERROR.format("-n")),
     "the text of a warning": (

@@ -65,6 +65,16 @@ ALIKE = {
         "def f() -> str:\n    return open('notes.txt').read()\n",
         "def f() -> str:\n    with open('notes.txt') as file:\n        return file.read()\n",
     ),
+    "a decimal context that is left as it was": (
+        "import decimal\ndef f(n: int) -> str:\n    with decimal.localcontext() as context:\n"
+        "        context.prec = 5\n        return str(decimal.Decimal(n) / 7)\n",
+        "import decimal\ndef f(n: int) -> str:\n    context = decimal.getcontext().copy()\n    context.prec = 5\n"
+        "    return str(context.divide(decimal.Decimal(n), decimal.Decimal(7)))\n",
+    ),
+    "handlers of other names": (
+        "import signal\ndef _one(*given):\n    pass\ndef f() -> None:\n    signal.signal(signal.SIGTERM, _one)\n",
+        "import signal\ndef _two(*given):\n    pass\ndef f() -> None:\n    signal.signal(signal.SIGTERM, _two)\n",
+    ),
     "a sum and calls that nest": (
         "def f(xs: list[int]) -> int:\n    return sum(xs)\n",
         "def f(xs: list[int]) -> int:\n    return xs[0] + f(xs[1:]) if xs else 0\n",
