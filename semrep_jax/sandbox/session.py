@@ -338,8 +338,9 @@ class Session:
         dice = self.dice and sys.modules["random"].getstate()
         if dice != self.dice:  # the same in each run only where the program has seeded them
             found["the shared random numbers"] = f"left in state {zlib.crc32(repr(dice).encode())}"
-        new = [n for n in self.scope if n not in self.names and n[0] != "_"]
-        found |= {f"new {n}": self.scope[n] for n in new} | self.around.process.changed()
+        new = {n: value for n, value in self.scope.items() if n not in self.names and n[0] != "_"}
+        found |= {f"new {n}": value for n, value in new.items() if not isinstance(value, types.ModuleType)}
+        found |= self.around.process.changed()
         if sys.argv != self.argv:
             found["sys.argv"] = sys.argv
         return self.outcome(lambda: [found, self.instance], [])
