@@ -6,7 +6,8 @@ Plain values are written as in `wire`, but a dict keeps its order (["D", [key, v
 - ["x", type, content] a value of the standard library (date, Decimal, Counter, Path, range ...) or of numpy;
 - ["o", class, content, attributes, uses] an instance of a class of the program: what it holds as a builtin, its
   attributes, what its methods give;
-- ["e", class, member, value] a member of an Enum, ["class", name] a class;
+- ["e", class, member, value] a member of an Enum, ["class", name] a class; of one that stands inside a function also
+  its public variables and what instances of it are;
 - ["it", items, end] an iterator by what it yields, ["fn", [arguments, outcome], ...] a callable by what it gives.
 
 An argument may also be ["new", class, args, kwargs] (built from the program's class), ["member", class, name],
@@ -32,12 +33,14 @@ MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
 FEWER_USES = 4  # of one that a returned function returns
 FUNCTIONS_GIVEN = 6  # to one that takes functions: what it does with one that raises shows too
+INSTANCES_OF_CLASSES = 2  # that are made of a returned class
 MAX_OBJECTS = 6  # whose methods are called, in one outcome
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
 FILE = "<candidate>"  # of the program's code
 _PLACES = re.compile(r'^  File "<candidate>", line \d+(?:, in .*)?\n(?:    .*\n)*', re.MULTILINE)
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+# Where an object lies: in the shape of a default `repr`, or a number as large as such places are.
+_ADDRESS = re.compile(r"(\bobject|<function \S+|<lambda>| of \S+ object) at 0x[0-9a-fA-F]+|( at) 0x[0-9a-fA-F]{9,16}\b")
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
 _OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
@@ -123,8 +126,7 @@ LIBRARY = {
     "collections.deque": lambda e, v, d: [v.maxlen, *_items(e, v, d)],
     "collections.Counter": _inner(lambda v: dict(dict.items(v))),
     "collections.OrderedDict": _inner(lambda v: dict(v.items())),
-    "collections.defaultdict": lambda e, v, d: [str(getattr(v.default_factory, "__name__", v.default_factory)),
-                                                e.walk(dict(dict.items(v)), d + 1)],
+    "collections.defaultdict": lambda e, v, d: [e.missing(v.default_factory, d), e.walk(dict(dict.items(v)), d + 1)],
     "collections.ChainMap": _inner(lambda v: list(v.maps)),
     "collections.UserDict": _inner(lambda v: v.data),
     "collections.UserList": _inner(lambda v: v.data),
@@ -230,12 +232,12 @@ class Encoder:
     def _text(self, v):
         self.budget -= len(v) // 16
         if " at 0x" in v:
-            v = _ADDRESS.sub(" at 0x", v)
+            v = _ADDRESS.sub(r"\1\2 0x", v)
         v = without_places(v)
         try:
             v.encode()
         except UnicodeEncodeError:
-            return ["u", v.encode("utf-8", "backslashreplace").decode()]
+            return ["u", v.encode("unicode_escape").decode()]
         return v
 
     def _mutable(self, v, t, depth):
@@ -246,7 +248,7 @@ class Encoder:
         if t is set:
             return ["s", *_in_order([self.walk(x, depth + 1) for x in v])]
         if isinstance(v, type):
-            return ["class", f"{v.__module__}.{v.__qualname__}"]
+            return self._class(v, depth)
         name = f"{t.__module__}.{t.__qualname__}"
         if name in LIBRARY and t.__module__ != self.program:
             return ["x", name, LIBRARY[name](self, v, depth)]
@@ -278,6 +280,30 @@ class Encoder:
         if hasattr(v, "dtype") and hasattr(v, "item"):
             return ["x", name, [str(v.dtype), repr(v)]]
         raise Unreadable(f"a value of type {name}")
+
+    def _class(self, v, depth):
+        """A class by its name; one that no name at the top gives by its variables and two instances too."""
+        wire = ["class", f"{v.__module__}.{v.__qualname__}"]
+        if v.__module__ != self.program or v.__qualname__ in self.asked or self.depth_of_uses >= USE_DEPTH:
+            return wire
+        variables = [[k, self.walk(x, depth + 1)] for k, x in sorted(class_variables(v, self.program).items())]
+        self.depth_of_uses += 1
+        try:
+            fewest, most = parameters_of(v.__init__ if isinstance(v.__init__, types.FunctionType) else v.__new__)
+            given = self.probes((max(0, fewest - 1), max(0, most - 1)))[:INSTANCES_OF_CLASSES]
+            return [*wire, ["D", *variables], [self._used(lambda args=args: v(*args), depth) for args in given]]
+        finally:
+            self.depth_of_uses -= 1
+
+    def missing(self, factory, depth):
+        """What a defaultdict gives for a key that it lacks: [error, value]; None where it gives nothing."""
+        if factory is None or self.depth_of_uses >= USE_DEPTH:
+            return None
+        self.depth_of_uses += 1
+        try:
+            return self._used(factory, depth)
+        finally:
+            self.depth_of_uses -= 1
 
     def held(self, error):
         """What an exception holds beside its text: a code; of one of the program's classes what else catches it, and
@@ -393,6 +419,8 @@ class Encoder:
         usable = methods or any(n in vars(c) for c in own for n in _USED_SPECIAL)
         shown = public if usable or len(public) == len(state) else state
         shown = {k: x for k, x in shown.items() if k not in methods}  # a cached property
+        if own and t.__qualname__ not in self.asked:
+            shown = {**class_variables(t, self.program), **shown}
         attributes = ["D", *[[k, self.walk(x, depth + 1)] for k, x in sorted(shown.items())]]
         uses = []
         if base is not BaseException and self.objects < MAX_OBJECTS and self.depth_of_uses < USE_DEPTH:
@@ -430,6 +458,26 @@ def _methods(own):
     written = {n for n in (*_OBSERVERS, *_CALLED) for c in own if isinstance(vars(c).get(n), types.FunctionType)
                and getattr(vars(c)[n], "__module__", None) == c.__module__}  # fmt: skip
     return sorted(names | written)
+
+
+def class_variables(kind, program):
+    """The public variables of a class and of those above it in the program that are plain values; not what a dataclass
+    gives its fields where they are left out."""
+    found = {}
+    for c in reversed([c for c in kind.__mro__ if c.__module__ == program]):
+        fields = vars(c).get("__dataclass_fields__", {})
+        given = {n for n, one in fields.items() if one._field_type.name != "_FIELD_CLASSVAR"}
+        found |= {
+            n: x for n, x in vars(c).items() if (n[0] != "_" or n == "_fields") and n not in given and is_plain(x)
+        }
+    return found
+
+
+def is_plain(v, depth=0):
+    """Whether it is a value of Python's own types, or a container of such."""
+    if type(v) in (list, tuple, set, frozenset, dict):
+        return depth < 4 and all(is_plain(x, depth + 1) for x in ([*v, *v.values()] if type(v) is dict else v))
+    return v is None or type(v) in (bool, int, float, complex, str, bytes)
 
 
 def _askable(raw):

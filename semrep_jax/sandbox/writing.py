@@ -65,7 +65,9 @@ def _written(wire: Any) -> str:
         case "e":
             return f"{rest[0]}.{rest[1]}"
         case "class":
-            return rest[0].removeprefix("candidate.")
+            name = rest[0].removeprefix("candidate.")
+            made = [error or _written(value) for error, value in rest[2]] if rest[1:] else []
+            return f"{name} (a class with {_written(rest[1])}, which makes {', '.join(made)})" if rest[1:] else name
         case "it":
             end = {"end": "", "more": ", ..."}.get(rest[1], f", then {rest[1]}")
             return f"an iterator over [{_joined(rest[0])}{end}]"
@@ -114,6 +116,9 @@ def _library_written(name: str, content: Any) -> str:
     short = name.rpartition(".")[2]
     if isinstance(content, str):
         return f"{short}({content!r})"
+    if name == "collections.defaultdict" and isinstance(content[0], list):
+        error, value = content[0]
+        return f"defaultdict(lambda: {error or _written(value)}, {_written(content[1])})"
     if name in ("builtins.range", "fractions.Fraction", "builtins.slice"):
         return short + _written(content)
     if name == "function":

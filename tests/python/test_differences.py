@@ -111,6 +111,11 @@ RETRY = (
     "                    return f(*args)\n                except {}:\n                    pass\n"
     "            return 'none'\n        return inner\n    return wrap\n"
 )
+LOCAL = (
+    "def f(n: int):\n    class K:\n        size = {1}\n        def __init__(self, x):\n            self.x = x\n"
+    "        def go(self):\n            return self.x + {2}\n    return {0}\n"
+)
+FIELDS = "from collections import namedtuple\ndef f(n: int):\n    return namedtuple('P', {!r})(n, 1)\n"
 KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
 DIFFERENT = {
     "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
@@ -375,6 +380,25 @@ DIFFERENT = {
     ),
     "words at which a text is split": (CLOCK.format("<"), CLOCK.format("<=")),
     "texts of the letters that a program knows": (NUMERAL.format("<"), NUMERAL.format("<=")),
+    "a number after a word that places have too": (
+        "def f(n: int) -> str:\n    return f'fault at {abs(n):#x}'\n",
+        "def f(n: int) -> str:\n    return f'fault at {abs(n) + 1:#x}'\n",
+    ),
+    "what a defaultdict gives": (
+        "from collections import defaultdict\ndef f(n: int):\n    return defaultdict(lambda: 1)\n",
+        "from collections import defaultdict\ndef f(n: int):\n    return defaultdict(lambda: 2)\n",
+    ),
+    "what a class holds that is returned": (LOCAL.format("K", "n", "n"), LOCAL.format("K", "n + 1", "n")),
+    "what a class does that is returned": (LOCAL.format("K", "1", "n"), LOCAL.format("K", "1", "n + 1")),
+    "what the class of a result holds": (LOCAL.format("K(n)", "n", "n"), LOCAL.format("K(n)", "n + 1", "n")),
+    "a class that a call makes inside": (
+        "def f(n: int):\n    return type('X', (), {'a': 1})\n", "def f(n: int):\n    return type('X', (), {'a': 2})\n",
+    ),
+    "the names of fields": (FIELDS.format("x y"), FIELDS.format("first second")),
+    "half of a pair and its name": (
+        "def f(n: bool):\n    return '\\ud800' + ('\\\\ud801' if n else '')\n",
+        "def f(n: bool):\n    return '\\ud800' + ('\\ud801' if n else '')\n",
+    ),
     "what is typed": (
         "def f():\n    return input('Name: ').strip()\n",
         "def f():\n    return input('Name: ').upper()\n",

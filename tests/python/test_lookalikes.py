@@ -250,6 +250,22 @@ ALIKE = {
         "def f(shape: tuple):\n    if len(shape) == 2 and shape[0] == 'square':\n        return [shape[1]]\n"
         "    return 0\n",
     ),
+    "the places of objects": (
+        "class C:\n    pass\ndef f(n: int):\n    return f'{C()} {f} {C().__init__} {(lambda: n)}'\n",
+        "class C:\n    pass\ndef f(n: int):\n    return '%s %s %r %r' % (C(), f, C().__init__, lambda: n)\n",
+    ),
+    "what a defaultdict gives": (
+        "from collections import defaultdict\ndef f(s: str):\n    n = defaultdict(int)\n    for c in s:\n"
+        "        n[c] += 1\n    return n\n",
+        "from collections import defaultdict\ndef f(s: str):\n    n = defaultdict(lambda: 0)\n    for c in s:\n"
+        "        n[c] = n[c] + 1\n    return n\n",
+    ),
+    "a class that is returned": (
+        "def f(n: int):\n    class K:\n        def __init__(self, x):\n            self.x = x\n"
+        "        def go(self):\n            return self.x + n\n    return K\n",
+        "def f(n: int):\n    class K:\n        def __init__(self, y):\n            self.x = y\n"
+        "        def go(self):\n            return n + self.x\n    return K\n",
+    ),
     "parameters of a private function": ("def _f(x: int):\n    return x\n", "def _f(item: int):\n    return item\n"),
     "a condition turned that no call reaches": (
         "def f(n: int):\n    if n == 2**90 + 12345:\n        if n % 2 and n % 3:\n            return 1\n"
