@@ -100,7 +100,8 @@ class Behaviour:
     of steps. sandbox: where it runs. again: the sandbox of the second time, with another hash seed; the twin of
     `sandbox` where None. watch: what is looked at beside the steps. lenient:
     TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
-    long: calls that come last, each by itself; no one asks which statements they reach.
+    long: calls that come last, each by itself; no one asks which statements they reach. turns: of the one call of a
+    function without parameters, each by itself (see `sandbox.session`).
 
     `recordings` are the sequences with what was answered twice in the same way. `enough` says whether that suffices to
     know anything, `silent` how many calls gave no steady answer.
@@ -119,6 +120,7 @@ class Behaviour:
         lenient: bool = False,
         sharing: bool = True,
         long: Sequence[Any] = (),
+        turns: int = 0,
     ):
         self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox.twin
         self.watch, self.sharing = watch or Watch(), sharing
@@ -128,12 +130,14 @@ class Behaviour:
         self.recordings: list[Recording] = []
         self._unread = Counter[str]()
         self._unequal = 0  # steps that ended both times, and not in the same way
+        self._idle = 0  # results whose functions gave nothing
         self._long = list(long)
         if sequences is None:
             steps = [["call", entry, call] for call in sorted(calls, key=magnitude)]
             sequences = [steps[i : i + STEPS] for i in range(0, len(steps), STEPS)]
             if len(steps) > STEPS:  # what is remembered from one call to the next shows in a second one
                 sequences[:REPEATING] = [[*some, some[0], some[-1]] for some in sequences[:REPEATING]]
+            sequences += [[["call", entry, ["t"], turn]] for turn in range(turns)]
             sequences += [[["call", entry, call]] for call in long]
         self._record(sequences)
 
@@ -155,8 +159,9 @@ class Behaviour:
         self.evidence.distinct = len(distinct)
 
     def _count(self, outcome: Seen) -> None:
-        if outcome.refused:
+        if outcome.refused or outcome.idle:
             self.evidence.refused += 1
+            self._idle += outcome.idle
         elif outcome.ending == "returned":
             self.evidence.returned += 1
         elif outcome.how != "void":
@@ -281,6 +286,9 @@ class Behaviour:
                 compared += sum(
                     o is not None and s.how != "skipped" for o, s in zip(recording.outcomes, run.steps, strict=True)
                 )
+                pairs = zip([*recording.outcomes, recording.state], [*run.steps, run.state], strict=True)
+                if any(o is not None and s.known and o.unseen[0] != s.unseen[0] for o, s in pairs):
+                    lost = "objects that differ in their private state were too many to be asked about"
                 if any(s.how == "skipped" for s in run.steps):
                     lost = "the second program takes much longer than the first; not all calls were compared"
             if share and not lost and not self._does_the_same_elsewhere(other, chunk[::share]):
@@ -343,6 +351,8 @@ class Behaviour:
             return f"the first program {_UNSTEADY}"
         if e.raised and not e.returned:
             return f"no call returned: {e.raised} raised, {e.refused} ended in TypeError or AttributeError"
+        if self._idle:
+            return f"{self._idle} of the functions that are returned gave nothing to what they were tried with"
         return f"{_NO_INPUTS} ({e.refused} of {e.refused + e.answers} calls ended in TypeError or AttributeError)"
 
     def _same(self, expected: Seen | None, seen: Seen) -> bool:
@@ -351,7 +361,7 @@ class Behaviour:
             return True
         if self.lenient and expected.refused:
             return True
-        return expected.key(self.sharing) == seen.key(self.sharing)
+        return expected.beside(seen).key(self.sharing) == seen.beside(expected).key(self.sharing)
 
     def _first_difference(self, recording: Recording, run: Run) -> int | None:
         """The number of the first step that differs: -1 is the loading, the number of steps the state after them."""

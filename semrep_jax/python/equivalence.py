@@ -16,6 +16,7 @@ unknown, and why. Equivalent says that nothing was found on so many calls; it is
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -33,7 +34,7 @@ from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.recurring import changed, lengthened, recurring
 from semrep_jax.python.surface import Class, Function, Kind, Parameter
-from semrep_jax.python.trace import Step, Watch, trace
+from semrep_jax.python.trace import Step, Watch, own_probes, trace
 from semrep_jax.sandbox.pool import Sandbox
 
 CALLS_WITH_OTHERS = 60  # drawn with the second program's constants
@@ -45,6 +46,8 @@ MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
 RECURRING_SEQUENCES = 48  # longer ones, in which a few texts and numbers come again and again
 RECURRING_STEPS = 16
+MOST_THROWN = 8  # exceptions, by turns
+TURNS = 8  # after which what is done with an iterator comes again
 BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
 _CALLS = ("call", "new", "ask", "op")  # steps that give arguments
@@ -68,7 +71,8 @@ class Reference:
             raise inputs.InputError("the program has no function at its top; nothing can be called")
         self.variables = [n for n in surface.public if n in surface.variables]
         uses = {c.name: [*c.methods, *c.attributes] for c in surface.classes.values()}
-        self.watch = Watch(tuple(self.variables), uses, _receives(source))
+        own = own_probes(constants.program_constants(source), constants.keys_read(source))
+        self.watch = Watch(tuple(self.variables), uses, _receives(source), self._thrown(), own)
         self.missing: list[str] = []  # what is not compared, and why
         self.behaviours: dict[str, Behaviour] = {}
         self._steps: list[Step] = []
@@ -99,16 +103,27 @@ class Reference:
         self._steps += [["call", function.name, call] for call in sorted(calls, key=magnitude)[:40]]
         return self._of_calls(function, calls)
 
-    def _of_calls(self, function: Function, calls: list[Any]) -> Behaviour:
+    def _thrown(self) -> tuple[str, ...]:
+        """The exceptions that are thrown into iterators and contexts: those that the program names, one that stands
+        above each and those below, and public ones of its own."""
+        named = caught(self.source)
+        kin = [c for name in named for c in _kindred(getattr(builtins, name))]
+        classes = self.drawing.surface.classes.values()
+        own = [c.name for c in classes if c.builtin_base == "BaseException" and not c.name.startswith("_")]
+        return tuple(dict.fromkeys(["ValueError", *named, *own, *kin]))[:MOST_THROWN]
+
+    def _of_calls(self, function: Function, calls: list[Any], watch: Watch | None = None) -> Behaviour:
+        alone = not function.parameters and "yield" in self.source
         return Behaviour(
             self.source,
             function.name,
             calls * ALONE if len(calls) == 1 else calls,
             self.sandbox,
             long=lengthened(sorted(calls, key=magnitude), LONG_CALLS),
-            watch=self.watch,
+            watch=watch or self.watch,
             lenient=_guessed(function.parameters, self.drawing),
             sharing=self.sharing,
+            turns=TURNS * len(self.watch.throws) if alone else 0,
         )
 
     def _class(self, one: Class) -> None:
@@ -179,7 +194,7 @@ class Reference:
         if one.ordered:
             asked += [[["op", name, ["t", x]] for x in [*others, 3]] for name in ("lt", "le", "gt", "ge")]
         if one.manages:
-            errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *caught(self.source)])
+            errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *self.watch.throws])
             asked.append([["with", "", ["t", *error]] for error in ([], [], *([e] for e in errors))])
         if one.looks_up:
             names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
@@ -310,10 +325,12 @@ class Reference:
         if not new and not told:
             return found
         drawing = Drawing(self.source, self.sandbox, self.seed + 1, new, told)
+        watch = replace(self.watch, own=own_probes(new, constants.keys_read(other)))
         for name in self.behaviours:
             drawn = drawing.calls(drawing.surface.functions[name], Target("call", name), CALLS_WITH_OTHERS)
             telling = [call for call in drawn if told or any(holds(call, c) for c in new)]
-            found = self._of_calls(drawing.surface.functions[name], telling).compare(other) if telling else found
+            if telling:
+                found = self._of_calls(drawing.surface.functions[name], telling, watch).compare(other)
             calls += found.calls
             if found.answer is Answer.DIFFERENT:
                 break
@@ -381,6 +398,12 @@ def followed(
             what = "was never both true and false" if parts[0].ways > 1 else "never ran"
             return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
     return "", counts
+
+
+def _kindred(error: type[BaseException]) -> list[str]:
+    """The names of the exception above a built-in one, if it says anything, and of two below it."""
+    above = [c for c in error.__mro__[1:2] if c not in (Exception, BaseException)]
+    return [c.__name__ for c in (*above, *error.__subclasses__()) if c.__module__ == "builtins"][:3]
 
 
 def _receives(source: str) -> bool:

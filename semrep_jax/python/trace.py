@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import NO_OUTCOME
+from semrep_jax.sandbox.values import ARGUMENTS, CAUSE, MEMBERS, NO_OUTCOME, TEXT
 
 Step = list[Any]
+MOST_OWN = 6  # numbers, texts and fractions that a program's text names
 REFUSALS = ("TypeError", "AttributeError")  # which may say only that an input does not fit
 # What returned functions and objects are used with, by sort.
 PROBES: dict[str, list[Any]] = {
@@ -53,19 +54,36 @@ class Watch:
 
     variables: names of the module's, whose values are looked at after each sequence. uses: by class of the first
     program what is asked of its instances where they stand in results; of other classes' all that is public. sends:
-    whether something is sent to generators.
+    whether something is sent to generators. throws: names of the exceptions that are thrown into iterators and
+    contexts. own: values that a program's text names, each with its sort, with which returned functions are called
+    (see `own_probes`).
     """
 
     variables: tuple[str, ...] = ()
     uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sends: bool = False
+    throws: tuple[str, ...] = ()
+    own: tuple[tuple[str, Any], ...] = ()
+
+
+def own_probes(constants: Sequence[Any], keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Values for returned functions that are made of what a program's text names: its numbers (large ones first) and
+    those after them, its texts, dicts with its keys. Each with its sort, as in PROBES."""
+    numbers = sorted((c for c in constants if type(c) is int), reverse=True)[:MOST_OWN]
+    found: list[tuple[str, Any]] = [("int", n + more) for n in numbers for more in (0, 1)]
+    found += [("float", ["f", repr(c)]) for c in constants if type(c) is float][:MOST_OWN]
+    found += [("str", c) for c in constants if type(c) is str][:MOST_OWN]
+    if keys:
+        fillings: list[list[Any]] = [[3, -2, 7, 100], ["ab", "", "7", "A"]]
+        found += [("dict", ["D", *([k, some[n % 4]] for n, k in enumerate(keys))]) for some in fillings]
+    return tuple(found)
 
 
 @dataclass(frozen=True)
 class Seen:
     """What one step did: how it ended ("returned", an exception's name, or one of `values.NO_OUTCOME`), its value (an
     exception's: what it holds), the arguments after it where they could change, what it printed, where one object
-    stands twice, a message, the files that changed."""
+    stands twice, a message, the files that changed, what nobody has seen of it (see `values.Encoder.unseen`)."""
 
     how: str
     value: Any = None
@@ -75,6 +93,26 @@ class Seen:
     shared: Any = ()
     message: str | None = None
     files: Any = ()
+    unseen: Any = (None, False)
+
+    @property
+    def idle(self) -> bool:
+        """Whether what it returned are functions that gave nothing to anything they were tried with."""
+        return self.how == "returned" and bool(self.unseen[1])
+
+    def beside(self, other: Seen) -> Seen:
+        """Itself as far as another outcome can be held against it: what only one of two exceptions holds beside its
+        class, and a text in the place of what the other holds, says nothing."""
+        if self.how in ("returned", "SystemExit") or self.value == other.value:
+            return self
+        mine, theirs = (dict(_pairs(one.value)) for one in (self, other))
+        for name in (MEMBERS, ARGUMENTS, CAUSE):
+            one, another = mine.get(name), theirs.get(name)
+            if one is None or another is None or (name == ARGUMENTS and len(one) != len(another)):
+                mine.pop(name, None)
+            elif name == ARGUMENTS:
+                mine[name] = [TEXT if TEXT in (x, y) else x for x, y in zip(one, another, strict=True)]
+        return replace(self, value=["D", *map(list, mine.items())])
 
     @property
     def known(self) -> bool:
@@ -143,6 +181,8 @@ def trace(
         "globals": watch.variables,
         "uses": watch.uses,
         "sends": watch.sends,
+        "throws": watch.throws,
+        "own": watch.own,
         "seed": seed,
         "step_seconds": limits.step_seconds,
         "total_seconds": 0.75 * limits.cpu_seconds,
@@ -168,6 +208,11 @@ def trace(
         return None
 
 
+def _pairs(held: Any) -> list[Any]:
+    """What an exception holds, by name."""
+    return held[1:] if isinstance(held, list) and held[:1] == ["D"] else []
+
+
 def _run(outcomes: list[Any]) -> Run:
     load, *steps, state = [_seen(outcome) for outcome in outcomes]
     return Run(load, tuple(steps), state)
@@ -176,6 +221,7 @@ def _run(outcomes: list[Any]) -> Run:
 def _seen(outcome: Any) -> Seen:
     """An outcome as it is reported. Raises TypeError where it is none."""
     seen = Seen(*outcome)
-    if type(seen.how) is not str or type(seen.output) is not str or type(seen.errors) is not str:
+    texts = type(seen.how) is type(seen.output) is type(seen.errors) is str
+    if not texts or not isinstance(seen.unseen, list | tuple) or len(seen.unseen) != 2:
         raise TypeError("not a report")
     return seen

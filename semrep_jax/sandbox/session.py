@@ -12,14 +12,14 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["env", name, call]                    an environment variable, to the call's one argument
     ["argv", "", call]                     the command line, to the call's arguments
 
-and a call ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
+A fourth part of a step is its turn (see `values.Encoder`), which else hangs on the step. A call is ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
 Steps of the last two kinds at the beginning of a sequence are made before the program is loaded.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
-What comes back for each step: [how, value, after, output, errors, shared, message, files]. `how` is "returned", an
+What comes back for each step: [how, value, after, output, errors, shared, message, files, unseen]. `how` is "returned", an
 exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
 be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the arguments afterwards
 where they could change, `shared` where an object stands twice, in the result of an earlier step too. `files` are those
-that changed (see `surroundings`). The first outcome of a sequence is the loading, the last the
+that changed (see `surroundings`), `unseen` what `values.Encoder` says of it. The first outcome of a sequence is the loading, the last the
 program's public variables, whether random numbers were used, and the instance.
 """
 
@@ -86,7 +86,7 @@ class Reach:
     nowhere (-2).
 
     Comprehensions and lambdas are part of the line that they stand on. parts: whether the lines in them are noted too,
-    each as a move from it to itself.
+    each as a move from it to itself once control has gone on from it.
     """
 
     PARTS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
@@ -101,8 +101,9 @@ class Reach:
         """
         if frame.f_code.co_filename != values.FILE:
             return None
-        if frame.f_code.co_name in self.PARTS:
-            return self.note if self.parts else None
+        part = frame.f_code.co_name in self.PARTS
+        if part and not self.parts:
+            return None
         last, moves = None, self.moves
 
         def follow(frame, event, argument):
@@ -114,20 +115,11 @@ class Reach:
             elif event == "line" or event == "return":
                 line = frame.f_lineno if event == "line" else -1
                 if last is not None:
-                    moves.add((last, line))
+                    moves.add((last, last if part else line))
                 last = line
             return follow
 
         return follow
-
-    def note(self, frame, event, argument):
-        """Note a line of a comprehension or lambda.
-
-        frame, event, argument: as `sys.settrace` gives them.
-        """
-        if event == "line":
-            self.moves.add((frame.f_lineno, frame.f_lineno))
-        return self.note
 
 
 ENVIRONMENT = dict(os.environ)
@@ -154,14 +146,30 @@ class Session:
     def encoder(self, turn=0):
         """What writes down one outcome's values. turn: see `values.Encoder`."""
         asked, sends = self.request.get("uses", {}), self.request.get("sends", False)
-        return values.Encoder(PROGRAM, self.probes, turn=turn, asked=asked, sends=sends)
+        return values.Encoder(PROGRAM, self.probes, turn=turn, asked=asked, sends=sends, thrown=self.thrown)
 
-    def probes(self, counts, sorts=None):
+    def thrown(self, number):
+        """The exception that is thrown into iterators and contexts on a turn, one after the other."""
+        names = self.request.get("throws") or ["ValueError"]
+        return self.error(names[number % len(names)])
+
+    def error(self, name):
+        """An exception of a class that the program or Python has under a name; ValueError where it can't be made."""
+        try:
+            made = self.scope.get(name, getattr(builtins, name, None))("thrown in")
+            return made if isinstance(made, Exception) else ValueError("thrown in")
+        except Exception:
+            return ValueError("thrown in")
+
+    def probes(self, counts, sorts=None, own=False):
         """Argument tuples for a function that takes from so many to so many, made of the request's probes.
 
         sorts: the sorts of probes that its hints allow, by name (int, str, list, float, call); None for all values.
+        own: whether each holds one of the values that the program's text names.
         """
         fewest, most = counts
+        if own:
+            return self._own_probes(max(1, fewest), sorts) if most else []
         if most == 0:
             return [(), (), ()]
         counts_given = [max(1, fewest)] if most < fewest + 3 else [max(1, fewest) + n for n in range(3)]
@@ -176,6 +184,15 @@ class Session:
             count = counts_given[n // len(kinds) % len(counts_given)]
             made.append(tuple(self.decoder.make(kind[(row + i) % len(kind)]) for i in range(count)))
         return ([()] if fewest == 0 else []) + made
+
+    def _own_probes(self, count, sorts):
+        found = []
+        for sort, wire in self.request.get("own", ()):
+            if sorts is None or sort in sorts:
+                place, fill = len(found) % count, self.request["probes"][sort if sorts else "int"]
+                args = [wire if i == place else fill[i % len(fill)] for i in range(count)]
+                found.append(tuple(self.decoder.all(args)))
+        return found
 
     def load(self, first=()):
         """Execute the program; returns the outcome. first: steps that set its surroundings."""
@@ -206,7 +223,7 @@ class Session:
             return ["void", None, None, "", "", [], values.error_name(error, PROGRAM)]
         text = json.dumps(step)
         count = self.counts[text] = self.counts.get(text, -1) + 1
-        turn = zlib.crc32(text.encode()) + count
+        turn = call[1] if call[1:] else zlib.crc32(text.encode()) + count
         return self.outcome(lambda: self.do(what, name, args, kwargs), [args, kwargs], turn, step=True)
 
     def arguments(self, call):
@@ -269,12 +286,12 @@ class Session:
 
         error: the name of the exception, or None. Asynchronous where the instance is.
         """
-        raised = None if error is None else getattr(builtins, error)
+        raised = None if error is None else self.error(error)
         if hasattr(type(self.instance), "__aenter__"):
             return _within(self.instance, raised)
         with self.instance as value:
             if raised is not None:
-                raise raised("in the block")
+                raise raised
             return [value is self.instance or value, None]
         return ["ended", error]
 
@@ -313,7 +330,7 @@ class Session:
             self.clock.slow += 1
             return ["slow", None, None, "", "", [], None]
         out, err, files = self.around.output.text(), self.around.errors.text(), self.around.files()
-        return [how, value, after, out, err, encoder.shared + shared, message, files]
+        return [how, value, after, out, err, encoder.shared + shared, message, files, encoder.unseen()]
 
     def seen_before(self, encoder):
         """Which objects of a result stood in the result of an earlier step: [their number, "step", its number]."""
@@ -368,9 +385,9 @@ def _awaited(result):
 async def _within(manager, raised):
     async with manager as value:
         if raised is not None:
-            raise raised("in the block")
+            raise raised
         return [value is manager or value, None]
-    return ["ended", raised.__name__]
+    return ["ended", type(raised).__name__]
 
 
 async def _collected(generator):

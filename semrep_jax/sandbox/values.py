@@ -18,10 +18,12 @@ Loaded by the zygote by path, so it imports only the standard library. `makers` 
 sandbox alone; the parent never does, it writes them down (`writing`).
 """
 
+import builtins
 import json
 import re
 import sys
 import types
+import zlib
 
 NO_OUTCOME = ("slow", "skipped", "void", "unreadable")  # how a step may end without one (see `session`)
 MAKERS = "makers"  # the module of what stands for objects and functions nobody described
@@ -34,7 +36,7 @@ MAX_USES = 12  # calls of a returned function
 FEWER_USES = 4  # of one that a returned function returns
 FUNCTIONS_GIVEN = 6  # to one that takes functions: what it does with one that raises shows too
 INSTANCES_OF_CLASSES = 2  # that are made of a returned class
-MAX_OBJECTS = 6  # whose methods are called, in one outcome
+MAX_OBJECTS = (16, 6)  # whose methods are called, in one outcome and in what they give
 USE_DEPTH = 2  # functions that return functions
 STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
 FILE = "<candidate>"  # of the program's code
@@ -50,6 +52,10 @@ REFUSALS = (TypeError, AttributeError)
 _REFUSED = ("TypeError", "AttributeError")
 _USES = {3: "send", 5: "close", 7: "throw"}  # of iterators, by turn
 _TEXTS = ("message", "msg", "args")  # attributes of exceptions
+TEXT = ["text"]  # in the place of an exception's text
+MEMBERS, ARGUMENTS, CAUSE = "members", "arguments", "cause"  # of what exceptions hold
+_GROUPS = getattr(builtins, "BaseExceptionGroup", ())
+_WRITTEN_ERRORS = (LookupError, UnicodeError)
 _SAYS_NOTHING = (object, Exception, BaseException)  # above a class of the program
 _IMMUTABLE = ("datetime", "decimal", "fractions", "uuid", "pathlib", "ipaddress", "zoneinfo", "re", "typing")
 
@@ -164,18 +170,21 @@ class Encoder:
     program: the name that the program's module has. probes: argument tuples (Python values, fresh for each use) by
     number of arguments, to call returned functions with. budget: nodes. turn: decides how iterators and context
     managers are used: to their end, closed, with an exception thrown in; with something sent where `sends`. asked: by
-    class, what alone is asked of its instances.
+    class, what alone is asked of its instances. thrown: gives the exception of a turn, which is thrown in.
     """
 
-    def __init__(self, program, probes, budget=MAX_NODES, turn=0, asked=None, sends=False):
+    def __init__(self, program, probes, budget=MAX_NODES, turn=0, asked=None, sends=False, thrown=None):
         self.program, self.probes, self.budget, self.turn = program, probes, budget, turn
-        self.asked, self.sends = asked or {}, sends
+        self.asked, self.sends, self.thrown = asked or {}, sends, thrown
         self.numbers = {}  # of mutable objects, by identity, in the order in which they are met
         self.kept = []  # so that no identity is used twice
         self.count, self.shared = 0, []
         self.stack = []
-        self.objects = 0
+        self.objects = [0] * USE_DEPTH  # that were asked, in a result itself and in what those gave
         self.depth_of_uses = 0
+        self.aside = None  # what looks at objects that are not asked
+        self.unasked = []  # their private state
+        self.functions = self.answers = 0  # written, and what they gave
         self.given = False  # whether arguments are written, as a call has left them
 
     def encode(self, value):
@@ -264,7 +273,7 @@ class Encoder:
                 return ["x", name, None]
             raise Unreadable(f"a value of type {name}")
         if name == "contextlib._GeneratorContextManager":
-            error = ValueError("in the block") if self.turn % 3 == 2 else None
+            error = self.thrown(self.turn // 3) if self.turn % 3 == 2 else None
             return ["with", self._used(lambda: _entered(v, error), depth)]
         if type(v).__name__ == "Thing" and t.__module__ == MAKERS:
             return ["o", "object", None, self.walk(dict(v.__dict__), depth + 1), []]
@@ -306,20 +315,46 @@ class Encoder:
             self.depth_of_uses -= 1
 
     def held(self, error):
-        """What an exception holds beside its text: a code; of one of the program's classes what else catches it, and
-        the attributes that its class gives it."""
+        """What an exception holds beside its text: a code, arguments that are no texts, the members of a group, the
+        class of its cause; of one of the program's classes what else catches it, and the attributes that its class
+        gives it. Where two programs raise one, texts and what one of them lacks say nothing (`python.trace.Seen`)."""
         try:
             if isinstance(error, SystemExit):
                 return self.walk(error.code, 1)
-            if type(error).__module__ != self.program:
-                return None
-            state = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
-            held = [[k, self.walk(x, 1)] for k, x in sorted(state.items())]
-            if above := self.ancestors(type(error)):
-                held.insert(0, ["is a", ["t", *above]])
+            held = self._given(error)
+            if type(error).__module__ == self.program:
+                state = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
+                held += [[k, self.walk(x, 1)] for k, x in sorted(state.items())]
+                if above := self.ancestors(type(error)):
+                    held.insert(0, ["is a", ["t", *above]])
             return ["D", *held] if held else None
         except Unreadable:
             return None
+
+    def _given(self, error):
+        """What an exception was given beside texts. The key that a dict lacks and the place of what can't be decoded
+        are as good as texts: the interpreter writes them."""
+        found = []
+        if isinstance(error, _GROUPS):
+            members = [["t", error_name(one, self.program), self.held(one)] for one in error.exceptions]
+            found.append([MEMBERS, ["t", *members]])
+        elif not (isinstance(error, _WRITTEN_ERRORS) and type(error) in _BUILTIN_ERRORS):
+            args = [self.onlooker().text_or(x) for x in _as_builtin(error, BaseException)]
+            found += [[ARGUMENTS, ["t", *args]]] if any(x != TEXT for x in args) else []
+        if error.__cause__ is not None:
+            found.append([CAUSE, error_name(error.__cause__, self.program)])
+        return found
+
+    def onlooker(self):
+        """What writes down values beside the outcome, and uses none of them."""
+        self.aside = self.aside or Onlooker(self.program, self.probes, asked=self.asked)
+        return self.aside
+
+    def unseen(self):
+        """What of the outcome nobody has seen: a number that hangs on the private state of objects that were not asked
+        (None where there is none), and whether its functions never gave anything."""
+        number = zlib.crc32(text_of(self.unasked).encode()) if self.unasked else None
+        return [number, self.functions > 0 and not self.answers]
 
     def ancestors(self, kind):
         """Names of the classes above a class that others can know: public ones of the first program, and those of the
@@ -339,7 +374,7 @@ class Encoder:
                 if n and use == "close" and hasattr(v, "close"):
                     v.close()
                 if n and use == "throw" and hasattr(v, "throw"):
-                    item = v.throw(ValueError("thrown in"))
+                    item = v.throw(self.thrown(self.turn // 8))
                 elif n and use in ("close", "throw"):
                     return ["it", items, "more" if use == "close" else "ValueError", None]
                 else:
@@ -381,7 +416,10 @@ class Encoder:
         most = MAX_USES if self.depth_of_uses == 1 else FEWER_USES
         counts = parameters_of(v)
         plain = self.probes(counts, sorts)[:most]
+        if self.depth_of_uses == 1 and not _calls_itself(v):
+            plain = plain + self.probes(counts, sorts, own=True)
         functions = self.probes(counts, {"call"})[:FUNCTIONS_GIVEN]
+        self.functions += 1
         for number, args in enumerate([*plain, *functions]):
             if number == len(plain) and known:
                 break  # what takes plain values is not given functions
@@ -390,13 +428,21 @@ class Encoder:
                 result = v(*args)
             except Exception as error:
                 known = known or not isinstance(error, REFUSALS)
+                self.answers += not isinstance(error, (*REFUSALS, LookupError))
                 uses.append([given, error_name(error, self.program), None])
                 continue
+            budget = self.budget
             try:
                 uses.append([given, None, self.walk(result, 1)])
+                self.answers += not isinstance(result, _FUNCTIONS)
                 known = True
             except TakesNothing:
                 uses.append([given, "a function that takes nothing", None])
+            except Unreadable:
+                if number < most:
+                    raise
+                self.budget = budget
+                uses.append([given, "too large", None])  # what is made of the program's own numbers may be
         if not known:
             raise TakesNothing("a function that takes nothing it was tried with")
         return ["fn", *uses]
@@ -422,14 +468,17 @@ class Encoder:
         if own and t.__qualname__ not in self.asked:
             shown = {**class_variables(t, self.program), **shown}
         attributes = ["D", *[[k, self.walk(x, depth + 1)] for k, x in sorted(shown.items())]]
-        uses = []
-        if base is not BaseException and self.objects < MAX_OBJECTS and self.depth_of_uses < USE_DEPTH:
-            self.objects += 1
+        uses, level = [], self.depth_of_uses
+        if base is not BaseException and level < USE_DEPTH and self.objects[level] < MAX_OBJECTS[level]:
+            self.objects[level] += 1
             self.depth_of_uses += 1
             try:
                 uses = self._uses(v, t, own, methods, depth)
             finally:
                 self.depth_of_uses -= 1
+        elif base is not BaseException and level == 0 and len(public) < len(state):
+            private = [self.onlooker().text_or(x) for k, x in state.items() if k not in public]
+            self.unasked.append(_in_order(private))
         return ["o", name, content, attributes, uses]
 
     def _uses(self, v, t, own, methods, depth):
@@ -450,6 +499,33 @@ class Encoder:
                     if found[-1][1][0] in _REFUSED and len(args):
                         return found  # what does not fit may have changed half of something
         return found
+
+
+class Onlooker(Encoder):
+    """Writes values down without using them: no function is called, no iterator goes on."""
+
+    def __init__(self, program, probes, asked=None):
+        super().__init__(program, probes, asked=asked)
+        self.depth_of_uses = USE_DEPTH
+
+    def text_or(self, value):
+        """The wire form of a value; that of a text where it is one, or can't be read."""
+        try:
+            return TEXT if isinstance(value, (str, bytes)) else self.walk(value, 1)
+        except Unreadable:
+            return TEXT
+
+    def _iterator(self, v, depth):
+        raise Unreadable("an iterator that is not read")
+
+    def _used(self, use, depth):
+        raise Unreadable("a value that is not used")
+
+
+def _calls_itself(function):
+    """Whether a function may call itself: how deep that goes is the machine's affair."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_name in (*code.co_names, *code.co_freevars)
 
 
 def _methods(own):
@@ -572,7 +648,7 @@ def parameters_of(function):
     return fewest, most if not code.co_flags & STARRED else most + 3
 
 
-_BUILTIN_ERRORS = {t: n for n, t in vars(__import__("builtins")).items() if type(t) is type}
+_BUILTIN_ERRORS = {t: t.__name__ for t in vars(builtins).values() if type(t) is type}
 
 
 def error_name(error, program):

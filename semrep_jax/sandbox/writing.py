@@ -64,6 +64,8 @@ def _written(wire: Any) -> str:
             return f"{rest[0]}({content}{state})" + (f" (where{given[1:]})" if given else "")
         case "e":
             return f"{rest[0]}.{rest[1]}"
+        case "text":
+            return "..."
         case "class":
             name = rest[0].removeprefix("candidate.")
             made = [error or _written(value) for error, value in rest[2]] if rest[1:] else []

@@ -116,6 +116,20 @@ LOCAL = (
     "        def go(self):\n            return self.x + {2}\n    return {0}\n"
 )
 FIELDS = "from collections import namedtuple\ndef f(n: int):\n    return namedtuple('P', {!r})(n, 1)\n"
+HTTP = (
+    "class HttpError(Exception):\n    pass\ndef f(n: int) -> int:\n    if n > 3:\n"
+    "        raise HttpError({})\n    return n\n"
+)
+RAISING = "def f(n: int):\n    if n > 3:\n        raise {}\n    return n\n"
+DECK = (
+    "class Card:\n    def __init__(self, rank: int):\n        self._rank = rank\n    def rank(self) -> int:\n"
+    "        return self._rank\ndef deck() -> list[Card]:\n    return [Card({}) for i in range(13)]\n"
+)
+CAPPED = "def f(k: int):\n    def g(x: int) -> int:\n        return min(x, {}) + k\n    return g\n"
+SWALLOWING = (
+    "from contextlib import contextmanager, suppress\n@contextmanager\ndef f({}):\n    with suppress({}):\n"
+    "        yield 1\n"
+)
 KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
 DIFFERENT = {
     "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
@@ -398,6 +412,27 @@ DIFFERENT = {
     "half of a pair and its name": (
         "def f(n: bool):\n    return '\\ud800' + ('\\\\ud801' if n else '')\n",
         "def f(n: bool):\n    return '\\ud800' + ('\\ud801' if n else '')\n",
+    ),
+    "the number that an error is given": (HTTP.format("404"), HTTP.format("500")),
+    "the cause of an error": (
+        RAISING.format("ValueError('x') from KeyError('y')"), RAISING.format("ValueError('x') from OSError('y')"),
+    ),
+    "the members of a group": (
+        RAISING.format("ExceptionGroup('x', [ValueError()])"), RAISING.format("ExceptionGroup('x', [KeyError()])"),
+    ),
+    "the value of an end": (RAISING.format("StopIteration(1)"), RAISING.format("StopIteration(2)")),
+    "one of thirteen instances": (DECK.format("i"), DECK.format("i % 12")),
+    "a function of a dict with a key of the program's": (
+        "def f(k: int):\n    return lambda d: d['a'] + k\n", "def f(k: int):\n    return lambda d: d['a'] - k\n",
+    ),
+    "a large constant of a function that is returned": (CAPPED.format("5000"), CAPPED.format("6000")),
+    "an error that a context swallows": (SWALLOWING.format("n: int", "KeyError"), SWALLOWING.format("n: int", "OSError")),
+    "an error that a context without parameters swallows": (
+        SWALLOWING.format("", "KeyError"), SWALLOWING.format("", "OSError"),
+    ),
+    "an error that a generator catches": (
+        "def f():\n    try:\n        yield 2\n    except KeyError:\n        pass\n    yield 1\n",
+        "def f():\n    yield 2\n    yield 1\n",
     ),
     "what is typed": (
         "def f():\n    return input('Name: ').strip()\n",

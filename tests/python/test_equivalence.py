@@ -234,6 +234,7 @@ UNKNOWN = {
     ),
     "arguments that nobody can guess": ("def f(a, b):\n    return a.x()(b).y\n", "no inputs were found"),
     "only errors": ("def f(s: str):\n    raise ValueError\n", "no call returned"),
+    "functions that only fail": ("def f(k: int):\n    return lambda a, b: a[0] + b['x'][2] + k\n", "gave nothing"),
     "a class that can't be built": (
         "import abc\nclass Shape(abc.ABC):\n    @abc.abstractmethod\n    def area(self): ...\n"
         "def f(n: int):\n    return n\n",
@@ -247,6 +248,15 @@ def test_agreement_without_evidence_is_unknown_and_says_why(name, sandbox):
     source, why = UNKNOWN[name]
     finding = Reference(source, sandbox).compare(source)
     assert finding.answer is Answer.UNKNOWN and why in finding.reason
+
+
+def test_of_instances_that_are_too_many_to_be_asked_differing_private_state_is_unknown(sandbox):
+    source = (
+        "class Card:\n    def __init__(self, n: int):\n        self._n = n\n    def rank(self) -> int:\n"
+        "        return self._n\ndef deck(n: bool) -> list[Card]:\n    return [Card(i) for i in range(30)]\n"
+    )
+    finding = Reference(source, sandbox).compare(source.replace("Card(i)", "Card(i % 29)"))
+    assert finding.answer is Answer.UNKNOWN and "private state" in finding.reason
 
 
 def test_evidence_is_counted(sandbox):

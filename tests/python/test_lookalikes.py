@@ -34,6 +34,10 @@ STATES = (
     "from enum import Enum\nclass State(Enum):\n    IDLE = 1\n    RUN = 2\n    DONE = 3\n"
     "def f(state: State, event: str) -> State:\n"
 )
+MANY = (
+    "class Card:\n    def __init__(self, n: int):\n        self.{0} = n\n    def rank(self) -> int:\n"
+    "        return self.{0}\ndef deck(n: bool) -> list[Card]:\n    return [Card({1}) for i in range(30)]\n"
+)
 ALIKE = {
     "numbers to which True is a strange 1": (
         ADDED + "    items[name] = items.get(name, 0) + count\n    return items\n",
@@ -265,6 +269,22 @@ ALIKE = {
         "        def go(self):\n            return self.x + n\n    return K\n",
         "def f(n: int):\n    class K:\n        def __init__(self, y):\n            self.x = y\n"
         "        def go(self):\n            return n + self.x\n    return K\n",
+    ),
+    "texts of errors, a number in one of them": (
+        "def f(n: int):\n    if n < 0:\n        raise ValueError(n)\n    return {1: 'a'}[n]\n",
+        "def f(n: int):\n    if n < 0:\n        raise ValueError(f'{n} is too small')\n    if n != 1:\n"
+        "        raise KeyError\n    return 'a'\n",
+    ),
+    "an error that says where it comes from": (
+        "def f(s: str):\n    try:\n        return int(s)\n    except ValueError as e:\n        raise OSError(s) from e\n",
+        "def f(s: str):\n    try:\n        return int(s)\n    except ValueError:\n        raise OSError('no number')\n",
+    ),
+    "a function that may find nothing": (
+        "def f(xs: list[int]):\n    return lambda i: xs[i]\n",
+        "def f(xs: list[int]):\n    def g(i):\n        return xs[i]\n    return g\n",
+    ),
+    "private state of many instances": (
+        MANY.format("_n", "i"), MANY.format("_of", "i + 0"),
     ),
     "parameters of a private function": ("def _f(x: int):\n    return x\n", "def _f(item: int):\n    return item\n"),
     "a condition turned that no call reaches": (
