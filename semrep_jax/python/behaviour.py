@@ -157,6 +157,7 @@ class Behaviour:
                     self._count(outcome)
                     distinct.add(repr([outcome.how, outcome.value, outcome.output]))
         self.evidence.distinct = len(distinct)
+        self._iterates = any("['it', " in text or "'async', " in text for text in distinct)
 
     def _count(self, outcome: Seen) -> None:
         if outcome.refused or outcome.idle:
@@ -166,6 +167,20 @@ class Behaviour:
             self.evidence.returned += 1
         elif outcome.how != "void":
             self.evidence.raised += 1
+
+    @property
+    def broken_off(self) -> list[list[Step]]:
+        """The beginnings of sequences that end in an iterator which would have gone on."""
+        places = [next((i for i, ends in enumerate(self._ends(r)) if "more" in ends), -1) for r in self.recordings]
+        return [r.steps[: i + 1] for r, i in zip(self.recordings, places, strict=True) if i >= 0]
+
+    @property
+    def ends(self) -> set[str]:
+        """How iterators that it gave ended."""
+        return set[str]().union(*(ends for r in self.recordings for ends in self._ends(r)))
+
+    def _ends(self, recording: Recording) -> list[set[str]]:
+        return [o.ends if o is not None else set() for o in recording.outcomes] if self._iterates else []
 
     @property
     def silent(self) -> int:
@@ -502,6 +517,8 @@ def call_text(step: Step) -> str:
             return f"hash(instance), beside {name}({given})"
         case "with":
             return f"with instance: {f'raise {given}' if given else 'pass'}"
+        case "member":
+            return f"instance = {name}[{given}]"
     return {"new": "instance = ", "ask": "instance."}.get(what, "") + f"{name}({given})"
 
 

@@ -33,7 +33,7 @@ from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.recurring import changed, lengthened, recurring
-from semrep_jax.python.surface import Class, Function, Kind, Parameter
+from semrep_jax.python.surface import Class, Function, Kind, Parameter, Surface
 from semrep_jax.python.trace import Step, Watch, own_probes, trace
 from semrep_jax.sandbox.pool import Sandbox
 
@@ -50,6 +50,12 @@ MOST_THROWN = 8  # exceptions, by turns
 TURNS = 8  # after which what is done with an iterator comes again
 BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
+FURTHER_SEQUENCES = 3  # whose iterators are read on
+FURTHER_ITEMS = 3000
+CALLS_OF_MEMBERS = 4  # of each method, of a member of an Enum
+MOST_MEMBERS = 40
+MOST_NEAR = 8  # parameters in which instances differ
+_WITHOUT_END = ("count", "cycle", "repeat")
 _CALLS = ("call", "new", "ask", "op")  # steps that give arguments
 
 
@@ -72,7 +78,10 @@ class Reference:
         self.variables = [n for n in surface.public if n in surface.variables]
         uses = {c.name: [*c.methods, *c.attributes] for c in surface.classes.values()}
         own = own_probes(constants.program_constants(source), constants.keys_read(source))
-        self.watch = Watch(tuple(self.variables), uses, _receives(source), self._thrown(), own)
+        held = {n: surface.classes[n].variables for n in names if n in surface.classes}
+        self.watch = Watch(
+            tuple(self.variables), uses, held, sends=_receives(source), throws=self._thrown(), own=own
+        )  # fmt: skip
         self.missing: list[str] = []  # what is not compared, and why
         self.behaviours: dict[str, Behaviour] = {}
         self._steps: list[Step] = []
@@ -88,11 +97,26 @@ class Reference:
         self.surrounded = self._surrounded(around.read(source))
         more = [one for one in (self.mixed, self.surrounded) if one is not None]
         self.every = [*self.behaviours.values(), *self.classes.values(), *more]
+        self.further = [(one, further) for one in self.every if (further := self._further(one)) is not None]
 
     @cached_property
     def walk(self) -> Walk:
         """Where control goes in A."""
         return Walk(self.source, self.sandbox, [steps for one in self.every for steps in one.sequences])
+
+    def _further(self, one: Behaviour) -> Behaviour | None:
+        """Some sequences whose iterators were broken off, with more items read; None where there are none."""
+        sequences = one.broken_off[:FURTHER_SEQUENCES]
+        watch = replace(self.watch, items=FURTHER_ITEMS)
+        return self._sequences(one.entry, sequences, one.lenient, watch) if sequences else None
+
+    def _unread(self, other: str) -> str:
+        """Why what iterators yield in the end was not seen; empty where it was, or where both programs write some that
+        have no end."""
+        lost = [one.entry for one, further in self.further if "end" not in one.ends | further.ends]
+        if not lost or (_endless(self.source) and _endless(other)):
+            return ""
+        return f"{lost[0]}: no iterator was read to its end; what comes after {FURTHER_ITEMS} items is not compared"
 
     def close(self) -> None:
         """Nothing was started; the sandbox is whose it was."""
@@ -129,8 +153,8 @@ class Reference:
     def _class(self, one: Class) -> None:
         """Sequences with instances of one class."""
         if one.is_enum:
-            members = [["call", f"{one.name}.__members__.copy", ["t"]]]
-            self.classes[one.name] = self._sequences(one.name, [members])
+            guessed = any(_guessed(f.parameters, self.drawing) for f in one.methods.values())
+            self.classes[one.name] = self._sequences(one.name, self._of_members(one), guessed)
             return
         if one.abstract:
             below = any(one.name in c.bases for c in self.drawing.surface.classes.values())
@@ -171,9 +195,50 @@ class Reference:
                 most = len(steps) if n % 4 == 3 else 1
                 steps = [*(_with(step, smaller) for step in steps[:most]), *steps[most:]]
             sequences.append(steps)
+        sequences += self._near(one, accepted[:2], drawn)
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
         self.classes[one.name] = self._sequences(one.name, sequences, guessed)
+
+    def _of_members(self, one: Class) -> list[list[Step]]:
+        """Sequences with the members of an Enum: each is asked everything; known and unknown values are looked up."""
+        asked: list[Step] = [
+            ["get", "name"],
+            ["get", "value"],
+            ["ask", "__str__", ["t"]],
+            ["ask", "__format__", ["t", ""]],
+        ]
+        for method in one.methods.values():
+            place = Target("ask", method.name, tuple(["member", one.name, ["t", n]] for n in one.members[:1]))
+            asked += [place.step(call) for call in self.drawing.calls(method, place, CALLS_OF_MEMBERS)]
+        asked += [["get", name] for name in one.attributes]
+        if one.ordered:
+            others = [["member", one.name, n] for n in one.members[:3]]
+            asked += [["op", name, ["t", x]] for x in [*others, 1] for name in ("lt", "le", "gt", "ge")]
+        written = [n.value for n in ast.walk(one.constructor.node) if isinstance(n, ast.Constant)]
+        tried = [x for x in dict.fromkeys([*written, 0, 3, 99, -1, "missing"]) if type(x) in (int, float, str)]
+        sequences: list[list[Step]] = [[["call", f"{one.name}.__members__.copy", ["t"]]]]
+        sequences += [[["member", one.name, ["t", n]], *asked] for n in one.members[:MOST_MEMBERS]]
+        sequences.append([["call", one.name, ["t", strategies.form(x)]] for x in tried[:MOST_MEMBERS]])
+        sequences.append([["member", one.name, ["t", "missing"]]])
+        return sequences
+
+    def _near(self, one: Class, built: list[Any], drawn: list[Any]) -> list[list[Step]]:
+        """Sequences with an instance beside one that a single parameter tells from it: are they equal, have they one
+        hash, which comes first? built: calls of the constructor. drawn: calls with other arguments."""
+        found: list[list[Step]] = []
+        for parameter in one.constructor.parameters[:MOST_NEAR]:
+            values = [given for call in drawn if (given := _given(one.constructor, parameter.name, call)) is not None]
+            for call in built:
+                own = _given(one.constructor, parameter.name, call)
+                value = next((x for x in values if x != own), None)
+                near = None if value is None else _giving(one.constructor, parameter, call, value)
+                if near is not None:
+                    other = ["t", ["new", one.name, *_parts(near)]]
+                    orders = ("lt", "ge") if one.ordered else ()
+                    more: list[Step] = [["op", name, other] for name in ("eq", *orders)]
+                    found.append([["new", one.name, call], *more, ["hash", one.name, near]])
+        return found
 
     def _recurring(self, steps: list[Step], rng: Random) -> list[Step]:
         """Steps with a few texts and numbers in the place of all."""
@@ -223,9 +288,11 @@ class Reference:
         outcomes = seen.sequences[0].steps if seen is not None and seen.sequences else ()
         return [call for call, outcome in zip(built, outcomes, strict=False) if outcome.how == "returned"] or built
 
-    def _sequences(self, name: str, sequences: list[list[Step]], lenient: bool = False) -> Behaviour:
+    def _sequences(
+        self, name: str, sequences: list[list[Step]], lenient: bool = False, watch: Watch | None = None
+    ) -> Behaviour:
         return Behaviour(
-            self.source, name, (), self.sandbox, sequences=sequences, watch=self.watch, lenient=lenient,
+            self.source, name, (), self.sandbox, sequences=sequences, watch=watch or self.watch, lenient=lenient,
             sharing=self.sharing,
         )  # fmt: skip
 
@@ -280,6 +347,11 @@ class Reference:
                 return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
             if behaviour not in (self.mixed, self.surrounded):
                 reason = reason or found.reason
+        for _, behaviour in self.further:
+            found = behaviour.compare(other)
+            compared += found.calls
+            if found.answer is Answer.DIFFERENT:
+                return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         found = self._with_constants_of(other)
         compared += found.calls
         surrounded = around.read(self.source, other)
@@ -290,6 +362,7 @@ class Reference:
         if found.answer is Answer.DIFFERENT:
             return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         differing: dict[str, int] = {}
+        reason = reason or self._unread(other) or _never_asked(self.drawing.surface, theirs, self.classes)
         if not reason:
             reason, differing = followed(self, other)
             beyond = self._beyond(other) if reason else []
@@ -430,6 +503,43 @@ def _parts(call: Any) -> list[Any]:
 def _with(step: Step, change: Callable[[Any], Any]) -> Step:
     """A step with its call changed, if it has one."""
     return [*step[:2], change(step[2])] if step[0] in _CALLS else step
+
+
+def _giving(function: Function, parameter: Parameter, call: Any, value: Any) -> Any | None:
+    """A call with another value for one parameter; None where it can't be given one."""
+    by_place, by_name = _parts(call)
+    places = [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
+    if parameter.name in places[: len(by_place)]:
+        place = places.index(parameter.name)
+        return ["call*", [*by_place[:place], value, *by_place[place + 1 :]], by_name]
+    if parameter.kind not in (Kind.EITHER, Kind.KEYWORD):
+        return None
+    return ["call*", by_place, [*([k, x] for k, x in by_name if k != parameter.name), [parameter.name, value]]]
+
+
+def _never_asked(mine: Surface, theirs: Surface, names: Collection[str]) -> str:
+    """An operation that an assignment in the body of a class gives it, in one program alone, and that no step asks for,
+    as a reason; empty where there is none."""
+    for name in (n for n in names if n in theirs.classes):
+        one, other = mine.classes[name], theirs.classes[name]
+        for which, lost in (
+            ("first", one.bound - other.special - {*one.methods}),
+            ("second", other.bound - one.special),
+        ):
+            if lost:
+                return f"class {name}: {min(lost)} is bound in the {which} program alone, and was not asked for"
+    return ""
+
+
+def _endless(source: str) -> bool:
+    """Whether a program writes an iterator that has no end."""
+    for node in ast.walk(inputs.surfaces.parsed(source)):
+        match node:
+            case ast.While(test=ast.Constant(value=value)) if value:
+                return True
+            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="itertools"), attr=name) if name in _WITHOUT_END:
+                return True
+    return False
 
 
 def _given(function: Function, name: str, call: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -23,13 +23,21 @@ _ENUMS = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}
 _BUILTIN_BASES = {"int", "str", "float", "list", "dict", "set", "tuple", "frozenset", "bytes"}
 _NO_BASES = {"object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict"}
 _COMPARED = ["eq", "ne", "lt", "le", "gt", "ge"]
-_ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"]
-_REFLECTED_OR_IN_PLACE = ["radd", "rsub", "rmul", "iadd", "isub"]
-_BINARY = [*_COMPARED, *_ARITHMETIC, *_REFLECTED_OR_IN_PLACE]
-_CONTAINER = ["len", "iter", "next", "getitem", "setitem", "delitem", "contains"]
-_UNARY = [*_CONTAINER, "str", "repr", "bool", "call", "neg", "pos", "abs", "int", "float", "enter", "format"]
+_SHIFTS = ["lshift", "rshift"]
+_ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", *_SHIFTS]
+_REFLECTED = [f"r{name}" for name in (*_ARITHMETIC, "divmod")]
+_IN_PLACE = [f"i{name}" for name in _ARITHMETIC]
+_BINARY = [*_COMPARED, *_ARITHMETIC, "divmod", *_REFLECTED, *_IN_PLACE]
+_CONTAINER = ["len", "iter", "next", "getitem", "setitem", "delitem", "contains", "reversed", "missing", "length_hint"]
+_NUMBER = ["neg", "pos", "abs", "invert", "int", "float", "complex", "index", "round", "trunc", "floor", "ceil"]
+_UNARY = [*_CONTAINER, *_NUMBER, "str", "repr", "bytes", "bool", "call", "enter", "format", "fspath", "copy", "anext"]
 SPECIAL = {f"__{name}__" for name in (*_BINARY, *_UNARY)}
 _BINARY_SPECIAL = {f"__{name}__" for name in _BINARY}
+_SHIFTED_BY = {f"__{sort}{name}__" for name in _SHIFTS for sort in ("", "r", "i")}
+# Names of the data model that are no operations, or are asked of every instance.
+_NO_OPERATIONS = {
+    f"__{name}__" for name in ("slots", "match_args", "doc", "module", "qualname", "annotations", "hash", "eq")
+}
 
 
 class InputError(SemRepError):
@@ -75,11 +83,13 @@ class Function:
 class Class:
     """A class: how it is built, what its instances can be asked.
 
-    members: of an Enum, which is not built. attributes: properties. settable: fields of a dataclass and properties with
-    a setter, with the hint of what they are set to. kept: attributes that hold what the constructor was given, with the
-    name of that parameter. shown: `repr` writes the fields. ordered: instances are compared by < and its like. manages:
-    they are used by `with`. looks_up: attributes are looked up by a method of its own. abstract: it can't be built.
-    protocol: it only says what others have. external: a base that is not in the program.
+    members: of an Enum, which is not built. attributes: properties. settable: fields of a dataclass, descriptors and
+    properties with a setter, with the hint of what they are set to. variables: public ones of the class itself, which
+    no method sets for an instance. special: operations that its body gives a meaning. bound: those of them that an
+    assignment gives. kept: attributes that hold what the constructor was given, with the name of that parameter. shown:
+    `repr` writes the fields. ordered: instances are compared by < and its like. manages: they are used by `with`.
+    looks_up: attributes are looked up by a method of its own. abstract: it can't be built. protocol: it only says what
+    others have. external: a base that is not in the program.
     """
 
     name: str
@@ -88,6 +98,9 @@ class Class:
     attributes: list[str] = field(default_factory=list)
     settable: dict[str, ast.expr | None] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    variables: list[str] = field(default_factory=list)
+    special: set[str] = field(default_factory=set)
+    bound: set[str] = field(default_factory=set)
     shown: bool = False
     ordered: bool = False
     manages: bool = False
@@ -141,11 +154,13 @@ def functions(source: str) -> dict[str, Definition]:
 def read(source: str) -> Surface:
     """The surface of a program. Raises InputError where it does not parse."""
     surface, listed = Surface(), None
-    for node in statements(parsed(source).body):
+    body = parsed(source).body
+    descriptors = _descriptors(body)
+    for node in statements(body):
         if isinstance(node, Definition):
             surface.functions[node.name] = _function(node)
         elif isinstance(node, ast.ClassDef):
-            surface.classes[node.name] = _class(node)
+            surface.classes[node.name] = _class(node, descriptors)
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             for name in _assigned(node):
                 if name == "__all__" and isinstance(node.value, ast.List | ast.Tuple):
@@ -197,11 +212,33 @@ def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _class(node: ast.ClassDef) -> Class:
+def _is_operation(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__") and name not in _NO_OPERATIONS
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _variables(node: ast.Assign | ast.AnnAssign, dataclass: bool, bases: Collection[str]) -> list[str]:
+    """The public variables that a statement of a class's body gives it; fields are none."""
+    hint = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+    is_field = hint and "ClassVar" not in hint and (dataclass or {"NamedTuple", "TypedDict"} & set(bases))
+    return [n for n in _assigned(node) if not is_field and (n[0] != "_" or n == "__match_args__")]
+
+
+def _descriptors(body: list[ast.stmt]) -> set[str]:
+    """The classes at a program's top whose instances say what an attribute gives or takes."""
+    classes = [n for n in statements(body) if isinstance(n, ast.ClassDef)]
+    return {c.name for c in classes for s in c.body if isinstance(s, Definition) and s.name in ("__get__", "__set__")}
+
+
+def _class(node: ast.ClassDef, descriptors: Collection[str]) -> Class:
     bases, decorators = [_name(b) for b in node.bases], {_name(d) for d in node.decorator_list}
     one = Class(node.name, Function(node.name, (), node), bases=bases, is_enum=bool(_ENUMS & set(bases)))
     if one.is_enum:
-        one.members = [n for s in node.body if isinstance(s, ast.Assign) for n in _assigned(s) if n[0] != "_"]
+        values = [s for s in node.body if isinstance(s, ast.Assign) and not isinstance(s.value, ast.Lambda)]
+        one.members = [n for s in values for n in _assigned(s) if n[0] != "_"]
     elif "dataclass" in decorators or {"NamedTuple", "TypedDict"} & set(bases):
         one.constructor, one.own_constructor = Function(node.name, tuple(_fields(node)), node), True
         one.shown = "TypedDict" not in bases
@@ -218,9 +255,21 @@ def _class(node: ast.ClassDef) -> Class:
             case ast.Assign(value=ast.Name(id=other)) if other in defined:  # one method under two names
                 for name in _assigned(inner):
                     _add_method(one, defined[other], name)
-            case ast.Assign(value=ast.Lambda() as value) if not one.is_enum:
-                for name in (n for n in _assigned(inner) if not n.startswith("_")):
+            case ast.Assign(value=ast.Lambda() as value):
+                for name in (n for n in _assigned(inner) if not n.startswith("_") or n in SPECIAL):
                     one.methods[name] = Function(name, _parameters(value.args)[1:], value)
+            case ast.Assign(value=ast.Call(func=ast.Name(id=name))) if name == "property" or name in descriptors:
+                for attribute in (n for n in _assigned(inner) if not n.startswith("_")):
+                    one.attributes.append(attribute)
+                    one.settable[attribute] = None
+            case ast.Assign() | ast.AnnAssign(value=ast.expr()) if not one.is_enum:
+                one.variables += _variables(inner, "dataclass" in decorators, bases)
+        if isinstance(inner, ast.Assign) and ast.unparse(inner) != "__str__ = __repr__":
+            one.bound |= {n for n in _assigned(inner) if _is_operation(n)}
+    one.special = {n for n in defined if _is_operation(n)} | one.bound
+    set_later = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and _is_self(n.value)
+                 and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    one.variables = [n for n in one.variables if n not in set_later]
     one.protocol = "Protocol" in bases
     one.abstract = one.abstract or one.protocol
     return one
@@ -350,7 +399,7 @@ def _add_method(one: Class, node: Definition, alias: str = "") -> None:
     elif not node.name.startswith("_") or node.name in SPECIAL:
         method = _function(node, 0 if "staticmethod" in decorators else 1)
         if node.name in _BINARY_SPECIAL:
-            itself = ast.Name(id=one.name)
+            itself = ast.Name(id="int" if node.name in _SHIFTED_BY else one.name)
             given = tuple(Parameter(p.name, p.kind, p.annotation or itself, p.default) for p in method.parameters)
             method = Function(method.name, given, method.node, method.docstring)
         one.methods[node.name] = method
@@ -382,6 +431,8 @@ def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
             one.shown = one.shown or base.shown
             one.ordered, one.manages = one.ordered or base.ordered, one.manages or base.manages
             one.looks_up = one.looks_up or base.looks_up
+            one.variables = list(dict.fromkeys([*base.variables, *one.variables]))
+            one.special, one.bound = one.special | base.special, one.bound | base.bound
             if not one.own_constructor:
                 one.constructor, one.own_constructor = base.constructor, base.own_constructor
                 one.kept = base.kept

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import ARGUMENTS, CAUSE, MEMBERS, NO_OUTCOME, TEXT
+from semrep_jax.sandbox.values import ARGUMENTS, CAUSE, MAX_ITEMS, MEMBERS, NO_OUTCOME, TEXT
 
 Step = list[Any]
 MOST_OWN = 6  # numbers, texts and fractions that a program's text names
@@ -52,7 +52,8 @@ class Limits:
 class Watch:
     """What is looked at beside the steps.
 
-    variables: names of the module's, whose values are looked at after each sequence. uses: by class of the first
+    variables: names of the module's, whose values are looked at after each sequence. held: by public class, its own
+    variables, which are looked at too. items: at most so many are read of an iterator. uses: by class of the first
     program what is asked of its instances where they stand in results; of other classes' all that is public. sends:
     whether something is sent to generators. throws: names of the exceptions that are thrown into iterators and
     contexts. own: values that a program's text names, each with its sort, with which returned functions are called
@@ -61,6 +62,8 @@ class Watch:
 
     variables: tuple[str, ...] = ()
     uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    held: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    items: int = MAX_ITEMS
     sends: bool = False
     throws: tuple[str, ...] = ()
     own: tuple[tuple[str, Any], ...] = ()
@@ -96,6 +99,11 @@ class Seen:
     unseen: Any = (None, False)
 
     @property
+    def ends(self) -> set[str]:
+        """How the iterators in it ended; "more" where one was broken off."""
+        return set(_ends(self.value)) if self.how == "returned" else set()
+
+    @property
     def idle(self) -> bool:
         """Whether what it returned are functions that gave nothing to anything they were tried with."""
         return self.how == "returned" and bool(self.unseen[1])
@@ -123,7 +131,7 @@ class Seen:
     def ending(self) -> str:
         """How it ended: as `how`, or in the error of an iterator that ends in one before it yields anything."""
         if self.how == "returned" and type(self.value) is list and self.value[:2] == ["it", []]:
-            return "returned" if self.value[2] in ("end", "more") else str(self.value[2])
+            return "returned" if self.value[2] in ("end", "more", "closed") else str(self.value[2])
         return self.how
 
     @property
@@ -180,6 +188,8 @@ def trace(
         "probes": PROBES,
         "globals": watch.variables,
         "uses": watch.uses,
+        "held": watch.held,
+        "items": watch.items,
         "sends": watch.sends,
         "throws": watch.throws,
         "own": watch.own,
@@ -206,6 +216,15 @@ def trace(
         return Trace(found, moves=moves) if all(fits) else None
     except Exception:  # not our report: the candidate has written it
         return None
+
+
+def _ends(wire: Any) -> Iterator[str]:
+    match wire:
+        case ["it", _, str(end), *_] | ["t", "async", _, str(end)]:
+            yield end
+    if isinstance(wire, list):
+        for part in wire:
+            yield from _ends(part)
 
 
 def _pairs(held: Any) -> list[Any]:

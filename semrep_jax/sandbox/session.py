@@ -4,6 +4,7 @@ A sequence starts with the program loaded afresh and shares its state. A step is
 
     ["call", function, call]               a function at the program's top
     ["new", class, call]                   an instance; later steps of the sequence are made with it
+    ["member", Enum, call]                 the member that the call's one argument names; it is asked as instances are
     ["ask", method, call], ["get", name]   a method of that instance (special ones too), an attribute or property
     ["set", name, call]                    an attribute or property, to the call's one argument
     ["op", operator, call]                 a function of `operator` with the instance and the call's arguments
@@ -12,15 +13,17 @@ A sequence starts with the program loaded afresh and shares its state. A step is
     ["env", name, call]                    an environment variable, to the call's one argument
     ["argv", "", call]                     the command line, to the call's arguments
 
-A fourth part of a step is its turn (see `values.Encoder`), which else hangs on the step. A call is ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited.
-Steps of the last two kinds at the beginning of a sequence are made before the program is loaded.
+A call is ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited. A
+fourth part of a step is its turn (see `values.Encoder`), which else hangs on the step. Steps with "env" and "argv" at
+the beginning of a sequence are made before the program is loaded.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
-What comes back for each step: [how, value, after, output, errors, shared, message, files, unseen]. `how` is "returned", an
-exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an argument could not
-be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the arguments afterwards
-where they could change, `shared` where an object stands twice, in the result of an earlier step too. `files` are those
-that changed (see `surroundings`), `unseen` what `values.Encoder` says of it. The first outcome of a sequence is the loading, the last the
-program's public variables, whether random numbers were used, and the instance.
+What comes back for each step: [how, value, after, output, errors, shared, message, files, unseen]. `how` is
+"returned", an exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an
+argument could not be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the
+arguments afterwards where they could change, `shared` where an object stands twice, in the result of an earlier step
+too. `files` are those that changed (see `surroundings`), `unseen` is what `values.Encoder.unseen` says. The first
+outcome of a sequence is the loading, the last the program's public variables and those of its public classes, whether
+random numbers were used, and the instance.
 """
 
 import builtins
@@ -146,7 +149,8 @@ class Session:
     def encoder(self, turn=0):
         """What writes down one outcome's values. turn: see `values.Encoder`."""
         asked, sends = self.request.get("uses", {}), self.request.get("sends", False)
-        return values.Encoder(PROGRAM, self.probes, turn=turn, asked=asked, sends=sends, thrown=self.thrown)
+        items = self.request.get("items", values.MAX_ITEMS)
+        return values.Encoder(PROGRAM, self.probes, turn, asked, sends, self.thrown, items)
 
     def thrown(self, number):
         """The exception that is thrown into iterators and contexts on a turn, one after the other."""
@@ -253,6 +257,9 @@ class Session:
         if what == "new":
             self.instance = self.scope[name](*args, **kwargs)
             return None
+        if what == "member":
+            self.instance = self.scope[name][args[0]]
+            return self.instance
         if self.instance is None:
             raise Skipped
         if what == "ask":
@@ -270,7 +277,7 @@ class Session:
     def result(self, given):
         """What a call gave, or what a coroutine gives in the end."""
         self.awaited = isinstance(given, types.CoroutineType)
-        return _awaited(given)
+        return _awaited(given, self.request.get("items", values.MAX_ITEMS))
 
     def hashes(self, other):
         """Whether the instance has a hash, equals another one, and then has its hash."""
@@ -345,11 +352,20 @@ class Session:
                     self.kept.append(v)
         return found
 
+    def held(self, name):
+        """The variables of a class that are looked at, where they are plain values."""
+        found = {}
+        for variable in self.request.get("held", {}).get(name, ()):
+            raw = [vars(c)[variable] for c in self.scope[name].__mro__ if variable in vars(c)]
+            found |= {variable: raw[0]} if raw and values.is_plain(raw[0]) else {}
+        return found
+
     def state(self):
         """The program's public variables, new ones too, whether it has used the random numbers that all share, what it
         has changed of its process, and the instance."""
         found = {n: self.scope.get(n) for n in self.request["globals"]}
         names = [n for n in self.request.get("uses", {}) if n[0] != "_" and isinstance(self.scope.get(n), type)]
+        found |= {f"{n}.{name}": x for n in names for name, x in self.held(n).items()}
         above = {n: tuple(self.encoder().ancestors(self.scope[n])) for n in names}
         found |= {f"classes above {n}": classes for n, classes in above.items() if classes}
         dice = self.dice and sys.modules["random"].getstate()
@@ -367,10 +383,10 @@ class Skipped(Exception):
     """A step with an instance that was not made, or one that only changes the surroundings."""
 
 
-def _awaited(result):
-    """What a coroutine gives, or an asynchronous generator yields; anything else is itself."""
+def _awaited(result, most):
+    """What a coroutine gives, or an asynchronous generator yields, at most so many items; anything else is itself."""
     if isinstance(result, types.AsyncGeneratorType):
-        return ("async", _awaited(_collected(result)))
+        return ("async", *_awaited(_collected(result, most), most))
     if not isinstance(result, types.CoroutineType):
         return result
     if "asyncio" in sys.modules:
@@ -390,13 +406,13 @@ async def _within(manager, raised):
     return ["ended", type(raised).__name__]
 
 
-async def _collected(generator):
+async def _collected(generator, most):
     found = []
     async for item in generator:
         found.append(item)
-        if len(found) == values.MAX_ITEMS:
-            break
-    return found
+        if len(found) == most:
+            return found, "more"
+    return found, "end"
 
 
 def _timeless_loop():
@@ -448,10 +464,10 @@ def _described(error):
 def run(request):
     """{"load": error or None, "sequences": [[outcome, ...], ...], "moves": [[line, line], ...]} of a request.
 
-    source, sequences, probes (values by sort, to use returned functions with), globals (names of public
-    variables), uses and sends (see `values.Encoder`), seed (of `random`), step_seconds and total_seconds (of processor
-    time); reach: whether moves are noted, and with "parts" lines in comprehensions and lambdas. Where the program
-    finds itself (`elsewhere`) is settled before.
+    source, sequences, probes (values by sort, to use returned functions with), globals (names of public variables),
+    held, items, uses, sends, throws and own (see `python.trace.Watch`), seed (of `random`), step_seconds and
+    total_seconds (of processor time); reach: whether moves are noted, and with "parts" lines in comprehensions and
+    lambdas. Where the program finds itself (`elsewhere`) is settled before.
     """
     try:
         code = compile(request["source"], values.FILE, "exec", dont_inherit=True)

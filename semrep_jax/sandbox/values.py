@@ -168,14 +168,15 @@ class Encoder:
     """Writes values down. One for each outcome.
 
     program: the name that the program's module has. probes: argument tuples (Python values, fresh for each use) by
-    number of arguments, to call returned functions with. budget: nodes. turn: decides how iterators and context
+    number of arguments, to call returned functions with. turn: decides how iterators and context
     managers are used: to their end, closed, with an exception thrown in; with something sent where `sends`. asked: by
-    class, what alone is asked of its instances. thrown: gives the exception of a turn, which is thrown in.
+    class, what alone is asked of its instances. thrown: gives the exception of a turn, which is thrown in. items:
+    at most so many are read of an iterator that lies in none; past MAX_ITEMS only a number that hangs on them is kept.
     """
 
-    def __init__(self, program, probes, budget=MAX_NODES, turn=0, asked=None, sends=False, thrown=None):
-        self.program, self.probes, self.budget, self.turn = program, probes, budget, turn
-        self.asked, self.sends, self.thrown = asked or {}, sends, thrown
+    def __init__(self, program, probes, turn=0, asked=None, sends=False, thrown=None, items=MAX_ITEMS):
+        self.program, self.probes, self.budget, self.turn = program, probes, MAX_NODES, turn
+        self.asked, self.sends, self.thrown, self.items = asked or {}, sends, thrown, items
         self.numbers = {}  # of mutable objects, by identity, in the order in which they are met
         self.kept = []  # so that no identity is used twice
         self.count, self.shared = 0, []
@@ -366,25 +367,37 @@ class Encoder:
 
     def _iterator(self, v, depth):
         """An iterator by what it yields; on some turns something is sent to it, or it is ended after one item."""
+        most, self.items = self.items, MAX_ITEMS
+        try:
+            return self._read(v, depth, most)
+        finally:
+            self.items = most
+
+    def _read(self, v, depth, most):
         use = "next" if self.given else _USES.get(self.turn % 8, "next")
         use = "next" if use == "send" and not self.sends else use
-        items: list = []
-        for n in range(MAX_ITEMS):
+        items, beyond = [], []
+        for n in range(most):
             try:
                 if n and use == "close" and hasattr(v, "close"):
                     v.close()
                 if n and use == "throw" and hasattr(v, "throw"):
                     item = v.throw(self.thrown(self.turn // 8))
                 elif n and use in ("close", "throw"):
-                    return ["it", items, "more" if use == "close" else "ValueError", None]
+                    return ["it", items, "closed" if use == "close" else "ValueError", None]
                 else:
                     item = v.send(n) if n and use == "send" and hasattr(v, "send") else next(v)
             except StopIteration as end:
-                return ["it", items, "end", self.walk(end.value, depth + 1)]
+                return ["it", items, "end", self.walk(end.value, depth + 1), *([beyond] if beyond else [])]
             except Exception as error:
-                return ["it", items, error_name(error, self.program), None]
-            items.append(self.walk(item, depth + 1))
-        return ["it", items, "more", None]
+                return ["it", items, error_name(error, self.program), None, *([beyond] if beyond else [])]
+            if n < MAX_ITEMS:
+                items.append(self.walk(item, depth + 1))
+                continue
+            budget = self.budget
+            text = text_of(self.walk(item, depth + 1)).encode()
+            self.budget, beyond = budget, [n + 1 - MAX_ITEMS, zlib.crc32(text, *beyond[1:])]
+        return ["it", items, "more", None, *([beyond] if beyond else [])]
 
     def _used(self, use, depth):
         """What a use of a value gives: [error, value]."""

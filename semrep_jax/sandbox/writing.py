@@ -71,7 +71,10 @@ def _written(wire: Any) -> str:
             made = [error or _written(value) for error, value in rest[2]] if rest[1:] else []
             return f"{name} (a class with {_written(rest[1])}, which makes {', '.join(made)})" if rest[1:] else name
         case "it":
-            end = {"end": "", "more": ", ..."}.get(rest[1], f", then {rest[1]}")
+            end = {"end": "", "more": ", ...", "closed": ", closed"}.get(rest[1], f", then {rest[1]}")
+            if rest[3:]:
+                count, checksum = rest[3]
+                return f"an iterator over [{_joined(rest[0][:6])}, ...; {len(rest[0]) + count} items, {checksum}{end}]"
             return f"an iterator over [{_joined(rest[0])}{end}]"
         case "fn":
             results = [f"{_written(given)} -> {error or _written(value)}" for given, error, value in rest[:3]]

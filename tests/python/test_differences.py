@@ -116,6 +116,24 @@ LOCAL = (
     "        def go(self):\n            return self.x + {2}\n    return {0}\n"
 )
 FIELDS = "from collections import namedtuple\ndef f(n: int):\n    return namedtuple('P', {!r})(n, 1)\n"
+SQUARES = "{}def f():\n    for i in range(1, {}):\n        yield i * i\n"
+CLIENT = "class Client:\n    TIMEOUT = {}\n    def f(self, n: int) -> int:\n        return n\n"
+MATCHED = (
+    "class P:\n    __match_args__ = ({})\n    def __init__(self, x: int, y: int):\n        self.x, self.y = x, y\n"
+)
+DESCRIPTOR = (
+    "class AtLeast:\n    def __get__(self, one, kind=None):\n        return one._n if one else self\n"
+    "    def __set__(self, one, value):\n        one._n = max({}, value)\nclass C:\n    n = AtLeast()\n"
+)
+LEVEL = (
+    "from enum import Enum\n_WEIGHTS = {{'LOW': 1, 'HIGH': {}}}\nclass Level(Enum):\n    LOW = 1\n    HIGH = 2\n"
+    "    def weight(self) -> int:\n        return {}\n"
+)
+BITS = (
+    "class Bits:\n    def __init__(self, n: int):\n        self.n = n\n    def __and__(self, other: int):\n"
+    "        return Bits(self.n & other)\n    def __neg__(self):\n        return Bits(-self.n)\n"
+    "    def __iter__(self):\n        return iter([self.n])\n"
+)
 HTTP = (
     "class HttpError(Exception):\n    pass\ndef f(n: int) -> int:\n    if n > 3:\n"
     "        raise HttpError({})\n    return n\n"
@@ -413,6 +431,32 @@ DIFFERENT = {
         "def f(n: bool):\n    return '\\ud800' + ('\\\\ud801' if n else '')\n",
         "def f(n: bool):\n    return '\\ud800' + ('\\ud801' if n else '')\n",
     ),
+    "the hundredth item": (SQUARES.format("", 101), SQUARES.format("", 100)),
+    "the hundredth item of an asynchronous iterator": (SQUARES.format("async ", 101), SQUARES.format("async ", 100)),
+    "the hundredth item of a map": (
+        "def f(n: bool):\n    return map(str, range(100))\n", "def f(n: bool):\n    return map(str, range(99))\n",
+    ),
+    "a variable of a class": (CLIENT.format(30), CLIENT.format(60)),
+    "the places of what a match takes": (
+        MATCHED.format("'x', 'y'"), MATCHED.format("'y', 'x'"),
+    ),
+    "what a descriptor takes": (DESCRIPTOR.format(0), DESCRIPTOR.format(1)),
+    "a table that an Enum's members look up": (
+        LEVEL.format(5, "_WEIGHTS[self.name]"),
+        LEVEL.format(6, "_WEIGHTS[self.name]"),
+    ),
+    "the text of a member": (LEVEL.format(5, "1") + "    __str__ = lambda self: 'x'\n", LEVEL.format(5, "1")),
+    "a value that no member has": (
+        LEVEL.format(5, "1") + "    @classmethod\n    def _missing_(cls, value):\n        return cls.LOW\n",
+        LEVEL.format(5, "1"),
+    ),
+    "an operator on the right under another name": (BITS + "    __rand__ = __and__\n", BITS),
+    "an operator with one side under another name": (BITS + "    __invert__ = __neg__\n", BITS),
+    "the way back under another name": (BITS + "    __reversed__ = __iter__\n", BITS),
+    "a field that is not compared": (
+        FIELD + DATA.format("") + "    note: str = field(default='', compare=False)\n",
+        FIELD + DATA.format("") + "    note: str = ''\n",
+    ),
     "the number that an error is given": (HTTP.format("404"), HTTP.format("500")),
     "the cause of an error": (
         RAISING.format("ValueError('x') from KeyError('y')"), RAISING.format("ValueError('x') from OSError('y')"),
@@ -426,7 +470,9 @@ DIFFERENT = {
         "def f(k: int):\n    return lambda d: d['a'] + k\n", "def f(k: int):\n    return lambda d: d['a'] - k\n",
     ),
     "a large constant of a function that is returned": (CAPPED.format("5000"), CAPPED.format("6000")),
-    "an error that a context swallows": (SWALLOWING.format("n: int", "KeyError"), SWALLOWING.format("n: int", "OSError")),
+    "an error that a context swallows": (
+        SWALLOWING.format("n: int", "KeyError"), SWALLOWING.format("n: int", "OSError"),
+    ),
     "an error that a context without parameters swallows": (
         SWALLOWING.format("", "KeyError"), SWALLOWING.format("", "OSError"),
     ),

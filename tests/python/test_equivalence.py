@@ -250,6 +250,18 @@ def test_agreement_without_evidence_is_unknown_and_says_why(name, sandbox):
     assert finding.answer is Answer.UNKNOWN and why in finding.reason
 
 
+def test_iterators_that_were_never_read_to_their_end_are_unknown(sandbox):
+    source = "def f():\n    for i in range(10**6):\n        yield i\n"
+    finding = Reference(source, sandbox).compare(source.replace("10**6", "10**6 + 1"))
+    assert finding.answer is Answer.UNKNOWN and "read to its end" in finding.reason
+
+
+def test_an_operation_that_is_bound_in_the_second_program_alone_is_unknown(sandbox):
+    source = "class C:\n    def __neg__(self):\n        return 1\n"
+    finding = Reference(source, sandbox).compare(source + "    __invert__ = __neg__\n")
+    assert finding.answer is Answer.UNKNOWN and "__invert__" in finding.reason
+
+
 def test_of_instances_that_are_too_many_to_be_asked_differing_private_state_is_unknown(sandbox):
     source = (
         "class Card:\n    def __init__(self, n: int):\n        self._n = n\n    def rank(self) -> int:\n"

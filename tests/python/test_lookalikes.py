@@ -270,13 +270,31 @@ ALIKE = {
         "def f(n: int):\n    class K:\n        def __init__(self, y):\n            self.x = y\n"
         "        def go(self):\n            return n + self.x\n    return K\n",
     ),
+    "what an Enum's members are asked": (
+        "from enum import Enum\nclass Level(Enum):\n    LOW = 1\n    HIGH = 2\n    def twice(self) -> int:\n"
+        "        return self.value * 2\n",
+        "from enum import Enum\nclass Level(Enum):\n    LOW = 1\n    HIGH = 2\n    def twice(self) -> int:\n"
+        "        return self.value + self.value\n",
+    ),
+    "an iterator without an end": (
+        "def f():\n    n = 0\n    while True:\n        yield n\n        n += 1\n",
+        "import itertools\ndef f():\n    yield from itertools.count()\n",
+    ),
+    "long iterators": (
+        "def f(n: bool):\n    for i in range(999):\n        yield i * i\n",
+        "def f(n: bool):\n    return (i**2 for i in range(999))\n",
+    ),
+    "what a class gives all its instances": (
+        "class C:\n    n = 0\n    LIMIT = 60 * 60\n    def __init__(self, n: int):\n        self.n = n\n",
+        "class C:\n    LIMIT = 3600\n    def __init__(self, n: int):\n        self.n = n\n",
+    ),
     "texts of errors, a number in one of them": (
         "def f(n: int):\n    if n < 0:\n        raise ValueError(n)\n    return {1: 'a'}[n]\n",
         "def f(n: int):\n    if n < 0:\n        raise ValueError(f'{n} is too small')\n    if n != 1:\n"
         "        raise KeyError\n    return 'a'\n",
     ),
     "an error that says where it comes from": (
-        "def f(s: str):\n    try:\n        return int(s)\n    except ValueError as e:\n        raise OSError(s) from e\n",
+        "def f(s: str):\n    try:\n        return int(s)\n    except ValueError as e:\n        raise OSError from e\n",
         "def f(s: str):\n    try:\n        return int(s)\n    except ValueError:\n        raise OSError('no number')\n",
     ),
     "a function that may find nothing": (
