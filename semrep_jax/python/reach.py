@@ -6,9 +6,9 @@
 A judge that has run 250 calls knows nothing of a line that none of them reached. A statement counts as run where
 control has gone on from it, to the next line or out of the function; one that raises TypeError, AttributeError,
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
-once it has gone both ways, a `for` once it was entered. What stands in both programs, as it is, under other local
-names, or as an `if` the other way round, and in the same order, is not asked for: if it never ran, it never ran in
-either. The same is asked of the parts of statements that differ (`python.parts`): conditions in expressions, arms,
+once it has gone both ways, a `for`, an `except` clause and a `case` once it was entered. What stands in both programs,
+as it is, under other local names, or as an `if` the other way round, and in the same order, is not asked for: if it
+never ran, it never ran in either. The same is asked of the parts of statements that differ (`python.parts`): conditions in expressions, arms,
 lambdas.
 """
 
@@ -33,14 +33,14 @@ LIMITS = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=0.1)
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
-_LOOPS = (ast.For, ast.AsyncFor)
-_BRANCHING = (ast.If, ast.While, *_LOOPS)
+_ENTERED = (ast.For, ast.AsyncFor, ast.ExceptHandler, ast.match_case)
+_BRANCHING = (ast.If, ast.While, *_ENTERED)
 _WITHOUT_CODE = (ast.Pass, ast.Global, ast.Nonlocal)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement inside a function, or what stands before the body of one.
+    """A statement inside a function, or what stands before the body of one; a clause of a `try` or `match` too.
 
     line: where, in the program as `one_a_line` writes it. last: its last line, of a text over several. then: where its
     body begins, of an `if` or a loop; else None. kind: of the node. text: for people. forms: it as it is, and under
@@ -50,19 +50,19 @@ class Statement:
     line: int
     last: int
     then: int | None
-    kind: type[ast.stmt]
+    kind: type[ast.AST]
     text: str
     forms: frozenset[str]
     place: str = ""
 
     def tried(self, moves: Collection[Move]) -> bool:
-        """Whether control has gone on from it; from a condition both ways, and into a loop."""
+        """Whether control has gone on from it; from a condition both ways, and into a loop or clause."""
         onward = {b for a, b in moves if self.line <= a <= self.last and not self.line <= b <= self.last}
         if self.kind is not ast.Raise:
             onward.discard(REFUSED)
         if self.then is None:
             return bool(onward)
-        return self.then in onward and (self.kind in _LOOPS or len(onward) > 1)
+        return self.then in onward and (self.kind in _ENTERED or len(onward) > 1)
 
 
 class Walk:
@@ -193,26 +193,27 @@ def statements(source: str) -> list[Statement]:
     plain = {id(node): _form(other) for node, other in both}
     turned = {id(node): _as_asked(other) for node, other in both if isinstance(other, ast.If)}
     found = []
-    for node, place in _runnable(tree.body, ""):
+    for node, line, place in _runnable(tree.body, ""):
         body = getattr(node, "body", None)
         then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
-        last = body[0].lineno - 1 if body else node.end_lineno
+        last = body[0].lineno - 1 if body else getattr(node, "end_lineno", line)
         forms = frozenset({_form(node), plain[id(node)]})
         if isinstance(node, ast.If):
             forms |= {_as_asked(node), turned[id(node)]}
-        last = max(node.lineno, last or 0)
-        found.append(Statement(node.lineno, last, then, type(node), _text(node), forms, place))
+        last = max(line, last or 0)
+        found.append(Statement(line, last, then, type(node), _text(node), forms, place))
     return found
 
 
-def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.stmt, str]]:
+def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.AST, int, str]]:
     """The statements of a block and of those in it, without what has no code and what control can't come to; with each
-    the outermost function that it is in. within: the names of the classes or of the function that the block is in."""
+    its line and the outermost function that it is in. within: the names of the classes or of the function that the
+    block is in."""
     for node in block:
         constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         declared = isinstance(node, ast.AnnAssign) and node.value is None
         if inside and not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
-            yield node, within
+            yield node, node.lineno, within
         a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         place = within
         if not inside and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -220,6 +221,10 @@ def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Itera
         for name, inner in _blocks(node):
             if not _is_dead(node, name):
                 yield from _runnable(inner, place, inside or a_function)
+        for clause, line, inner in _clauses(node):
+            if inside and not _takes_all(clause):
+                yield clause, line, within
+            yield from _runnable(inner, place, inside)
         if isinstance(node, _LEAVING):
             return
 
@@ -229,8 +234,20 @@ def _blocks(node: ast.AST) -> Iterator[tuple[str, list[ast.stmt]]]:
         inner = getattr(node, name, None)
         if isinstance(inner, list):
             yield name, inner
-    for part in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
-        yield "body", part.body
+
+
+def _clauses(node: ast.AST) -> Iterator[tuple[ast.AST, int, list[ast.stmt]]]:
+    """The `except` clauses and cases of a statement, with their lines and blocks."""
+    match node:
+        case ast.Try(handlers=handlers) | ast.TryStar(handlers=handlers):
+            yield from ((handler, handler.lineno, handler.body) for handler in handlers)
+        case ast.Match(cases=cases):
+            yield from ((case, case.pattern.lineno, case.body) for case in cases)
+
+
+def _takes_all(clause: ast.AST) -> bool:
+    """Whether it is a case that takes whatever is left: nothing is asked on its line."""
+    return isinstance(clause, ast.match_case) and isinstance(clause.pattern, ast.MatchAs) and not clause.pattern.pattern
 
 
 def _is_constant(node: ast.AST) -> bool:
@@ -302,6 +319,6 @@ def _listed(value: object) -> str:
     return repr([ast.dump(x) if isinstance(x, ast.AST) else x for x in value] if isinstance(value, list) else value)
 
 
-def _text(node: ast.stmt) -> str:
-    """The first line of a statement."""
-    return ast.unparse(node).splitlines()[0][:100]
+def _text(node: ast.AST) -> str:
+    """The first line of a statement or clause."""
+    return ast.unparse(node).strip().splitlines()[0][:100]

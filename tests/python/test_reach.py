@@ -10,6 +10,7 @@ from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.reach import Walk, statements
 
 RARE = "def f(s: str):\n    if hash(s) == 77777:\n        return {}\n    return len(s)\n"
+NUMBERED = "def f(n: int):\n    match n:\n        case 5:\n            return 1\n        case {}:\n            return 2\n"
 # Pairs that nothing tells apart, and the statement that no call has run or seen both ways of.
 UNTRIED = {
     "a line behind a rare condition": (RARE.format("len(s) + 1"), RARE.format("len(s) + 2"), "return len(s) + 1"),
@@ -68,6 +69,16 @@ UNTRIED = {
         "def f(n: int):\n    match n:\n        case int() if True:\n            return 1\n    return 2\n",
         "n != 12345 * 7",
     ),
+    "a handler that does nothing": (
+        "def f(n: int):\n    try:\n        return n\n    except ValueError:\n        pass\n",
+        "def f(n: int):\n    return n\n",
+        "except ValueError:",
+    ),
+    "a case that is never met, with what stands in both under it": (
+        NUMBERED.format(1234507),
+        NUMBERED.format(5432101),
+        "case 1234507:",
+    ),
 }
 # Pairs that differ in text, and have run whole.
 TRIED = {
@@ -83,6 +94,12 @@ TRIED = {
     "an error that the program raises itself": (
         "def f(n: int):\n    if n < 0:\n        raise TypeError('negative')\n    return n\n",
         "def f(n: int):\n    if 0 > n:\n        raise TypeError('negative number')\n    return n\n",
+    ),
+    "clauses that are entered": (
+        "def f(s: str):\n    try:\n        n = int(s)\n    except Exception:\n        n = 5\n    match n:\n"
+        "        case 5 | 7:\n            pass\n        case _:\n            return 2\n",
+        "def f(s: str):\n    try:\n        n = int(s)\n    except ValueError:\n        n = 5\n    match n:\n"
+        "        case 7 | 5:\n            pass\n        case _:\n            return 2\n",
     ),
     "several statements on a line": (
         "def f(n: int):\n    if n < 0: n = -n; n += 1\n    return n\n",
