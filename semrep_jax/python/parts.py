@@ -1,26 +1,29 @@
-"""Which parts of statements ran: the arms of `a if b else c`, the operands of `and`, lambdas, what comprehensions hold.
+"""Which parts of statements ran: arms of `a if b else c`, operands of `and`, comparisons, lambdas, what comprehensions
+hold.
 
     laid = lay_out(source, lines)         # source as `reach.one_a_line` writes it; lines whose parts are wanted
     laid.source                           # the same program with each part on lines of its own, for `trace(reach=True)`
     [part for part in laid.parts if not part.tried(visited)]
 
 A condition counts as tried once it was true and once false (one that gives no truth value, once it ran); everything
-else once it ran. Only texts are made here; the sandbox runs them. Parts in f-strings stay as they are.
+else once it ran. Only texts are made here; the sandbox runs them. An f-string with such parts is laid out as a call of
+`format`: its own lines can't be broken in every version of Python.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
 import hashlib
 import re
 from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
 
 _NAME = "_part_of_a_statement_"
+_PARTED = (ast.IfExp, ast.BoolOp, ast.Compare, ast.Lambda, ast.comprehension, ast.Not)  # what has parts
 _PLACE = re.compile(_NAME + r"(\d+)_")
 
 
@@ -29,8 +32,9 @@ class Part:
     """A part of a statement.
 
     line: of its statement, in the text that was laid out. text: for people. forms: it as it is, and under numbered
-    local names, with what it stands in. ways: of a condition, true and false, and a third that counts alone: neither;
-    else one. lines: of each way, first and last, where it is laid out.
+    local names, with what it stands in; none where it is another part in any other statement. ways: of a condition,
+    true and false, and a third that counts alone: neither; else one. lines: of each way, first and last, where it is
+    laid out.
     """
 
     line: int
@@ -111,11 +115,12 @@ class _Finder(ast.NodeTransformer):
         if ways == 1 and isinstance(node, ast.Name):
             return node
         seen = [node, *beside], [self.others[id(one)] for one in (node, *beside)]
-        forms = frozenset(" ".join([within, *map(ast.dump, one)]) for one in seen)
+        forms = frozenset(" ".join([within, *map(ast.dump, one)]) for one in seen) if within else frozenset[str]()
         number = len(self.parts)
         self.parts.append(Part(node.lineno, ast.unparse(node)[:100], forms, ways))
         self.held.append(node)
-        self.held[number] = self.visit(copy.copy(node))
+        inner: Any = self.generic_visit(node) if ways > 1 and _is_comparison(node) else self.visit(node)
+        self.held[number] = inner
         return ast.copy_location(ast.Name(f"{_NAME}{number}_", ast.Load()), node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
@@ -133,11 +138,29 @@ class _Finder(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         """A comparison that it gives, both ways."""
-        if isinstance(node.value, ast.Compare) or (
-            isinstance(node.value, ast.UnaryOp) and isinstance(node.value.op, ast.Not)
-        ):
+        if node.value is not None and _is_comparison(node.value):
             node.value = self._part(node.value, "return", 3)
         return self.generic_visit(node)
+
+    def _compared(self, node: ast.Compare | ast.UnaryOp) -> ast.AST:
+        """A comparison anywhere else, both ways. What its value is for hangs on the whole statement."""
+        if not _is_comparison(node) or (part := self._part(node, "", 3)) is node:
+            return self.generic_visit(node)
+        return part
+
+    visit_Compare = visit_UnaryOp = _compared
+
+    def _conditional(self, node: ast.If | ast.While) -> ast.AST:
+        """Its condition as it is: the statement itself is to go both ways."""
+        if _is_comparison(node.test):
+            test: Any = self.generic_visit(node.test)
+            node.test = ast.Constant(True)
+            self.generic_visit(node)
+            node.test = test
+            return node
+        return self.generic_visit(node)
+
+    visit_If = visit_While = _conditional
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         """What it gives."""
@@ -179,5 +202,30 @@ class _Finder(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        """As it is: its lines can't be broken in every version of Python."""
-        return node
+        """One that has parts, as a call."""
+        wanted = node.lineno in self.lines and self.inside
+        if not wanted or not any(isinstance(part, _PARTED) for part in ast.walk(node)):
+            return node
+        for part in ast.walk(node):
+            if hasattr(part, "lineno"):
+                part.lineno = node.lineno  # those of a text over several lines are no lines of the program
+        return self.generic_visit(ast.copy_location(_as_call(node), node))
+
+
+def _as_call(node: ast.JoinedStr) -> ast.Call:
+    """An f-string as a call of `format`, which gives the same."""
+    template, arguments = "", list[ast.expr]()
+    for value in node.values:
+        match value:
+            case ast.Constant(value=str(text)):
+                template += text.replace("{", "{{").replace("}", "}}")
+            case ast.FormattedValue(value=inner, conversion=conversion, format_spec=form):
+                shown = f"!{chr(conversion)}" if conversion != -1 else ""
+                template += f"{{{shown}:{{}}}}" if form is not None else f"{{{shown}}}"
+                arguments += [inner] if form is None else [inner, form]
+    return ast.Call(ast.Attribute(ast.Constant(template), "format", ast.Load()), arguments, [])
+
+
+def _is_comparison(node: ast.AST) -> bool:
+    """Whether it is a comparison, or turns a truth value round."""
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))

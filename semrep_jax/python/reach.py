@@ -8,8 +8,8 @@ control has gone on from it, to the next line or out of the function; one that r
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for`, an `except` clause and a `case` once it was entered. What stands in both programs,
 as it is, under other local names, or as an `if` the other way round, and in the same order, is not asked for: if it
-never ran, it never ran in either. The same is asked of the parts of statements that differ (`python.parts`): conditions in expressions, arms,
-lambdas.
+never ran, it never ran in either. The same is asked of the parts of statements that differ (`python.parts`): conditions
+in expressions, arms, lambdas.
 """
 
 from __future__ import annotations

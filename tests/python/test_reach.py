@@ -10,7 +10,9 @@ from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.reach import Walk, statements
 
 RARE = "def f(s: str):\n    if hash(s) == 77777:\n        return {}\n    return len(s)\n"
-NUMBERED = "def f(n: int):\n    match n:\n        case 5:\n            return 1\n        case {}:\n            return 2\n"
+NUMBERED = (
+    "def f(n: int):\n    match n:\n        case 5:\n            return 1\n        case {}:\n            return 2\n"
+)
 # Pairs that nothing tells apart, and the statement that no call has run or seen both ways of.
 UNTRIED = {
     "a line behind a rare condition": (RARE.format("len(s) + 1"), RARE.format("len(s) + 2"), "return len(s) + 1"),
@@ -69,6 +71,31 @@ UNTRIED = {
         "def f(n: int):\n    match n:\n        case int() if True:\n            return 1\n    return 2\n",
         "n != 12345 * 7",
     ),
+    "a condition in a formatted text": (
+        "def f(n: int):\n    return f\"{'no' if n == -4321 * 3 else n} items\"\n",
+        "def f(n: int):\n    return f'{n} items'\n",
+        "n == -4321 * 3",
+    ),
+    "a comparison that is handed on": (
+        "def f(n: int):\n    return bool(n == len('abc') * 98765)\n",
+        "def f(n: int):\n    return False\n",
+        "n == len('abc') * 98765",
+    ),
+    "a comparison that is kept": (
+        "def f(n: int):\n    found = n == len('abc') * 98765\n    return found\n",
+        "def f(n: int):\n    found = False\n    return found\n",
+        "n == len('abc') * 98765",
+    ),
+    "a comparison that is a place in a list": (
+        "def f(n: int):\n    return [0, 1][n > 1 << 90]\n",
+        "def f(n: int):\n    return [0, 2][n > 1 << 90]\n",
+        "n > 1 << 90",
+    ),
+    "a comparison for each item": (
+        "def f(xs: list[int]):\n    return [x > 1 << 90 for x in xs]\n",
+        "def f(xs: list[int]):\n    return [False for x in xs]\n",
+        "x > 1 << 90",
+    ),
     "a handler that does nothing": (
         "def f(n: int):\n    try:\n        return n\n    except ValueError:\n        pass\n",
         "def f(n: int):\n    return n\n",
@@ -94,6 +121,15 @@ TRIED = {
     "an error that the program raises itself": (
         "def f(n: int):\n    if n < 0:\n        raise TypeError('negative')\n    return n\n",
         "def f(n: int):\n    if 0 > n:\n        raise TypeError('negative number')\n    return n\n",
+    ),
+    "conditions in formatted texts": (
+        "def f(n: int):\n    return f'''a\n{{}}{n if n > 3 else 'x'!r:>{8 if n > 5 else 9}}\"\n' '''\n",
+        "def f(n: int):\n    if n > 3:\n        return 'a\\n{}' + repr(n).rjust(8 if n > 5 else 9) + '\"\\n\\' '\n"
+        "    return 'a\\n{}' + \"'x'\".rjust(9) + '\"\\n\\' '\n",
+    ),
+    "comparisons outside of conditions": (
+        "def f(xs: list[int]):\n    few = (n := len(xs)) < 3\n    return few, n, sum(x > 3 for x in xs)\n",
+        "def f(xs: list[int]):\n    return len(xs) < 3, len(xs), len([x for x in xs if x > 3])\n",
     ),
     "clauses that are entered": (
         "def f(s: str):\n    try:\n        n = int(s)\n    except Exception:\n        n = 5\n    match n:\n"
