@@ -9,6 +9,7 @@ from pathlib import Path
 
 from semrep_jax.commands import command
 from semrep_jax.commands.command import Command
+from semrep_jax.core import sources
 from semrep_jax.core.programs import Program, Task
 from semrep_jax.languages import language_of, read_program
 from semrep_jax.sandbox.pool import Sandbox
@@ -62,7 +63,7 @@ def _read(path: Path, task: str | None) -> tuple[Program, Task | None]:
     """The file as a program, and the task that --task names."""
     program = read_program(path, language_of(path))
     if task is None:
-        return program, None
+        return Program(program.language, sources.in_utf8(program.source)), None
     from semrep_jax.cuda.candidate.candidate import from_file
     from semrep_jax.tasks.kernels import catalogue
 

@@ -75,3 +75,12 @@ def test_perturb_prints_verified_variants_and_says_what_it_dropped(files, capsys
     assert main.main(["perturb", a, "-n", "3", "--kinds", "while_true"]) == 1
     assert "0 of 3" in capsys.readouterr().err
     assert main.main(["perturb", a, "--kinds", "nope"]) == 2 and "'nope'" in capsys.readouterr().err
+
+
+def test_variants_of_a_file_in_another_encoding_are_the_same_programs_once_saved(tmp_path, capsys):
+    path = tmp_path / "latin.py"
+    path.write_bytes(b"# -*- coding: latin-1 -*-\ndef f(n: int):\n    return '\xe9' * n\n")
+    assert main.main(["perturb", str(path), "--kinds", "add_comment"]) == 0
+    saved = capsys.readouterr().out
+    exec(compile(saved.encode(), "saved", "exec"), scope := {})
+    assert scope["f"](2) == "éé" and "# -*- coding: utf-8 -*-" in saved
