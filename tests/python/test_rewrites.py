@@ -401,3 +401,15 @@ def test_expressions_over_several_lines_stay_valid_and_keep_their_meaning():
                 seen.add(name)
                 assert answers(rewritten.program.source) == answers(source), (name, rewritten.program.source)
     assert {"invert_if", "for_to_while"} <= seen
+
+
+def test_a_constant_is_not_inlined_where_the_compiler_would_warn_of_it(recwarn):
+    source = python("def f(x):\n    limit = 5\n    return x is limit\n")
+    assert all(rewrite(source, Random(seed), 1, ["inline_constant"]) is None for seed in range(4))
+    assert not recwarn.list
+
+
+def test_what_the_compiler_warns_of_already_may_be_rewritten(recwarn):
+    source = python("def f(x):\n    limit = 5\n    return (x is 3, x + limit)\n")
+    made = rewrite(source, Random(0), 1, ["inline_constant"])
+    assert made is not None and "x + 5" in made.program.source and not recwarn.list

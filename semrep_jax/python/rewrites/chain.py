@@ -8,6 +8,8 @@ can't tell from the program. The same state of the generator gives the same byte
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
@@ -62,14 +64,24 @@ def _one_change(module: cst.Module, rules: list[Rule], rng: Random) -> tuple[str
 
 
 def _replaced(module: cst.Module, site: RewriteSite) -> cst.Module | None:
-    """The module after a change; None where that is no Python, or the text it was."""
+    """The module after a change; None where that is no Python, the text it was, or one that the compiler warns of and
+    did not before."""
     result: Any = module.deep_replace(site.node, site.replacement)
     changed = result.code if isinstance(result, cst.Module) else code(result)
     if changed == module.code:
         return None
     try:
-        compile(changed, "rewritten", "exec")
+        if _warned(changed) - _warned(module.code):  # a reader of `x is 5` would see what nobody wrote
+            return None
         # parsed again: nodes of a tree are to be different objects, and a rule may have used one twice
         return cst.parse_module(changed)
     except (SyntaxError, ValueError, RecursionError, cst.ParserSyntaxError):
         return None
+
+
+def _warned(text: str) -> Counter[str]:
+    """What the compiler warns of in a program. Raises what `compile` does."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        compile(text, "rewritten", "exec")
+    return Counter(str(warning.message) for warning in found)
