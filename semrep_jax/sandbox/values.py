@@ -376,7 +376,8 @@ class Encoder:
     def _read(self, v, depth, most):
         use = "next" if self.given else _USES.get(self.turn % 8, "next")
         use = "next" if use == "send" and not self.sends else use
-        items, beyond = [], []
+        items: list = []
+        beyond: list = []
         for n in range(most):
             try:
                 if n and use == "close" and hasattr(v, "close"):
@@ -552,7 +553,7 @@ def _methods(own):
 def class_variables(kind, program):
     """The public variables of a class and of those above it in the program that are plain values; not what a dataclass
     gives its fields where they are left out."""
-    found = {}
+    found: dict = {}
     for c in reversed([c for c in kind.__mro__ if c.__module__ == program]):
         fields = vars(c).get("__dataclass_fields__", {})
         given = {n for n, one in fields.items() if one._field_type.name != "_FIELD_CLASSVAR"}
