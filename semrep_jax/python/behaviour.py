@@ -18,6 +18,7 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -34,7 +35,8 @@ from semrep_jax.sandbox.writing import written
 LIMITS = Limits()  # of one run of the first program
 PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
 PLAIN_LIMITS = pool.Limits(cpu_seconds=1.0, wall_seconds=4.0, memory_mb=512)
-CHUNK = 55  # sequences in one contained process
+APART = Limits(cpu_seconds=2.0, step_seconds=0.2)  # of the second on calls that say nothing where they take too long
+CHUNK = 64  # sequences in one contained process
 STEPS = 5  # calls of one function that share a state
 REPEATING = 10  # sequences in which a call is made again
 FEWEST_ANSWERS = 10  # for anything to be known
@@ -101,7 +103,8 @@ class Behaviour:
     `sandbox` where None. watch: what is looked at beside the steps. lenient:
     TypeError and AttributeError say only that an input was guessed wrong. sharing: whether shared references count.
     long: calls that come last, each by itself; no one asks which statements they reach. turns: of the one call of a
-    function without parameters, each by itself (see `sandbox.session`).
+    function without parameters, each by itself (see `sandbox.session`). apart: sequences in a process of their own;
+    where a program takes too long or too much memory, or gives too much, they say nothing of it.
 
     `recordings` are the sequences with what was answered twice in the same way. `enough` says whether that suffices to
     know anything, `silent` how many calls gave no steady answer.
@@ -121,6 +124,7 @@ class Behaviour:
         sharing: bool = True,
         long: Sequence[Any] = (),
         turns: int = 0,
+        apart: Sequence[Sequence[Step]] = (),
     ):
         self.source, self.entry, self.sandbox, self.again = source, entry, sandbox, again or sandbox.twin
         self.watch, self.sharing = watch or Watch(), sharing
@@ -140,6 +144,8 @@ class Behaviour:
             sequences += [[["call", entry, ["t"], turn]] for turn in range(turns)]
             sequences += [[["call", entry, call]] for call in long]
         self._record(sequences)
+        with self._uncounted():
+            self.apart = [] if self.load_error else self._steady_part([list(steps) for steps in apart])
 
     def _record(self, sequences: Sequence[Sequence[Step]]) -> None:
         lost = 0
@@ -231,7 +237,8 @@ class Behaviour:
         broken = [i for i, pair in enumerate(zip(one.steps, other.steps, strict=True)) if any(map(_broken_off, pair))]
         end = broken[0] if broken else len(steps)
         self.evidence.unsteady += len(steps) - end
-        outcomes = [self._agreed(a, b) for a, b in zip(one.steps[:end], other.steps[:end], strict=True)]
+        with self._uncounted() if steps and steps[0][-1] in self._long else nullcontext():
+            outcomes = [self._agreed(a, b) for a, b in zip(one.steps[:end], other.steps[:end], strict=True)]
         state = None if broken else self._agreed(one.state, other.state, count=False)
         return Recording(list(steps[:end]), self._agreed(one.load, other.load, count=False), outcomes, state)
 
@@ -308,7 +315,23 @@ class Behaviour:
                     lost = "the second program takes much longer than the first; not all calls were compared"
             if share and not lost and not self._does_the_same_elsewhere(other, chunk[::share]):
                 lost = _MOVED
-        return self._verdict(compared, lost)
+        difference, more = self._compared_apart(other, SHRINKING_ROUNDS if explain else 0)
+        compared += more
+        return self._verdict(compared, lost) if difference is None else self._different(compared, difference)
+
+    def _compared_apart(self, other: str, rounds: int) -> tuple[str | None, int]:
+        """A difference in the sequences that are apart, if one is found in them, and how many calls were compared."""
+        compared, recordings = 0, [r for r in self.apart if r.steps]
+        seen = trace(self.sandbox, other, [r.steps for r in recordings], APART, self.watch) if recordings else None
+        for recording, run in zip(recordings, seen.sequences if seen is not None else (), strict=False):
+            if any(map(_broken_off, run.steps)):
+                continue
+            place = self._first_difference(recording, run)
+            text = None if place is None else self._explained(other, recording, place, rounds)
+            if text is not None:
+                return text, compared
+            compared += len(recording.steps)
+        return None, compared
 
     def _does_the_same_elsewhere(self, other: str, recordings: list[Recording]) -> bool:
         """Whether the other program does elsewhere what was recorded, as far as it is seen to its end."""
@@ -334,7 +357,7 @@ class Behaviour:
     @property
     def sequences(self) -> list[list[Step]]:
         """The steps of all recordings but those of long calls."""
-        every = [recording.steps for recording in self.recordings if recording.steps]
+        every = [recording.steps for recording in (*self.recordings, *self.apart) if recording.steps]
         return [steps for steps in every if steps[0][-1] not in self._long] if self._long else every
 
     def _one_by_one(self, other: str, chunk: list[Recording]) -> Iterator[Run | None]:
@@ -430,10 +453,15 @@ class Behaviour:
         return self._text(*(best if best is found or self._repeats(best[0]) else found))
 
     def _steady_quietly(self, sequences: list[list[Step]]) -> list[Recording] | None:
+        with self._uncounted():
+            return self._steady(sequences)
+
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        """What is seen meanwhile is no evidence."""
         before = replace(self.evidence), Counter(self._unread), self._unequal
-        recorded = self._steady(sequences)
+        yield
         self.evidence, self._unread, self._unequal = before
-        return recorded
 
     def _text(self, recording: Recording, run: Run, place: int) -> str:
         """One line about a difference."""

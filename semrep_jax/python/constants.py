@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from semrep_jax.core import syntax
@@ -24,14 +26,89 @@ _PIECES = ("0", "07", "12", "-3", "a", "bc", " ", "0.5")
 _DISPLAYS = ast.Tuple | ast.List | ast.Set
 LONGEST_CONSTANT = 20  # characters
 LARGEST_CONSTANT = 10**6
+MOST_BITS = 512  # of a number that is computed
+DEEPEST_SUM = 40  # operators in operators
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Pow: operator.pow,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.LShift: operator.lshift,
+}
+_GROWING = (ast.Pow, ast.LShift)
 
 
 def program_constants(source: str) -> list[Any]:
-    """The texts and numbers that a program compares with and looks for: short ones, in order."""
+    """The texts and numbers that a program compares with and looks for: short ones, in order, then computed ones."""
+    return list(dict.fromkeys(v for v in _constants(source) if _is_telling(v)))
+
+
+def large_constants(source: str) -> list[int]:
+    """The whole numbers of a program, written or computed, with which a call may take too long, in order."""
+    return list(dict.fromkeys(v for v in _constants(source) if type(v) is int and abs(v) >= LARGEST_CONSTANT))
+
+
+def _constants(source: str) -> list[Any]:
+    """All constants of a program that are not documentation, then what is computed of them (`7 * 24 * 3600`)."""
     tree = syntax.module(source)
     documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
-    found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
-    return list(dict.fromkeys(v for v in found if _is_telling(v)))
+    written = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
+    return [v for v in [*written, *_computed(tree)] if type(v) is not int or v.bit_length() <= MOST_BITS]
+
+
+def _computed(tree: ast.Module) -> Iterator[int | float]:
+    """The numbers that a program's text computes of constants, and of names at its top that stand for such."""
+    known: dict[str, int | float] = {}
+    for statement in tree.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
+                number = folded(value, known)
+                known |= {name: number} if number is not None else {}
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        number = folded(node, known) if isinstance(node, ast.BinOp | ast.UnaryOp) else None
+        if number is not None:
+            yield number
+        else:
+            left += reversed(list(ast.iter_child_nodes(node)))
+
+
+def folded(node: ast.AST, known: Mapping[str, int | float], depth: int = 0) -> int | float | None:
+    """The number that an expression of constants gives; None where it is another one, or too large.
+
+    known: the numbers that names stand for. depth: of operators around it.
+    """
+    match node:
+        case ast.Constant(value=int() | float() as number) if type(number) is not bool:
+            return number
+        case ast.Name(id=name):
+            return known.get(name)
+        case ast.UnaryOp(op=ast.USub(), operand=inner) if depth < DEEPEST_SUM:
+            positive = folded(inner, known, depth + 1)
+            return None if positive is None else -positive
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS and depth < DEEPEST_SUM:
+            one, other = folded(left, known, depth + 1), folded(right, known, depth + 1)
+            if one is None or other is None or (isinstance(op, _GROWING) and not _stays_small(one, other)):
+                return None
+            try:
+                result = _OPERATORS[type(op)](one, other)
+            except (ArithmeticError, TypeError, ValueError):
+                return None
+            too_large = isinstance(result, int) and result.bit_length() > MOST_BITS
+            return result if isinstance(result, int | float) and not too_large else None
+    return None
+
+
+def _stays_small(one: float, other: float) -> bool:
+    """Whether a power or a shift is no number of thousands of digits."""
+    bits = one.bit_length() if isinstance(one, int) else 1
+    return 0 <= other <= MOST_BITS and max(1, bits) * other <= 2 * MOST_BITS
 
 
 def pieces(source: str) -> list[str]:
@@ -143,7 +220,7 @@ def _is_telling(value: object) -> bool:
         return 0 < len(value) <= LONGEST_CONSTANT
     if type(value) is float:
         return True
-    return type(value) is int and 1 < value < LARGEST_CONSTANT
+    return type(value) is int and 1 < abs(value) < LARGEST_CONSTANT
 
 
 def words(docstring: str) -> list[str]:

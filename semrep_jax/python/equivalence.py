@@ -29,6 +29,7 @@ from semrep_jax.python.arguments import Target
 from semrep_jax.python.around import Around
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
 from semrep_jax.python.constants import caught
+from semrep_jax.python.edges import Edges
 from semrep_jax.python.inputs import Drawing
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk
@@ -42,6 +43,7 @@ LONG_CALLS = 2  # with lists and texts of some hundred items
 ALONE = 10  # times that a function without parameters is called
 CLASS_SEQUENCES = 24
 CLASS_STEPS = 6
+CLASS_EDGES = 6  # calls of a method that are hardly drawn, each in a sequence of its own
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
 RECURRING_SEQUENCES = 48  # longer ones, in which a few texts and numbers come again and again
@@ -125,7 +127,7 @@ class Reference:
         """Calls of one function."""
         calls = self.drawing.calls(function, Target("call", function.name), self.count)
         self._steps += [["call", function.name, call] for call in sorted(calls, key=magnitude)[:40]]
-        return self._of_calls(function, calls)
+        return self._of_calls(function, calls, self.drawing.edges(function, calls))
 
     def _thrown(self) -> tuple[str, ...]:
         """The exceptions that are thrown into iterators and contexts: those that the program names, one that stands
@@ -136,14 +138,17 @@ class Reference:
         own = [c.name for c in classes if c.builtin_base == "BaseException" and not c.name.startswith("_")]
         return tuple(dict.fromkeys(["ValueError", *named, *own, *kin]))[:MOST_THROWN]
 
-    def _of_calls(self, function: Function, calls: list[Any], watch: Watch | None = None) -> Behaviour:
+    def _of_calls(self, function: Function, calls: list[Any], more: Edges, watch: Watch | None = None) -> Behaviour:
+        """Calls of one function, and those at edges."""
         alone = not function.parameters and "yield" in self.source
+        every = [*calls, *more.near]
         return Behaviour(
             self.source,
             function.name,
-            calls * ALONE if len(calls) == 1 else calls,
+            every * ALONE if len(every) == 1 else every,
             self.sandbox,
-            long=lengthened(sorted(calls, key=magnitude), LONG_CALLS),
+            long=[*lengthened(sorted(calls, key=magnitude), LONG_CALLS), *more.long],
+            apart=[[["call", function.name, call]] for call in sorted(more.apart, key=magnitude)],
             watch=watch or self.watch,
             lenient=_guessed(function.parameters, self.drawing),
             sharing=self.sharing,
@@ -169,9 +174,14 @@ class Reference:
         accepted = self._accepted(one, built)
         before = (["new", one.name, accepted[0]],)
         asked: list[list[Step]] = []
+        near, apart = list[list[Step]](), list[list[Step]]()
         for method in one.methods.values():
             place = Target("ask", method.name, before)
-            asked.append([place.step(c) for c in self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)])
+            drawn_calls = self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)
+            asked.append([place.step(c) for c in drawn_calls])
+            edges = self.drawing.edges(method, drawn_calls)
+            near += [[*before, place.step(c)] for c in edges.near[:CLASS_EDGES]]
+            apart += [[*before, place.step(c)] for c in edges.apart]
         asked += [[["get", name]] for name in one.attributes]
         own = list(asked)
         asked += self._uses(one, accepted[:6])
@@ -196,9 +206,13 @@ class Reference:
                 steps = [*(_with(step, smaller) for step in steps[:most]), *steps[most:]]
             sequences.append(steps)
         sequences += self._near(one, accepted[:2], drawn)
+        edges = self.drawing.edges(one.constructor, drawn)
+        for found, calls in ((near, edges.near[:CLASS_EDGES]), (apart, edges.apart)):
+            uses = [rng.choice(kind) for kind in asked[: CLASS_STEPS - 1]]
+            found += [[["new", one.name, call], *uses] for call in calls]
         self._steps += [s for steps in sequences[:4] for s in steps[:1]]
         guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
-        self.classes[one.name] = self._sequences(one.name, sequences, guessed)
+        self.classes[one.name] = self._sequences(one.name, [*sequences, *near], guessed, apart=apart)
 
     def _of_members(self, one: Class) -> list[list[Step]]:
         """Sequences with the members of an Enum: each is asked everything; known and unknown values are looked up."""
@@ -289,11 +303,16 @@ class Reference:
         return [call for call, outcome in zip(built, outcomes, strict=False) if outcome.how == "returned"] or built
 
     def _sequences(
-        self, name: str, sequences: list[list[Step]], lenient: bool = False, watch: Watch | None = None
+        self,
+        name: str,
+        sequences: list[list[Step]],
+        lenient: bool = False,
+        watch: Watch | None = None,
+        apart: Sequence[list[Step]] = (),
     ) -> Behaviour:
         return Behaviour(
             self.source, name, (), self.sandbox, sequences=sequences, watch=watch or self.watch, lenient=lenient,
-            sharing=self.sharing,
+            sharing=self.sharing, apart=apart,
         )  # fmt: skip
 
     def _mixed(self) -> Behaviour | None:
@@ -393,18 +412,22 @@ class Reference:
         """Calls with constants that the other program alone has, and of types that it alone tells apart: there it may
         do otherwise."""
         new = [c for c in constants.program_constants(other) if c not in self.drawing.constants]
+        numbers = [c for c in [*new, *constants.large_constants(other)] if type(c) is int]
+        numbers = [c for c in numbers if c not in self.drawing.numbers]
         told = constants.told_apart(inputs.surfaces.parsed(other)) - self.drawing.told
         calls, found = 0, Finding(Answer.EQUIVALENT, 0)
-        if not new and not told:
+        if not new and not told and not numbers:
             return found
         drawing = Drawing(self.source, self.sandbox, self.seed + 1, new, told)
         watch = replace(self.watch, own=own_probes(new, constants.keys_read(other)))
         for name in self.behaviours:
-            drawn = drawing.calls(drawing.surface.functions[name], Target("call", name), CALLS_WITH_OTHERS)
+            function = drawing.surface.functions[name]
+            drawn = drawing.calls(function, Target("call", name), CALLS_WITH_OTHERS)
             telling = [call for call in drawn if told or any(holds(call, c) for c in new)]
-            if telling:
-                found = self._of_calls(drawing.surface.functions[name], telling, watch).compare(other)
-            calls += found.calls
+            more = drawing.edges(function, drawn, numbers)
+            if telling or more.near or more.apart or more.long:
+                found = self._of_calls(function, telling, more, watch).compare(other)
+                calls += found.calls
             if found.answer is Answer.DIFFERENT:
                 break
         return replace(found, calls=calls)

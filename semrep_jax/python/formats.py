@@ -21,6 +21,7 @@ from semrep_jax.core import syntax
 MOST = 60  # examples
 LONGEST_PATTERN = 200  # characters
 OF_A_PATTERN = 6
+BROKEN = "\n"
 MOST_REPEATS = 3  # over the fewest that a pattern wants
 _PATTERN_METHODS = {"compile", "match", "fullmatch", "search", "findall", "finditer", "sub", "subn", "split"}
 _MOMENTS = [datetime(2024, 2, 29, 13, 5, 9), datetime(1999, 12, 31, 23, 59, 59), datetime(2023, 11, 5, 0, 30)]
@@ -63,8 +64,8 @@ def examples(source: str) -> list[str]:
     if "strptime" in source:
         formats = [t for t in texts if re.search(r"%[YmdHMSyBbjp]", t) and len(t) <= 40]
         found += [moment.strftime(one) for one in formats for moment in _MOMENTS]
-    for pattern in _patterns(tree):
-        found += matching(pattern)
+    for pattern, flags in _patterns(tree):
+        found += matching(pattern, flags)
     found += [text for name, several in KNOWN.items() if name in source for text in several]
     if "json.load" in source:
         keys = list(dict.fromkeys(t for t in texts if 0 < len(t) <= 20))[:8]
@@ -83,26 +84,39 @@ def _documents(keys: list[str]) -> list[str]:
     return found
 
 
-def _patterns(tree: ast.Module) -> list[str]:
-    """The regular expressions in a program: texts that stand where one is asked for."""
+def _patterns(tree: ast.Module) -> list[tuple[str, int]]:
+    """The regular expressions in a program: texts that stand where one is asked for, by a name of the module's too,
+    each with the flags by which it is to be read."""
     found = []
+    named = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _PATTERN_METHODS:
             of_re = isinstance(node.func.value, ast.Name) and node.func.value.id in ("re", "regex")
             first = node.args[0] if of_re and node.args else None
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                found.append(first.value)
+            text = named.get(first.id) if isinstance(first, ast.Name) else getattr(first, "value", None)
+            if isinstance(text, str):
+                attributes = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+                found.append((text, int(re.VERBOSE) if attributes & {"VERBOSE", "X"} else 0))
     return found
 
 
-def matching(pattern: str) -> list[str]:
-    """Texts that a regular expression matches, as far as it is plain, and some beside it; [] where it is none."""
+def matching(pattern: str, flags: int = 0) -> list[str]:
+    """Texts that a regular expression matches, as far as it is plain, and some beside it; [] where it is none.
+
+    flags: by which it is read. Those beside it have lines around, or an end of a line where any character may stand.
+    """
     if len(pattern) > LONGEST_PATTERN:
         return []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            parsed = importlib.import_module("re._parser").parse(pattern)
+            parsed = importlib.import_module("re._parser").parse(pattern, flags)
     except (re.error, RecursionError, OverflowError):
         return []
     rng = Random(len(pattern))
@@ -110,7 +124,9 @@ def matching(pattern: str) -> list[str]:
     for _ in range(OF_A_PATTERN):
         text = _text(parsed, rng, {})[:40]
         found += [text, rng.choice([text + "\n", f"x{text} y", text.swapcase(), f"{text} {text}"])]
-    return list(dict.fromkeys(found))
+    one, other = found[0], _text(parsed, rng, {}, BROKEN)[:40]
+    lines = [f"x\n{one}", f"{one}\n{found[2]}", f"{one}\nx", other]
+    return list(dict.fromkeys([*found[:4], *lines, *found[4:]]))
 
 
 _CATEGORIES = {
@@ -123,31 +139,33 @@ _CATEGORIES = {
 }
 
 
-def _text(parsed: Any, rng: Random, groups: dict[int, str]) -> str:
-    """A text that a parsed pattern matches. groups: what its groups have matched so far."""
+def _text(parsed: Any, rng: Random, groups: dict[int, str], anything: str = "ab1 .é") -> str:
+    """A text that a parsed pattern matches. groups: what its groups have matched so far. anything: what stands where
+    any character may, and where all but some may, if it is one."""
     parts = []
     for operation, argument in parsed:
         name = str(operation)
         if name == "LITERAL":
             parts.append(chr(argument))
         elif name == "NOT_LITERAL":
-            parts.append(rng.choice([c for c in "ab1 " if ord(c) != argument]))
+            free = [c for c in (anything if anything == BROKEN else "ab1 ") if ord(c) != argument]
+            parts.append(rng.choice(free or ["a"]))
         elif name == "ANY":
-            parts.append(rng.choice("ab1 .é"))
+            parts.append(rng.choice(anything))
         elif name == "IN":
-            parts.append(_one_of(argument, rng))
+            parts.append(_one_of(argument, rng, anything == BROKEN))
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             fewest, most, inner = argument
             fewest = min(fewest, 20)
             count = rng.randint(fewest, min(int(most), fewest + MOST_REPEATS))
-            parts += [_text(inner, rng, groups) for _ in range(count)]
+            parts += [_text(inner, rng, groups, anything) for _ in range(count)]
         elif name == "SUBPATTERN":
-            groups[argument[0]] = _text(argument[-1], rng, groups)
+            groups[argument[0]] = _text(argument[-1], rng, groups, anything)
             parts.append(groups[argument[0]])
         elif name == "BRANCH":
-            parts.append(_text(rng.choice(argument[1]), rng, groups))
+            parts.append(_text(rng.choice(argument[1]), rng, groups, anything))
         elif name == "ATOMIC_GROUP":
-            parts.append(_text(argument, rng, groups))
+            parts.append(_text(argument, rng, groups, anything))
         elif name == "GROUPREF":
             parts.append(groups.get(argument, ""))
         elif name == "CATEGORY":
@@ -155,9 +173,11 @@ def _text(parsed: Any, rng: Random, groups: dict[int, str]) -> str:
     return "".join(parts)
 
 
-def _one_of(choices: Any, rng: Random) -> str:
-    """A character of a class in brackets."""
+def _one_of(choices: Any, rng: Random, broken: bool) -> str:
+    """A character of a class in brackets. broken: the end of a line where it is one of all but some."""
     if str(choices[0][0]) == "NEGATE":
+        if broken and not any(_holds(choice, BROKEN) for choice in choices[1:]):
+            return BROKEN
         barred = {c for c in map(chr, range(32, 127)) if any(_holds(choice, c) for choice in choices[1:])}
         return rng.choice([c for c in "ab1 -.Z,;=x" if c not in barred] or ["é"])
     operation, argument = rng.choice(choices)

@@ -30,6 +30,7 @@ from semrep_jax.python.constants import (
     fields,
     imported,
     keys_read,
+    large_constants,
     literals,
     pieces,
     program_constants,
@@ -39,6 +40,7 @@ from semrep_jax.python.constants import (
 )
 from semrep_jax.python.doctests import Call, doctests
 from semrep_jax.python.draws import Draw, TooDeep, as_iterable, chosen, is_too_deep, one_of, several, ventured
+from semrep_jax.python.edges import Edges, edges
 from semrep_jax.python.formats import examples
 from semrep_jax.python.guesses import (
     BUILTIN_ATTRIBUTES,
@@ -55,6 +57,7 @@ from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.recurring import changed, is_nested, leaves, recurring, told
 from semrep_jax.python.strategies import (
+    CALLBACK_RESULTS,
     FILES,
     Made,
     can_draw,
@@ -81,10 +84,12 @@ ASKED_FOR = 0.2  # how often most texts of a call are ones that the program comp
 FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
 NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
 MOST_STARRED = 3
+MOST_STANDING = 20  # different objects that stand for what a protocol describes
 DEEPEST_BUILD = 3  # instances that hold instances of other classes
 MOST_OWN_CLASSES = 3  # of which instances are tried where there is no hint
 DEEPEST_CHAIN = 4  # instances that hold instances of their own class
 
+_READERS = ("int(", "float(", "Decimal(")  # of numbers in texts
 _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
 _DUNDERS = {"__init__", "__new__", "__call__"}
 _BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
@@ -129,6 +134,7 @@ class Drawing:
         self.pieces, self.fields, self.asked = pieces(source), fields(source), asked_for(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
+        self.numbers = [c for c in [*self.constants, *large_constants(source)] if type(c) is int]
         # The order of a set that holds a NaN hangs on where it lies in memory.
         self.makes_sets = any(map(_is_set, ast.walk(syntax.module(source))))
         # Types that the program names, and those by which it tells what it was given.
@@ -193,6 +199,18 @@ class Drawing:
                 call = changed(call, partial(told, self.asked, coming_again, self.kept))
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
+
+    def edges(self, function: Function, calls: Sequence[Any], only: Collection[int] | None = None) -> Edges:
+        """Calls of a function beside those that were drawn: with large numbers, many items, one object twice.
+
+        calls: those that were drawn, in wire form. only: the numbers that are asked for, and nothing else; the
+        program's own where None.
+        """
+        numbers = self.numbers if only is None else list(only)
+        in_texts = any(reader in self.source for reader in _READERS)
+        return edges(
+            function, calls, numbers, self.seed, fixed=self.closed, in_texts=in_texts, only_numbers=only is not None
+        )
 
     def draw(self, function: Function, plan: dict[str, Draw], rng: Random) -> Arguments:
         """One call: optional arguments given or left out, by place or by name.
@@ -420,9 +438,11 @@ class Drawing:
             case "set" | "frozenset":
                 kind = set if name.lower() == "set" else frozenset
                 return several(one, kind, 4)
-            case "list" | "sequence" | "mutablesequence":
+            case "list" | "mutablesequence":
                 return several(one, list)
-            case "iterable" | "collection":
+            case "sequence" | "collection":
+                return one_of([several(one, list), several(one, list), several(one, list), several(one, tuple)])
+            case "iterable":
                 return lambda rng: as_iterable(several(one, list)(rng), rng)
             case "iterator" | "generator":
                 return lambda rng: iterator("generator", several(one, list)(rng))
@@ -454,6 +474,25 @@ class Drawing:
             finally:
                 self._building.pop()
         return self._builders[name]
+
+    def _standing_for(self, one: Class) -> Draw | None:
+        """What draws objects that have the methods and attributes which a protocol names, or the function that it
+        describes; None where it asks for others."""
+        results = {name: _result(method) for name, method in one.methods.items()}
+        held = {name: self.drawer(annotation) for name, annotation in one.declared.items()}
+        if None in held.values() or None in results.values() or one.attributes or not (results or held):
+            return None
+        if set(results) == {"__call__"}:
+            return lambda rng: Made(["call", results["__call__"], None, 0, rng.randint(1, MOST_STANDING)])
+        if any(name.startswith("__") for name in results):
+            return None
+
+        def draw(rng: Random) -> Any:
+            number = rng.randint(1, MOST_STANDING)
+            methods = [[name, ["call", result, None, 0, number]] for name, result in results.items()]
+            return Made(["thing", [*methods, *([n, form(d(rng))] for n, d in held.items() if d is not None)]])
+
+        return draw
 
     def _again(self, name: str) -> Draw:
         """What draws instances of a class within another one, down to DEEPEST_CHAIN of them."""
@@ -489,7 +528,7 @@ class Drawing:
             every = [c for c in self.surface.classes.values() if not c.abstract]
             fitting = [c for c in every if one.name in c.bases or (one.protocol and set(one.methods) <= set(c.methods))]
             below = [self.builder(c.name) for c in fitting]
-            return one_of([draw for draw in below if draw is not None])
+            return one_of(below) or (self._standing_for(one) if one.protocol else None)
         plans = self.plans(one.constructor, Target("new", one.name))
         kin = [c.name for c in self.surface.classes.values() if one.name in c.bases and not c.abstract]
         derived = [found for found in (self.builder(c) for c in kin if c[0] != "_") if found is not None]
@@ -504,6 +543,14 @@ class Drawing:
             )
 
         return draw
+
+
+def _result(method: Function) -> str | None:
+    """The sort of what a method gives, by its hint (see `strategies.callbacks`); None where there is no such sort."""
+    if not isinstance(method.node, ast.FunctionDef) or method.node.returns is None:
+        return None
+    name = ast.unparse(method.node.returns)
+    return "none" if name == "None" else name if name in CALLBACK_RESULTS else None
 
 
 def _is_set(node: ast.AST) -> bool:

@@ -27,7 +27,7 @@ def recurring(calls: Sequence[Any], rng: Random, fixed: Collection[Any] = ()) ->
     """
     found: dict[str, dict[str, Any]] = {"str": {}, "int": {}, "float": {}}
     for call in calls:
-        for leaf in _leaves(call):
+        for leaf in texts_and_numbers(call):
             if leaf not in fixed:
                 found[_sort(leaf)].setdefault(repr(leaf), leaf)
     pools = {
@@ -122,7 +122,7 @@ def changed(wire: Any, change: Callable[[Any], Any]) -> Any:
 
 def leaves(wire: Any) -> int:
     """How many texts and numbers are in a wire form."""
-    return sum(1 for _ in _leaves(wire))
+    return sum(1 for _ in texts_and_numbers(wire))
 
 
 def is_nested(call: Any) -> bool:
@@ -142,7 +142,7 @@ def _depth(wire: Any) -> int:
     return 0
 
 
-def _leaves(wire: Any) -> Iterator[Any]:
+def texts_and_numbers(wire: Any) -> Iterator[Any]:
     """The texts and numbers in a wire form, in order."""
     found: list[Any] = []
 

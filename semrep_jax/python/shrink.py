@@ -11,6 +11,7 @@ from typing import Any
 ROUNDS = 12
 MOST_TRIES = 100  # a round
 LONG = 100  # items, over which a container loses a quarter at a time
+LONG_TUPLE = 8  # and a tuple, or the arguments of a call
 
 
 def size(wire: Any) -> int:
@@ -66,23 +67,32 @@ def simpler(wire: Any) -> list[Any]:
     if isinstance(wire, str):
         return [wire[1:], wire[:-1], wire[: len(wire) // 2]] if wire else []
     match wire:
-        case ["l" | "s" | "z" as tag, *items] if len(items) > LONG:
-            part = len(items) // 4
-            return [[tag, *items[: i * part], *items[(i + 1) * part :]] for i in range(4)]
+        case ["l" | "s" | "z" | "d" | "D" as tag, *items] if len(items) > LONG:
+            return [[tag, *rest] for rest in _three_quarters(items)]
         case ["l" | "s" | "z" as tag, *items]:
             return _one_left_out(tag, items) + _one_simpler(tag, items)
         case ["t", *items]:
-            return _one_simpler("t", items)
+            fewer = _three_quarters(items) if len(items) > LONG_TUPLE else []
+            return [["t", *rest] for rest in fewer] + _one_simpler("t", items)
         case ["d" | "D" as tag, *pairs]:
             return _one_left_out(tag, pairs)
         case ["call*", args, kwargs]:
-            fewer = [["call*", args, kwargs[:i] + kwargs[i + 1 :]] for i in range(len(kwargs))]
-            return fewer + [["call*", inner[1:], kwargs] for inner in _one_simpler("t", args)]
+            fewer = _three_quarters(kwargs) if len(kwargs) > LONG_TUPLE else []
+            fewer += [kwargs[:i] + kwargs[i + 1 :] for i in range(len(kwargs))]
+            return [["call*", args, rest] for rest in fewer] + [
+                ["call*", inner[1:], kwargs] for inner in _one_simpler("t", args)
+            ]
         case ["iter", kind, items]:
             return [["iter", kind, inner[1:]] for inner in simpler(["l", *items])]
         case ["f", *_]:
             return [["f", "0.0"], ["f", "1.0"], ["f", "0.5"]]
     return []
+
+
+def _three_quarters(items: list[Any]) -> list[list[Any]]:
+    """The items without each of their quarters."""
+    part = len(items) // 4
+    return [[*items[: i * part], *items[(i + 1) * part :]] for i in range(4)]
 
 
 def _one_left_out(tag: str, items: list[Any]) -> list[Any]:

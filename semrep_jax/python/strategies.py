@@ -79,6 +79,9 @@ FLOATS = st.one_of(
     st.sampled_from([0.0, -0.0, 0.1, 0.5, -0.4, 1e10, 1e-7]),
     st.sampled_from([0.0, -0.0, *_SPECIAL]),
 )
+RANGES = st.tuples(st.integers(-5, 5), st.integers(-5, 9), st.sampled_from([1, 2, -1])).map(
+    lambda r: _library("builtins.range", ["t", *r])
+)
 _INT_LISTS = st.lists(INTEGERS, max_size=8) | st.lists(st.integers(0, 4), max_size=8)
 
 
@@ -98,9 +101,35 @@ def iterator(kind: str, items: list[Any]) -> Made:
     return Made(["iter", kind, [form(x) for x in items]])
 
 
-def iterables(items: Strategy) -> Strategy:
-    """What can be gone through: lists, tuples, iterators, generators."""
-    return st.one_of(items, items.map(tuple), iterators(items))
+def sequences(items: Strategy, kind: str = "") -> Strategy:
+    """What has an order and a length: lists, now and then tuples; ranges where items are integers (`kind`: the hint of
+    them), texts where they are texts."""
+    others = {"int": [RANGES], "str": [TEXTS]}.get(kind, [])
+    return st.one_of(items, items, items, items, items.map(tuple), *others)
+
+
+def collections(items: Strategy, kind: str = "") -> Strategy:
+    """What has a length: sequences, sets and keys of a dict. kind: the hint of their items."""
+    different = items.map(_different)
+    keys = different.map(lambda xs: _library("builtins.dict_keys", ["l", *map(form, xs)]))
+    return st.one_of(items, items, items.map(tuple), sequences(items, kind), different.map(lambda xs: set(xs)), keys)
+
+
+def _different(items: list[Any]) -> list[Any]:
+    """The items that can be in a set, each once. The place of a NaN in one hangs on where it lies in memory."""
+    return list({x: None for x in items if _is_hashable(x) and x == x})
+
+
+def mappings(dicts: Strategy) -> Strategy:
+    """What leads from keys to values: dicts, now and then ordered ones, and such as can't be changed."""
+    ordered = dicts.map(lambda d: _library("collections.OrderedDict", form(d)))
+    fixed = dicts.map(lambda d: _library("types.MappingProxyType", form(d)))
+    return st.one_of(dicts, dicts, dicts, dicts, ordered, fixed)
+
+
+def iterables(items: Strategy, kind: str = "") -> Strategy:
+    """What can be gone through: lists, tuples, iterators, generators, other collections. kind: the hint of items."""
+    return st.one_of(items, items.map(tuple), iterators(items), iterators(items), collections(items, kind))
 
 
 CALLBACK_RESULTS = ("int", "bool", "str", "float", "None", "list[int]", "list[str]", "awaited int", "awaited str")
@@ -178,10 +207,13 @@ HINTS: dict[str, Strategy] = {
     "Real": INTEGERS | FLOATS,
     "SupportsFloat": INTEGERS | FLOATS,
     "SupportsInt": INTEGERS | FLOATS,
-    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence"), _INT_LISTS | _NESTED),
-    **dict.fromkeys(("Iterable", "Collection", "Reversible"), iterables(_INT_LISTS)),
+    **dict.fromkeys(("list", "List", "MutableSequence"), _INT_LISTS | _NESTED),
+    **dict.fromkeys(("Sequence", "Reversible"), sequences(_INT_LISTS | _NESTED)),
+    "Iterable": iterables(_INT_LISTS, "int"),
+    "Collection": collections(_INT_LISTS, "int"),
     **dict.fromkeys(("Iterator", "Generator"), iterators(_INT_LISTS)),
-    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping"), GUESSES["dict[str, int]"].strategy),
+    **dict.fromkeys(("dict", "Dict", "MutableMapping"), GUESSES["dict[str, int]"].strategy),
+    "Mapping": mappings(GUESSES["dict[str, int]"].strategy),
     **dict.fromkeys(("set", "Set", "AbstractSet", "MutableSet"), GUESSES["set[int]"].strategy),
     **dict.fromkeys(("frozenset", "FrozenSet"), st.frozensets(INTEGERS, max_size=5)),
     **dict.fromkeys(("tuple", "Tuple"), GUESSES["tuple[int, int]"].strategy | st.lists(INTEGERS).map(tuple)),
@@ -194,9 +226,7 @@ HINTS: dict[str, Strategy] = {
     **dict.fromkeys(("BytesIO", "BinaryIO"), st.binary(max_size=9).map(lambda b: _library("io.BytesIO", b.hex()))),
     "LiteralString": TEXTS,
     "bytearray": st.binary(max_size=6).map(lambda b: _library("builtins.bytearray", b.hex())),
-    "range": st.tuples(st.integers(-5, 5), st.integers(-5, 9), st.sampled_from([1, 2, -1])).map(
-        lambda r: _library("builtins.range", ["t", *r])
-    ),
+    "range": RANGES,
     "date": _DATES.map(lambda d: _library("datetime.date", str(d))),
     "datetime": _MOMENTS.map(lambda d: _library("datetime.datetime", [d.isoformat()])),
     "time": st.times().map(lambda t: _library("datetime.time", [t.isoformat()])),
@@ -365,10 +395,14 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
         return None
     lists = st.lists(known[0], max_size=8)
     match name.lower():
-        case "list" | "sequence" | "mutablesequence":
+        case "list" | "mutablesequence":
             return lists
-        case "iterable" | "collection":
-            return iterables(lists)
+        case "sequence" | "reversible":
+            return sequences(lists, ast.unparse(inner[0]))
+        case "iterable":
+            return iterables(lists, ast.unparse(inner[0]))
+        case "collection":
+            return collections(lists, ast.unparse(inner[0]))
         case "iterator" | "generator":
             return iterators(lists)
         case "asynciterator" | "asynciterable" | "asyncgenerator":
@@ -382,7 +416,10 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Strategy | None:
         case "frozenset":
             return st.frozensets(_keys(known[0]), max_size=6)
         case "dict" | "mapping" | "mutablemapping":
-            return st.dictionaries(_keys(known[0]), known[1], max_size=5) if len(known) == 2 else None
+            if len(known) != 2:
+                return None
+            dicts = st.dictionaries(_keys(known[0]), known[1], max_size=5)
+            return mappings(dicts) if name == "Mapping" else dicts
         case "defaultdict" | "ordereddict":
             if len(known) != 2:
                 return None

@@ -89,7 +89,7 @@ class Class:
     assignment gives. kept: attributes that hold what the constructor was given, with the name of that parameter. shown:
     `repr` writes the fields. ordered: instances are compared by < and its like. manages: they are used by `with`.
     looks_up: attributes are looked up by a method of its own. abstract: it can't be built. protocol: it only says what
-    others have. external: a base that is not in the program.
+    others have. declared: attributes that have a hint and no value. external: a base that is not in the program.
     """
 
     name: str
@@ -110,6 +110,7 @@ class Class:
     is_enum: bool = False
     abstract: bool = False
     protocol: bool = False
+    declared: dict[str, ast.expr | None] = field(default_factory=dict)
     external: str = ""
     builtin_base: str = ""
     own_constructor: bool = False
@@ -252,6 +253,8 @@ def _class(node: ast.ClassDef, descriptors: Collection[str]) -> Class:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 defined[inner.name] = inner
                 _add_method(one, inner)
+            case ast.AnnAssign(target=ast.Name(id=name), value=None):
+                one.declared[name] = inner.annotation
             case ast.Assign(value=ast.Name(id=other)) if other in defined:  # one method under two names
                 for name in _assigned(inner):
                     _add_method(one, defined[other], name)
@@ -428,6 +431,7 @@ def _inherit(one: Class, surface: Surface, depth: int = 0) -> None:
             one.methods = {**base.methods, **one.methods}
             one.attributes = list(dict.fromkeys([*base.attributes, *one.attributes]))
             one.settable = {**base.settable, **one.settable}
+            one.declared = {**base.declared, **one.declared}
             one.shown = one.shown or base.shown
             one.ordered, one.manages = one.ordered or base.ordered, one.manages or base.manages
             one.looks_up = one.looks_up or base.looks_up

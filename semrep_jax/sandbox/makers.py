@@ -4,9 +4,10 @@
 
 Beside the forms that values are written in, an argument may be ["new", class, args, kwargs] (built from the program's
 class), ["member", class, name] of an Enum, ["flags", class, names] (members of a Flag together), ["iter", kind, items]
-and ["aiter", items] (iterators), ["coroutine", value], ["call", result, error, times] (a function),
+and ["aiter", items] (iterators), ["coroutine", value], ["call", result, error, times, number] (a function),
 ["thing", attributes] (an object with attributes), ["graph", [attributes, ...], number of the first or None for all]
-(objects that lead to one another by ["at", number]) and ["expr", text] (a Python expression). Loaded by the zygote by
+(objects that lead to one another by ["at", number]), ["expr", text] (a Python expression) and, among several,
+["same", number] (the one that stands there). Loaded by the zygote by
 path, so it imports only the standard library.
 """
 
@@ -14,6 +15,7 @@ import builtins
 import io
 import re
 import sys
+import types
 import zlib
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -30,16 +32,18 @@ class Thing:
 class Callback:
     """A function for parameters that are called: its result hangs on its arguments alone, its calls are noted.
 
-    result: of which sort. error: the name of what it raises in its first `times` calls; None for nothing.
+    result: of which sort. error: the name of what it raises in its first `times` calls; None for nothing. number: of
+    functions that give other results for the same arguments each has another one.
     """
 
-    def __init__(self, result, error=None, times=0):
-        self.__dict__.update(result=result, error=error, times=times, calls=[], __name__="callback")
+    def __init__(self, result, error=None, times=0, number=0):
+        self.__dict__.update(result=result, error=error, times=times, number=number, calls=[], __name__="callback")
 
     def __call__(self, *args, **kwargs):
         own = self.__dict__
         given = (*args, kwargs) if kwargs else args
         own["calls"].append(given[0] if len(given) == 1 else given)
+        given = (*given, own["number"]) if own["number"] else given
         if own["error"] is not None and len(own["calls"]) <= own["times"]:
             raise getattr(builtins, own["error"])("callback")
         if own["result"].startswith("awaited "):
@@ -83,8 +87,11 @@ class Decoder:
         return getattr(self, "_" + wire[0])(*wire[1:])
 
     def all(self, wires):
-        """A list of fresh values, one for each wire form."""
-        return [self.make(x) for x in wires]
+        """A list of fresh values, one for each wire form; ["same", number] is the one at that place in it."""
+        found = []
+        for x in wires:
+            found.append(found[x[1]] if type(x) is list and x and x[0] == "same" else self.make(x))
+        return found
 
     def _f(self, text):
         return NAN if text == "nan" else float(text)
@@ -147,8 +154,8 @@ class Decoder:
             found |= self.scope[name][member]
         return found
 
-    def _call(self, result, error=None, times=0):
-        return Callback(result, error, times)
+    def _call(self, result, error=None, times=0, number=0):
+        return Callback(result, error, times, number)
 
     def _thing(self, attributes):
         return Thing({k: self.make(x) for k, x in attributes})
@@ -212,6 +219,8 @@ MAKERS = {
     "collections.Counter": _made_of("collections", "Counter"),
     "collections.OrderedDict": _made_of("collections", "OrderedDict"),
     "collections.defaultdict": lambda d, c: _module("collections").defaultdict(int, d.make(c[1])),
+    "builtins.dict_keys": lambda d, c: dict.fromkeys(d.make(c)).keys(),
+    "types.MappingProxyType": lambda d, c: types.MappingProxyType(d.make(c)),
     "builtins.range": lambda d, c: range(*d.make(c)),
     "builtins.bytearray": lambda d, c: bytearray.fromhex(c),
     "builtins.memoryview": lambda d, c: memoryview(bytes.fromhex(c)),

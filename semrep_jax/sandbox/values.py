@@ -161,6 +161,7 @@ LIBRARY = {
     "argparse.Namespace": _inner(lambda v: dict(v.__dict__)),
     "logging.Logger": _raw(lambda v: v.name),
     "typing.TypeVar": _raw(str),
+    "typing.NewType": _raw(lambda v: [str(v.__name__), repr(v.__supertype__)]),
 }  # fmt: skip
 
 

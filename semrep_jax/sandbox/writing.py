@@ -20,11 +20,19 @@ def written(wire: Any) -> str:
 
 
 def _joined(wires: Sequence[Any]) -> str:
-    return ", ".join(_written(x) for x in wires)
+    return ", ".join(_texts(wires))
+
+
+def _texts(wires: Sequence[Any]) -> list[str]:
+    """Each as one would write it, and by a name (`x := [1]`, `x`) what stands there again."""
+    again = [wire[1] for wire in wires if type(wire) is list and wire and wire[0] == "same"]
+    names = dict(zip(dict.fromkeys(again), "xyzuvw", strict=False))
+    texts = [names[w[1]] if type(w) is list and w and w[0] == "same" else _written(w) for w in wires]
+    return [f"{names[i]} := {text}" if i in names else text for i, text in enumerate(texts)]
 
 
 def _call_written(name: str, args: Sequence[Any], kwargs: Sequence[Any]) -> str:
-    given = [_written(x) for x in args] + [f"{k}={_written(x)}" for k, x in kwargs]
+    given = _texts(args) + [f"{k}={_written(x)}" for k, x in kwargs]
     return f"{name}({', '.join(given)})"
 
 
@@ -99,8 +107,9 @@ def _written(wire: Any) -> str:
         case "flags":
             return " | ".join(f"{rest[0]}.{name}" for name in rest[1]) or f"{rest[0]}(0)"
         case "call":
-            failing = f", raising {rest[1]} in its first {rest[2]} calls" if rest[1:] else ""
-            return f"callback({rest[0]}{failing})"
+            failing = f", raising {rest[1]} in its first {rest[2]} calls" if rest[1:] and rest[1] else ""
+            number = f" {rest[3]}" if rest[3:] else ""
+            return f"callback{number}({rest[0]}{failing})"
         case "thing":
             return f"object({', '.join(f'{k}={_written(x)}' for k, x in rest[0])})"
         case "graph":
@@ -113,7 +122,7 @@ def _written(wire: Any) -> str:
         case "expr":
             return rest[0]
         case "call*":
-            return ", ".join([_written(x) for x in rest[0]] + [f"{k}={_written(x)}" for k, x in rest[1]])
+            return ", ".join(_texts(rest[0]) + [f"{k}={_written(x)}" for k, x in rest[1]])
     return str(wire)[:80]
 
 

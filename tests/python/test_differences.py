@@ -148,6 +148,16 @@ SWALLOWING = (
     "from contextlib import contextmanager, suppress\n@contextmanager\ndef f({}):\n    with suppress({}):\n"
     "        yield 1\n"
 )
+BELOW = "def f(n: int) -> bool:\n    return n <= {}\n"
+FOUND = "import re\ndef f(s: str) -> list[str]:\n    return re.findall({})\n"
+SHAPES = (
+    "from typing import Protocol\nclass Shape(Protocol):\n    def area(self) -> float: ...\n"
+    "def f(shapes: list[Shape]) -> float:\n    return {} if shapes else 0.0\n"
+)
+NAMED = (
+    "from typing import Protocol\nclass Named(Protocol):\n    name: str\n"
+    "def f(x: Named) -> str:\n    return x.name.{}\n"
+)
 KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
 DIFFERENT = {
     "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
@@ -480,6 +490,98 @@ DIFFERENT = {
         "def f():\n    try:\n        yield 2\n    except KeyError:\n        pass\n    yield 1\n",
         "def f():\n    yield 2\n    yield 1\n",
     ),
+    "numbers of some millions": (BELOW.format("5_000_000"), BELOW.format("6_000_000")),
+    "numbers that are computed": (BELOW.format("7 * 24 * 3600"), BELOW.format("8 * 24 * 3600")),
+    "a limit of thousands of millions": (
+        "def f(n: int) -> int:\n    return min(n, 5_000_000_000)\n",
+        "def f(n: int) -> int:\n    return min(n, 6_000_000_000)\n",
+    ),
+    "a number at a large limit that has a name": (
+        "MB = 1024 * 1024\n_MOST = 5 * MB\ndef f(n: int) -> bool:\n    if n > _MOST:\n        return True\n"
+        "    return False\n",
+        "MB = 1024 * 1024\n_MOST = 5 * MB\ndef f(n: int) -> bool:\n    if n >= _MOST:\n        return True\n"
+        "    return False\n",
+    ),
+    "a large number in a text": (
+        "def f(s: str) -> bool:\n    return int(s) < 5_000_000\n",
+        "def f(s: str) -> bool:\n    return int(s) < 6_000_000\n",
+    ),
+    "a large number that a method is given": (
+        "class C:\n    def f(self, n: int) -> bool:\n        return n < 5_000_000\n",
+        "class C:\n    def f(self, n: int) -> bool:\n        return n < 6_000_000\n",
+    ),
+    "a length that is computed": (
+        "def f(s: str) -> str:\n    return s[:32 * 32]\n",
+        "def f(s: str) -> str:\n    return s\n",
+    ),
+    "many different words": (
+        "from collections import Counter\ndef f(words: list[str]):\n    return Counter(words).most_common(10)\n",
+        "from collections import Counter\ndef f(words: list[str]):\n    return Counter(words).most_common(9)\n",
+    ),
+    "many different numbers": (
+        "def f(xs: list[int]):\n    return sorted(set(xs))[:10]\n",
+        "def f(xs: list[int]):\n    return sorted(set(xs))[:11]\n",
+    ),
+    "many keys": (
+        "def f(d: dict[str, int]):\n    return list(d)[:10]\n",
+        "def f(d: dict[str, int]):\n    return list(d)[:11]\n",
+    ),
+    "many starred arguments": (
+        "def f(*xs: int) -> int:\n    return sum(xs)\n",
+        "def f(*xs: int) -> int:\n    return sum(xs[:len('abcd')])\n",
+    ),
+    "many arguments by name": (
+        "def f(**kw: int) -> int:\n    return len(kw)\n",
+        "def f(**kw: int) -> int:\n    return min(len(kw), 3)\n",
+    ),
+    "one list as two arguments": (
+        "def assign(a: list[int], b: list[int]) -> None:\n    a.clear()\n    a.extend(b)\n",
+        "def assign(a: list[int], b: list[int]) -> None:\n    a[:] = b\n",
+    ),
+    "one instance as two arguments": (
+        "class A:\n    def __init__(self, n: int):\n        self.n = n\ndef move(a: A, b: A, k: int) -> None:\n"
+        "    a.n -= k\n    b.n += k\n",
+        "class A:\n    def __init__(self, n: int):\n        self.n = n\ndef move(a: A, b: A, k: int) -> None:\n"
+        "    a.n, b.n = a.n - k, b.n + k\n",
+    ),
+    "one row twice in a table": (
+        "def f(table: list[list[int]]) -> list[int]:\n    for row in table:\n        row.append(1)\n"
+        "    return [len(row) for row in table]\n",
+        "def f(table: list[list[int]]) -> list[int]:\n    out = []\n    for row in table:\n        row.append(1)\n"
+        "        out.append(len(row))\n    return out\n",
+    ),
+    "a tuple where any sequence may stand": (
+        "from collections.abc import Sequence\ndef f(xs: Sequence[int]) -> list[int]:\n    return xs[::-1]\n",
+        "from collections.abc import Sequence\ndef f(xs: Sequence[int]) -> list[int]:\n"
+        "    return list(reversed(xs))\n",
+    ),
+    "an ordered dict where any mapping may stand": (
+        "from collections.abc import Mapping\ndef f(m: Mapping[str, int]):\n    return m.copy()\n",
+        "from collections.abc import Mapping\ndef f(m: Mapping[str, int]):\n    return dict(m)\n",
+    ),
+    "a set where any collection may stand": (
+        "from collections.abc import Collection\ndef f(xs: Collection[int]):\n    return list(xs)[:1]\n",
+        "from collections.abc import Collection\ndef f(xs: Collection[int]):\n    return list(xs[:1])\n",
+    ),
+    "a text where any texts may stand": (
+        "from collections.abc import Iterable\ndef f(xs: Iterable[str]):\n"
+        "    return [xs] if isinstance(xs, str) else list(xs)\n",
+        "from collections.abc import Iterable\ndef f(xs: Iterable[str]):\n    return list(xs)\n",
+    ),
+    "beginnings of lines": (FOUND.format("r'^#\\w+', s, re.MULTILINE"), FOUND.format("r'^#\\w+', s")),
+    "ends of lines": (FOUND.format("r'\\w+;$', s, re.M"), FOUND.format("r'\\w+;$', s")),
+    "a dot for an end of a line": (FOUND.format("r'<.*?>', s, re.DOTALL"), FOUND.format("r'<.*?>', s")),
+    "all but one character and a dot": (FOUND.format("r'<[^>]*>', s"), FOUND.format("r'<.*?>', s")),
+    "a pattern with comments": (
+        "import re\nP = r'''\n  (\\d+)  # number\n  \\s* [a-z]+ ;  # unit\n'''\ndef f(s: str):\n"
+        "    m = re.match(P, s, re.VERBOSE)\n    return m and m.group(1)\n",
+        "import re\nP = r'''\n  (\\d+)  # number\n  \\s* [a-z]+ ;  # unit\n'''\ndef f(s: str):\n"
+        "    m = re.match(P, s, re.VERBOSE)\n    return m and m.group(0)\n",
+    ),
+    "objects of a protocol that differ": (
+        SHAPES.format("max(s.area() for s in shapes)"), SHAPES.format("min(s.area() for s in shapes)"),
+    ),
+    "an attribute of a protocol": (NAMED.format("upper()"), NAMED.format("title()")),
     "what is typed": (
         "def f():\n    return input('Name: ').strip()\n",
         "def f():\n    return input('Name: ').upper()\n",

@@ -12,10 +12,12 @@ from random import Random
 import pytest
 
 from semrep_jax.languages import Answer
-from semrep_jax.python import doctests, formats, inputs, neighbours, records, strategies
+from semrep_jax.python import constants, doctests, formats, inputs, neighbours, records, strategies
+from semrep_jax.python.behaviour import call_text
 from semrep_jax.python.equivalence import Reference
-from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, values
+from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, Made, values
 from semrep_jax.python.surface import InputError
+from semrep_jax.python.trace import trace
 
 DEDUPE = (
     "def f(xs):\n    out = []\n    for x in xs:\n        if x not in out:\n            out.append(x)\n    return out\n"
@@ -57,6 +59,23 @@ def test_inputs_come_from_doctests_hints_and_constants(sandbox):
     assert any(777 in c for c in given) and any("magic" in str(c[-1]) for c in given)
 
 
+def test_numbers_that_are_computed_are_constants_and_large_ones_stand_apart():
+    source = (
+        "MB = 1024 * 1024\nMOST = 5 * MB\n"
+        "def f(n):\n    return n < 7 * 24 * 3600 or n > MOST + 2**9000 or -500 < n % 0\n"
+    )
+    assert {604800, -500} <= set(constants.program_constants(source))
+    assert constants.large_constants(source) == [1024 * 1024, 5 * 1024 * 1024]
+
+
+def test_what_stands_twice_in_a_call_is_one_object_and_is_written_by_a_name(sandbox):
+    source = "def f(a: list[int], b: list[int], rows: list[list[int]]):\n    return a is b, rows[0] is rows[1]\n"
+    calls = [["t", ["l", 1], ["same", 0], ["l", ["l"], ["same", 0]]], ["t", ["l", 1], ["l", 1], ["l", ["l"], ["l"]]]]
+    seen = trace(sandbox, source, [[["call", "f", call] for call in calls]])
+    assert [step.value for step in seen.sequences[0].steps] == [["t", True, True], ["t", False, False]]
+    assert call_text(["call", "f", calls[0]]) == "f(x := [1], x, [x := [], x])"
+
+
 def test_examples_in_any_wording_are_calls():
     text = 'add(1, 2) => 3, and\n  add([1,\n  2], "a)") ➞ 4 but not add(x)'
     assert doctests.doctests("add", text) == [(1, 2), ([1, 2], "a)")]
@@ -93,7 +112,9 @@ def test_texts_and_numbers_are_of_every_kind():
         ("tuple[int, ...]", {tuple}),
         ("typing.List[float]", {list}),
         ("'dict[str, int]'", {dict}),
-        ("Mapping[str, bytes]", {dict}),
+        ("Mapping[str, bytes]", {dict, Made}),
+        ("Sequence[str]", {list, tuple, str}),
+        ("Collection[int]", {list, tuple, set, Made}),
     ],
 )
 def test_a_hint_is_drawn_as_it_says(hint, types):
@@ -105,7 +126,7 @@ def test_a_hint_is_drawn_as_it_says(hint, types):
 @pytest.mark.parametrize(
     ("hint", "kinds"),
     [
-        ("Iterable[int]", {"l", "t", "iter"}),
+        ("Iterable[int]", {"l", "t", "s", "x", "iter"}),
         ("Iterator[str]", {"iter"}),
         ("date", {"x"}),
         ("Decimal", {"x"}),

@@ -30,6 +30,10 @@ VECTOR = (
     "def total(vectors):\n    found = {}\n    for v in vectors:\n        found = found + v\n    return found.items\n"
 )
 ADDED = "def f(items: dict, name: str, count):\n    if count <= 0:\n        raise ValueError\n"
+SHAPES = (
+    "from typing import Protocol\nclass Shape(Protocol):\n    def area(self) -> float: ...\n"
+    "def f(shapes: list[Shape]) -> float:\n    return max({}, default=0)\n"
+)
 STATES = (
     "from enum import Enum\nclass State(Enum):\n    IDLE = 1\n    RUN = 2\n    DONE = 3\n"
     "def f(state: State, event: str) -> State:\n"
@@ -304,11 +308,45 @@ ALIKE = {
     "private state of many instances": (
         MANY.format("_n", "i"), MANY.format("_of", "i + 0"),
     ),
+    "what is computed of a constant for nothing": (
+        "LIMIT = 5_000_000\ndef f(n: int) -> int:\n    return sum(range(n)) if 0 < n < 99 else min(n, LIMIT)\n",
+        "LIMIT = 5_000_000\ndef f(n: int) -> int:\n    if n in range(1, 99):\n        return n * (n - 1) // 2\n"
+        "    return n if n < LIMIT else LIMIT\n",
+    ),
+    "a loop as long as a large constant": (
+        "MOST = 30_000_000\ndef f(n: int) -> int:\n    return min(n, MOST) if 0 < n < 2**30 else 0\n",
+        "MOST = 30_000_000\ndef f(n: int) -> int:\n    k = 0\n    while k < min(n, MOST) and n < 2**30:\n"
+        "        k += 1\n    return k\n",
+    ),
+    "a hint of an order": (
+        "from collections.abc import Sequence\ndef f(xs: Sequence[str]) -> str:\n"
+        "    return ','.join(x.strip() for x in xs if x)\n",
+        "from collections.abc import Sequence\ndef f(xs: Sequence[str]) -> str:\n"
+        "    return ','.join([x.strip() for x in xs if len(x) > 0])\n",
+    ),
+    "keys that may be missing of what can't be changed": (
+        "from collections.abc import Mapping\ndef f(m: Mapping[str, int], k: str) -> int:\n"
+        "    return m.get(k, 0)\n",
+        "from collections.abc import Mapping\ndef f(m: Mapping[str, int], k: str) -> int:\n"
+        "    return m[k] if k in m else 0\n",
+    ),
+    "a new name for a type": (
+        "from typing import NewType\nUserId = NewType('UserId', int)\ndef f(i: UserId) -> int:\n    return i + 1\n",
+        "from typing import NewType\nUserId = NewType('UserId', int)\ndef f(i: UserId) -> int:\n    return 1 + i\n",
+    ),
+    "objects of a protocol that no class in the file has": (
+        SHAPES.format("[s.area() for s in shapes]"), SHAPES.format("(s.area() for s in shapes)"),
+    ),
+    "all pairs of a long list": (
+        "def f(xs: list[int]) -> list[tuple[int, int]]:\n    return [(x, y) for x in xs for y in xs]\n",
+        "def f(xs: list[int]) -> list[tuple[int, int]]:\n    out = []\n    for x in xs:\n        for y in xs:\n"
+        "            out.append((x, y))\n    return out\n",
+    ),
     "parameters of a private function": ("def _f(x: int):\n    return x\n", "def _f(item: int):\n    return item\n"),
     "a condition turned that no call reaches": (
-        "def f(n: int):\n    if n == 2**90 + 12345:\n        if n % 2 and n % 3:\n            return 1\n"
+        "def f(n: int):\n    if n == int('9' * 30):\n        if n % 2 and n % 3:\n            return 1\n"
         "        return 2\n    return n\n",
-        "def f(n: int):\n    if n == 2**90 + 12345:\n        if not (not n % 2 or not n % 3):\n            return 1\n"
+        "def f(n: int):\n    if n == int('9' * 30):\n        if not (not n % 2 or not n % 3):\n            return 1\n"
         "        return 2\n    return n\n",
     ),
 }  # fmt: skip
@@ -323,6 +361,6 @@ def test_what_only_looks_different_is_equivalent(name, sandbox):
 
 def test_a_condition_that_is_only_negated_is_not_taken_as_tried(sandbox):
     inner = "        if n % 2:\n            return 1\n        return 2\n"
-    source = f"def f(n: int):\n    if n == 2**90 + 12345:\n{inner}    return n\n"
+    source = f"def f(n: int):\n    if n == int('9' * 30):\n{inner}    return n\n"
     finding = Reference(source, sandbox, 60).compare(source.replace("if n % 2", "if not n % 2"))
     assert finding.answer is not Answer.EQUIVALENT
