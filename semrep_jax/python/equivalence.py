@@ -9,8 +9,9 @@ Results are compared by type and exactly: floats (the sign of zero, NaN), the or
 and by what their methods give, iterators by what they yield, functions by what they return; exceptions' classes,
 changes to arguments, printed text and shared references. A call says something where it returned, or raised something
 else than TypeError and AttributeError where these say only that the input does not fit. Where nothing was said, a
-result can't be read, or a statement that stands in one of the two alone never ran (`python.reach`), the answer is
-unknown, and why. Equivalent says that nothing was found on so many calls; it is no proof (`python.proof` has one).
+result can't be read, or a statement that stands in one of the two alone, or hangs on such, never ran (`python.reach`),
+the answer is unknown, and why. Equivalent says that nothing was found on so many calls; it is no proof
+(`python.proof` has one).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from random import Random
 from typing import Any
 
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import around, constants, inputs, strategies
+from semrep_jax.python import around, constants, hidden, inputs, strategies
 from semrep_jax.python.arguments import Target
 from semrep_jax.python.around import Around
 from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
@@ -58,6 +59,7 @@ CALLS_OF_MEMBERS = 4  # of each method, of a member of an Enum
 MOST_MEMBERS = 40
 MOST_NEAR = 8  # parameters in which instances differ
 _WITHOUT_END = ("count", "cycle", "repeat")
+HIDDEN_SEQUENCES = 3  # of each function and class, for each value that one of the programs keeps to itself
 _CALLS = ("call", "new", "ask", "op")  # steps that give arguments
 
 
@@ -119,6 +121,11 @@ class Reference:
         if not lost or (_endless(self.source) and _endless(other)):
             return ""
         return f"{lost[0]}: no iterator was read to its end; what comes after {FURTHER_ITEMS} items is not compared"
+
+    @cached_property
+    def hidden(self) -> dict[str, Any]:
+        """What A keeps to itself."""
+        return hidden.read(self.source, self.sandbox)
 
     def close(self) -> None:
         """Nothing was started; the sandbox is whose it was."""
@@ -256,7 +263,7 @@ class Reference:
 
     def _recurring(self, steps: list[Step], rng: Random) -> list[Step]:
         """Steps with a few texts and numbers in the place of all."""
-        places = [i for i, step in enumerate(steps) if step[0] in _CALLS]
+        places = [i for i, step in enumerate(steps) if _calls(step)]
         calls = recurring([steps[i][2] for i in places], rng, self.drawing.closed)
         new = dict(zip(places, calls, strict=True))
         return [[*step[:2], new[i]] if i in new else step for i, step in enumerate(steps)]
@@ -375,20 +382,46 @@ class Reference:
         compared += found.calls
         surrounded = around.read(self.source, other)
         if found.answer is not Answer.DIFFERENT and surrounded != around.read(self.source):
-            more = self._surrounded(surrounded)
-            found = more.compare(other) if more is not None else found
+            otherwise = self._surrounded(surrounded)
+            found = otherwise.compare(other) if otherwise is not None else found
             compared += found.calls
+        if found.answer is Answer.DIFFERENT:
+            return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
+        theirs_hidden = hidden.read(other, self.sandbox)
+        found, more = self._with_hidden(other, theirs_hidden)
+        compared += found.calls
         if found.answer is Answer.DIFFERENT:
             return Finding(Answer.DIFFERENT, compared, found.counterexample, evidence=evidence)
         differing: dict[str, int] = {}
         reason = reason or self._unread(other) or _never_asked(self.drawing.surface, theirs, self.classes)
         if not reason:
-            reason, differing = followed(self, other)
+            one, two = hidden.same(self.hidden, theirs_hidden), hidden.same(theirs_hidden, self.hidden)
+            same = one.union(self.variables), two.union(self.variables)
+            reason, differing = followed(self, other, more, same)
             beyond = self._beyond(other) if reason else []
             if beyond:
-                reason, differing = followed(self, other, beyond)
+                reason, differing = followed(self, other, [*beyond, *more], same)
         answer = Answer.UNKNOWN if reason else Answer.EQUIVALENT
         return Finding(answer, compared, reason=reason, evidence=evidence, differing=differing)
+
+    def _with_hidden(self, other: str, theirs: dict[str, Any]) -> tuple[Finding, list[list[Step]]]:
+        """Calls with what the two programs keep to themselves, where that differs: there one may do otherwise. Beside
+        what was found the sequences. theirs: what the other program keeps to itself."""
+        values = hidden.differing(self.hidden, theirs)
+        rng, calls, every = Random(self.seed), 0, list[list[Step]]()
+        for one in self.every if values else ():
+            made = []
+            for value in values:
+                fitting = [
+                    s for s in one.sequences if any(hidden.put(x[2], value, rng) != x[2] for x in s if _calls(x))
+                ]
+                for sequence in fitting[:HIDDEN_SEQUENCES]:
+                    made.append([[*x[:2], hidden.put(x[2], value, rng)] if _calls(x) else x for x in sequence])
+            found = self._sequences(one.entry, made, one.lenient).compare(other) if made else None
+            calls, every = calls + (found.calls if found else 0), every + made
+            if found is not None and found.answer is Answer.DIFFERENT:
+                return replace(found, calls=calls), every
+        return Finding(Answer.EQUIVALENT, calls), every
 
     def _beyond(self, other: str) -> list[list[Step]]:
         """Sequences with None in the place of members of an Enum and of instances that are told apart, other texts in
@@ -470,10 +503,14 @@ def _small(rng: Random, fixed: Sequence[Any], leaf: Any) -> Any:
 
 
 def followed(
-    compared: Reference | Behaviour, other: str, more: Sequence[Sequence[Step]] = ()
+    compared: Reference | Behaviour,
+    other: str,
+    more: Sequence[Sequence[Step]] = (),
+    same: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> tuple[str, dict[str, int]]:
-    """What stands in one of two programs alone and never ran while they were compared, as a reason; empty where all of
-    it did. Beside it how many such statements each program has. more: sequences beside those of the comparison."""
+    """What stands in one of two programs alone, or hangs on such, and never ran while they were compared, as a reason;
+    empty where all of it did. Beside it how many statements stand in each program alone. more: sequences beside those
+    of the comparison. same: variables of the first and of the second program whose values the other has too."""
     try:
         mine = compared.walk
         if more:
@@ -482,14 +519,18 @@ def followed(
     except RecursionError:
         return "a program nests too deeply for its statements to be followed", {}
     counts = {"first": len(mine.alone(theirs.statements)), "second": len(theirs.alone(mine.statements))}
-    for name, one, others in (("first", mine, theirs), ("second", theirs, mine)):
-        untried = one.untried(others.statements)
+    pairs = [
+        ("first", mine, theirs, mine.hanging(theirs, same[0])),
+        ("second", theirs, mine, theirs.hanging(mine, same[1])),
+    ]
+    for name, one, others, hanging in pairs:
+        untried = one.untried(others.statements, hanging)
         if untried:
             what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
             others_too = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
             return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{others_too}", counts
-    for name, one, other_walk in (("first", mine, theirs), ("second", theirs, mine)):
-        parts = one.untried_parts(other_walk)
+    for name, one, others, hanging in pairs:
+        parts = one.untried_parts(others, hanging)
         if parts:
             what = "was never both true and false" if parts[0].ways > 1 else "never ran"
             return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
@@ -518,6 +559,11 @@ def _bound(source: str, name: str) -> bool:
     return False
 
 
+def _calls(step: Step) -> bool:
+    """Whether a step gives arguments."""
+    return step[0] in _CALLS
+
+
 def _parts(call: Any) -> list[Any]:
     """Arguments by place and by name of a call."""
     return [call[1:], []] if call[0] == "t" else call[1:]
@@ -525,7 +571,7 @@ def _parts(call: Any) -> list[Any]:
 
 def _with(step: Step, change: Callable[[Any], Any]) -> Step:
     """A step with its call changed, if it has one."""
-    return [*step[:2], change(step[2])] if step[0] in _CALLS else step
+    return [*step[:2], change(step[2])] if _calls(step) else step
 
 
 def _giving(function: Function, parameter: Parameter, call: Any, value: Any) -> Any | None:

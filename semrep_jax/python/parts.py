@@ -21,6 +21,7 @@ from typing import Any
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
+from semrep_jax.python.bindings import Place
 
 _NAME = "_part_of_a_statement_"
 _PARTED = (ast.IfExp, ast.BoolOp, ast.Compare, ast.Lambda, ast.comprehension, ast.Not)  # what has parts
@@ -31,14 +32,15 @@ _PLACE = re.compile(_NAME + r"(\d+)_")
 class Part:
     """A part of a statement.
 
-    line: of its statement, in the text that was laid out. text: for people. forms: it as it is, and under numbered
-    local names, with what it stands in; none where it is another part in any other statement. ways: of a condition,
-    true and false, and a third that counts alone: neither; else one. lines: of each way, first and last, where it is
-    laid out.
+    line: of its statement, in the text that was laid out. text: for people. reads: where each name and
+    attribute in it stands. forms: it as it is, and under numbered local names, with what it stands in; none where it is
+    another part in any other statement. ways: of a condition, true and false, and a third that counts alone: neither;
+    else one. lines: of each way, first and last, where it is laid out.
     """
 
     line: int
     text: str
+    reads: frozenset[Place]
     forms: frozenset[str]
     ways: int
     lines: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -117,7 +119,7 @@ class _Finder(ast.NodeTransformer):
         seen = [node, *beside], [self.others[id(one)] for one in (node, *beside)]
         forms = frozenset(" ".join([within, *map(ast.dump, one)]) for one in seen) if within else frozenset[str]()
         number = len(self.parts)
-        self.parts.append(Part(node.lineno, ast.unparse(node)[:100], forms, ways))
+        self.parts.append(Part(node.lineno, ast.unparse(node)[:100], _places(node), forms, ways))
         self.held.append(node)
         inner: Any = self.generic_visit(node) if ways > 1 and _is_comparison(node) else self.visit(node)
         self.held[number] = inner
@@ -224,6 +226,10 @@ def _as_call(node: ast.JoinedStr) -> ast.Call:
                 template += f"{{{shown}:{{}}}}" if form is not None else f"{{{shown}}}"
                 arguments += [inner] if form is None else [inner, form]
     return ast.Call(ast.Attribute(ast.Constant(template), "format", ast.Load()), arguments, [])
+
+
+def _places(node: ast.AST) -> frozenset[Place]:
+    return frozenset((n.lineno, n.col_offset) for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute))
 
 
 def _is_comparison(node: ast.AST) -> bool:

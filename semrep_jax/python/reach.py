@@ -8,13 +8,15 @@ control has gone on from it, to the next line or out of the function; one that r
 KeyError or IndexError each time has not run. An `if` or `while` that the other program does not have counts as tried
 once it has gone both ways, a `for`, an `except` clause and a `case` once it was entered. What stands in both programs,
 as it is, under other local names, or as an `if` the other way round, and in the same order, is not asked for: if it
-never ran, it never ran in either. The same is asked of the parts of statements that differ (`python.parts`): conditions
-in expressions, arms, lambdas.
+never ran, it never ran in either. That is asked for all the same where it reads what hangs on a statement that differs
+(`python.bindings`): a limit that is another one, say. The same is asked of the parts of such statements
+(`python.parts`): conditions in expressions, arms, lambdas.
 """
 
 from __future__ import annotations
 
 import ast
+import operator
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from difflib import SequenceMatcher
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
+from semrep_jax.python.bindings import Place, header, readings
 from semrep_jax.python.parts import Part, lay_out
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
@@ -35,6 +38,9 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _ENTERED = (ast.For, ast.AsyncFor, ast.ExceptHandler, ast.match_case)
 _BRANCHING = (ast.If, ast.While, *_ENTERED)
+_FOLDED = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Pow: operator.pow}
+_LARGEST_FOLDED = 10**40
+_IMPORTS = (ast.Import, ast.ImportFrom)
 _WITHOUT_CODE = (ast.Pass, ast.Global, ast.Nonlocal)
 
 
@@ -44,7 +50,8 @@ class Statement:
 
     line: where, in the program as `one_a_line` writes it. last: its last line, of a text over several. then: where its
     body begins, of an `if` or a loop; else None. kind: of the node. text: for people. forms: it as it is, and under
-    numbered local names. place: the outermost function that it is in, with its class.
+    numbered local names. place: the outermost function that it is in, with its class. inside: whether it is in one.
+    reads: where each name and attribute in it stands.
     """
 
     line: int
@@ -54,6 +61,8 @@ class Statement:
     text: str
     forms: frozenset[str]
     place: str = ""
+    inside: bool = True
+    reads: frozenset[Place] = frozenset()
 
     def tried(self, moves: Collection[Move]) -> bool:
         """Whether control has gone on from it; from a condition both ways, and into a loop or clause."""
@@ -75,7 +84,8 @@ class Walk:
     def __init__(self, source: str, sandbox: Sandbox, sequences: Sequence[Sequence[Step]]):
         self.source, self.sandbox, self.sequences = one_a_line(source), sandbox, sequences
         idle = {f".{name}" for name in idle_functions(self.source, {s[1] for steps in sequences for s in steps})}
-        self.statements = [s for s in statements(self.source) if s.place not in idle]
+        every = [s for s in statements(self.source) if s.place not in idle]
+        self.statements, self.outside = [s for s in every if s.inside], [s for s in every if not s.inside]
         self.moves = frozenset[Move]()
         self._left = self._chunks()
 
@@ -85,32 +95,50 @@ class Walk:
         moved = _moved(self.statements, others)
         return [s for s in self.statements if not s.forms & known or s.line in moved]
 
-    def untried(self, others: list[Statement]) -> list[Statement]:
-        """Those of its statements that are not among `others`, and did not run or went one way only."""
-        open_ones = self.alone(others)
+    def hanging(self, other: Walk, same: Collection[str] = ()) -> frozenset[Place]:
+        """Where it reads what hangs on statements that another program does not have. same: variables of the module
+        whose value is the same in both."""
+        known = frozenset[str]().union(*(one.forms for one in other.outside))
+        apart = [*self.alone(other.statements), *(s for s in self.outside if not s.forms & known)]
+        lines = {s.line for s in apart if s.kind not in _IMPORTS}
+        return readings(self.source, lines, same) if lines else frozenset()
+
+    def untried(self, others: list[Statement], hanging: Collection[Place] = ()) -> list[Statement]:
+        """Those of its statements that are not among `others`, or read at a place that hangs on such, and did not run
+        or went one way only."""
+        open_ones = self._asked(others, hanging)
         while True:
             open_ones = [s for s in open_ones if not s.tried(self.moves)]
             if not open_ones or not self._left:
                 return open_ones
             self.moves |= self._next_moves(self.source, self._left, True)
 
-    def untried_parts(self, other: Walk) -> list[Part]:
+    def untried_parts(self, other: Walk, hanging: Collection[Place] = ()) -> list[Part]:
         """The parts of its statements that are not among those of another program, and were not tried in all their
-        ways. Parts that the other one has too are not asked for."""
-        lines = {n for s in self.alone(other.statements) for n in range(s.line, s.last + 1)}
-        lines |= _outside(self.source) - {n for s in self.statements for n in range(s.line, s.last + 1)}
-        laid = lay_out(self.source, lines)
+        ways. Parts that the other one has too are asked for only where they read at a place that hangs on what
+        differs."""
+        outside = _outside(self.source) - _lines(self.statements)
+        laid = lay_out(self.source, outside | _lines(self._asked(other.statements, hanging)))
         open_ones = laid.parts
         if open_ones:
             theirs = lay_out(other.source, range(len(other.source)))
             known = frozenset[str]().union(*(part.forms for part in theirs.parts))
-            open_ones = [part for part in open_ones if not part.forms & known]
+            own = outside | _lines(self.alone(other.statements))
+            open_ones = [
+                part
+                for part in open_ones
+                if not part.reads.isdisjoint(hanging) or (part.line in own and not part.forms & known)
+            ]
         left, visited = self._chunks(), set[int]()
         while open_ones and left:
             moves = self._next_moves(laid.source, left, "parts")
             visited |= {a for a, b in moves if b != REFUSED}
             open_ones = [part for part in open_ones if not part.tried(visited)]
         return open_ones
+
+    def _asked(self, others: list[Statement], hanging: Collection[Place]) -> list[Statement]:
+        alone = {s.line for s in self.alone(others)}
+        return [s for s in self.statements if s.line in alone or not s.reads.isdisjoint(hanging)]
 
     def _chunks(self) -> deque[Sequence[Sequence[Step]]]:
         return deque(self.sequences[i : i + CHUNK] for i in range(0, len(self.sequences), CHUNK))
@@ -152,6 +180,10 @@ def _moved(statements: list[Statement], others: list[Statement]) -> set[int]:
     return moved
 
 
+def _lines(found: list[Statement]) -> set[int]:
+    return {n for s in found for n in range(s.line, s.last + 1)}
+
+
 def _outside(source: str) -> set[int]:
     """The lines of statements outside functions, in a text as `one_a_line` writes it."""
     every = [n for n in ast.walk(syntax.module(source)) if isinstance(n, ast.stmt)]
@@ -185,15 +217,15 @@ def idle_functions(source: str, asked: Collection[str]) -> set[str]:
 
 
 def statements(source: str) -> list[Statement]:
-    """Every statement inside functions that can run, in order. source: as `one_a_line` writes it."""
+    """Every statement that can run, in order. source: as `one_a_line` writes it."""
     tree, renamed = syntax.module(source), syntax.module(source)
     scopes.rename(renamed)
     tree, renamed = (_Plainer().visit(one) for one in (tree, renamed))
     both = list(zip(ast.walk(tree), ast.walk(renamed), strict=True))
     plain = {id(node): _form(other) for node, other in both}
     turned = {id(node): _as_asked(other) for node, other in both if isinstance(other, ast.If)}
-    found = []
-    for node, line, place in _runnable(tree.body, ""):
+    found, lines = [], source.split("\n")
+    for node, line, place, inside in _runnable(tree.body, ""):
         body = getattr(node, "body", None)
         then = body[0].lineno if body and isinstance(node, _BRANCHING) and not _is_constant(node) else None
         last = body[0].lineno - 1 if body else getattr(node, "end_lineno", line)
@@ -201,19 +233,21 @@ def statements(source: str) -> list[Statement]:
         if isinstance(node, ast.If):
             forms |= {_as_asked(node), turned[id(node)]}
         last = max(line, last or 0)
-        found.append(Statement(line, last, then, type(node), _text(node), forms, place))
+        found.append(
+            Statement(line, last, then, type(node), _shown(lines[line - 1]), forms, place, inside, _reads(node))
+        )
     return found
 
 
-def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.AST, int, str]]:
+def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Iterator[tuple[ast.AST, int, str, bool]]:
     """The statements of a block and of those in it, without what has no code and what control can't come to; with each
-    its line and the outermost function that it is in. within: the names of the classes or of the function that the
-    block is in."""
+    its line, the outermost function that it is in, and whether it is in one. within: the names of the classes or of the
+    function that the block is in."""
     for node in block:
         constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         declared = isinstance(node, ast.AnnAssign) and node.value is None
-        if inside and not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
-            yield node, node.lineno, within
+        if not constant and not declared and not isinstance(node, _WITHOUT_CODE) and not _is_constant(node):
+            yield node, node.lineno, within, inside
         a_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         place = within
         if not inside and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -222,8 +256,8 @@ def _runnable(block: list[ast.stmt], within: str, inside: bool = False) -> Itera
             if not _is_dead(node, name):
                 yield from _runnable(inner, place, inside or a_function)
         for clause, line, inner in _clauses(node):
-            if inside and not _takes_all(clause):
-                yield clause, line, within
+            if not _takes_all(clause):
+                yield clause, line, within, inside
             yield from _runnable(inner, place, inside)
         if isinstance(node, _LEAVING):
             return
@@ -263,8 +297,19 @@ def _is_dead(node: ast.AST, block: str) -> bool:
 
 
 class _Plainer(ast.NodeTransformer):
-    """Writes `not (a and b)` as `not a or not b`, `not a in b` as `a not in b`, `if not not a` as `if a`: they are the
-    same for all values."""
+    """Writes `not (a and b)` as `not a or not b`, `not a in b` as `a not in b`, `if not not a` as `if a`, `2 * 3` as
+    `6`: they are the same for all values."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """The number that it is, of numbers."""
+        self.generic_visit(node)
+        match node:
+            case ast.BinOp(ast.Constant(int() | float() as a), op, ast.Constant(int() | float() as b)):
+                fold = _FOLDED.get(type(op))
+                power = isinstance(op, ast.Pow) and not (type(a) is type(b) is int and 0 <= b <= 64)
+                if fold and not power and bool not in (type(a), type(b)) and max(abs(a), abs(b)) <= _LARGEST_FOLDED:
+                    return ast.copy_location(ast.Constant(fold(a, b)), node)
+        return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         """One with `not` before it, written plainer."""
@@ -319,6 +364,11 @@ def _listed(value: object) -> str:
     return repr([ast.dump(x) if isinstance(x, ast.AST) else x for x in value] if isinstance(value, list) else value)
 
 
-def _text(node: ast.AST) -> str:
-    """The first line of a statement or clause."""
-    return ast.unparse(node).strip().splitlines()[0][:100]
+def _reads(node: ast.AST) -> frozenset[Place]:
+    """Where each name and attribute in a statement stands, but for those in its blocks."""
+    return frozenset((n.lineno, n.col_offset) for n in header(node) if isinstance(n, ast.Name | ast.Attribute))
+
+
+def _shown(line: str) -> str:
+    """The first line of a statement or clause, for people."""
+    return line.strip().removeprefix("el" if line.lstrip().startswith("elif ") else "")[:100]

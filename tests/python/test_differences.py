@@ -159,6 +159,7 @@ NAMED = (
     "def f(x: Named) -> str:\n    return x.name.{}\n"
 )
 KINDRED = "class A:\n    pass\nclass B(A):\n    pass\ndef f(x: A):\n    return {}\n"
+KEPT = "_kept = {}\ndef f(n: int) -> bool:\n    if n {} _kept:\n        return True\n    return False\n"
 DIFFERENT = {
     "what a second call stores under a key": (STORE.format("_of[key] = n"), STORE.format("_of.setdefault(key, n)")),
     "who comes first once a small limit is reached": (LINE.format("0"), LINE.format("")),
@@ -582,6 +583,28 @@ DIFFERENT = {
         SHAPES.format("max(s.area() for s in shapes)"), SHAPES.format("min(s.area() for s in shapes)"),
     ),
     "an attribute of a protocol": (NAMED.format("upper()"), NAMED.format("title()")),
+    "a limit that is computed": (KEPT.format("7 * 24 * 3600", ">"), KEPT.format("8 * 24 * 3600", ">")),
+    "a private table that is computed": (
+        KEPT.format("[n * 1001 for n in range(50, 60)]", "in"), KEPT.format("[n * 1001 for n in range(50, 61)]", "in"),
+    ),
+    "primes that are found once": (
+        KEPT.format("[n for n in range(2, 800) if all(n % k for k in range(2, n))]", "in"),
+        KEPT.format("[n for n in range(2, 820) if all(n % k for k in range(2, n))]", "in"),
+    ),
+    "a long text in a private set": (
+        KEPT.replace("n: int", "n: str").format("{'x' * 30, 'a'}", "in"),
+        KEPT.replace("n: int", "n: str").format("{'x' * 31, 'a'}", "in"),
+    ),
+    "a day that is computed": (
+        "from datetime import date, timedelta\n"
+        + KEPT.replace("n: int", "n: date").format("date(2000, 1, 1) + timedelta(4000)", ">"),
+        "from datetime import date, timedelta\n"
+        + KEPT.replace("n: int", "n: date").format("date(2000, 1, 1) + timedelta(4001)", ">"),
+    ),
+    "a limit that a private function computes": (
+        "def _kept():\n    return len('abc') * 4567\ndef f(n: int):\n    return n == _kept()\n",
+        "def _kept():\n    return len('abcd') * 4567\ndef f(n: int):\n    return n == _kept()\n",
+    ),
     "what is typed": (
         "def f():\n    return input('Name: ').strip()\n",
         "def f():\n    return input('Name: ').upper()\n",

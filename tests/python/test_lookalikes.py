@@ -42,6 +42,11 @@ MANY = (
     "class Card:\n    def __init__(self, n: int):\n        self.{0} = n\n    def rank(self) -> int:\n"
     "        return self.{0}\ndef deck(n: bool) -> list[Card]:\n    return [Card({1}) for i in range(30)]\n"
 )
+LIMIT = "_LIMIT = {}\ndef f(n: int) -> bool:\n    if n > _LIMIT:\n        return True\n    return False\n"
+PRIME = (
+    "def _prime(n):\n    if n < 2:\n        return False\n    {}\ndef f(n: int) -> bool:\n    if _prime(n % 100):\n"
+    "        return True\n    return False\n"
+)
 ALIKE = {
     "numbers to which True is a strange 1": (
         ADDED + "    items[name] = items.get(name, 0) + count\n    return items\n",
@@ -218,6 +223,26 @@ ALIKE = {
         "    def scale(self, k: int) -> None:\n        self.w *= k\n        self.h *= k\n",
         "class R:\n    def __init__(self, w: int, h: int):\n        self.w, self.h = w, h\n"
         "    def scale(self, k: int) -> None:\n        self.w, self.h = self.w * k, self.h * k\n",
+    ),
+    "a limit written out": (LIMIT.format("7 * 24 * 3600"), LIMIT.format("604800")),
+    "a limit in its place": (LIMIT.format("7 * 24 * 3600"), "def f(n: int) -> bool:\n    return n > 604800\n"),
+    "a private table and a chain": (
+        "_of = {'a': 1, 'b': 2}\ndef f(s: str) -> int:\n    return _of.get(s, 0)\n",
+        "def f(s: str) -> int:\n    if s == 'a':\n        return 1\n    if s == 'b':\n        return 2\n    return 0\n",
+    ),
+    "a private table that is computed": (
+        "_of = {n * 1001: n for n in range(50, 60)}\ndef f(n: int) -> int:\n    return _of.get(n, -1)\n",
+        "_of = dict((n * 1001, n) for n in range(50, 60))\ndef f(n: int) -> int:\n    return _of.get(n, -1)\n",
+    ),
+    "a private function of another name": (
+        "def _limit() -> int:\n    return 3 ** 60\ndef f(n: int) -> bool:\n    if n == _limit():\n        return True\n"
+        "    return False\n",
+        "def _most() -> int:\n    return 3 ** 60\ndef f(n: int) -> bool:\n    if n == _most():\n        return True\n"
+        "    return False\n",
+    ),
+    "a private function written otherwise": (
+        PRIME.format("for i in range(2, n):\n        if n % i == 0:\n            return False\n    return True"),
+        PRIME.format("return all(n % i for i in range(2, n))"),
     ),
     "yield from": (
         "def f(rows: list[list[int]]):\n    for row in rows:\n        for x in row:\n            yield x\n",

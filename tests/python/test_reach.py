@@ -13,6 +13,11 @@ RARE = "def f(s: str):\n    if hash(s) == 77777:\n        return {}\n    return 
 NUMBERED = (
     "def f(n: int):\n    match n:\n        case 5:\n            return 1\n        case {}:\n            return 2\n"
 )
+LIMIT = "def f(n: int):\n    limit = {}\n    if n > limit:\n        return 'old'\n    return 'new'\n"
+LIMITED = (
+    "class C:\n    {1}def __init__(self):\n        self._most = {0}\n    def fits(self, n: int) -> bool:\n"
+    "        if n > self._most:\n            return False\n        return True\n"
+)
 # Pairs that nothing tells apart, and the statement that no call has run or seen both ways of.
 UNTRIED = {
     "a line behind a rare condition": (RARE.format("len(s) + 1"), RARE.format("len(s) + 2"), "return len(s) + 1"),
@@ -96,6 +101,30 @@ UNTRIED = {
         "def f(xs: list[int]):\n    return [False for x in xs]\n",
         "x > 1 << 90",
     ),
+    "a limit that is another one": (LIMIT.format("3 ** 60"), LIMIT.format("3 ** 61"), "if n > limit:"),
+    "a limit in a part": (
+        "def f(n: int):\n    most = 3 ** 60\n    return 'a' if n > most else 'b'\n",
+        "def f(n: int):\n    most = 3 ** 61\n    return 'a' if n > most else 'b'\n",
+        "n > most",
+    ),
+    "a limit that a private function gives": (
+        "def _end(xs):\n    return 2000\ndef f(xs: list[int]):\n    i = 0\n    while i < len(xs) and i < _end(xs):\n"
+        "        i += 1\n    return i\n",
+        "def _end(xs):\n    return 3000\ndef f(xs: list[int]):\n    i = 0\n    while i < len(xs) and i < _end(xs):\n"
+        "        i += 1\n    return i\n",
+        "i < _end(xs)",
+    ),
+    "a limit that instances keep": (LIMITED.format("3 ** 60", ""), LIMITED.format("3 ** 61", ""), "if n > self._most:"),
+    "a limit that a class keeps": (
+        LIMITED.format("0", "_most = 3 ** 60\n    ").replace("def __init__(self):\n        self._most = 0\n    ", ""),
+        LIMITED.format("0", "_most = 3 ** 61\n    ").replace("def __init__(self):\n        self._most = 0\n    ", ""),
+        "if n > self._most:",
+    ),
+    "what is given where a condition is never met": (
+        "def f(n: int):\n    given = 14\n    if n * n == 10 ** 30 + 7:\n        return given\n    return n\n",
+        "def f(n: int):\n    given = 15\n    if n * n == 10 ** 30 + 7:\n        return given\n    return n\n",
+        "return given",
+    ),
     "a handler that does nothing": (
         "def f(n: int):\n    try:\n        return n\n    except ValueError:\n        pass\n",
         "def f(n: int):\n    return n\n",
@@ -130,6 +159,23 @@ TRIED = {
     "comparisons outside of conditions": (
         "def f(xs: list[int]):\n    few = (n := len(xs)) < 3\n    return few, n, sum(x > 3 for x in xs)\n",
         "def f(xs: list[int]):\n    return len(xs) < 3, len(xs), len([x for x in xs if x > 3])\n",
+    ),
+    "a limit written otherwise": (LIMIT.format("10 ** 30"), LIMIT.format("1000 * 10 ** 27")),
+    "a limit that is kept under another name": (
+        LIMIT.format("_most").replace("def", "_most = 3 ** 60 // 7\ndef", 1),
+        LIMIT.format("_end").replace("def", "_end = 3 ** 60 // 7\ndef", 1),
+    ),
+    "a private variable made otherwise, read where no call comes": (
+        "_known = {}\ndef f(n: int):\n    if n == 10 ** 40:\n        _known[n] = 1\n    return n\n",
+        "_known = dict()\ndef f(n: int):\n    if n == 10 ** 40:\n        _known[n] = 1\n    return n\n",
+    ),
+    "a module more, and another one where no call comes": (
+        "import math\ndef f(n: int):\n    if n == 10 ** 40:\n        return math.pi\n    return n\n",
+        "import math, re\ndef f(n: int):\n    if n == 10 ** 40:\n        return math.pi\n    return n\n",
+    ),
+    "a number that changes from one loading to the next": (
+        "import time\n_began = time.time()\ndef f(n: int):\n    return n + 1\n",
+        "import time\n_began = time.time() + 0\ndef f(n: int):\n    return 1 + n\n",
     ),
     "clauses that are entered": (
         "def f(s: str):\n    try:\n        n = int(s)\n    except Exception:\n        n = 5\n    match n:\n"
