@@ -177,10 +177,11 @@ def _statements(parent: ast.AST) -> Iterator[ast.stmt]:
 
 def header(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a statement without those of the statements in it."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.stmt):
-            yield from header(child)
+    todo = [node]
+    while todo:
+        part = todo.pop()
+        yield part
+        todo += [child for child in ast.iter_child_nodes(part) if not isinstance(child, ast.stmt)]
 
 
 def _shared(node: ast.ClassDef) -> set[str]:

@@ -516,13 +516,13 @@ def followed(
         if more:
             mine = Walk(compared.source, compared.sandbox, [*more, *mine.sequences])
         theirs = Walk(other, compared.sandbox, mine.sequences)
+        pairs = [
+            ("first", mine, theirs, mine.hanging(theirs, same[0])),
+            ("second", theirs, mine, theirs.hanging(mine, same[1])),
+        ]
     except RecursionError:
         return "a program nests too deeply for its statements to be followed", {}
     counts = {"first": len(mine.alone(theirs.statements)), "second": len(theirs.alone(mine.statements))}
-    pairs = [
-        ("first", mine, theirs, mine.hanging(theirs, same[0])),
-        ("second", theirs, mine, theirs.hanging(mine, same[1])),
-    ]
     for name, one, others, hanging in pairs:
         untried = one.untried(others.statements, hanging)
         if untried:
