@@ -16,11 +16,11 @@ def test_a_proof_follows_every_path_and_its_suspicions_are_run(sandbox):
     even = Reference("def f(n: int) -> bool:\n    return n % 2 == 0\n", sandbox, 20)
     other = "def f(n: int) -> bool:\n    return n % 2 != 1\n"
     assert prove(even, other, even.compare(other), seconds=60).proved  # half a second's work where the machine is quiet
-    far = "def f(n: int) -> bool:\n    return n % 2 == 0 or n == 987654321\n"  # no input of ours meets it
+    far = "def f(n: int) -> bool:\n    return n % 2 == 0 or n - 5 == 987654322\n"  # no input of ours meets it
     finding = even.compare(far)
     assert finding.answer is Answer.UNKNOWN
     found = prove(even, far, finding, seconds=60)
-    assert found.answer is Answer.DIFFERENT and "987654321" in found.counterexample
+    assert found.answer is Answer.DIFFERENT and "987654327" in found.counterexample
 
 
 def test_a_proof_that_breaks_off_says_why(sandbox):

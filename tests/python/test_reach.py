@@ -11,7 +11,7 @@ from semrep_jax.python.reach import Walk, statements
 
 RARE = "def f(s: str):\n    if hash(s) == 77777:\n        return {}\n    return len(s)\n"
 NUMBERED = (
-    "def f(n: int):\n    match n:\n        case 5:\n            return 1\n        case {}:\n            return 2\n"
+    "def f(n: int):\n    match n * n:\n        case 4:\n            return 1\n        case {}:\n            return 2\n"
 )
 LIMIT = "def f(n: int):\n    limit = {}\n    if n > limit:\n        return 'old'\n    return 'new'\n"
 LIMITED = (
@@ -37,9 +37,9 @@ UNTRIED = {
         "n += 1",
     ),
     "an arm that is never taken": (
-        "def f(n: int):\n    return 0 if n == 12345 * 7 else n % 9\n",
+        "def f(n: int):\n    return 0 if n * n == 12345 * 7 else n % 9\n",
         "def f(n: int):\n    return n % 9\n",
-        "n == 12345 * 7",
+        "n * n == 12345 * 7",
     ),
     "an operand that is never false": (
         "def f(s: str):\n    return len(s) > 2 and hash(s) != 77777\n",
@@ -47,19 +47,19 @@ UNTRIED = {
         "hash(s) != 77777",
     ),
     "`and` in the place of `or`": (
-        "def f(n: int):\n    return n != 12345 * 7 and n != 54321 * 11\n",
-        "def f(n: int):\n    return n != 12345 * 7 or n != 54321 * 11\n",
-        "n != 12345 * 7",
+        "def f(n: int):\n    return n * n != 12345 * 7 and n * n != 54321 * 11\n",
+        "def f(n: int):\n    return n * n != 12345 * 7 or n * n != 54321 * 11\n",
+        "n * n != 12345 * 7",
     ),
     "arms exchanged": (
-        "def f(n: int):\n    return 1 if n == 12345 * 7 else 2 if n == 54321 * 11 else 3\n",
-        "def f(n: int):\n    return 2 if n == 12345 * 7 else 1 if n == 54321 * 11 else 3\n",
-        "n == 12345 * 7",
+        "def f(n: int):\n    return 1 if n * n == 12345 * 7 else 2 if n * n == 54321 * 11 else 3\n",
+        "def f(n: int):\n    return 2 if n * n == 12345 * 7 else 1 if n * n == 54321 * 11 else 3\n",
+        "n * n == 12345 * 7",
     ),
     "blocks exchanged": (
-        "def f(n: int):\n    if n == 99 * 977:\n        return 1\n    if n == 54321 * 11:\n        return 2\n",
-        "def f(n: int):\n    if n == 99 * 977:\n        return 2\n    if n == 54321 * 11:\n        return 1\n",
-        "if n == 54321 * 11:",
+        "def f(n: int):\n    if n * n == 99 * 977:\n        return 1\n    if n * n == 54321 * 11:\n        return 2\n",
+        "def f(n: int):\n    if n * n == 99 * 977:\n        return 2\n    if n * n == 54321 * 11:\n        return 1\n",
+        "if n * n == 54321 * 11:",
     ),
     "a filter that lets everything through": (
         "def f(words: list[str]):\n    return [w for w in words if hash(w) != 77777]\n",
@@ -72,14 +72,14 @@ UNTRIED = {
         "n + 1",
     ),
     "the condition beside a pattern": (
-        "def f(n: int):\n    match n:\n        case int() if n != 12345 * 7:\n            return 1\n    return 2\n",
+        "def f(n: int):\n    match n:\n        case int() if n * n != 12345 * 7:\n            return 1\n    return 2\n",
         "def f(n: int):\n    match n:\n        case int() if True:\n            return 1\n    return 2\n",
-        "n != 12345 * 7",
+        "n * n != 12345 * 7",
     ),
     "a condition in a formatted text": (
-        "def f(n: int):\n    return f\"{'no' if n == -4321 * 3 else n} items\"\n",
+        "def f(n: int):\n    return f\"{'no' if n * n == -4321 * 3 else n} items\"\n",
         "def f(n: int):\n    return f'{n} items'\n",
-        "n == -4321 * 3",
+        "n * n == -4321 * 3",
     ),
     "a comparison that is handed on": (
         "def f(n: int):\n    return bool(n == len('abc') * 98765)\n",
@@ -92,32 +92,42 @@ UNTRIED = {
         "n == len('abc') * 98765",
     ),
     "a comparison that is a place in a list": (
-        "def f(n: int):\n    return [0, 1][n > 1 << 90]\n",
-        "def f(n: int):\n    return [0, 2][n > 1 << 90]\n",
-        "n > 1 << 90",
+        "def f(n: int):\n    return [0, 1][n * n < -1]\n",
+        "def f(n: int):\n    return [0, 2][n * n < -1]\n",
+        "n * n < -1",
     ),
     "a comparison for each item": (
-        "def f(xs: list[int]):\n    return [x > 1 << 90 for x in xs]\n",
+        "def f(xs: list[int]):\n    return [x * x < -1 for x in xs]\n",
         "def f(xs: list[int]):\n    return [False for x in xs]\n",
-        "x > 1 << 90",
+        "x * x < -1",
     ),
-    "a limit that is another one": (LIMIT.format("3 ** 60"), LIMIT.format("3 ** 61"), "if n > limit:"),
+    "a limit that is another one": (LIMIT.format("int('8' * 40)"), LIMIT.format("int('9' * 40)"), "if n > limit:"),
     "a limit in a part": (
-        "def f(n: int):\n    most = 3 ** 60\n    return 'a' if n > most else 'b'\n",
-        "def f(n: int):\n    most = 3 ** 61\n    return 'a' if n > most else 'b'\n",
+        "def f(n: int):\n    most = int('8' * 40)\n    return 'a' if n > most else 'b'\n",
+        "def f(n: int):\n    most = int('9' * 40)\n    return 'a' if n > most else 'b'\n",
         "n > most",
     ),
     "a limit that a private function gives": (
-        "def _end(xs):\n    return 2000\ndef f(xs: list[int]):\n    i = 0\n    while i < len(xs) and i < _end(xs):\n"
+        "def _end(xs):\n    return int('8' * 7)\ndef f(xs: list[int]):\n"
+        "    i = 0\n    while i < len(xs) and i < _end(xs):\n"
         "        i += 1\n    return i\n",
-        "def _end(xs):\n    return 3000\ndef f(xs: list[int]):\n    i = 0\n    while i < len(xs) and i < _end(xs):\n"
+        "def _end(xs):\n    return int('9' * 7)\ndef f(xs: list[int]):\n"
+        "    i = 0\n    while i < len(xs) and i < _end(xs):\n"
         "        i += 1\n    return i\n",
         "i < _end(xs)",
     ),
-    "a limit that instances keep": (LIMITED.format("3 ** 60", ""), LIMITED.format("3 ** 61", ""), "if n > self._most:"),
+    "a limit that instances keep": (
+        LIMITED.format("int('8' * 40)", ""),
+        LIMITED.format("int('9' * 40)", ""),
+        "if n > self._most:",
+    ),
     "a limit that a class keeps": (
-        LIMITED.format("0", "_most = 3 ** 60\n    ").replace("def __init__(self):\n        self._most = 0\n    ", ""),
-        LIMITED.format("0", "_most = 3 ** 61\n    ").replace("def __init__(self):\n        self._most = 0\n    ", ""),
+        LIMITED.format("0", "_most = int('8' * 40)\n    ").replace(
+            "def __init__(self):\n        self._most = 0\n    ", ""
+        ),
+        LIMITED.format("0", "_most = int('9' * 40)\n    ").replace(
+            "def __init__(self):\n        self._most = 0\n    ", ""
+        ),
         "if n > self._most:",
     ),
     "what is given where a condition is never met": (
