@@ -284,7 +284,7 @@ def test_a_link_stays_one_and_a_read_only_file_stays_as_it_is(tmp_path):
         proposal.write(link, proposal.Proposal((best,), 1, Counter(), "", None))
 
 
-@pytest.mark.parametrize(("command", "asked"), [(serve, []), (transform, ["file.py", "--instruction", "Do."])])
+@pytest.mark.parametrize(("command", "asked"), [(serve, []), (transform, [__file__, "--instruction", "Do."])])
 def test_the_commands_that_take_a_config_open_their_sandbox_with_its_limits(tmp_path, monkeypatch, command, asked):
     opened = []
 
