@@ -26,6 +26,7 @@ FEWEST = 4  # items: fewer are drawn anyhow
 MANY = 41  # items, over which a result may be too large to be read
 LONGEST_TEXT = 20_001  # characters
 LONGEST = 5_001  # items
+LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
@@ -149,8 +150,7 @@ class _Container:
         """How many items it is given at most: fewer where much lies in each."""
         if type(self.wire) is str:
             return LONGEST_TEXT
-        inside = sum(1 for item in self.pool for _ in texts_and_numbers(item))
-        return LONGEST if inside <= 2 * len(self.pool) else MANY
+        return LONGEST if len(repr(self.pool)) <= LIGHT * len(self.pool) else MANY
 
     def of(self, size: int, mixed: bool) -> Any:
         """The call with so many items in it. mixed: those of several calls; else each a little other than the first."""
