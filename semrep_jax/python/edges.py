@@ -26,6 +26,7 @@ FEWEST = 4  # items: fewer are drawn anyhow
 MANY = 41  # items, over which a result may be too large to be read
 LONGEST_TEXT = 20_001  # characters
 LONGEST = 5_001  # items
+LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
@@ -66,13 +67,13 @@ def edges(
     containers = _containers(function, some)
     sizes = list(dict.fromkeys(n for c in numbers if c >= FEWEST for n in (c + 1, c) if n <= LONGEST_TEXT))
     for n, size in enumerate(sorted(sizes[:MOST_SIZES])):
-        made = [one.of(size, n % 2 == 0) for one in containers if size <= LONGEST or type(one.wire) is str]
+        made = [one.of(size, n % 2 == 0) for one in containers if size <= one.most()]
         (found.near if size <= MANY else found.long if size <= LONG + 1 else found.apart).extend(made)
     large = [c for c in numbers if abs(c) >= LARGEST_CONSTANT]
     found.apart += _large(some, large[:MOST_LARGE], rng, fixed, in_texts)
     if not only_numbers:
         for one in containers[:MOST_PLACES]:
-            found.long += [one.of(LONG, mixed) for mixed in ((True,) if type(one.wire) is str else (True, False))]
+            found.long.append(one.of(min(LONG, one.most() // 4), True))
         found.near += _twice(function, some, rng)
     return found
 
@@ -145,14 +146,20 @@ class _Container:
     wire: Any
     pool: list[Any]
 
+    def most(self) -> int:
+        """How many items it is given at most: fewer where much lies in each."""
+        if type(self.wire) is str:
+            return LONGEST_TEXT
+        return LONGEST if len(repr(self.pool)) <= LIGHT * len(self.pool) else MANY
+
     def of(self, size: int, mixed: bool) -> Any:
         """The call with so many items in it. mixed: those of several calls; else each a little other than the first."""
         pool = self.pool if mixed else self.pool[:1]
         by_place, by_name = _parts(self.call)
         if self.place == STAR:
-            return _call([*by_place, *_many(pool, size, _varied)], by_name)
+            return _call([*by_place, *_many(pool, size)], by_name)
         if self.place == STARS:
-            return _call(by_place, by_name + [[f"k{n}", x] for n, x in enumerate(_many(pool, size, _varied))])
+            return _call(by_place, by_name + [[f"k{n}", x] for n, x in enumerate(_many(pool, size))])
         if type(self.wire) is str:
             return _put(self.call, self.place, ("".join(self.pool) * size)[:size])
         return _put(self.call, self.place, _refilled(self.wire, size, pool))
@@ -191,14 +198,16 @@ def _takes_any_number(annotation: ast.expr | None) -> bool:
 
 
 def _items(wire: Any, growing: bool) -> list[Any]:
-    """The items of a container in wire form, of a dict its pairs; none where it has none or is no container.
+    """The items of a container in wire form, of a dict its pairs as tuples; none where it has none or is no container.
 
     growing: whether a tuple may be longer.
     """
     match wire:
         case str():
             return list(wire)
-        case ["l" | "s" | "z" | "D" | "d", *items]:
+        case ["D" | "d", *pairs]:
+            return [["t", key, value] for key, value in pairs]
+        case ["l" | "s" | "z", *items]:
             return items
         case ["t", *items] if growing:
             return items
@@ -215,43 +224,41 @@ def _refilled(wire: Any, size: int, pool: list[Any]) -> Any:
     """A container in wire form with so many items, made of a pool of such."""
     match wire:
         case ["iter", kind, _]:
-            return ["iter", kind, _many(pool, size, _varied)]
+            return ["iter", kind, _many(pool, size)]
         case ["x", "collections.deque" as name, [most, *_]]:
-            return ["x", name, [most, *_many(pool, size, _varied)]]
+            return ["x", name, [most, *_many(pool, size)]]
         case ["x", name, content]:
             return ["x", name, _refilled(content, size, pool)]
         case ["D" | "d" as tag, *_]:
-            pairs = _different([pair for pair in pool if type(pair) is list], size, _varied_pair)
-            return [tag, *{repr(k): [k, x] for k, x in pairs}.values()][: size + 1]
+            return [tag, *([key, value] for _, key, value in _different(pool, size, lambda pair: repr(pair[1])))]
         case ["s" | "z" as tag, *_]:
-            return [tag, *_different(pool, size, _varied)]
-    return [wire[0], *_many(pool, size, _varied)]
+            return [tag, *_different(pool, size)]
+    return [wire[0], *_many(pool, size)]
 
 
-def _different(pool: list[Any], size: int, varied: Callable[[Any, int], Any]) -> list[Any]:
-    """So many different items: those of a pool, then others a little beside them; fewer where there are no more."""
-    originals = list({repr(x): x for x in pool if not _is_huge(x)}.values())
-    found = {repr(x): x for x in originals[:size]}
+def _different(pool: list[Any], size: int, key: Callable[[Any], str] = repr) -> list[Any]:
+    """So many different items: those of a pool, then others a little beside them; fewer where there are no more.
+
+    key: by what they differ.
+    """
+    originals = list({key(x): x for x in pool if not _is_huge(x)}.values())
+    found = {key(x): x for x in originals[:size]}
     for n in range(2 * size if originals else 0):
         if len(found) < size:
-            near = varied(originals[n % len(originals)], n + 1)
-            found.setdefault(repr(near), near)
+            near = _varied(originals[n % len(originals)], n + 1)
+            found.setdefault(key(near), near)
     return list(found.values())
 
 
-def _many(pool: list[Any], size: int, varied: Callable[[Any, int], Any]) -> list[Any]:
+def _many(pool: list[Any], size: int) -> list[Any]:
     """So many items, different ones as far as there are."""
-    items = _different(pool, size, varied) or pool[:1]
+    items = _different(pool, size) or pool[:1]
     return (items * (size // len(items) + 1))[:size]
 
 
 def _is_huge(item: Any) -> bool:
     """Whether a number in an item may take long."""
     return any(type(leaf) is int and abs(leaf) > LARGEST_CONSTANT for leaf in texts_and_numbers(item))
-
-
-def _varied_pair(pair: list[Any], n: int) -> list[Any]:
-    return [_varied(x, n) for x in pair]
 
 
 def _varied(item: Any, n: int) -> Any:

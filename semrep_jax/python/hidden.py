@@ -1,5 +1,5 @@
-"""What a program keeps to itself once it is loaded: its private variables, and what its private functions without
-parameters give.
+"""What a program keeps to itself once it is loaded: its private variables, and what its private functions give where
+they need no argument.
 
     mine, theirs = read(a, sandbox), read(b, sandbox)      # {"_LIMIT": 604800}, {"_LIMIT": 691200}
     differing(mine, theirs)                                # [604800, 691200]: inputs that may tell the two apart
@@ -33,8 +33,9 @@ def read(source: str, sandbox: Sandbox) -> dict[str, Any]:
     for node in syntax.module(source).body:
         if isinstance(node, ast.FunctionDef):
             arguments = node.args
-            takes = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-            functions += [node.name] if _is_hidden(node.name) and not takes else []
+            by_place = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+            needed = by_place + sum(default is None for default in arguments.kw_defaults)
+            functions += [node.name] if _is_hidden(node.name) and not needed else []
         elif not isinstance(node, ast.ClassDef | ast.AsyncFunctionDef):
             stored = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
             variables |= {name for name in stored if _is_hidden(name)}

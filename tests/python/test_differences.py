@@ -492,6 +492,10 @@ DIFFERENT = {
         "def f():\n    yield 2\n    yield 1\n",
     ),
     "numbers of some millions": (BELOW.format("5_000_000"), BELOW.format("6_000_000")),
+    "a limit that a private function gives by default": (
+        "def _most(scale=7):\n    return scale * 12345\ndef f(n: int) -> bool:\n    return n <= _most()\n",
+        "def _most(scale=8):\n    return scale * 12345\ndef f(n: int) -> bool:\n    return n <= _most()\n",
+    ),
     "numbers that are computed": (BELOW.format("7 * 24 * 3600"), BELOW.format("8 * 24 * 3600")),
     "a limit of thousands of millions": (
         "def f(n: int) -> int:\n    return min(n, 5_000_000_000)\n",

@@ -25,9 +25,7 @@ def test_a_proof_follows_every_path_and_its_suspicions_are_run(sandbox):
 
 def test_a_proof_that_breaks_off_says_why(sandbox):
     reference = Reference("def f(n: int) -> int:\n    return n + 1\n", sandbox, 20)
-    deep = (
-        "def f(n: int) -> int:\n    while n > 10**9:\n        pass\n    return 1 + n\n"  # no input of ours goes there
-    )
+    deep = "def f(n: int) -> int:\n    left = n % 997\n    while left:\n        left -= 1\n    return 1 + n\n"
     assert (
         "did not follow all paths of f to their end in 1 s"
         in prove(reference, deep, reference.compare(deep), seconds=1).reason
