@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from semrep_jax.sandbox import pool
+from semrep_jax.sandbox.marks import ARGUMENTS, CAUSE, MAX_ITEMS, MEMBERS, NO_OUTCOME, TEXT
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.values import ARGUMENTS, CAUSE, MAX_ITEMS, MEMBERS, NO_OUTCOME, TEXT
 
 Step = list[Any]
 MOST_OWN = 6  # numbers, texts and fractions that a program's text names

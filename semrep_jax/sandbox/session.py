@@ -18,7 +18,7 @@ fourth part of a step is its turn (see `values.Encoder`), which else hangs on th
 the beginning of a sequence are made before the program is loaded.
 With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
 What comes back for each step: [how, value, after, output, errors, shared, message, files, unseen]. `how` is
-"returned", an exception's name, or one of `values.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an
+"returned", an exception's name, or one of `marks.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an
 argument could not be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the
 arguments afterwards where they could change, `shared` where an object stands twice, in the result of an earlier step
 too. `files` are those that changed (see `surroundings`), `unseen` is what `values.Encoder.unseen` says. The first
@@ -39,6 +39,8 @@ import types
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+anatomy = importlib.import_module("anatomy")
+marks = importlib.import_module("marks")
 values = importlib.import_module("values")
 makers = importlib.import_module("makers")
 surroundings = importlib.import_module("surroundings")
@@ -149,7 +151,7 @@ class Session:
     def encoder(self, turn=0):
         """What writes down one outcome's values. turn: see `values.Encoder`."""
         asked, sends = self.request.get("uses", {}), self.request.get("sends", False)
-        items = self.request.get("items", values.MAX_ITEMS)
+        items = self.request.get("items", marks.MAX_ITEMS)
         return values.Encoder(PROGRAM, self.probes, turn, asked, sends, self.thrown, items)
 
     def thrown(self, number):
@@ -224,7 +226,7 @@ class Session:
         try:
             args, kwargs = self.arguments(call[0]) if call else ([], {})
         except Exception as error:
-            return ["void", None, None, "", "", [], values.error_name(error, PROGRAM)]
+            return ["void", None, None, "", "", [], anatomy.error_name(error, PROGRAM)]
         text = json.dumps(step)
         count = self.counts[text] = self.counts.get(text, -1) + 1
         turn = call[1] if call[1:] else zlib.crc32(text.encode()) + count
@@ -277,7 +279,7 @@ class Session:
     def result(self, given):
         """What a call gave, or what a coroutine gives in the end."""
         self.awaited = isinstance(given, types.CoroutineType)
-        return _awaited(given, self.request.get("items", values.MAX_ITEMS))
+        return _awaited(given, self.request.get("items", marks.MAX_ITEMS))
 
     def hashes(self, other):
         """Whether the instance has a hash, equals another one, and then has its hash."""
@@ -316,7 +318,7 @@ class Session:
             except Skipped:
                 how = "void"
             except (Exception, SystemExit) as error:
-                how, message = values.error_name(error, PROGRAM), _described(error)
+                how, message = anatomy.error_name(error, PROGRAM), _described(error)
                 value = encoder.held(error)
             else:
                 value = encoder.encode(result)
@@ -328,7 +330,7 @@ class Session:
         except values.Unreadable as error:
             how, value, after, message = "unreadable", None, None, str(error)
         except BaseException as error:
-            how, value, after, message = values.error_name(error, PROGRAM), None, None, _described(error)
+            how, value, after, message = anatomy.error_name(error, PROGRAM), None, None, _described(error)
         finally:
             self.clock.stop()
             sys.settrace(None)
@@ -343,7 +345,7 @@ class Session:
         """Which objects of a result stood in the result of an earlier step: [their number, "step", its number]."""
         found = []
         for v in encoder.kept:
-            if values.is_mutable(v, PROGRAM):
+            if anatomy.is_mutable(v, PROGRAM):
                 key = id(v)
                 if key in self.results:
                     found.append([encoder.numbers[key], "step", self.results[key]])
@@ -357,7 +359,7 @@ class Session:
         found = {}
         for variable in self.request.get("held", {}).get(name, ()):
             raw = [vars(c)[variable] for c in self.scope[name].__mro__ if variable in vars(c)]
-            found |= {variable: raw[0]} if raw and values.is_plain(raw[0]) else {}
+            found |= {variable: raw[0]} if raw and anatomy.is_plain(raw[0]) else {}
         return found
 
     def state(self):
@@ -456,7 +458,7 @@ _FIXED = (bool, int, float, str, bytes, complex, type(None))
 
 def _described(error):
     try:
-        return f"{values.error_name(error, PROGRAM)}: {error}"[:400].encode("utf-8", "backslashreplace").decode()
+        return f"{anatomy.error_name(error, PROGRAM)}: {error}"[:400].encode("utf-8", "backslashreplace").decode()
     except BaseException:
         return None
 

@@ -19,45 +19,44 @@ sandbox alone; the parent never does, it writes them down (`writing`).
 """
 
 import builtins
+import importlib
 import json
+import os
 import re
 import sys
 import types
 import zlib
 
-NO_OUTCOME = ("slow", "skipped", "void", "unreadable")  # how a step may end without one (see `session`)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+anatomy = importlib.import_module("anatomy")
+library = importlib.import_module("library")
+marks = importlib.import_module("marks")
+del sys.path[0]
+
 MAKERS = "makers"  # the module of what stands for objects and functions nobody described
 MAX_NODES = 20_000
 MAX_DEPTH = 40
 MAX_INT_BITS = 1 << 20
 PLAIN_INT_BITS = 13_000  # beyond it JSON's decimal digits would be refused
-MAX_ITEMS = 60  # read of an iterator
 MAX_USES = 12  # calls of a returned function
 FEWER_USES = 4  # of one that a returned function returns
 FUNCTIONS_GIVEN = 6  # to one that takes functions: what it does with one that raises shows too
 INSTANCES_OF_CLASSES = 2  # that are made of a returned class
 MAX_OBJECTS = (16, 6)  # whose methods are called, in one outcome and in what they give
 USE_DEPTH = 2  # functions that return functions
-STARRED, COROUTINE = 0x04, 0x80  # of a code object's flags
 FILE = "<candidate>"  # of the program's code
 _PLACES = re.compile(r'^  File "<candidate>", line \d+(?:, in .*)?\n(?:    .*\n)*', re.MULTILINE)
 # Where an object lies: in the shape of a default `repr`, or a number as large as such places are.
 _ADDRESS = re.compile(r"(\bobject|<function \S+|<lambda>| of \S+ object) at 0x[0-9a-fA-F]+|( at) 0x[0-9a-fA-F]{9,16}\b")
-_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTIN_BASES = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, bytearray, BaseException)
-_OBSERVERS = ("__str__", "__repr__", "__len__", "__bool__", "__iter__")
-_CALLED = ("__call__", "__getitem__", "__contains__")
 _USED_SPECIAL = ("__enter__", "__aenter__", "__next__", "__eq__", "__lt__", "__add__", "__getattr__", "__aiter__")
 REFUSALS = (TypeError, AttributeError)
 _REFUSED = ("TypeError", "AttributeError")
 _USES = {3: "send", 5: "close", 7: "throw"}  # of iterators, by turn
 _TEXTS = ("message", "msg", "args")  # attributes of exceptions
-TEXT = ["text"]  # in the place of an exception's text
-MEMBERS, ARGUMENTS, CAUSE = "members", "arguments", "cause"  # of what exceptions hold
 _GROUPS = getattr(builtins, "BaseExceptionGroup", ())
 _WRITTEN_ERRORS = (LookupError, UnicodeError)
 _SAYS_NOTHING = (object, Exception, BaseException)  # above a class of the program
-_IMMUTABLE = ("datetime", "decimal", "fractions", "uuid", "pathlib", "ipaddress", "zoneinfo", "re", "typing")
 
 
 class Unreadable(Exception):
@@ -82,100 +81,18 @@ def _in_order(wires):
     return sorted(wires, key=text_of)
 
 
-def _raw(function):
-    """Content that is written as it is, a text or a list of texts and numbers."""
-    return lambda encoder, value, depth: function(value)
-
-
-def _inner(function):
-    """Content that is written as the value that `function` gives."""
-    return lambda encoder, value, depth: encoder.walk(function(value), depth + 1)
-
-
-def _items(encoder, value, depth):
-    return [encoder.walk(x, depth + 1) for x in value]
-
-
-def _time_content(value):
-    return [value.isoformat(), value.fold, str(value.tzinfo)]
-
-
-def _stream(value):
-    return ["closed"] if value.closed else [repr(value.getvalue()), value.tell()]
-
-
-def _match(value):
-    return [value.re.pattern if type(value.re.pattern) is str else repr(value.re.pattern), list(value.span())] + [
-        repr(value.groups()),
-        repr(value.groupdict()),
-    ]
-
-
-# Types of the standard library by module and name: how their content is written.
-LIBRARY = {
-    "datetime.date": _raw(lambda v: v.isoformat()),
-    "datetime.datetime": _raw(_time_content),
-    "datetime.time": _raw(_time_content),
-    "datetime.timedelta": _raw(lambda v: [v.days, v.seconds, v.microseconds]),
-    "datetime.timezone": _raw(repr),
-    "zoneinfo.ZoneInfo": _raw(str),
-    "decimal.Decimal": _raw(str),
-    "fractions.Fraction": _inner(lambda v: (v.numerator, v.denominator)),
-    "uuid.UUID": _raw(str),
-    "pathlib.PosixPath": _raw(str),
-    "pathlib.PurePosixPath": _raw(str),
-    "pathlib.PureWindowsPath": _raw(str),
-    "ipaddress.IPv4Address": _raw(str),
-    "ipaddress.IPv6Address": _raw(str),
-    "ipaddress.IPv4Network": _raw(str),
-    "ipaddress.IPv6Network": _raw(str),
-    "collections.deque": lambda e, v, d: [v.maxlen, *_items(e, v, d)],
-    "collections.Counter": _inner(lambda v: dict(dict.items(v))),
-    "collections.OrderedDict": _inner(lambda v: dict(v.items())),
-    "collections.defaultdict": lambda e, v, d: [e.missing(v.default_factory, d), e.walk(dict(dict.items(v)), d + 1)],
-    "collections.ChainMap": _inner(lambda v: list(v.maps)),
-    "collections.UserDict": _inner(lambda v: v.data),
-    "collections.UserList": _inner(lambda v: v.data),
-    "builtins.range": _inner(lambda v: (v.start, v.stop, v.step)),
-    "builtins.slice": _inner(lambda v: (v.start, v.stop, v.step)),
-    "builtins.bytearray": _raw(lambda v: v.hex()),
-    "builtins.memoryview": _raw(lambda v: v.tobytes().hex()),
-    "builtins.dict_keys": _items,
-    "builtins.dict_values": _items,
-    "builtins.dict_items": _items,
-    "builtins.mappingproxy": _inner(dict),
-    "builtins.NotImplementedType": _raw(str),
-    "builtins.ellipsis": _raw(str),
-    "builtins.module": _raw(lambda v: v.__name__),
-    "array.array": lambda e, v, d: [v.typecode, *_items(e, v, d)],
-    "re.Pattern": _raw(lambda v: [repr(v.pattern), int(v.flags)]),
-    "re.Match": _raw(_match),
-    "io.StringIO": _raw(_stream),
-    "io.BytesIO": _raw(_stream),
-    "_io.StringIO": _raw(_stream),
-    "_io.BytesIO": _raw(_stream),
-    "types.SimpleNamespace": _inner(lambda v: dict(v.__dict__)),
-    "types.GenericAlias": _raw(repr),
-    "types.UnionType": _raw(repr),
-    "time.struct_time": _inner(tuple),
-    "argparse.Namespace": _inner(lambda v: dict(v.__dict__)),
-    "logging.Logger": _raw(lambda v: v.name),
-    "typing.TypeVar": _raw(str),
-    "typing.NewType": _raw(lambda v: [str(v.__name__), repr(v.__supertype__)]),
-}  # fmt: skip
-
-
 class Encoder:
     """Writes values down. One for each outcome.
 
     program: the name that the program's module has. probes: argument tuples (Python values, fresh for each use) by
     number of arguments, to call returned functions with. turn: decides how iterators and context
     managers are used: to their end, closed, with an exception thrown in; with something sent where `sends`. asked: by
-    class, what alone is asked of its instances. thrown: gives the exception of a turn, which is thrown in. items:
-    at most so many are read of an iterator that lies in none; past MAX_ITEMS only a number that hangs on them is kept.
+    class, what alone is asked of its instances. thrown: gives the exception of a turn, which is thrown in. items: at
+    most so many are read of an iterator that lies in none; past `marks.MAX_ITEMS` only a number that hangs on them is
+    kept.
     """
 
-    def __init__(self, program, probes, turn=0, asked=None, sends=False, thrown=None, items=MAX_ITEMS):
+    def __init__(self, program, probes, turn=0, asked=None, sends=False, thrown=None, items=marks.MAX_ITEMS):
         self.program, self.probes, self.budget, self.turn = program, probes, MAX_NODES, turn
         self.asked, self.sends, self.thrown, self.items = asked or {}, sends, thrown, items
         self.numbers = {}  # of mutable objects, by identity, in the order in which they are met
@@ -230,7 +147,7 @@ class Encoder:
         if known is None:
             self.numbers[id(v)] = self.count
             self.kept.append(v)
-        elif is_mutable(v, self.program):
+        elif anatomy.is_mutable(v, self.program):
             self.shared.append([known, self.count])
         self.count += 1
 
@@ -261,14 +178,14 @@ class Encoder:
         if isinstance(v, type):
             return self._class(v, depth)
         name = f"{t.__module__}.{t.__qualname__}"
-        if name in LIBRARY and t.__module__ != self.program:
-            return ["x", name, LIBRARY[name](self, v, depth)]
+        if name in library.LIBRARY and t.__module__ != self.program:
+            return ["x", name, library.LIBRARY[name](self, v, depth)]
         if name.startswith("numpy."):
             return self._numpy(v, name)
         enum = sys.modules.get("enum")
         if enum is not None and isinstance(v, enum.Enum):
             return ["e", t.__qualname__, str(v._name_), self.walk(v._value_, depth + 1)]
-        if isinstance(v, _FUNCTIONS) or name in ("functools.partial", "functools._lru_cache_wrapper"):
+        if isinstance(v, anatomy.FUNCTIONS) or name in ("functools.partial", "functools._lru_cache_wrapper"):
             return self._function(v)
         if isinstance(v, (types.CoroutineType, types.AsyncGeneratorType)):
             if self.given:
@@ -297,10 +214,11 @@ class Encoder:
         wire = ["class", f"{v.__module__}.{v.__qualname__}"]
         if v.__module__ != self.program or v.__qualname__ in self.asked or self.depth_of_uses >= USE_DEPTH:
             return wire
-        variables = [[k, self.walk(x, depth + 1)] for k, x in sorted(class_variables(v, self.program).items())]
+        variables = [[k, self.walk(x, depth + 1)] for k, x in sorted(anatomy.class_variables(v, self.program).items())]
         self.depth_of_uses += 1
         try:
-            fewest, most = parameters_of(v.__init__ if isinstance(v.__init__, types.FunctionType) else v.__new__)
+            written = isinstance(v.__init__, types.FunctionType)
+            fewest, most = anatomy.parameters_of(v.__init__ if written else v.__new__)
             given = self.probes((max(0, fewest - 1), max(0, most - 1)))[:INSTANCES_OF_CLASSES]
             return [*wire, ["D", *variables], [self._used(lambda args=args: v(*args), depth) for args in given]]
         finally:
@@ -325,8 +243,8 @@ class Encoder:
                 return self.walk(error.code, 1)
             held = self._given(error)
             if type(error).__module__ == self.program:
-                state = {k: x for k, x in _state(error, type(error)).items() if k[0] != "_" and k not in _TEXTS}
-                held += [[k, self.walk(x, 1)] for k, x in sorted(state.items())]
+                state = sorted(anatomy.state_of(error, type(error)).items())
+                held += [[k, self.walk(x, 1)] for k, x in state if k[0] != "_" and k not in _TEXTS]
                 if above := self.ancestors(type(error)):
                     held.insert(0, ["is a", ["t", *above]])
             return ["D", *held] if held else None
@@ -338,13 +256,13 @@ class Encoder:
         are as good as texts: the interpreter writes them."""
         found = []
         if isinstance(error, _GROUPS):
-            members = [["t", error_name(one, self.program), self.held(one)] for one in error.exceptions]
-            found.append([MEMBERS, ["t", *members]])
-        elif not (isinstance(error, _WRITTEN_ERRORS) and type(error) in _BUILTIN_ERRORS):
-            args = [self.onlooker().text_or(x) for x in _as_builtin(error, BaseException)]
-            found += [[ARGUMENTS, ["t", *args]]] if any(x != TEXT for x in args) else []
+            members = [["t", anatomy.error_name(one, self.program), self.held(one)] for one in error.exceptions]
+            found.append([marks.MEMBERS, ["t", *members]])
+        elif not (isinstance(error, _WRITTEN_ERRORS) and type(error) in anatomy.BUILTIN_ERRORS):
+            args = [self.onlooker().text_or(x) for x in anatomy.as_builtin(error, BaseException)]
+            found += [[marks.ARGUMENTS, ["t", *args]]] if any(x != marks.TEXT for x in args) else []
         if error.__cause__ is not None:
-            found.append([CAUSE, error_name(error.__cause__, self.program)])
+            found.append([marks.CAUSE, anatomy.error_name(error.__cause__, self.program)])
         return found
 
     def onlooker(self):
@@ -368,7 +286,7 @@ class Encoder:
 
     def _iterator(self, v, depth):
         """An iterator by what it yields; on some turns something is sent to it, or it is ended after one item."""
-        most, self.items = self.items, MAX_ITEMS
+        most, self.items = self.items, marks.MAX_ITEMS
         try:
             return self._read(v, depth, most)
         finally:
@@ -392,13 +310,13 @@ class Encoder:
             except StopIteration as end:
                 return ["it", items, "end", self.walk(end.value, depth + 1), *([beyond] if beyond else [])]
             except Exception as error:
-                return ["it", items, error_name(error, self.program), None, *([beyond] if beyond else [])]
-            if n < MAX_ITEMS:
+                return ["it", items, anatomy.error_name(error, self.program), None, *([beyond] if beyond else [])]
+            if n < marks.MAX_ITEMS:
                 items.append(self.walk(item, depth + 1))
                 continue
             budget = self.budget
             text = text_of(self.walk(item, depth + 1)).encode()
-            self.budget, beyond = budget, [n + 1 - MAX_ITEMS, zlib.crc32(text, *beyond[1:])]
+            self.budget, beyond = budget, [n + 1 - marks.MAX_ITEMS, zlib.crc32(text, *beyond[1:])]
         return ["it", items, "more", None, *([beyond] if beyond else [])]
 
     def _used(self, use, depth):
@@ -406,7 +324,7 @@ class Encoder:
         try:
             value = use()
         except Exception as error:
-            return [error_name(error, self.program), None]
+            return [anatomy.error_name(error, self.program), None]
         return [None, self.walk(value, depth + 1)]
 
     def _function(self, v):
@@ -427,11 +345,11 @@ class Encoder:
 
     def _function_uses(self, v):
         uses, known = [], False
-        sorts = _sorts(v) if type(v) is types.FunctionType else None
+        sorts = anatomy.sorts_of(v) if type(v) is types.FunctionType else None
         most = MAX_USES if self.depth_of_uses == 1 else FEWER_USES
-        counts = parameters_of(v)
+        counts = anatomy.parameters_of(v)
         plain = self.probes(counts, sorts)[:most]
-        if self.depth_of_uses == 1 and not _calls_itself(v):
+        if self.depth_of_uses == 1 and not anatomy.calls_itself(v):
             plain = plain + self.probes(counts, sorts, own=True)
         functions = self.probes(counts, {"call"})[:FUNCTIONS_GIVEN]
         self.functions += 1
@@ -444,12 +362,12 @@ class Encoder:
             except Exception as error:
                 known = known or not isinstance(error, REFUSALS)
                 self.answers += not isinstance(error, (*REFUSALS, LookupError))
-                uses.append([given, error_name(error, self.program), None])
+                uses.append([given, anatomy.error_name(error, self.program), None])
                 continue
             budget = self.budget
             try:
                 uses.append([given, None, self.walk(result, 1)])
-                self.answers += not isinstance(result, _FUNCTIONS)
+                self.answers += not isinstance(result, anatomy.FUNCTIONS)
                 known = True
             except TakesNothing:
                 uses.append([given, "a function that takes nothing", None])
@@ -470,18 +388,18 @@ class Encoder:
         if not own and not isinstance(v, BaseException):
             raise Unreadable(f"a value of type {t.__module__}.{t.__qualname__}")
         base = next((c for c in _BUILTIN_BASES if issubclass(t, c)), None)
-        content = None if base is None else self.walk(_as_builtin(v, base), depth + 1)
-        name = error_name(v, self.program) if base is BaseException else t.__qualname__
-        state = _state(v, t)
+        content = None if base is None else self.walk(anatomy.as_builtin(v, base), depth + 1)
+        name = anatomy.error_name(v, self.program) if base is BaseException else t.__qualname__
+        state = anatomy.state_of(v, t)
         public = {k: x for k, x in state.items() if not k.startswith("_")}
-        methods = _methods(own)
+        methods = anatomy.methods_of(own)
         if t.__name__ in self.asked:
             methods = [name for name in methods if name in self.asked[t.__name__]]
         usable = methods or any(n in vars(c) for c in own for n in _USED_SPECIAL)
         shown = public if usable or len(public) == len(state) else state
         shown = {k: x for k, x in shown.items() if k not in methods}  # a cached property
         if own and t.__qualname__ not in self.asked:
-            shown = {**class_variables(t, self.program), **shown}
+            shown = {**anatomy.class_variables(t, self.program), **shown}
         attributes = ["D", *[[k, self.walk(x, depth + 1)] for k, x in sorted(shown.items())]]
         uses, level = [], self.depth_of_uses
         if base is not BaseException and level < USE_DEPTH and self.objects[level] < MAX_OBJECTS[level]:
@@ -504,12 +422,12 @@ class Encoder:
             if isinstance(raw, property) or type(raw).__name__ == "cached_property":
                 found.append([name, self._used(lambda name=name: getattr(v, name), depth)])
                 continue
-            if name in _OBSERVERS:
+            if name in anatomy.OBSERVERS:
                 found.append([name, self._used(lambda name=name: getattr(t, name)(v), depth)])
                 continue
-            if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & COROUTINE:
+            if isinstance(raw, types.FunctionType) and not raw.__code__.co_flags & anatomy.COROUTINE:
                 bound = types.MethodType(raw, v)
-                for args in self.probes(parameters_of(bound), _sorts(raw))[:3]:
+                for args in self.probes(anatomy.parameters_of(bound), anatomy.sorts_of(raw))[:3]:
                     found.append([name, self._used(lambda bound=bound, args=args: bound(*args), depth)])
                     if found[-1][1][0] in _REFUSED and len(args):
                         return found  # what does not fit may have changed half of something
@@ -526,9 +444,9 @@ class Onlooker(Encoder):
     def text_or(self, value):
         """The wire form of a value; that of a text where it is one, or can't be read."""
         try:
-            return TEXT if isinstance(value, (str, bytes)) else self.walk(value, 1)
+            return marks.TEXT if isinstance(value, (str, bytes)) else self.walk(value, 1)
         except Unreadable:
-            return TEXT
+            return marks.TEXT
 
     def _iterator(self, v, depth):
         raise Unreadable("an iterator that is not read")
@@ -537,139 +455,9 @@ class Onlooker(Encoder):
         raise Unreadable("a value that is not used")
 
 
-def _calls_itself(function):
-    """Whether a function may call itself: how deep that goes is the machine's affair."""
-    code = getattr(function, "__code__", None)
-    return code is not None and code.co_name in (*code.co_names, *code.co_freevars)
-
-
-def _methods(own):
-    """Names of what can be asked of an object: public methods and properties, and the common special ones."""
-    names = {n for c in own for n, raw in vars(c).items() if not n.startswith("_") and _askable(raw)}
-    written = {n for n in (*_OBSERVERS, *_CALLED) for c in own if isinstance(vars(c).get(n), types.FunctionType)
-               and getattr(vars(c)[n], "__module__", None) == c.__module__}  # fmt: skip
-    return sorted(names | written)
-
-
-def class_variables(kind, program):
-    """The public variables of a class and of those above it in the program that are plain values; not what a dataclass
-    gives its fields where they are left out."""
-    found: dict = {}
-    for c in reversed([c for c in kind.__mro__ if c.__module__ == program]):
-        fields = vars(c).get("__dataclass_fields__", {})
-        given = {n for n, one in fields.items() if one._field_type.name != "_FIELD_CLASSVAR"}
-        found |= {
-            n: x for n, x in vars(c).items() if (n[0] != "_" or n == "_fields") and n not in given and is_plain(x)
-        }
-    return found
-
-
-def is_plain(v, depth=0):
-    """Whether it is a value of Python's own types, or a container of such."""
-    if type(v) in (list, tuple, set, frozenset, dict):
-        return depth < 4 and all(is_plain(x, depth + 1) for x in ([*v, *v.values()] if type(v) is dict else v))
-    return v is None or type(v) in (bool, int, float, complex, str, bytes)
-
-
-def _askable(raw):
-    return isinstance(raw, (types.FunctionType, property)) or type(raw).__name__ == "cached_property"
-
-
-def _state(v, t):
-    """An object's attributes, whatever its class makes of access to them."""
-    try:
-        state = dict(object.__getattribute__(v, "__dict__"))
-    except AttributeError:
-        state = {}
-    for c in t.__mro__:
-        slots = vars(c).get("__slots__", ())
-        for name in [slots] if isinstance(slots, str) else slots:
-            try:
-                state[name] = object.__getattribute__(v, name)
-            except AttributeError:
-                pass
-    return {k: x for k, x in state.items() if k not in ("__dict__", "__weakref__")}
-
-
-def _as_builtin(v, base):
-    """What an instance of a subclass of a builtin holds, as the builtin; none of its own methods is called."""
-    if base is int:
-        return int.__index__(v)
-    if base is float:
-        return float.__float__(v)
-    if base is str:
-        return str.__str__(v)
-    if base is BaseException:
-        return BaseException.__dict__["args"].__get__(v)
-    if base is dict:
-        return dict(dict.items(v))
-    if base is complex:
-        return complex.__complex__(v)
-    if base is bytes or base is bytearray:
-        return bytes(base.__getitem__(v, slice(None)))
-    return base(base.__iter__(v))
-
-
-def _sorts(function):
-    """Which sorts of probes the hints of a function's parameters allow; None for all."""
-    hints = [h for n, h in function.__annotations__.items() if n != "return"]
-    names = {h if isinstance(h, str) else getattr(h, "__name__", "") for h in hints}
-    known = {"int": "int", "str": "str", "float": "float", "bool": "int", "list": "list"}
-    return {known[n] for n in names} if len(names) == 1 and names <= set(known) else None
-
-
 def _entered(manager, error):
     with manager as value:
         if error is not None:
             raise error
         return value
     return "ended"
-
-
-def is_mutable(v, program):
-    """Whether it makes a difference that two places hold one object: it can change, or its class is the program's."""
-    t = type(v)
-    if t is list or t is dict or t is set:
-        return True
-    if isinstance(v, (type, types.ModuleType, str, bytes, int, float, tuple, frozenset, *_FUNCTIONS)):
-        return False
-    if t.__module__ in _IMMUTABLE or t.__name__ in ("Callback", "range", "slice"):
-        return False
-    enum = sys.modules.get("enum")
-    if enum is not None and isinstance(v, enum.Enum):
-        return False
-    return not getattr(getattr(t, "__dataclass_params__", None), "frozen", False)
-
-
-def parameters_of(function):
-    """How many positional arguments a function must be given, and may be: (fewest, most)."""
-    bound = 0
-    while True:
-        if isinstance(function, types.MethodType):
-            function, bound = function.__func__, bound + 1
-        elif type(function) is not types.FunctionType and hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            break
-    if type(function).__name__ == "partial":
-        fewest, most = parameters_of(function.func)
-        given = len(function.args)
-        return max(0, fewest - given - len(function.keywords)), max(0, most - given - len(function.keywords))
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return 1, 1
-    most = max(0, code.co_argcount - bound)
-    fewest = max(0, most - len(function.__defaults__ or ()))
-    return fewest, most if not code.co_flags & STARRED else most + 3
-
-
-_BUILTIN_ERRORS = {t: t.__name__ for t in vars(builtins).values() if type(t) is type}
-
-
-def error_name(error, program):
-    """Name of a built-in exception class; another is marked by its module."""
-    t = type(error)
-    if t in _BUILTIN_ERRORS:
-        return _BUILTIN_ERRORS[t]
-    module = type.__getattribute__(t, "__module__")
-    return ("candidate" if module == program else str(module)) + "." + type.__getattribute__(t, "__name__")
