@@ -19,10 +19,11 @@ from semrep_jax.mining.part import RewriteOutcome, RuleCounts
 from semrep_jax.mining.records import fix_record, function_record, number_of, pair_record
 from semrep_jax.mining.settings import MineConfig
 from semrep_jax.python import PYTHON, inputs
-from semrep_jax.python.behaviour import NO_END, Behaviour
-from semrep_jax.python.equivalence import followed
+from semrep_jax.python.behaviour import Behaviour
+from semrep_jax.python.differences import NO_END
 from semrep_jax.python.extract import Candidate, NotMinable
 from semrep_jax.python.mutations import mutants
+from semrep_jax.python.reach import followed
 from semrep_jax.python.rewrites import RULES
 from semrep_jax.python.rewrites.chain import rewrite
 from semrep_jax.sandbox.pool import Limits, Sandbox

@@ -26,11 +26,11 @@ from typing import Any
 from semrep_jax.core.programs import Case
 from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import shrink, surface
+from semrep_jax.python.differences import NO_END, call_text, contrast, expected_text, sequence_text
 from semrep_jax.python.reach import Walk
 from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, Trace, Watch, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
-from semrep_jax.sandbox.writing import written
 
 LIMITS = Limits()  # of one run of the first program
 PATIENCE = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=1.0)  # of one run of the second
@@ -48,15 +48,14 @@ LONGEST_CALL = 300  # characters that are shown of it
 _MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "surroundings.TooMuchOutput")
-NO_END = "got no end"
-OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _NOT_AGAIN = "a difference was seen once, and not again"
 _NO_STEADY_ANSWER = "no steady answer (it hangs on the moment, the machine, chance or the order of a set)"
 _UNSTEADY = "gives no steady answer to its inputs (it is random, takes too long, or ends its process)"
 _MOVED = "the second program hangs on the moment, the machine, chance or the order of a set"
 # Words of programs that may do otherwise elsewhere, and those that hang on the order of a set: a few calls show that.
 _HANGING = re.compile(
-    r"\b(time|datetime|date|now|today|random|secrets|uuid|getp?pid|cpu_count|affinity|uname|gethostname|platform|hash)\b"
+    r"\b(time|datetime|date|now|today|random|secrets|uuid|hash"
+    r"|getp?pid|cpu_count|affinity|uname|gethostname|platform)\b"
 )
 _SETS = re.compile(r"\b(set|frozenset)\(")
 _SHARE_OF_SETS = 4  # every so many-th sequence
@@ -419,7 +418,7 @@ class Behaviour:
                 continue
             alone = trace(self.sandbox, other, [[step]], PATIENCE, self.watch)
             if alone is None or any(seen.how == "slow" for one in alone.sequences for seen in one.steps):
-                return f"{call_text(step)} {_expected(expected)}, {NO_END}"
+                return f"{call_text(step)} {expected_text(expected)}, {NO_END}"
         return f"{sequence_text(recording.steps)}: the second program hangs or ends its process"
 
     def _explained(self, other: str, recording: Recording, place: int, rounds: int) -> str | None:
@@ -466,16 +465,16 @@ class Behaviour:
     def _text(self, recording: Recording, run: Run, place: int) -> str:
         """One line about a difference."""
         if place == -1:
-            return f"loading: {_contrast(recording.load, run.load)}"
+            return f"loading: {contrast(recording.load, run.load)}"
         if place == len(recording.steps):
-            return f"{sequence_text(recording.steps)}, then the state: {_contrast(recording.state, run.state)}"
+            return f"{sequence_text(recording.steps)}, then the state: {contrast(recording.state, run.state)}"
         expected = recording.outcomes[place]
         before = recording.steps[:place]
         call = call_text(recording.steps[place])
         if len(call) > LONGEST_CALL:
             call = f"{call[:LONGEST_CALL]}... ({len(call)} characters)"
         after = f" after {sequence_text(before)}" if before else ""
-        return f"{call} {_contrast(expected, run.steps[place])}{after}"[:700]
+        return f"{call} {contrast(expected, run.steps[place])}{after}"[:700]
 
 
 def _share_to_move(source: str) -> int:
@@ -523,66 +522,6 @@ def magnitude(wire: Any) -> int:
     if type(wire) is list and wire and wire[0] == "graph":  # may lead round and round, which ends its sequence
         return max(1, *map(magnitude, wire))
     return max(map(magnitude, wire), default=0) if type(wire) is list else 0
-
-
-def call_text(step: Step) -> str:
-    """A step as one would write it."""
-    what, name, *call = step
-    if not call:
-        return f"instance.{name}"
-    given = written(call[0])
-    given = given[1:-1].removesuffix(",") if call[0][0] == "t" else given
-    match what:
-        case "set":
-            return f"instance.{name} = {given}"
-        case "env":
-            return f"os.environ[{name!r}] = {given}"
-        case "argv":
-            return f"sys.argv[1:] = [{given}]"
-        case "op":
-            return f"instance {OPERATORS[name]} {given}" if name in OPERATORS else "bool(instance)"
-        case "hash":
-            return f"hash(instance), beside {name}({given})"
-        case "with":
-            return f"with instance: {f'raise {given}' if given else 'pass'}"
-        case "member":
-            return f"instance = {name}[{given}]"
-    return {"new": "instance = ", "ask": "instance."}.get(what, "") + f"{name}({given})"
-
-
-def sequence_text(steps: Sequence[Step]) -> str:
-    """Steps as one would write them."""
-    return "; ".join(map(call_text, steps))
-
-
-def _expected(outcome: Seen) -> str:
-    if outcome.how == "returned":
-        return f"is {written(outcome.value)}"
-    return f"raises {outcome.how}" + ("" if outcome.value is None else f" with {written(outcome.value)}")
-
-
-def _contrast(expected: Seen | None, seen: Seen) -> str:
-    """What was expected and what came instead."""
-    assert expected is not None
-    text = _expected(expected)
-    if seen.how == "slow":
-        return f"{text}, {NO_END}"
-    if seen.how != "returned":
-        got = seen.message or seen.how
-        if seen.how != expected.how:
-            return f"{text}, got {got}"
-        return f"{text}, got {written(seen.value)}" if expected.value != seen.value else f"{text} with other effects"
-    if expected.how != "returned" or expected.value != seen.value or written(expected.value) != written(seen.value):
-        return f"{text}, got {written(seen.value)}"
-    if (expected.output, expected.errors) != (seen.output, seen.errors):
-        return f"prints {expected.output + expected.errors!r}, got {seen.output + seen.errors!r}"
-    if expected.after != seen.after:
-        return f"leaves its arguments {written(expected.after)}, got {written(seen.after)}"
-    if list(expected.files) != list(seen.files):
-        return f"leaves the files {dict(expected.files)!r:.150}, got {dict(seen.files)!r:.150}"
-    if list(expected.shared) != list(seen.shared):
-        return f"{text}, and so is the other, but objects in it or in the arguments are shared otherwise"
-    return f"{text}, got other changes to its arguments or other output"
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[list[Any]]:

@@ -18,49 +18,43 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from random import Random
 from typing import Any
 
 from semrep_jax.languages import Answer, Finding
-from semrep_jax.python import around, constants, hidden, inputs, strategies
+from semrep_jax.python import around, constants, hidden, inputs
 from semrep_jax.python.arguments import Target
 from semrep_jax.python.around import Around
-from semrep_jax.python.behaviour import LIMITS, Behaviour, magnitude
+from semrep_jax.python.behaviour import Behaviour, magnitude
 from semrep_jax.python.constants import caught
 from semrep_jax.python.edges import Edges
 from semrep_jax.python.inputs import Drawing
+from semrep_jax.python.instances import Instances
 from semrep_jax.python.neighbours import is_length
-from semrep_jax.python.reach import Walk
-from semrep_jax.python.recurring import changed, lengthened, recurring
-from semrep_jax.python.surface import Class, Function, Kind, Parameter, Surface
-from semrep_jax.python.trace import Step, Watch, own_probes, trace
+from semrep_jax.python.reach import Walk, followed
+from semrep_jax.python.recurring import changed, lengthened
+from semrep_jax.python.steps import gives, with_few
+from semrep_jax.python.surface import Class, Function, Parameter, Surface
+from semrep_jax.python.trace import Step, Watch, own_probes
 from semrep_jax.sandbox.pool import Sandbox
 
 CALLS_WITH_OTHERS = 60  # drawn with the second program's constants
 LONG_CALLS = 2  # with lists and texts of some hundred items
 ALONE = 10  # times that a function without parameters is called
-CLASS_SEQUENCES = 24
-CLASS_STEPS = 6
-CLASS_EDGES = 6  # calls of a method that are hardly drawn, each in a sequence of its own
 MIXED_SEQUENCES = 12
 MIXED_STEPS = 8
-RECURRING_SEQUENCES = 48  # longer ones, in which a few texts and numbers come again and again
-RECURRING_STEPS = 16
+RECURRING_STEPS = 16  # in which a few texts and numbers come again and again
 MOST_THROWN = 8  # exceptions, by turns
 TURNS = 8  # after which what is done with an iterator comes again
 BEYOND = 40  # sequences with what no hint allows, of each function and class
 SURROUNDED_SEQUENCES = 40
 FURTHER_SEQUENCES = 3  # whose iterators are read on
 FURTHER_ITEMS = 3000
-CALLS_OF_MEMBERS = 4  # of each method, of a member of an Enum
-MOST_MEMBERS = 40
-MOST_NEAR = 8  # parameters in which instances differ
 _WITHOUT_END = ("count", "cycle", "repeat")
 HIDDEN_SEQUENCES = 3  # of each function and class, for each value that one of the programs keeps to itself
-_CALLS = ("call", "new", "ask", "op")  # steps that give arguments
 
 
 class Reference:
@@ -93,10 +87,11 @@ class Reference:
             if name in surface.functions:
                 self.behaviours[name] = self._function(surface.functions[name])
         self.names = names
+        instances = Instances(self.drawing, self.watch.throws)
         self.classes: dict[str, Behaviour] = {}
         for name in names:
             if name in surface.classes:
-                self._class(surface.classes[name])
+                self._class(surface.classes[name], instances)
         self.mixed = self._mixed()
         self.surrounded = self._surrounded(around.read(source))
         more = [one for one in (self.mixed, self.surrounded) if one is not None]
@@ -162,152 +157,18 @@ class Reference:
             turns=TURNS * len(self.watch.throws) if alone else 0,
         )
 
-    def _class(self, one: Class) -> None:
-        """Sequences with instances of one class."""
-        if one.is_enum:
-            guessed = any(_guessed(f.parameters, self.drawing) for f in one.methods.values())
-            self.classes[one.name] = self._sequences(one.name, self._of_members(one), guessed)
-            return
-        if one.abstract:
+    def _class(self, one: Class, instances: Instances) -> None:
+        """Sequences with instances of one class, where it has any. instances: makes them."""
+        if one.abstract and not one.is_enum:
             below = any(one.name in c.bases for c in self.drawing.surface.classes.values())
             if not below and not one.protocol:
                 self.missing.append(f"class {one.name} is abstract and not compared")
             return
-        rng = Random(self.seed)
-        target = Target("new", one.name)
-        drawn = self.drawing.calls(one.constructor, target, 4 * CLASS_SEQUENCES)
-        small = sorted(drawn, key=lambda call: len(repr(call)))[: CLASS_SEQUENCES // 3]  # edges are small
-        built = (drawn[: CLASS_SEQUENCES - len(small)] + small) if len(drawn) > CLASS_SEQUENCES else drawn
-        accepted = self._accepted(one, built)
-        before = (["new", one.name, accepted[0]],)
-        asked: list[list[Step]] = []
-        near, apart = list[list[Step]](), list[list[Step]]()
-        for method in one.methods.values():
-            place = Target("ask", method.name, before)
-            drawn_calls = self.drawing.calls(method, place, 2 * CLASS_SEQUENCES)
-            asked.append([place.step(c) for c in drawn_calls])
-            edges = self.drawing.edges(method, drawn_calls)
-            near += [[*before, place.step(c)] for c in edges.near[:CLASS_EDGES]]
-            apart += [[*before, place.step(c)] for c in edges.apart]
-        asked += [[["get", name]] for name in one.attributes]
-        own = list(asked)
-        asked += self._uses(one, accepted[:6])
-        sequences = []
-        barest, kin = min(built, key=lambda call: len(repr(call))), self._kin(one)
-        for n in range(CLASS_SEQUENCES):
-            call = barest if n % 6 == 5 else built[n % len(built)]
-            steps: list[Step] = [["new", one.name, call]]
-            steps += [["op", "eq", ["t", ["new", name, *_parts(call)]]] for name in kin[:2] if n % 4 == 0]
-            for k in range(CLASS_STEPS):
-                if n % 3 == 2 and k == CLASS_STEPS - 2:  # what another instance has left for this one
-                    steps.append(["new", one.name, call])
-                choices = asked[(n + k) % len(asked)] if k % 2 else rng.choice(asked)
-                steps.append(rng.choice(choices))
-            sequences.append(steps)
-        for n in range(RECURRING_SEQUENCES if own else 0):
-            more = [rng.choice(rng.choice(own if k % 4 else asked)) for k in range(RECURRING_STEPS)]
-            steps = self._recurring([["new", one.name, built[n % len(built)]], *more], rng)
-            if n % 2:  # what a size or limit holds back shows where it is small; what time does, where all numbers are
-                smaller = partial(changed, change=partial(_small, rng, self.drawing.closed))
-                most = len(steps) if n % 4 == 3 else 1
-                steps = [*(_with(step, smaller) for step in steps[:most]), *steps[most:]]
-            sequences.append(steps)
-        sequences += self._near(one, accepted[:2], drawn)
-        edges = self.drawing.edges(one.constructor, drawn)
-        for found, calls in ((near, edges.near[:CLASS_EDGES]), (apart, edges.apart)):
-            uses = [rng.choice(kind) for kind in asked[: CLASS_STEPS - 1]]
-            found += [[["new", one.name, call], *uses] for call in calls]
-        self._steps += [s for steps in sequences[:4] for s in steps[:1]]
-        guessed = any(_guessed(f.parameters, self.drawing) for f in (one.constructor, *one.methods.values()))
-        self.classes[one.name] = self._sequences(one.name, [*sequences, *near], guessed, apart=apart)
-
-    def _of_members(self, one: Class) -> list[list[Step]]:
-        """Sequences with the members of an Enum: each is asked everything; known and unknown values are looked up."""
-        asked: list[Step] = [
-            ["get", "name"],
-            ["get", "value"],
-            ["ask", "__str__", ["t"]],
-            ["ask", "__format__", ["t", ""]],
-        ]
-        for method in one.methods.values():
-            place = Target("ask", method.name, tuple(["member", one.name, ["t", n]] for n in one.members[:1]))
-            asked += [place.step(call) for call in self.drawing.calls(method, place, CALLS_OF_MEMBERS)]
-        asked += [["get", name] for name in one.attributes]
-        if one.ordered:
-            others = [["member", one.name, n] for n in one.members[:3]]
-            asked += [["op", name, ["t", x]] for x in [*others, 1] for name in ("lt", "le", "gt", "ge")]
-        written = [n.value for n in ast.walk(one.constructor.node) if isinstance(n, ast.Constant)]
-        tried = [x for x in dict.fromkeys([*written, 0, 3, 99, -1, "missing"]) if type(x) in (int, float, str)]
-        sequences: list[list[Step]] = [[["call", f"{one.name}.__members__.copy", ["t"]]]]
-        sequences += [[["member", one.name, ["t", n]], *asked] for n in one.members[:MOST_MEMBERS]]
-        sequences.append([["call", one.name, ["t", strategies.form(x)]] for x in tried[:MOST_MEMBERS]])
-        sequences.append([["member", one.name, ["t", "missing"]]])
-        return sequences
-
-    def _near(self, one: Class, built: list[Any], drawn: list[Any]) -> list[list[Step]]:
-        """Sequences with an instance beside one that a single parameter tells from it: are they equal, have they one
-        hash, which comes first? built: calls of the constructor. drawn: calls with other arguments."""
-        found: list[list[Step]] = []
-        for parameter in one.constructor.parameters[:MOST_NEAR]:
-            values = [given for call in drawn if (given := _given(one.constructor, parameter.name, call)) is not None]
-            for call in built:
-                own = _given(one.constructor, parameter.name, call)
-                value = next((x for x in values if x != own), None)
-                near = None if value is None else _giving(one.constructor, parameter, call, value)
-                if near is not None:
-                    other = ["t", ["new", one.name, *_parts(near)]]
-                    orders = ("lt", "ge") if one.ordered else ()
-                    more: list[Step] = [["op", name, other] for name in ("eq", *orders)]
-                    found.append([["new", one.name, call], *more, ["hash", one.name, near]])
-        return found
-
-    def _recurring(self, steps: list[Step], rng: Random) -> list[Step]:
-        """Steps with a few texts and numbers in the place of all."""
-        places = [i for i, step in enumerate(steps) if _calls(step)]
-        calls = recurring([steps[i][2] for i in places], rng, self.drawing.closed)
-        new = dict(zip(places, calls, strict=True))
-        return [[*step[:2], new[i]] if i in new else step for i, step in enumerate(steps)]
-
-    def _uses(self, one: Class, built: list[Any]) -> list[list[Step]]:
-        """What instances are used for beside their methods: comparisons, hashes, `with`, attributes that are set.
-
-        built: calls of the constructor, for other instances.
-        """
-        others: list[Any] = [["new", one.name, *_parts(call)] for call in built]
-        asked: list[list[Step]] = [[["op", "eq", ["t", x]] for x in [*others, 3]]]
-        asked.append([["op", "truth", ["t"]]])
-        asked.append([["hash", one.name, call] for call in built])
-        if one.ordered:
-            asked += [[["op", name, ["t", x]] for x in [*others, 3]] for name in ("lt", "le", "gt", "ge")]
-        if one.manages:
-            errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *self.watch.throws])
-            asked.append([["with", "", ["t", *error]] for error in ([], [], *([e] for e in errors))])
-        if one.looks_up:
-            names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
-            asked.append([["get", name] for name in [*names, "a", "name", "x", "missing"][:8]])
-        for name, annotation in one.settable.items():
-            draw = self.drawing.drawer(annotation) or self.drawing.drawer(ast.Name(id="int"))
-            rng = Random(self.seed)
-            if draw is not None:
-                asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])
-        for name, parameter in one.kept.items():
-            fitting = [given for call in built if (given := _given(one.constructor, parameter, call)) is not None]
-            asked += [[["set", name, ["t", x]] for x in fitting]] if fitting and name not in one.settable else []
-        asked.append([["set", "added", ["t", 1]]])  # an attribute that the class knows nothing of
-        asked += [[["ask", "__repr__", ["t"]]]] if one.shown else []
-        return asked
-
-    def _kin(self, one: Class) -> list[str]:
-        """Classes of the program that are below or above a class, and can be built."""
-        every = self.drawing.surface.classes.values()
-        kin = [c for c in every if one.name in c.bases or c.name in one.bases]
-        return [c.name for c in kin if not c.abstract and not c.is_enum]
-
-    def _accepted(self, one: Class, built: list[Any]) -> list[Any]:
-        """The calls that build an instance, all if none is seen to."""
-        seen = trace(self.sandbox, self.source, [[["new", one.name, call] for call in built]], LIMITS)
-        outcomes = seen.sequences[0].steps if seen is not None and seen.sequences else ()
-        return [call for call, outcome in zip(built, outcomes, strict=False) if outcome.how == "returned"] or built
+        made = instances.of_members(one) if one.is_enum else instances.of(one)
+        self._steps += [] if one.is_enum else [steps[0] for steps in made.sequences[:4]]
+        called = [*one.methods.values(), *([] if one.is_enum else [one.constructor])]
+        guessed = any(_guessed(function.parameters, self.drawing) for function in called)
+        self.classes[one.name] = self._sequences(one.name, made.sequences, guessed, apart=made.apart)
 
     def _sequences(
         self,
@@ -336,7 +197,7 @@ class Reference:
         ]
         for _ in range(MIXED_SEQUENCES):
             steps = [rng.choice(by_name[rng.choice(names)]) for _ in range(RECURRING_STEPS)]
-            sequences.append(self._recurring(steps, rng))
+            sequences.append(with_few(steps, rng, self.drawing.closed))
         guessed = any(b.lenient for b in self.behaviours.values())
         return self._sequences("the functions by turns", sequences, guessed)
 
@@ -412,11 +273,9 @@ class Reference:
         for one in self.every if values else ():
             made = []
             for value in values:
-                fitting = [
-                    s for s in one.sequences if any(hidden.put(x[2], value, rng) != x[2] for x in s if _calls(x))
-                ]
+                fitting = [s for s in one.sequences if any(hidden.put(x[2], value, rng) != x[2] for x in s if gives(x))]
                 for sequence in fitting[:HIDDEN_SEQUENCES]:
-                    made.append([[*x[:2], hidden.put(x[2], value, rng)] if _calls(x) else x for x in sequence])
+                    made.append([[*x[:2], hidden.put(x[2], value, rng)] if gives(x) else x for x in sequence])
             found = self._sequences(one.entry, made, one.lenient).compare(other) if made else None
             calls, every = calls + (found.calls if found else 0), every + made
             if found is not None and found.answer is Answer.DIFFERENT:
@@ -497,46 +356,6 @@ def _without_members(wire: Any) -> Any:
     return wire
 
 
-def _small(rng: Random, fixed: Sequence[Any], leaf: Any) -> Any:
-    """A small number in the place of an integer that may be another one."""
-    return rng.randint(1, 3) if type(leaf) is int and leaf not in fixed else leaf
-
-
-def followed(
-    compared: Reference | Behaviour,
-    other: str,
-    more: Sequence[Sequence[Step]] = (),
-    same: tuple[Collection[str], Collection[str]] = ((), ()),
-) -> tuple[str, dict[str, int]]:
-    """What stands in one of two programs alone, or hangs on such, and never ran while they were compared, as a reason;
-    empty where all of it did. Beside it how many statements stand in each program alone. more: sequences beside those
-    of the comparison. same: variables of the first and of the second program whose values the other has too."""
-    try:
-        mine = compared.walk
-        if more:
-            mine = Walk(compared.source, compared.sandbox, [*more, *mine.sequences])
-        theirs = Walk(other, compared.sandbox, mine.sequences)
-        pairs = [
-            ("first", mine, theirs, mine.hanging(theirs, same[0])),
-            ("second", theirs, mine, theirs.hanging(mine, same[1])),
-        ]
-    except RecursionError:
-        return "a program nests too deeply for its statements to be followed", {}
-    counts = {"first": len(mine.alone(theirs.statements)), "second": len(theirs.alone(mine.statements))}
-    for name, one, others, hanging in pairs:
-        untried = one.untried(others.statements, hanging)
-        if untried:
-            what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
-            others_too = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
-            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{others_too}", counts
-    for name, one, others, hanging in pairs:
-        parts = one.untried_parts(others, hanging)
-        if parts:
-            what = "was never both true and false" if parts[0].ways > 1 else "never ran"
-            return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
-    return "", counts
-
-
 def _kindred(error: type[BaseException]) -> list[str]:
     """The names of the exception above a built-in one, if it says anything, and of two below it."""
     above = [c for c in error.__mro__[1:2] if c not in (Exception, BaseException)]
@@ -557,33 +376,6 @@ def _bound(source: str, name: str) -> bool:
         if hasattr(node, "names") and any((a.asname or a.name.partition(".")[0]) == name for a in node.names):
             return True
     return False
-
-
-def _calls(step: Step) -> bool:
-    """Whether a step gives arguments."""
-    return step[0] in _CALLS
-
-
-def _parts(call: Any) -> list[Any]:
-    """Arguments by place and by name of a call."""
-    return [call[1:], []] if call[0] == "t" else call[1:]
-
-
-def _with(step: Step, change: Callable[[Any], Any]) -> Step:
-    """A step with its call changed, if it has one."""
-    return [*step[:2], change(step[2])] if _calls(step) else step
-
-
-def _giving(function: Function, parameter: Parameter, call: Any, value: Any) -> Any | None:
-    """A call with another value for one parameter; None where it can't be given one."""
-    by_place, by_name = _parts(call)
-    places = [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
-    if parameter.name in places[: len(by_place)]:
-        place = places.index(parameter.name)
-        return ["call*", [*by_place[:place], value, *by_place[place + 1 :]], by_name]
-    if parameter.kind not in (Kind.EITHER, Kind.KEYWORD):
-        return None
-    return ["call*", by_place, [*([k, x] for k, x in by_name if k != parameter.name), [parameter.name, value]]]
 
 
 def _never_asked(mine: Surface, theirs: Surface, names: Collection[str]) -> str:
@@ -609,13 +401,6 @@ def _endless(source: str) -> bool:
             case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="itertools"), attr=name) if name in _WITHOUT_END:
                 return True
     return False
-
-
-def _given(function: Function, name: str, call: Any) -> Any:
-    """What a call gives a parameter, in wire form; None where it is left out."""
-    by_place, by_name = _parts(call)
-    places = [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
-    return (dict(zip(places, by_place, strict=False)) | dict(by_name)).get(name)
 
 
 def _guessed(parameters: Sequence[Parameter], drawing: Drawing) -> bool:

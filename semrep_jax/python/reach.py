@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Protocol
 
 from semrep_jax.core import syntax
 from semrep_jax.python import scopes
@@ -152,6 +153,52 @@ class Walk:
         if len(chunk) > 1:  # the longest calls come last
             left.extendleft([chunk[len(chunk) // 4 or 1 :], chunk[: len(chunk) // 4 or 1]])
         return frozenset()
+
+
+class Compared(Protocol):
+    """A program that was compared, or a part of one: its text, where it ran, and where control went in it."""
+
+    source: str
+    sandbox: Sandbox
+
+    @property
+    def walk(self) -> Walk:
+        """Where control goes in the program."""
+
+
+def followed(
+    compared: Compared,
+    other: str,
+    more: Sequence[Sequence[Step]] = (),
+    same: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> tuple[str, dict[str, int]]:
+    """What stands in one of two programs alone, or hangs on such, and never ran while they were compared, as a reason;
+    empty where all of it did. Beside it how many statements stand in each program alone. more: sequences beside those
+    of the comparison. same: variables of the first and of the second program whose values the other has too."""
+    try:
+        mine = compared.walk
+        if more:
+            mine = Walk(compared.source, compared.sandbox, [*more, *mine.sequences])
+        theirs = Walk(other, compared.sandbox, mine.sequences)
+        pairs = [
+            ("first", mine, theirs, mine.hanging(theirs, same[0])),
+            ("second", theirs, mine, theirs.hanging(mine, same[1])),
+        ]
+    except RecursionError:
+        return "a program nests too deeply for its statements to be followed", {}
+    counts = {"first": len(mine.alone(theirs.statements)), "second": len(theirs.alone(mine.statements))}
+    for name, one, others, hanging in pairs:
+        untried = one.untried(others.statements, hanging)
+        if untried:
+            what = "never runs to its end" if untried[0].then is None else "is never tried in all its ways"
+            others_too = f" (nor do {len(untried) - 1} others)" if len(untried) > 1 else ""
+            return f"what differs was not tried: in the {name} program, {untried[0].text!r} {what}{others_too}", counts
+    for name, one, others, hanging in pairs:
+        parts = one.untried_parts(others, hanging)
+        if parts:
+            what = "was never both true and false" if parts[0].ways > 1 else "never ran"
+            return f"what differs was not tried: in the {name} program, {parts[0].text!r} {what}", counts
+    return "", counts
 
 
 def _moved(statements: list[Statement], others: list[Statement]) -> set[int]:

@@ -13,7 +13,7 @@ import pytest
 
 from semrep_jax.languages import Answer
 from semrep_jax.python import constants, doctests, formats, inputs, neighbours, records, strategies
-from semrep_jax.python.behaviour import call_text
+from semrep_jax.python.differences import call_text
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, Made, values
 from semrep_jax.python.surface import InputError

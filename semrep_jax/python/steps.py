@@ -1,0 +1,66 @@
+"""Steps that give arguments, and what can be changed about their calls, in wire form.
+
+parts(["t", 1, 2])                               # [[1, 2], []]: by place, by name
+given(function, "limit", call)                   # what a call gives a parameter
+with_call(["call", "f", call], change)           # the step with its call changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from random import Random
+from typing import Any
+
+from semrep_jax.python.recurring import recurring
+from semrep_jax.python.surface import Function, Kind, Parameter
+from semrep_jax.python.trace import Step
+
+GIVING = ("call", "new", "ask", "op")  # steps that give arguments
+
+
+def gives(step: Step) -> bool:
+    """Whether a step gives arguments."""
+    return step[0] in GIVING
+
+
+def parts(call: Any) -> list[Any]:
+    """Arguments by place and by name of a call."""
+    return [call[1:], []] if call[0] == "t" else call[1:]
+
+
+def with_call(step: Step, change: Callable[[Any], Any]) -> Step:
+    """A step with its call changed, if it has one."""
+    return [*step[:2], change(step[2])] if gives(step) else step
+
+
+def with_few(steps: list[Step], rng: Random, fixed: Collection[Any]) -> list[Step]:
+    """Steps with a few texts and numbers in the place of all.
+
+    rng: decides which. fixed: values that stay as they are.
+    """
+    places = [i for i, step in enumerate(steps) if gives(step)]
+    calls = recurring([steps[i][2] for i in places], rng, fixed)
+    new = dict(zip(places, calls, strict=True))
+    return [[*step[:2], new[i]] if i in new else step for i, step in enumerate(steps)]
+
+
+def given(function: Function, name: str, call: Any) -> Any:
+    """What a call of a function gives the parameter of this name, in wire form; None where it is left out."""
+    by_place, by_name = parts(call)
+    return (dict(zip(_by_place(function), by_place, strict=False)) | dict(by_name)).get(name)
+
+
+def giving(function: Function, parameter: Parameter, call: Any, value: Any) -> Any | None:
+    """A call of a function with another value for one of its parameters; None where it can't be given one."""
+    by_place, by_name = parts(call)
+    places = _by_place(function)
+    if parameter.name in places[: len(by_place)]:
+        place = places.index(parameter.name)
+        return ["call*", [*by_place[:place], value, *by_place[place + 1 :]], by_name]
+    if parameter.kind not in (Kind.EITHER, Kind.KEYWORD):
+        return None
+    return ["call*", by_place, [*([k, x] for k, x in by_name if k != parameter.name), [parameter.name, value]]]
+
+
+def _by_place(function: Function) -> list[str]:
+    return [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
