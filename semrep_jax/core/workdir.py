@@ -193,7 +193,8 @@ class WorkDir:
                     f"use another work_dir or delete {here}"
                 )
             return
-        if not self.bucket and {path.name for path in self.path.iterdir()} <= BEGUN:
+        alone = not self.bucket and not self.shared
+        if alone and {path.name for path in self.path.iterdir()} <= BEGUN:
             return
         theirs, ours = ({k: v for k, v in i.items() if k not in self.may_change} for i in (theirs, identity))
         changes = describe_changes(theirs, ours)

@@ -62,7 +62,10 @@ class Study:
         return np.stack(rows)
 
     def same_tasks(self, arm: str, setting: str, other: str) -> bool:
-        """Whether an arm was measured on the same tasks in two settings."""
+        """Whether an arm was measured on the same tasks in two settings.
+
+        arm: of the study, or the base. setting, other: names; where one has no finished cell the answer is no.
+        """
         one, another = self.summaries(arm, setting)[:1], self.summaries(arm, other)[:1]
         return bool(one and another) and one[0]["suites"] == another[0]["suites"]
 

@@ -16,5 +16,9 @@ def procedure(config: Config, setting: EvaluateConfig | None = None) -> Procedur
 
 
 def drawn(config: Config, context: Context, name: str, setting: EvaluateConfig) -> DrawnSuite:
-    """The tasks of a suite. setting: how many, and of which seed."""
+    """The tasks of a suite.
+
+    config: has the suite's own section. context: its judges verify what is drawn. name: of the suite. setting: how many
+    tasks, and of which seed.
+    """
     return draw(name, SuiteRequest(setting.tasks, setting.seed, context.judges, config.of_suite(name)))

@@ -77,7 +77,10 @@ def differing(mine: dict[str, Any], theirs: dict[str, Any]) -> list[Any]:
 
 
 def put(wire: Any, value: Any, rng: Random) -> Any:
-    """A call in wire form with a value in the place of one of its kind; as it is where it has none."""
+    """A call with a value in the place of one of its kind; as it is where it has none.
+
+    wire: the call. value: in wire form too. rng: decides the place.
+    """
     places = [place for place, x in _places(wire, ()) if _sort(x) == _sort(value)]
     return _with(wire, rng.choice(places), value) if places else wire
 

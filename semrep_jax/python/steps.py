@@ -45,13 +45,19 @@ def with_few(steps: list[Step], rng: Random, fixed: Collection[Any]) -> list[Ste
 
 
 def given(function: Function, name: str, call: Any) -> Any:
-    """What a call of a function gives the parameter of this name, in wire form; None where it is left out."""
+    """What a call gives a parameter, in wire form; None where it is left out.
+
+    function: what is called. name: of the parameter. call: in wire form.
+    """
     by_place, by_name = parts(call)
     return (dict(zip(_by_place(function), by_place, strict=False)) | dict(by_name)).get(name)
 
 
 def giving(function: Function, parameter: Parameter, call: Any, value: Any) -> Any | None:
-    """A call of a function with another value for one of its parameters; None where it can't be given one."""
+    """A call with another value for one parameter; None where that can't be given one.
+
+    function: what is called. parameter: one of its own. call, value: in wire form.
+    """
     by_place, by_name = parts(call)
     places = _by_place(function)
     if parameter.name in places[: len(by_place)]:

@@ -177,7 +177,10 @@ class LocalPolicy:
 
     @classmethod
     def of(cls, base: PretrainedModel, setting: RolloutConfig, params: Any = None) -> LocalPolicy:
-        """A loaded model as a policy. params: in the place of its own."""
+        """A loaded model as a policy.
+
+        base: the model with its tokenizer. setting: how it writes. params: weights in the place of the model's own.
+        """
         return cls(base.model, base.params if params is None else params, base.tokenizer, setting)
 
     def sample(

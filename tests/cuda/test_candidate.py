@@ -279,6 +279,11 @@ def test_a_python_side_that_can_not_be_read_is_refused():
     for broken in (f"```python\n{text}    def : pass\n```", f"{text}\nand so on\ndef more(): pass\n"):
         with pytest.raises(InvalidCandidate, match="the Python side can't be read, from 'from torch"):
             parse(broken, TASKS["relu"])
+    for long in (text + "x" * 70_000, text + "forward " * 8_000 + "\n"):
+        with pytest.raises(InvalidCandidate, match="at most 60000 are taken"):
+            parse(long, TASKS["relu"])
+    for one_line in ("load_inlin " * 5_000, "class a" + ":" * 50_000 + "x"):  # nothing here is Python, at any length
+        assert len(parse(f"{text}\n{one_line}\n", TASKS["relu"]).launches) == 1
     awaited = text.replace("def forward", "async def forward")
     with pytest.raises(InvalidCandidate, match="this line of the Python side"):
         parse(awaited, TASKS["relu"])

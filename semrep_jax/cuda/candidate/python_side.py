@@ -17,7 +17,7 @@ import ast
 import re
 
 from semrep_jax.core import syntax
-from semrep_jax.cuda.candidate.source import InvalidCandidate
+from semrep_jax.cuda.candidate.source import MAX_CHARACTERS, InvalidCandidate
 from semrep_jax.languages import fenced_blocks
 
 LIBRARIES = frozenset(["torch", "F", "nn", "np", "numpy", "math", "super", "getattr", "eval", "triton", "tl"])
@@ -28,14 +28,15 @@ REPLACING = frozenset(
     ["setattr", "exec", "register_forward_hook", "register_forward_pre_hook"]
 )  # they change `forward`
 DECORATORS = frozenset(["torch", "staticmethod", "classmethod"])
-MOST_STEPS = 16  # of names that stand for names; and beginnings of a file that are tried
-MOST_PROSE = 40  # lines after the last of a file
+MOST_STEPS = 16  # of names that stand for names
+MOST_BEGINNINGS, MOST_ENDS = 4, 8  # of a file, that are tried
+# Of Python, and not of C++. No `.*` before a word: a line may be as long as the text.
 _LOOKS = re.compile(
     r"^[ \t]*(?:(?:async[ \t]+)?def[ \t]+\w+|class[ \t]+\w+[^\n{;]*:[ \t]*(?:#.*)?$|import[ \t]+\w"
-    r"|from[ \t]+[\w.]+[ \t]+import\b).*|.*\bload_inline\b.*|.*\b(?:forward|__call__)[ \t]*=[^=].*",
+    r"|from[ \t]+[\w.]+[ \t]+import\b)|\bload_inline\b|\b(?:forward|__call__)[ \t]*=(?!=)",
     re.MULTILINE,
-)  # of Python, and not of C++
-_BEGINS = re.compile(r"(?:import|from|class|def|@)\b|@|\w+[ \t]*=|[rRuU]{0,2}(?:\"\"\"|\'\'\')")
+)
+_BEGINS = re.compile(r"(?:import|from|class|def)\b|@|\w+[ \t]*=|[rRuU]{0,2}(?:\"\"\"|\'\'\')")
 
 
 def check(answer: str, exposed: frozenset[str]) -> None:
@@ -44,15 +45,18 @@ def check(answer: str, exposed: frozenset[str]) -> None:
     answer: the whole of it. One without Python, or without a `forward`, has nothing to refuse. exposed: the names by
     which Python may call the host function that launches.
     """
+    if len(answer) > MAX_CHARACTERS:
+        raise InvalidCandidate(f"the answer has {len(answer)} characters; at most {MAX_CHARACTERS} are taken")
     tree = ast.Module([], [])
     for part in [block.body for block in fenced_blocks(answer)] or [_without_prose(answer)]:
         found = _parsed(part)
-        if found is None and (looks := _LOOKS.search(part)):
+        if isinstance(found, ast.Module):
+            tree.body += found.body
+        elif looks := _LOOKS.search(part):
+            line = part[part.rfind("\n", 0, looks.start() + 1) + 1 :].strip().partition("\n")[0]
             raise InvalidCandidate(
-                f"the Python side can't be read, from {looks[0].strip()!r} on; write one ```python block that holds "
-                "nothing else"
+                f"the Python side can't be read, from {line[:80]!r} on; write one ```python block with nothing else"
             )
-        tree.body += found.body if found else []
     side = _PythonSide(tree, exposed)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in REPLACING:
@@ -63,25 +67,32 @@ def check(answer: str, exposed: frozenset[str]) -> None:
             side.check_function(node, skip=1)
 
 
-def _parsed(text: str) -> ast.Module | None:
-    """A text as Python; None where it is none."""
+def _parsed(text: str) -> ast.Module | int:
+    """A text as Python; the number of the line (from 0) that it fails at where it is none, the last if nobody knows."""
     try:
         return syntax.module(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    except SyntaxError as error:
+        return (error.lineno or 1) - 1
+    except (ValueError, RecursionError, MemoryError):
+        return text.count("\n")
 
 
 def _without_prose(text: str) -> str:
-    """The lines of a text from the first to the last that can be at the top of a Python file and what hangs on them;
+    """The lines of a text from the first that can be at the top of a Python file to the last before prose that follows;
     the whole text where those are not all of the Python in it."""
     lines = text.splitlines()
     begins = [number for number, line in enumerate(lines) if _BEGINS.match(line)]
-    for first in begins[:MOST_STEPS]:
-        for end in range(len(lines), max(len(lines) - MOST_PROSE, first), -1):
+    for first in begins[:MOST_BEGINNINGS]:
+        end = len(lines)
+        for _ in range(MOST_ENDS):
             part = "\n".join(lines[first:end])
-            if _parsed(part) is not None:
+            found = _parsed(part)
+            if isinstance(found, ast.Module):
                 rest = "\n".join([*lines[:first], *lines[end:]])
                 return text if _LOOKS.search(rest) else part
+            end = min(first + found, end - 1)
+            if end <= first:
+                break
     return text
 
 
