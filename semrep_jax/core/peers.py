@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from semrep_jax.core.errors import SemRepError
+from semrep_jax.core.errors import SemRepError, first_line
 from semrep_jax.core.settings import DistributedConfig
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def joined(setting: DistributedConfig) -> Iterator[Peers]:
     except (RuntimeError, ValueError) as error:
         raise PeersError(
             f"distributed.coordinator {setting.coordinator}: process {setting.process} of {setting.processes} found no "
-            f"peers ({str(error).splitlines()[0][:200]}); start every process with the same coordinator and "
+            f"peers ({first_line(error)}); start every process with the same coordinator and "
             "count, within distributed.timeout"
         ) from error
     yield Peers(jax.process_index(), jax.process_count())
