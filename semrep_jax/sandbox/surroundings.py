@@ -30,13 +30,15 @@ MAX_FILES = 30
 MAX_BYTES = 4096  # of a file, that are written down
 # What a program's text has where it may read or write files, or standard input.
 _FILES = ("open(", "read_text", "write_text", "read_bytes", "write_bytes", "import os", "from os", "shutil", "sqlite3",
-          "pathlib", "tempfile", "zipfile", "shelve", "glob")  # fmt: skip
+          "pathlib", "tempfile", "zipfile", "shelve", "glob", "FileIO", "GzipFile", "BZ2File", "LZMAFile", "dbm",
+          "FileHandler", "basicConfig", "fileinput", "configparser")  # fmt: skip
 _TYPED = ("input(", "stdin")
 _DESCRIPTORS = re.compile(
     r"\bos\.(?:read|write|readv|writev|pread|pwrite|sendfile|dup2?|fdopen|open|close|fstat|isatty|lseek)\b"
     r"|from (?:os|posix|_io|io) import|\bposix\b|open\(\s*(?:file\s*=\s*)?(?:\d|\w+\s*[,)])"
     r"|__std(?:in|out|err)__|\.buffer\b|fileno|FileIO|detach\(|reconfigure\(|/dev/|/proc/"
 )
+_GZIP = b"\x1f\x8b"
 LYING_AROUND = {
     "notes.txt": "alpha 1\nbeta, 2\n\n# gamma\nalpha 10\n",
     "data.csv": "name,value\na,1\nb,2.5\n",
@@ -267,6 +269,8 @@ def _read(path):
     except (OSError, UnicodeDecodeError):
         text = None
         data = b"" if not os.path.isfile(path) else data
+    if data[:2] == _GZIP:
+        data = data[:4] + data[8:]  # but for the time when it was written
     return text if text is not None else [len(data), zlib.crc32(data)]
 
 

@@ -16,6 +16,12 @@ CENTS = (
     "from decimal import ROUND_HALF_UP, Decimal\ndef f(x: Decimal) -> Decimal:\n"
     "    return x.quantize(Decimal('0.01'){})\n"
 )
+RAW = "import io\ndef f(text: str):\n    with io.FileIO('a.txt', 'w') as file:\n        file.write({}.encode())\n"
+GZIP = "import gzip\ndef f(text: str):\n    with gzip.GzipFile('a', 'w') as file:\n        file.write({}.encode())\n"
+LOG = (
+    "import logging\ndef f(n: int) -> int:\n    log = logging.getLogger('x')\n"
+    "    log.addHandler(logging.FileHandler('{}.log'))\n    return n\n"
+)
 CHECK = (
     "def f(number: str) -> bool:\n    total = 0\n    for i, c in enumerate({}):\n        d = int(c) * (1 + i % 2)\n"
     "        total += d - 9 if d > 9 else d\n    return total % 10 == 0\n"
@@ -213,6 +219,9 @@ DIFFERENT = {
         "def f(path: str, text: str):\n    with open(path, 'a') as file:\n        file.write(text)\n",
         "def f(path: str, text: str):\n    with open(path, 'w') as file:\n        file.write(text)\n",
     ),
+    "what is written past open": (RAW.format("text"), RAW.format("text.strip()")),
+    "what is written compressed": (GZIP.format("text"), GZIP.format("text.strip()")),
+    "where a log is kept": (LOG.format("a"), LOG.format("b")),
     "lines that are read": (
         "def f(path: str):\n    with open(path) as file:\n        return [line.strip() for line in file]\n",
         "def f(path: str):\n    with open(path) as file:\n        return [line for line in file]\n",

@@ -266,6 +266,11 @@ ALIKE = {
         "import json\ndef f(path: str):\n    with open(path) as file:\n        text = file.read()\n"
         "    return json.loads(text)\n",
     ),
+    "what is written compressed": (
+        "import gzip\ndef f(text: str):\n    with gzip.open('a.gz', 'wt') as file:\n        file.write(text.strip())\n",
+        "import gzip\ndef f(text: str):\n    kept = text.strip()\n    with gzip.open('a.gz', 'wt') as file:\n"
+        "        file.write(kept)\n",
+    ),
     "a name in an Enum": (
         "from enum import Enum\nclass C(Enum):\n    RED = 1\n    BLUE = 2\ndef f(name: str):\n    for c in C:\n"
         "        if c.name == name:\n            return c\n    return None\n",
