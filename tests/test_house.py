@@ -101,6 +101,23 @@ def test_python_is_parsed_by_one_thread_at_a_time_in_one_place():
     assert parsing == alone
 
 
+READMES = sorted(PACKAGE.rglob("README.md"))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.parent.relative_to(PACKAGE)))
+def test_a_rooms_readme_names_every_file_of_it(readme):
+    told = set(re.findall(r"`([\w/]+(?:\.py|/))`", readme.read_text()))
+    elsewhere = {other.parent for other in READMES} - {readme.parent}
+    names = [p.relative_to(readme.parent) for p in readme.parent.rglob("*.py") if not elsewhere & set(p.parents)]
+    untold = [
+        str(name)
+        for name in names
+        if name.name not in ("__init__.py", "settings.py")  # a section of a config, of which `--list-settings` tells
+        and not told & {str(name), name.name, *(f"{folder}/" for folder in name.parents)}
+    ]
+    assert not untold
+
+
 HEAVY = ("jax", "flax", "numpy", "scipy", "matplotlib", "hypothesis", "libcst", "torch")
 LOADED = "import sys; from semrep_jax.jobs import checks, config; from semrep_jax.jobs.job import JOBS; "
 LOADED += "configs = [config.build({'job': name}) for name in JOBS]; "
