@@ -52,13 +52,13 @@ def canonical(source: str) -> str | None:
     leaves = list(_leaves(parse(code.encode("utf-8", "replace"))))
     if not leaves:
         return None
-    declared = {node_text(leaf) for leaf in leaves if _declares(leaf)}
+    declared = {node_text(leaf) for leaf, parent in leaves if parent is not None and _declares(parent, leaf)}
     numbered: dict[str, str] = {}
 
     def renamed(name: str) -> str:
         return numbered.setdefault(name, f"v{len(numbered)}") if name in declared else name
 
-    tokens = [renamed(node_text(leaf)) if leaf.type in _NAMES else _spelt(leaf) for leaf in leaves]
+    tokens = [renamed(node_text(leaf)) if leaf.type in _NAMES else _spelt(leaf) for leaf, _ in leaves]
     return "\n".join([" ".join(tokens), *(_canonical_list(body, renamed) for body in lists)])
 
 
@@ -69,24 +69,24 @@ def distance(a: str, b: str) -> float:
     return 1.0 - SequenceMatcher(None, a.split(), b.split(), autojunk=False).ratio()
 
 
-def _leaves(root: Node) -> Iterator[Node]:
-    """Tokens in order, without comments and includes; no recursion, for texts may nest as deep as they are long."""
-    waiting = [root]
+def _leaves(root: Node) -> Iterator[tuple[Node, Node | None]]:
+    """Tokens in order, each with its parent (`Node.parent` looks for it from the root on), without comments and
+    includes; no recursion, for texts may nest as deep as they are long."""
+    waiting: list[tuple[Node, Node | None]] = [(root, None)]
     while waiting:
-        node = waiting.pop()
+        node, parent = waiting.pop()
         if node.type in ("comment", "preproc_include"):
             continue
         if node.type in ("string_literal", "preproc_arg") or not node.children:
             if node_text(node).strip():
-                yield node
+                yield node, parent
             continue
-        waiting.extend(reversed(node.children))
+        waiting.extend((child, node) for child in reversed(node.children))
 
 
-def _declares(leaf: Node) -> bool:
-    """Whether a name is the one that its parent declares."""
-    parent = leaf.parent
-    if leaf.type not in _NAMES or parent is None:
+def _declares(parent: Node, leaf: Node) -> bool:
+    """Whether a token is the name that its parent declares."""
+    if leaf.type not in _NAMES:
         return False
     if parent.type.endswith("declarator"):
         inner = parent.child_by_field_name("declarator")

@@ -405,4 +405,4 @@ def _endless(source: str) -> bool:
 
 def _guessed(parameters: Sequence[Parameter], drawing: Drawing) -> bool:
     """Whether some parameter has no hint that can be drawn."""
-    return any(drawing.drawer(p.annotation) is None for p in parameters)
+    return any(drawing.hints.drawer(p.annotation) is None for p in parameters)

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import contextlib
-import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -39,12 +37,11 @@ from semrep_jax.python.constants import (
     words,
 )
 from semrep_jax.python.doctests import Call, doctests
-from semrep_jax.python.draws import Draw, TooDeep, as_iterable, chosen, is_too_deep, one_of, several, ventured
+from semrep_jax.python.draws import Draw, TooDeep, chosen, is_too_deep, one_of, several, ventured
 from semrep_jax.python.edges import Edges, edges
 from semrep_jax.python.formats import examples
 from semrep_jax.python.guesses import (
     BUILTIN_ATTRIBUTES,
-    Guess,
     calls_what_is_kept,
     combinations,
     kind_of_default,
@@ -53,16 +50,12 @@ from semrep_jax.python.guesses import (
     usages,
     without_truth_values,
 )
+from semrep_jax.python.hints import Hints
 from semrep_jax.python.neighbours import composed, neighbour, with_constant
 from semrep_jax.python.nodes import Role, attributes
 from semrep_jax.python.recurring import changed, is_nested, leaves, recurring, told
 from semrep_jax.python.strategies import (
-    CALLBACK_RESULTS,
     FILES,
-    Made,
-    can_draw,
-    form,
-    iterator,
     values,
 )
 from semrep_jax.python.surface import Class, Function, InputError, Kind, Parameter, Surface
@@ -81,20 +74,12 @@ RECURRING = 0.1  # how often the same texts and numbers come again in a call wit
 RECURRING_IN_NESTED = 0.4  # and in one with containers of containers: graphs, tables, groups
 FEWEST_TO_RECUR = 4
 ASKED_FOR = 0.2  # how often most texts of a call are ones that the program compares with
-FROM_BELOW = 0.25  # how often an instance is of a class below the one that is asked for
 NOTHING = 0.08  # how often None stands in the place of what is compared with it and has no hint
 MOST_STARRED = 3
-MOST_STANDING = 20  # different objects that stand for what a protocol describes
-DEEPEST_BUILD = 3  # instances that hold instances of other classes
-MOST_OWN_CLASSES = 3  # of which instances are tried where there is no hint
-DEEPEST_CHAIN = 4  # instances that hold instances of their own class
 
 _READERS = ("int(", "float(", "Decimal(")  # of numbers in texts
 _TYPES = {"bool", "dict", "tuple", "set", "bytes", "float", "str", "list"}
 _DUNDERS = {"__init__", "__new__", "__call__"}
-_BARE = {"object", "Any", "tuple", "Tuple", "list", "List", "dict", "Dict"}
-# A type, and one below it: instances of the second are drawn for the first where the program tells them apart.
-_BELOW = {"int": ["bool"], "date": ["datetime"], "dict": ["OrderedDict", "Counter"], "Dict": ["OrderedDict"]}
 _NAMES = ("a", "key", "b", "name", "x")
 _COMMAND_LINES = ("argv", "args", "arguments", "cmdline")  # parameters that hold the words of one
 
@@ -147,12 +132,10 @@ class Drawing:
         self.called_by_name = {n.func.id for n in calls if isinstance(n.func, ast.Name)} | _DUNDERS
         # Names that are no objects of the callers'.
         self.outside = {*dir(builtins), *imported(source), *self.surface.functions, *self.surface.classes}
-        # Attributes that lead from one instance to others of its class.
         self.calls_what_is_kept = calls_what_is_kept(syntax.module(source))
+        # Attributes that lead from one instance to others of its class.
         self.links = attributes(syntax.module(source), self.outside, BUILTIN_ATTRIBUTES)
-        self._depth = 0  # of instances in instances of one class
-        self._builders: dict[str, Draw | None] = {}
-        self._building: list[str] = []
+        self.hints = Hints(source, self.surface, self.constants, self.told, self._constructor)
 
     def calls(self, function: Function, target: Target, count: int, examples: Sequence[Call] = ()) -> list[Any]:
         """At most so many different calls in wire form; see `generate`.
@@ -230,7 +213,7 @@ class Drawing:
                 taken = {q.name for q in function.parameters}
                 free = [n for n in names if n not in taken]
                 drawn.kwargs |= {n: draw(rng) for n in rng.sample(free, rng.randint(0, MOST_STARRED))}
-            elif p.optional and (rng.random() < LEFT_OUT or (self._builders and is_too_deep(draw, rng))):
+            elif p.optional and (rng.random() < LEFT_OUT or (self.hints.builders and is_too_deep(draw, rng))):
                 by_name, closed = True, True
             elif p.kind is Kind.POSITION:
                 if not closed:
@@ -262,7 +245,7 @@ class Drawing:
             return [fixed]
         used = usages(self._read_of(within) if within else function.node)
         shape = attributes(function.node, self.outside, BUILTIN_ATTRIBUTES)
-        own = {} if within else self._own_kinds()
+        own = {} if within else self.hints.own_kinds()
         every_kind = [
             ({"record": read[p.name]} if p.name in read else {})
             | kinds(used.get(p.name), shape, self.calls_what_is_kept)
@@ -305,6 +288,11 @@ class Drawing:
             for guess in chosen
         ]
 
+    def _constructor(self, one: Class) -> Callable[[Random], Arguments]:
+        """What draws the arguments of a class's constructor."""
+        plans = self.plans(one.constructor, Target("new", one.name))
+        return lambda rng: self.draw(one.constructor, rng.choice(plans), rng)
+
     def _read_of(self, name: str) -> ast.AST:
         """A class with the names of its constructor's parameters in the place of the attributes that keep them."""
         tree = syntax.module(self.source)
@@ -325,20 +313,10 @@ class Drawing:
                         setattr(parent, field, ast.Name(id=kept[attr], ctx=ast.Load()))
         return one
 
-    def _own_kinds(self) -> dict[str, Guess]:
-        """Instances of the program's public classes, and lists of them, for parameters without a hint."""
-        found: dict[str, Guess] = {}
-        for name, one in list(self.surface.classes.items())[:MOST_OWN_CLASSES]:
-            draw = None if name.startswith("_") or name in self._building else self.builder(name)
-            if draw is not None and one.builtin_base != "BaseException" and not is_too_deep(draw, Random(1)):
-                example = draw(Random(1))
-                found |= {name: Guess(draw, example), f"list of {name}": Guess(several(draw, list), [example])}
-        return found
-
     def _known(self, p: Parameter, within: str) -> Draw | None:
         """What draws a parameter by its hint, its default or its kind; None where it must be tried. within: the class
         whose instances are built, if any."""
-        draw = self.drawer(p.annotation)
+        draw = self.hints.drawer(p.annotation)
         if self.around.options and p.name in _COMMAND_LINES:
             none = p.default is not None and ast.unparse(p.default) == "None"
             return one_of([*[self.around.words] * 4, (lambda rng: None) if none else draw])
@@ -346,7 +324,7 @@ class Drawing:
             return draw
         role = self.links.get(p.name, Role.PLAIN)
         if within and p.default is not None and ast.unparse(p.default) == "None" and role is not Role.PLAIN:
-            one = self.builder(within)
+            one = self.hints.builder(within)
             return one_of([lambda rng: None, one and several(one, list) if role is Role.MANY else one, one])
         if p.default is not None:
             kind = kind_of_default(p.default)
@@ -355,202 +333,6 @@ class Drawing:
         if p.kind in (Kind.STAR, Kind.STARS):
             return chosen("int")
         return None
-
-    def drawer(self, annotation: ast.expr | None, depth: int = 0) -> Draw | None:
-        """What draws values of a hint, the program's own classes among them; None where nothing does."""
-        if annotation is None or depth > 8:
-            return None
-        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            try:
-                return self.drawer(syntax.expression(annotation.value).body, depth + 1)
-            except SyntaxError:
-                return None
-        own = {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)} | {
-            n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-        }
-        if not own & (set(self.surface.classes) | set(self.surface.variables)):
-            kind = ast.unparse(annotation)
-            if kind in _BARE and self.constants:
-                return self._with_constants(kind)
-            base, subscripted, inside = kind.partition("[")
-            for below in _BELOW.get(base, ()):
-                if below in self.told and can_draw(below + subscripted + inside):
-                    return one_of([*[chosen(kind)] * 3, chosen(below + subscripted + inside)])
-            return chosen(kind) if can_draw(kind) else None
-        return self._own_drawer(annotation, depth)
-
-    def _with_constants(self, kind: str) -> Draw:
-        """Values of a hint that says little (`tuple`, `dict`), some of them put together of the program's constants."""
-        own = set(program_constants(self.source))
-        keys = [c for c in self.constants if type(c) is str and c in own] or self.constants
-
-        def draw(rng: Random) -> Any:
-            if rng.random() < 0.5:
-                return rng.choice(values(kind))
-            of = rng.choice(["tuple", "list", "dict", "constant"]) if kind in ("object", "Any") else kind.lower()
-            sort = rng.choice(["Any", "int", "float", "str"])
-            anything = [rng.choice(values(sort)) for _ in range(rng.randint(0, 3))]
-            if of == "dict":
-                found = rng.sample(keys, min(len(keys), rng.randint(1, 5)))
-                return {key: rng.choice(values("Any")) for key in found}
-            if of == "constant":
-                return rng.choice(self.constants)
-            items = [rng.choice(keys if rng.random() < 0.75 else self.constants), *anything]
-            return tuple(items) if of == "tuple" else items
-
-        return draw
-
-    def _own_drawer(self, annotation: ast.expr, depth: int) -> Draw | None:
-        """What draws values of a hint with classes or other names of the program in it."""
-        match annotation:
-            case ast.Name(id=name) if name in self.surface.classes:
-                return self.builder(name)
-            case ast.Name(id=name) if name in self.surface.variables:
-                return self._alias(name, depth)
-            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-                return one_of([self.drawer(left, depth + 1), self.drawer(right, depth + 1)])
-            case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
-                parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-                return self._own_subscripted(name, parts, depth)
-        return None
-
-    def _alias(self, name: str, depth: int) -> Draw | None:
-        """A name that stands for a hint: an alias, a TypeVar, a NewType."""
-        value = self.surface.variables[name]
-        if isinstance(value, ast.Call):
-            called = ast.unparse(value.func).rpartition(".")[2]
-            if called == "NewType":
-                return self.drawer(value.args[1], depth + 1)
-            if called == "TypeVar":
-                bound = {k.arg: k.value for k in value.keywords}.get("bound")
-                choices = value.args[1:] or ([bound] if bound is not None else [ast.Name(id="int")])
-                return self.drawer(choices[0], depth + 1)
-        return self.drawer(value, depth + 1)
-
-    def _own_subscripted(self, name: str, parts: list[ast.expr], depth: int) -> Draw | None:
-        variadic = len(parts) == 2 and isinstance(parts[1], ast.Constant) and parts[1].value is Ellipsis
-        inner = [self.drawer(p, depth + 1) for p in (parts[:1] if variadic else parts)]
-        draws = [d for d in inner if d is not None]
-        if len(draws) != len(inner):
-            return None
-        one = draws[0]
-        match name.lower():
-            case "set" | "frozenset":
-                kind = set if name.lower() == "set" else frozenset
-                return several(one, kind, 4)
-            case "list" | "mutablesequence":
-                return several(one, list)
-            case "sequence" | "collection":
-                return one_of([several(one, list), several(one, list), several(one, list), several(one, tuple)])
-            case "iterable":
-                return lambda rng: as_iterable(several(one, list)(rng), rng)
-            case "iterator" | "generator":
-                return lambda rng: iterator("generator", several(one, list)(rng))
-            case "dict" | "mapping" if len(draws) == 2:
-                return lambda rng: dict(several(lambda rng: (one(rng), draws[1](rng)), list, 4)(rng))
-            case "tuple" if variadic:
-                return several(one, tuple, 4)
-            case "tuple":
-                return lambda rng: tuple(draw(rng) for draw in draws)
-            case "optional":
-                return one_of([one, lambda rng: None])
-            case "union":
-                return one_of(inner)
-            case "annotated" | "final" | "classvar":
-                return one
-        return self.builder(name) if name in self.surface.classes else None
-
-    def builder(self, name: str) -> Draw | None:
-        """What draws instances of a class of the program, or members of its Enum; None where it can't be built."""
-        if name in self._building:
-            return self._again(name)
-        if name not in self._builders:
-            if len(self._building) >= DEEPEST_BUILD:
-                return None
-            self._building.append(name)
-            try:
-                draw = self._builder(self.surface.classes[name])
-                self._builders[name] = draw if draw is not None and not self._has_no_end(name, draw) else None
-            finally:
-                self._building.pop()
-        return self._builders[name]
-
-    def _standing_for(self, one: Class) -> Draw | None:
-        """What draws objects that have the methods and attributes which a protocol names, or the function that it
-        describes; None where it asks for others."""
-        results = {name: _result(method) for name, method in one.methods.items()}
-        held = {name: self.drawer(annotation) for name, annotation in one.declared.items()}
-        if None in held.values() or None in results.values() or one.attributes or not (results or held):
-            return None
-        if set(results) == {"__call__"}:
-            return lambda rng: Made(["call", results["__call__"], None, 0, rng.randint(1, MOST_STANDING)])
-        if any(name.startswith("__") for name in results):
-            return None
-
-        def draw(rng: Random) -> Any:
-            number = rng.randint(1, MOST_STANDING)
-            methods = [[name, ["call", result, None, 0, number]] for name, result in results.items()]
-            return Made(["thing", [*methods, *([n, form(d(rng))] for n, d in held.items() if d is not None)]])
-
-        return draw
-
-    def _again(self, name: str) -> Draw:
-        """What draws instances of a class within another one, down to DEEPEST_CHAIN of them."""
-
-        def draw(rng: Random) -> Any:
-            builder = self._builders.get(name)  # None too while it is still looked for what builds one
-            if builder is None or self._depth >= DEEPEST_CHAIN or rng.random() < self._depth / 8:
-                raise TooDeep
-            self._depth += 1
-            try:
-                return builder(rng)
-            finally:
-                self._depth -= 1
-
-        return draw
-
-    def _has_no_end(self, name: str, draw: Draw) -> bool:
-        """Whether each instance of a class needs another one."""
-        self._builders[name] = draw
-        return all(is_too_deep(draw, Random(seed)) for seed in range(5))
-
-    def _builder(self, one: Class) -> Draw | None:
-        if one.is_enum:
-            members = [Made(["member", one.name, m]) for m in one.members]
-            if {"Flag", "IntFlag"} & set(one.bases):
-                several = itertools.product((False, True), repeat=min(4, len(one.members)))
-                members += [
-                    Made(["flags", one.name, [m for m, there in zip(one.members, mask, strict=False) if there]])
-                    for mask in several
-                ]
-            return (lambda rng: rng.choice(members)) if members else None
-        if one.abstract:
-            every = [c for c in self.surface.classes.values() if not c.abstract]
-            fitting = [c for c in every if one.name in c.bases or (one.protocol and set(one.methods) <= set(c.methods))]
-            below = [self.builder(c.name) for c in fitting]
-            return one_of(below) or (self._standing_for(one) if one.protocol else None)
-        plans = self.plans(one.constructor, Target("new", one.name))
-        kin = [c.name for c in self.surface.classes.values() if one.name in c.bases and not c.abstract]
-        derived = [found for found in (self.builder(c) for c in kin if c[0] != "_") if found is not None]
-
-        def draw(rng: Random) -> Any:
-            if derived and rng.random() < FROM_BELOW:
-                with contextlib.suppress(TooDeep):
-                    return rng.choice(derived)(rng)
-            given = self.draw(one.constructor, rng.choice(plans), rng)
-            return Made(
-                ["new", one.name, [form(x) for x in given.args], [[k, form(x)] for k, x in given.kwargs.items()]]
-            )
-
-        return draw
-
-
-def _result(method: Function) -> str | None:
-    """The sort of what a method gives, by its hint (see `strategies.callbacks`); None where there is no such sort."""
-    if not isinstance(method.node, ast.FunctionDef) or method.node.returns is None:
-        return None
-    name = ast.unparse(method.node.returns)
-    return "none" if name == "None" else name if name in CALLBACK_RESULTS else None
 
 
 def _is_set(node: ast.AST) -> bool:

@@ -167,7 +167,7 @@ class Instances:
             names = [c for c in self.drawing.constants if type(c) is str and c.isidentifier()]
             asked.append([["get", name] for name in [*names, "a", "name", "x", "missing"][:8]])
         for name, annotation in one.settable.items():
-            draw = self.drawing.drawer(annotation) or self.drawing.drawer(ast.Name(id="int"))
+            draw = self.drawing.hints.drawer(annotation) or self.drawing.hints.drawer(ast.Name(id="int"))
             rng = Random(self.seed)
             if draw is not None:
                 asked.append([["set", name, ["t", strategies.form(draw(rng))]] for _ in range(8)])

@@ -30,7 +30,7 @@ from semrep_jax.python.parts import Part, lay_out
 from semrep_jax.python.trace import Limits, Step, trace
 from semrep_jax.sandbox.pool import Sandbox
 
-Move = tuple[int, int]  # control went on from a line to a line; see `sandbox.session.Reach`
+Move = tuple[int, int]  # control went on from a line to a line; see `sandbox.moves.Reach`
 REFUSED = -2
 CHUNK = 12  # sequences in one contained process: most statements run in the first
 LIMITS = Limits(cpu_seconds=3.0, wall_seconds=8.0, step_seconds=0.1)

@@ -16,7 +16,7 @@ A sequence starts with the program loaded afresh and shares its state. A step is
 A call is ["t", *args] or ["call*", args, [[name, value], ...]], in the forms of `values`. Coroutines are awaited. A
 fourth part of a step is its turn (see `values.Encoder`), which else hangs on the step. Steps with "env" and "argv" at
 the beginning of a sequence are made before the program is loaded.
-With "reach" in the request, what comes back beside is where control went in the program (see `Reach`).
+With "reach" in the request, what comes back beside is where control went in the program (see `moves`).
 What comes back for each step: [how, value, after, output, errors, shared, message, files, unseen]. `how` is
 "returned", an exception's name, or one of `marks.NO_OUTCOME`: "slow", "skipped" (after many slow ones), "void" (an
 argument could not be made), "unreadable". `value` is what was returned, or what an exception holds. `after` are the
@@ -34,7 +34,6 @@ import operator
 import os
 import signal
 import sys
-import time
 import types
 import zlib
 
@@ -44,89 +43,13 @@ marks = importlib.import_module("marks")
 values = importlib.import_module("values")
 makers = importlib.import_module("makers")
 surroundings = importlib.import_module("surroundings")
+coroutines = importlib.import_module("coroutines")
+Clock = importlib.import_module("clock").Clock
+Reach = importlib.import_module("moves").Reach
 del sys.path[0]
 
 PROGRAM = "candidate"
 SKIPPED = ["skipped", None, None, "", "", [], None]
-PATIENT_STEPS = 3  # slow ones, after which a step has a tenth of the time
-MOST_SLOW = 25  # steps, after which the rest are slow too
-_TIMER = signal.ITIMER_VIRTUAL
-_used = time.process_time  # bound before a program is there, and a clock may be moved
-
-
-class TooSlow(BaseException):
-    """A step took more than its share of processor time."""
-
-
-class Clock:
-    """Ends a step that takes too long; after some of them it is less patient, and then skips the rest."""
-
-    def __init__(self, step_seconds, total_seconds):
-        self.step_seconds, self.end = step_seconds, _used() + total_seconds
-        self.slow, self.rang = 0, False
-        signal.signal(signal.SIGVTALRM, self._ring)
-
-    def _ring(self, number, frame):
-        self.rang = True
-        raise TooSlow
-
-    def over(self):
-        """Whether the rest is skipped: too many steps were slow, or all the time is used up."""
-        return self.slow >= MOST_SLOW or _used() > self.end
-
-    def start(self):
-        """Give the next step its processor time, a tenth after some slow ones; then TooSlow is raised in the step."""
-        self.rang = False
-        seconds = self.step_seconds if self.slow < PATIENT_STEPS else self.step_seconds / 10
-        signal.setitimer(_TIMER, seconds, self.step_seconds)
-
-    def stop(self):
-        """Stop the timer: the step has ended."""
-        signal.setitimer(_TIMER, 0)
-
-
-class Reach:
-    """Where control goes in the program's functions: from a line to a line, out of the function (-1), or from a line
-    that ends in TypeError, AttributeError, KeyError or IndexError, which may say only that an input does not fit,
-    nowhere (-2).
-
-    Comprehensions and lambdas are part of the line that they stand on. parts: whether the lines in them are noted too,
-    each as a move from it to itself once control has gone on from it.
-    """
-
-    PARTS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
-
-    def __init__(self, parts=False):
-        self.moves, self.parts = set(), parts
-
-    def begin(self, frame, event, argument):
-        """A function is entered or resumed: what follows its lines.
-
-        frame, event, argument: as `sys.settrace` gives them.
-        """
-        if frame.f_code.co_filename != values.FILE:
-            return None
-        part = frame.f_code.co_name in self.PARTS
-        if part and not self.parts:
-            return None
-        last, moves = None, self.moves
-
-        def follow(frame, event, argument):
-            nonlocal last
-            if event == "exception":
-                if last is not None and issubclass(argument[0], (*values.REFUSALS, LookupError)):
-                    moves.add((last, -2))
-                    last = None
-            elif event == "line" or event == "return":
-                line = frame.f_lineno if event == "line" else -1
-                if last is not None:
-                    moves.add((last, last if part else line))
-                last = line
-            return follow
-
-        return follow
-
-
 ENVIRONMENT = dict(os.environ)
 
 
@@ -279,7 +202,7 @@ class Session:
     def result(self, given):
         """What a call gave, or what a coroutine gives in the end."""
         self.awaited = isinstance(given, types.CoroutineType)
-        return _awaited(given, self.request.get("items", marks.MAX_ITEMS))
+        return coroutines.awaited(given, self.request.get("items", marks.MAX_ITEMS))
 
     def hashes(self, other):
         """Whether the instance has a hash, equals another one, and then has its hash."""
@@ -297,7 +220,7 @@ class Session:
         """
         raised = None if error is None else self.error(error)
         if hasattr(type(self.instance), "__aenter__"):
-            return _within(self.instance, raised)
+            return coroutines.within(self.instance, raised)
         with self.instance as value:
             if raised is not None:
                 raise raised
@@ -383,67 +306,6 @@ class Session:
 
 class Skipped(Exception):
     """A step with an instance that was not made, or one that only changes the surroundings."""
-
-
-def _awaited(result, most):
-    """What a coroutine gives, or an asynchronous generator yields, at most so many items; anything else is itself."""
-    if isinstance(result, types.AsyncGeneratorType):
-        return ("async", *_awaited(_collected(result, most), most))
-    if not isinstance(result, types.CoroutineType):
-        return result
-    if "asyncio" in sys.modules:
-        return _timeless_loop().run_until_complete(result)
-    try:
-        while True:
-            result.send(None)
-    except StopIteration as end:
-        return end.value
-
-
-async def _within(manager, raised):
-    async with manager as value:
-        if raised is not None:
-            raise raised
-        return [value is manager or value, None]
-    return ["ended", type(raised).__name__]
-
-
-async def _collected(generator, most):
-    found = []
-    async for item in generator:
-        found.append(item)
-        if len(found) == most:
-            return found, "more"
-    return found, "end"
-
-
-def _timeless_loop():
-    """An event loop without sockets, whose clock jumps to the next timer: nobody waits for a sleep."""
-    base = sys.modules["asyncio"].BaseEventLoop
-
-    class Loop(base):
-        now = 0.0
-
-        def __init__(self):
-            super().__init__()
-            self._selector = self
-
-        def select(self, timeout):
-            if timeout is None:
-                raise RuntimeError("the coroutine waits for something that never comes")
-            self.now += timeout
-            return []
-
-        def time(self):
-            return self.now
-
-        def _process_events(self, events):
-            pass
-
-        def _write_to_self(self):
-            pass
-
-    return Loop()
 
 
 def _can_change(argument):

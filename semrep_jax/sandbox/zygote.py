@@ -38,8 +38,8 @@ del sys.path[0]
 
 # Modules of this room that a candidate's `import` is not to find.
 OURS = """
-    anatomy child elsewhere faults library lockdown makers marks observe process scratch session standard surroundings
-    values wire
+    anatomy child clock coroutines elsewhere faults library lockdown makers marks moves observe process scratch session
+    standard surroundings values wire
 """.split()  # noqa: SIM905
 # Run in the zygote before any candidate: children inherit specialised bytecode and sorted free lists, not the work.
 WARM_UP = """

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -370,10 +372,31 @@ def test_a_worker_that_is_killed_ends_the_run_in_a_line_that_says_how_to_go_on(p
     assert "was killed" in said and "the same command goes on" in said and "Traceback" not in said
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(pouch, tmp_path, capfd):
-    assert main.main(mine(tmp_path / "whole")) == 0
-    said = capfd.readouterr()
-    assert "no_such_thing" in said.err and "needs module os" in said.out and "for_to_while" not in said.err
+@pytest.fixture(scope="module")
+def run(pouch, tmp_path_factory) -> tuple[Path, str, str]:
+    """A whole run's directory, and what it printed on either stream."""
+    work = tmp_path_factory.mktemp("mined") / "run"
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        assert main.main(mine(work)) == 0
+    return work, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def mined(run) -> Path:
+    return run[0]
+
+
+def test_a_run_names_what_is_not_installed_and_why_candidates_were_dropped(run):
+    work, out, err = run
+    assert "no_such_thing" in err and "needs module os" in out and "for_to_while" not in err
+    manifest = json.loads((work / "manifest.json").read_text())
+    assert manifest["not_installed"] == ["no_such_thing"] and manifest["rules"]
+    assert manifest["packages"][0]["files"]["pouch.pure"]
+    pairs = Shards(work / "pairs", verify=True)
+    assert {"source", "rewrite", "rules", "origin", "split"} <= set(pairs[0])
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(mined, tmp_path):
     killed = subprocess.Popen(
         [sys.executable, "-m", "semrep_jax.main", *mine(tmp_path / "killed")],
         stdout=subprocess.DEVNULL,
@@ -390,22 +413,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(pouch, tmp_path, capfd)
         ),
     ]
     for name in names:
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
-    manifest = json.loads((tmp_path / "whole" / "manifest.json").read_text())
-    assert (
-        manifest["not_installed"] == ["no_such_thing"]
-        and manifest["rules"]
-        and manifest["packages"][0]["files"]["pouch.pure"]
-    )
-    pairs = Shards(tmp_path / "whole" / "pairs", verify=True)
-    assert {"source", "rewrite", "rules", "origin", "split"} <= set(pairs[0])
-
-
-@pytest.fixture(scope="module")
-def mined(pouch, tmp_path_factory):
-    work = tmp_path_factory.mktemp("mined") / "run"
-    assert main.main(mine(work)) == 0
-    return work
+        assert (mined / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
 
 
 def test_hidden_tests_are_in_no_training_task_and_evaluation_counts_them_apart(mined, sandbox):
