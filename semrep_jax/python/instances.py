@@ -160,6 +160,9 @@ class Instances:
         asked.append([["hash", one.name, call] for call in built])
         if one.ordered:
             asked += [[["op", name, ["t", x]] for x in [*others, 3]] for name in ORDERS]
+        item = one.methods.get("__getitem__")
+        if item is not None and any(p.annotation is None for p in item.parameters):
+            asked.append([["ask", "__getitem__", ["t", strategies.form(x)]] for x in strategies.values("slice")])
         if one.manages:
             errors = dict.fromkeys(["ValueError", "KeyError", "IndexError", *self.throws])
             asked.append([["with", "", ["t", *error]] for error in ([], [], *([e] for e in errors))])

@@ -79,6 +79,7 @@ FLOATS = st.one_of(
     st.sampled_from([0.0, -0.0, 0.1, 0.5, -0.4, 1e10, 1e-7]),
     st.sampled_from([0.0, -0.0, *_SPECIAL]),
 )
+SLICES = ((None, 2, None), (1, None, None), (None, None, -1), (0, 0, None), (-2, None, None), (None, None, 2))
 RANGES = st.tuples(st.integers(-5, 5), st.integers(-5, 9), st.sampled_from([1, 2, -1])).map(
     lambda r: _library("builtins.range", ["t", *r])
 )
@@ -227,6 +228,7 @@ HINTS: dict[str, Strategy] = {
     "LiteralString": TEXTS,
     "bytearray": st.binary(max_size=6).map(lambda b: _library("builtins.bytearray", b.hex())),
     "range": RANGES,
+    "slice": st.sampled_from(SLICES).map(lambda s: _library("builtins.slice", ["t", *s])),
     "date": _DATES.map(lambda d: _library("datetime.date", str(d))),
     "datetime": _MOMENTS.map(lambda d: _library("datetime.datetime", [d.isoformat()])),
     "time": st.times().map(lambda t: _library("datetime.time", [t.isoformat()])),

@@ -222,6 +222,7 @@ MAKERS = {
     "builtins.dict_keys": lambda d, c: dict.fromkeys(d.make(c)).keys(),
     "types.MappingProxyType": lambda d, c: types.MappingProxyType(d.make(c)),
     "builtins.range": lambda d, c: range(*d.make(c)),
+    "builtins.slice": lambda d, c: slice(*d.make(c)),
     "builtins.bytearray": lambda d, c: bytearray.fromhex(c),
     "builtins.memoryview": lambda d, c: memoryview(bytes.fromhex(c)),
     "datetime.timezone": lambda d, c: _module("datetime").timezone(_module("datetime").timedelta(minutes=c)),

@@ -21,3 +21,7 @@ TOTAL = (
 )
 ADULTS = "def f(users):\n    return [u.name for u in {} if u.age {} 18]\n"
 POINT = "from collections import namedtuple\nPoint = namedtuple('Point', {})\ndef f(p: Point, k: int):\n    return {}\n"
+VIEW = (
+    "class View:\n    def __init__(self, xs: list[int]):\n        self.xs = xs\n"
+    "    def __getitem__(self, i{}):\n        {}\n        return self.xs[i]\n"
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pair_templates import DATA, LEETCODE, ORDERED
+from pair_templates import DATA, LEETCODE, ORDERED, VIEW
 
 from semrep_jax.languages import Answer
 from semrep_jax.python.equivalence import Reference
@@ -197,6 +197,13 @@ DIFFERENT = {
         FIELD + DATA.format("") + "    note: str = ''\n",
     ),
     "the number that an error is given": (HTTP.format("404"), HTTP.format("500")),
+    "what a slice gives": (
+        VIEW.format("", "pass"), VIEW.format("", "if isinstance(i, slice): return View(self.xs[i])"),
+    ),
+    "what a slice gives that a hint names": (
+        VIEW.format(": int | slice", "i = i"),
+        VIEW.format(": int | slice", "i = i if isinstance(i, int) else slice(0)"),
+    ),
     "one of thirteen instances": (DECK.format("i"), DECK.format("i % 12")),
 }  # fmt: skip
 

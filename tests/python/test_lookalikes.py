@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pair_templates import ADULTS, DATA, LEETCODE, ORDERED, POINT, TOTAL
+from pair_templates import ADULTS, DATA, LEETCODE, ORDERED, POINT, TOTAL, VIEW
 
 from semrep_jax.languages import Answer
 from semrep_jax.python.equivalence import Reference
@@ -270,6 +270,10 @@ ALIKE = {
         "import gzip\ndef f(text: str):\n    with gzip.open('a.gz', 'wt') as file:\n        file.write(text.strip())\n",
         "import gzip\ndef f(text: str):\n    kept = text.strip()\n    with gzip.open('a.gz', 'wt') as file:\n"
         "        file.write(kept)\n",
+    ),
+    "what a slice gives": (
+        VIEW.format("", "if isinstance(i, slice): return View(self.xs[i])"),
+        VIEW.format("", "if type(i) is slice: return View(self.xs[i])"),
     ),
     "a name in an Enum": (
         "from enum import Enum\nclass C(Enum):\n    RED = 1\n    BLUE = 2\ndef f(name: str):\n    for c in C:\n"
