@@ -104,15 +104,17 @@ def test_what_stage_one_moved_is_counted_by_form_and_third(tmp_path):
             good = {"step": step, "task": task, "source": source, "c_rep": None, "instruction": ""}
             good |= {"status": "ok", "duplicate": "none"}
             rows += [good | {"completion": "x = 3 > a"}, good | {"completion": "no (", "status": "format"}]
+            rows += [good | {"completion": text, "status": "wrong"} for text in ("x = 4 > a", "x = a")]
     samples = tmp_path / "arms" / "semrep" / "samples.jsonl"
     samples.parent.mkdir(parents=True)
     edit = rows[0] | {"c_rep": "x = 1", "instruction": "use 4"}
     samples.write_text("".join(json.dumps(row) + "\n" for row in [*rows, edit]))
     lines = run("stage_one.py", str(tmp_path)).stdout.splitlines()
-    assert len(lines) == 8 and lines[2].startswith("| perturbed | 1 | 2 | 0.500 |") and "1.000 of 1" not in lines[2]
+    assert len(lines) == 8 and lines[2].startswith("| perturbed | 1 | 4 | 0.250 |") and "1.000 of 1" not in lines[2]
+    assert all(line.endswith("| 0.500 of 2 |") for line in lines[2:])  # wrong by their numbers alone
     assert [line.split(" | ")[1] for line in lines[2:]] == ["1", "2", "3"] * 2
     samples.write_text(samples.read_text() + '{"step": 3, "task": "t/')  # killed while it was written
-    assert f"{samples}, line 14 is no sample" in one_line(run("stage_one.py", str(tmp_path)))
+    assert f"{samples}, line {len(rows) + 2} is no sample" in one_line(run("stage_one.py", str(tmp_path)))
 
 
 def test_what_is_no_study_is_named(tmp_path):

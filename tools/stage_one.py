@@ -1,10 +1,12 @@
 """What stage 1 moved: how often its rewrites of plain and of perturbed programs are accepted, over its steps.
 
-    python tools/stage_one.py runs/replicate_nano_three_arms/cells/semrep-*          # seconds
+    python tools/stage_one.py runs/replicate_nano_three_arms/cells/semrep-*          # a minute
 
 Reads arms/*/samples.jsonl of runs and prints Markdown, a row for each form of C_src and third of stage 1: rewrites
 sampled; accepted, which is equivalent on U_sem and no copy; of those accepted, how much of C_src's text they keep
-(difflib's ratio), and where C_src has constants written as sums or comparisons turned round, how many have fewer.
+(difflib's ratio), and where C_src has constants written as sums or comparisons turned round, how many have fewer. Of
+the wrong ones, where the run has an accepted rewrite of the same C_src to hold them against, how many are one but for
+their numbers: those fail by arithmetic alone.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import ast
 import difflib
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -24,9 +27,10 @@ import markdown_table
 import numpy as np
 
 from semrep_jax.core.programs import Duplicate, Status
+from semrep_jax.python.canonical import canonical
 from semrep_jax.tasks.suite import base_of
 
-TITLES = ("C_src", "third of stage 1", "sampled", "accepted", "text kept", "familiar again")
+TITLES = ("C_src", "third of stage 1", "sampled", "accepted", "text kept", "familiar again", "wrong by numbers alone")
 Sample = dict[str, Any]  # a line of samples.jsonl
 
 
@@ -83,24 +87,42 @@ def _constants(*nodes: ast.expr) -> bool:
     return all(isinstance(node, ast.Constant) for node in nodes)
 
 
+def but_for_numbers(source: str) -> str | None:
+    """A program in canonical form, whatever its numbers are; None for what is no Python."""
+    form = canonical(source)
+    return None if form is None else re.sub(r"-? ?\b\d[\w.]*", "#", form)
+
+
+def is_accepted(sample: Sample) -> bool:
+    """Whether a rewrite is equivalent on U_sem and no copy."""
+    return sample["status"] == Status.OK and sample["duplicate"] == Duplicate.NONE
+
+
 def table(runs: Iterable[Path]) -> list[list[str]]:
     """The rows, titles first."""
     groups: dict[tuple[str, int], list[Sample]] = {}
+    accepted_forms: dict[str, set[str | None]] = {}  # of each C_src
     for samples in read(runs):
         for form, third, row in thirds(samples):
             groups.setdefault((form, third), []).append(row)
+            if is_accepted(row):
+                accepted_forms.setdefault(row["source"], set()).add(but_for_numbers(row["completion"]))
     rows = [list(TITLES)]
     for (form, third), samples in sorted(groups.items()):
-        good = [row for row in samples if row["status"] == Status.OK and row["duplicate"] == Duplicate.NONE]
+        good = [row for row in samples if is_accepted(row)]
         kept = [difflib.SequenceMatcher(None, r["source"], r["completion"], autojunk=False).ratio() for r in good]
         odd = [row for row in good if odd_places(row["source"])]
         fewer = [odd_places(row["completion"]) < odd_places(row["source"]) for row in odd]
-        share = f"{np.mean(fewer):.3f} of {len(fewer)}" if fewer else ""
-        accepted = f"{len(good) / len(samples):.3f}"
-        rows.append(
-            [form, f"{third + 1}", f"{len(samples):,}", accepted, f"{np.mean(kept):.2f}" if kept else "", share]
-        )
+        wrong = [row for row in samples if row["status"] == Status.WRONG and row["source"] in accepted_forms]
+        by_numbers = [but_for_numbers(row["completion"]) in accepted_forms[row["source"]] for row in wrong]
+        counts = [f"{third + 1}", f"{len(samples):,}", f"{len(good) / len(samples):.3f}"]
+        rows.append([form, *counts, f"{np.mean(kept):.2f}" if kept else "", share_of(fewer), share_of(by_numbers)])
     return rows
+
+
+def share_of(truths: list[bool]) -> str:
+    """How many hold, and of how many."""
+    return f"{np.mean(truths):.3f} of {len(truths):,}" if truths else ""
 
 
 def main() -> int:
