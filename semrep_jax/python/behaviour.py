@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import re
-from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -28,6 +27,7 @@ from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import shrink, surface
 from semrep_jax.python.differences import NO_END, call_text, contrast, expected_text, sequence_text
 from semrep_jax.python.reach import Walk
+from semrep_jax.python.steps import magnitude, plain_call
 from semrep_jax.python.trace import REFUSALS, Limits, Run, Seen, Step, Trace, Watch, trace
 from semrep_jax.sandbox import pool
 from semrep_jax.sandbox.pool import Sandbox
@@ -45,7 +45,6 @@ MOST_LOST_CHUNKS = 2  # after which a function that has answered nothing is give
 MOST_UNCONFIRMED = 3  # differences, after which nothing is known
 SHRINKING_ROUNDS = 8
 LONGEST_CALL = 300  # characters that are shown of it
-_MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 # The machine's limits and not the program's answers.
 _EXHAUSTED = ("MemoryError", "RecursionError", "candidate.TooMuchOutput", "surroundings.TooMuchOutput")
 _NOT_AGAIN = "a difference was seen once, and not again"
@@ -488,40 +487,6 @@ def _share_to_move(source: str) -> int:
 def _broken_off(seen: Seen) -> bool:
     """Whether the machine's limits ended a step, and not the program."""
     return seen.how in ("slow", "skipped", *_EXHAUSTED)
-
-
-def plain_call(call: Any) -> Any | None:
-    """A positional call with plain values in `wire`'s form; None where it is none."""
-    if call[0] != "t":
-        return None
-    try:
-        return _plain(call)
-    except ValueError:
-        return None
-
-
-def _plain(wire: Any) -> Any:
-    if type(wire) is not list:
-        return wire
-    match wire[0]:
-        case "f" | "b" | "c":
-            return wire
-        case "l" | "t" | "s" | "z":
-            return [wire[0], *map(_plain, wire[1:])]
-        case "d" | "D":
-            return ["d", *sorted(([_plain(k), _plain(x)] for k, x in wire[1:]), key=repr)]
-    raise ValueError
-
-
-def magnitude(wire: Any) -> int:
-    """How large the numbers in a call are, roughly: small ones come first, as large ones may take too long."""
-    if type(wire) is int:
-        return bisect(_MAGNITUDES, abs(wire)) + (wire < 0)
-    if type(wire) is list and wire and wire[0] == "i":
-        return len(_MAGNITUDES)
-    if type(wire) is list and wire and wire[0] == "graph":  # may lead round and round, which ends its sequence
-        return max(1, *map(magnitude, wire))
-    return max(map(magnitude, wire), default=0) if type(wire) is list else 0
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[list[Any]]:

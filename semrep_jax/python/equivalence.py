@@ -28,7 +28,7 @@ from semrep_jax.languages import Answer, Finding
 from semrep_jax.python import around, constants, hidden, inputs
 from semrep_jax.python.arguments import Target
 from semrep_jax.python.around import Around
-from semrep_jax.python.behaviour import Behaviour, magnitude
+from semrep_jax.python.behaviour import Behaviour
 from semrep_jax.python.constants import caught
 from semrep_jax.python.edges import Edges
 from semrep_jax.python.inputs import Drawing
@@ -36,7 +36,7 @@ from semrep_jax.python.instances import Instances
 from semrep_jax.python.neighbours import is_length
 from semrep_jax.python.reach import Walk, followed
 from semrep_jax.python.recurring import changed, lengthened
-from semrep_jax.python.steps import gives, with_few
+from semrep_jax.python.steps import gives, magnitude, with_few
 from semrep_jax.python.surface import Class, Function, Parameter, Surface
 from semrep_jax.python.trace import Step, Watch, own_probes
 from semrep_jax.sandbox.pool import Sandbox

@@ -1,4 +1,4 @@
-"""Steps that give arguments, and what can be changed about their calls, in wire form.
+"""Steps that give arguments, and what is read of their calls and can be changed about them, in wire form.
 
 parts(["t", 1, 2])                               # [[1, 2], []]: by place, by name
 given(function, "limit", call)                   # what a call gives a parameter
@@ -7,6 +7,7 @@ with_call(["call", "f", call], change)           # the step with its call change
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from semrep_jax.python.surface import Function, Kind, Parameter
 from semrep_jax.python.trace import Step
 
 GIVING = ("call", "new", "ask", "op")  # steps that give arguments
+_MAGNITUDES = (6, 13, 31, 100, 1001, 10**6)
 
 
 def gives(step: Step) -> bool:
@@ -70,3 +72,37 @@ def giving(function: Function, parameter: Parameter, call: Any, value: Any) -> A
 
 def _by_place(function: Function) -> list[str]:
     return [p.name for p in function.parameters if p.kind in (Kind.POSITION, Kind.EITHER)]
+
+
+def plain_call(call: Any) -> Any | None:
+    """A positional call with plain values in `wire`'s form; None where it is none."""
+    if call[0] != "t":
+        return None
+    try:
+        return _plain(call)
+    except ValueError:
+        return None
+
+
+def _plain(wire: Any) -> Any:
+    if type(wire) is not list:
+        return wire
+    match wire[0]:
+        case "f" | "b" | "c":
+            return wire
+        case "l" | "t" | "s" | "z":
+            return [wire[0], *map(_plain, wire[1:])]
+        case "d" | "D":
+            return ["d", *sorted(([_plain(k), _plain(x)] for k, x in wire[1:]), key=repr)]
+    raise ValueError
+
+
+def magnitude(wire: Any) -> int:
+    """How large the numbers in a call are, roughly: small ones come first, as large ones may take too long."""
+    if type(wire) is int:
+        return bisect(_MAGNITUDES, abs(wire)) + (wire < 0)
+    if type(wire) is list and wire and wire[0] == "i":
+        return len(_MAGNITUDES)
+    if type(wire) is list and wire and wire[0] == "graph":  # may lead round and round, which ends its sequence
+        return max(1, *map(magnitude, wire))
+    return max(map(magnitude, wire), default=0) if type(wire) is list else 0
