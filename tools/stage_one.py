@@ -6,7 +6,7 @@ Reads arms/*/samples.jsonl of runs and prints Markdown, a row for each form of C
 sampled; accepted, which is equivalent on U_sem and no copy; of those accepted, how much of C_src's text they keep
 (difflib's ratio), and where C_src has constants written as sums or comparisons turned round, how many have fewer. Of
 the wrong ones, where the run has an accepted rewrite of the same C_src to hold them against, how many are one but for
-their numbers: those fail by arithmetic alone.
+their numbers.
 """
 
 from __future__ import annotations

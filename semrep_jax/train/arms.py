@@ -88,7 +88,6 @@ _STAGE_1 = (
     "tasks.generated.rewrites",
 )
 _GUIDE = (*_STAGE_1, "rollout.rewrites")
-_EDITS = ("tasks.generated.edits",)
 _FORMS = ("tasks.variants",)
 
 ARMS: Registry[Arm] = Registry("arm", "sweep.arms", {})
@@ -97,7 +96,7 @@ for _arm in (
     Arm(FINETUNE, 0.0, Prompts.DIRECT, ignores=(*_GUIDE, *_FORMS)),
     Arm(GUIDED, 0.0, ignores=(*_STAGE_1, *_FORMS)),
     Arm("joint", prompts=Prompts.JOINT, ignores=("rollout.rewrites", *_FORMS)),
-    Arm("stage1", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_EDITS, *_FORMS)),
+    Arm("stage1", 1.0, ignores=("train.alpha", "reward.transform", "rollout.rewrites", *_FORMS)),
     Arm("variants", 0.0, Prompts.DIRECT, Sources.VARIANTS, _GUIDE),
     Arm("variants_pooled", 0.0, Prompts.DIRECT, Sources.POOLED, _GUIDE),
 ):
