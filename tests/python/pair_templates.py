@@ -1,6 +1,10 @@
-"""Programs with places left open, of which several files of tests make pairs."""
+"""Programs with places left open, of which several files of tests make pairs, and what is asked of all that differ."""
 
 from __future__ import annotations
+
+from semrep_jax.languages import Answer
+from semrep_jax.python.equivalence import Reference
+from semrep_jax.sandbox.pool import Sandbox
 
 DATA = "from dataclasses import dataclass\n@dataclass{}\nclass P:\n    x: int\n    y: int = 0\n"
 ORDERED = (
@@ -25,3 +29,10 @@ VIEW = (
     "class View:\n    def __init__(self, xs: list[int]):\n        self.xs = xs\n"
     "    def __getitem__(self, i{}):\n        {}\n        return self.xs[i]\n"
 )
+
+
+def assert_told_apart(one: str, other: str, sandbox: Sandbox) -> None:
+    """Two programs are different, and the counterexample says by what."""
+    finding = Reference(one, sandbox, 150).compare(other)
+    assert finding.answer is Answer.DIFFERENT, finding
+    assert "with other effects" not in finding.counterexample and len(finding.counterexample) > 10

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pair_templates import ADULTS, POINT, TOTAL
-
-from semrep_jax.languages import Answer
-from semrep_jax.python.equivalence import Reference
+from pair_templates import ADULTS, POINT, TOTAL, assert_told_apart
 
 NOTED = (
     "from contextlib import contextmanager\nlog = []\n@contextmanager\ndef noted(name: str):\n    log.append(name)\n"
@@ -309,7 +306,4 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_functions_that_differ_are_told_apart(name, sandbox):
-    one, other = DIFFERENT[name]
-    finding = Reference(one, sandbox, 150).compare(other)
-    assert finding.answer is Answer.DIFFERENT, finding
-    assert "with other effects" not in finding.counterexample and len(finding.counterexample) > 10
+    assert_told_apart(*DIFFERENT[name], sandbox)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from semrep_jax.languages import Answer
-from semrep_jax.python.equivalence import Reference
+from pair_templates import assert_told_apart
 
 BELOW = "def f(n: int) -> bool:\n    return n <= {}\n"
 FOUND = "import re\ndef f(s: str) -> list[str]:\n    return re.findall({})\n"
@@ -142,7 +140,4 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_what_differs_at_an_edge_is_told(name, sandbox):
-    one, other = DIFFERENT[name]
-    finding = Reference(one, sandbox, 150).compare(other)
-    assert finding.answer is Answer.DIFFERENT, finding
-    assert "with other effects" not in finding.counterexample and len(finding.counterexample) > 10
+    assert_told_apart(*DIFFERENT[name], sandbox)
