@@ -51,8 +51,11 @@ def read(path: Path) -> Results:
 def markdown(study: Results) -> str:
     """All of it."""
     design = study["design"]
+    compared = design.get("compared", design["tasks"])
+    of_them = f" (the primary contrast: {compared} tasks)" if compared != design["tasks"] else ""
     told = [
-        f"{len(study['seeds'])} seeds, B = {design['budget']}, {design['tasks']} tasks x {design['samples']} samples. "
+        f"{len(study['seeds'])} seeds, B = {design['budget']}, {design['tasks']} tasks x {design['samples']} samples"
+        f"{of_them}. "
         f"Written down before anything was run: the primary contrast, and that the design detects a difference of "
         f"{design['detectable']:.3f} with {design['power']:.0%} power.",
         f"**{study['verdict']}**",

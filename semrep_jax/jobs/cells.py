@@ -61,14 +61,18 @@ class Bench:
             warn_of_replicas(config, self._bases[key])
         return self._bases[key]
 
-    def suites(self, config: Config) -> list[DrawnSuite]:
-        """The suites that a cell is measured on."""
+    def drawn(self, config: Config) -> list[DrawnSuite]:
+        """The suites of a cell, whether or not its model has room for their prompts."""
         key = json.dumps(config.comparable(("evaluate",)), sort_keys=True)
         if key not in self._suites:
             self._suites[key] = drawn_suites(config, self.context)
-            base = self.base(config)
-            require_fitting(self._suites[key], LocalPolicy.of(base, config.rollout))
         return self._suites[key]
+
+    def suites(self, config: Config) -> list[DrawnSuite]:
+        """The suites that a cell is measured on."""
+        drawn = self.drawn(config)
+        require_fitting(drawn, LocalPolicy.of(self.base(config), config.rollout))
+        return drawn
 
     def run(self, cell: Cell) -> bool:
         """Go on with a cell to its end. False where another process holds it. Raises Stopped."""

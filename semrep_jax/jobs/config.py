@@ -157,10 +157,11 @@ class Config(Section):
         return getattr(self.tasks, self.tasks.source, None)
 
     def of_suite(self, name: str) -> Section | None:
-        """The section of a suite, or else of the one that it is paired with; None where neither has one."""
+        """The section of a suite, or else of the one that it names or is paired with; None where none has one."""
         own: Section | None = getattr(self.evaluate, name, None)
-        pairing = SUITES[name].paired_with
-        return own if own is not None or pairing is None else self.of_suite(pairing.suite)
+        suite = SUITES[name]
+        other = suite.settings_of or (suite.paired_with.suite if suite.paired_with else None)
+        return own if own is not None or other is None else self.of_suite(other)
 
 
 def _require(registry: Registry[Any], names: Iterable[str]) -> None:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from semrep_jax.evaluate.study import LEVEL, POWER, Spread, detectable
 from semrep_jax.jobs.config import Config
-from semrep_jax.tasks.suite import axes
+from semrep_jax.tasks.suite import SUITES, DrawnSuite, axes, base_of
 from semrep_jax.train.arms import GUIDED
 
 
@@ -20,18 +21,27 @@ def supposed(config: Config) -> Spread:
     return Spread(spread.seed, spread.task, spread.sample * math.sqrt(2 / config.evaluate.samples))
 
 
-def design(config: Config) -> dict[str, Any]:
-    """What design.json holds: nothing in it depends on what is found."""
+def compared(metric: str, suites: Sequence[DrawnSuite]) -> int:
+    """How many tasks an axis is over; of one over pairs, those that have another form."""
+    for suite in suites:
+        pairing = SUITES[suite.name].paired_with
+        if metric == suite.name or (pairing and metric == pairing.both):
+            return len({base_of(task.id) for task in suite.tasks})
+    raise KeyError(f"{metric} is an axis of none of the suites {[suite.name for suite in suites]}")
+
+
+def design(config: Config, tasks: int) -> dict[str, Any]:
+    """What design.json holds: nothing in it depends on what is found. tasks: that the primary contrast is over."""
     setting, sweep = config.evaluate, config.sweep
     spread = supposed(config)
-    smallest = detectable(spread, len(sweep.seeds), setting.tasks)
+    smallest = detectable(spread, len(sweep.seeds), tasks)
     primary = sweep.primary
     contrast = (
         f"{primary.metric}, {primary.ours} T={primary.our_turns} - {primary.theirs} T={primary.their_turns}, "
         f"setting {sweep.settings[0].name}"
     )
     guided = "guided only, " if GUIDED in sweep.arms else ""
-    size = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) != 1)} x {setting.tasks} tasks x {setting.samples} samples"
+    size = f"{len(sweep.seeds)} seed{'s' * (len(sweep.seeds) != 1)} x {tasks} tasks x {setting.samples} samples"
     return {
         "primary": primary.model_dump(mode="json") | {"setting": sweep.settings[0].name},
         "axes": axes(setting.suites),
@@ -40,6 +50,7 @@ def design(config: Config) -> dict[str, Any]:
         "seeds": list(sweep.seeds),
         "budget": config.train.budget,
         "tasks": setting.tasks,
+        "compared": tasks,
         "samples": setting.samples,
         "level": LEVEL,
         "power": POWER,

@@ -36,12 +36,12 @@ NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
 
 def _run(config: Config, context: Context) -> Results:
     from semrep_jax.jobs import cells, studies
-    from semrep_jax.jobs.design import design
+    from semrep_jax.jobs.design import compared, design
 
     plan = planned(config)
-    settled = design(config)
-    _settle(settled, context)
     bench = cells.Bench(context)
+    settled = design(config, compared(config.sweep.primary.metric, bench.drawn(config)))
+    _settle(settled, context)
     distinct = {cell.name: cell for cell in plan.values()}
     mine = [distinct[name] for name in _chosen(list(distinct), config.sweep.only)]
     if mine and config.sweep.headroom:

@@ -86,8 +86,9 @@ class Suite:
 
     title: how a table calls it. draw: its tasks. metrics: further rows beside the share of samples correct.
     paired_with: the suite whose tasks it changes. settings: the type of its own section, `evaluate.NAME` in a config.
-    note: a sentence for beside the table, given the keys of all metrics. programs: programs of its tasks, (text, entry
-    point), that mined functions are compared with; for a seed and a count of tasks.
+    settings_of: the suite whose section it is given in the place of one of its own. note: a sentence for beside the
+    table, given the keys of all metrics. programs: programs of its tasks, (text, entry point), that mined functions are
+    compared with; for a seed and a count of tasks.
     """
 
     title: str
@@ -95,6 +96,7 @@ class Suite:
     metrics: tuple[Metric, ...] = ()
     paired_with: Pairing | None = None
     settings: type[Section] | None = None
+    settings_of: str | None = None
     note: Callable[[set[str]], str | None] = lambda keys: None
     programs: Callable[[int, int], Iterable[tuple[str, str]]] | None = None
 

@@ -70,6 +70,7 @@ def test_a_paired_suite_is_told_what_the_one_is_told_that_it_is_paired_with():
     chosen = config.build({"job": "evaluate", "evaluate": settings})
     assert chosen.of_suite("mined_robustness") == chosen.of_suite("mined") == chosen.evaluate.mined
     assert chosen.of_suite("perturbed").offset == 9 and chosen.of_suite("robustness") is None
+    assert chosen.of_suite("plain") == chosen.of_suite("reworded") == chosen.evaluate.perturbed
 
 
 def test_a_remote_model_is_evaluated_and_not_trained():

@@ -14,13 +14,15 @@ import pytest
 from safetensors.numpy import load_file
 
 from semrep_jax import main
+from semrep_jax.core.programs import Program, Task, Tests
 from semrep_jax.core.results import Estimate, exact
 from semrep_jax.core.settings import ConfigError
 from semrep_jax.core.workdir import WorkDir
 from semrep_jax.jobs import config, contrasts, design, finished, places, studies, tables
+from semrep_jax.python import PYTHON
 from semrep_jax.report.html import page
 from semrep_jax.report.reading import State, read
-from semrep_jax.tasks.suite import axes
+from semrep_jax.tasks.suite import DrawnSuite, axes
 
 TEXT = """
 job: sweep
@@ -167,6 +169,18 @@ def test_a_world_in_which_a_rewrite_does_not_help_the_base_is_not_run(file, tmp_
     assert not (tmp_path / "run" / "cells").exists()
 
 
+def test_the_design_counts_the_tasks_that_the_primary_contrast_is_over():
+    def of(task_id: str) -> Task:
+        return Task(task_id, Program(PYTHON, "def f(x):\n    return x"), Tests("f"), Tests("f"))
+
+    whole = DrawnSuite("plain", tuple(of(f"t/{i}") for i in range(5)))
+    twins = DrawnSuite("perturbed", (of("t/1/perturbed"), of("t/4/perturbed")))
+    assert design.compared("plain", [whole, twins]) == 5 and design.compared("robust", [whole, twins]) == 2
+    one = config.build({"job": "sweep"})
+    assert design.design(one, 2)["detectable"] > design.design(one, 5)["detectable"]
+    assert "x 2 tasks x" in design.design(one, 2)["statement"]
+
+
 def test_the_design_is_written_before_anything_is_run(whole):
     settled = json.loads((whole / "design.json").read_text())
     assert settled["primary"] | {"setting": "default"} == settled["primary"]
@@ -191,7 +205,7 @@ def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):
         plan = places.planned(one)
         kept = {"base": CELLS[0], ours: CELLS[1], "finetune": CELLS[2]}
         found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
-        return [table.title for table in studies.results(one, plan, found, design.design(one)).tables]
+        return [table.title for table in studies.results(one, plan, found, design.design(one, 2)).tables]
 
     assert any(title.startswith("stage 1 (fine-tuning only: off, SemRep: on)") for title in titles("semrep"))
     assert not any(title.startswith("stage 1 (") for title in titles("variants"))
@@ -203,7 +217,7 @@ def test_the_primary_contrast_is_computed_at_whatever_turns_it_names(file, whole
     plan = places.planned(one)
     kept = {"base": CELLS[0], "semrep": CELLS[1], "finetune": CELLS[2]}
     found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
-    results = studies.results(one, plan, found, design.design(one))
+    results = studies.results(one, plan, found, design.design(one, 2))
     assert "SemRep T=1 − fine-tuning only T=2" in results.verdict
     assert [c["turns"] for c in results.about["contrasts"] if c["primary"]] == [[1, 2]]
     of_base = {key: found[places.Place("base", "default", None)]["measured"][key] for key in ("correctness/T1",)}
@@ -220,7 +234,7 @@ def test_each_setting_is_compared_with_the_main_one_where_the_tasks_are_the_same
     found = {place: json.loads((whole / "cells" / kept[place.arm] / "cell.json").read_text()) for place in plan}
     quick = found[places.Place("semrep", "quick", 0)]["measured"]["correctness/T2"]
     quick["correct"] = [quick["samples"]] * 2
-    results = studies.results(one, plan, found, design.design(one))
+    results = studies.results(one, plan, found, design.design(one, 2))
     gained = {(c["arm"], c["setting"], c["axis"], c["turns"]): c["value"] for c in results.about["changes"]}
     before = found[places.Place("semrep", "half", 0)]["measured"]["correctness/T2"]
     share = sum(before["correct"]) / (2 * before["samples"])

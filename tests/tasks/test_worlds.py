@@ -123,6 +123,14 @@ def test_the_suites_of_twins_are_of_the_plain_suite(verifier):
     assert {t.source for t in others[0].tasks}.isdisjoint(t.source for t in others[1].tasks)
 
 
+def test_the_plain_suite_has_tasks_that_the_rules_of_the_perturbed_one_can_change(verifier):
+    turned = PerturbationConfig(rules=["turned"])
+    plain, twins = (draw(name, SuiteRequest(8, 2, verifier, turned)) for name in ("plain", "perturbed"))
+    assert all(perturbations.perturbed(task.source.source, Random(0), turned) for task in plain.tasks)
+    assert {task.tags["base"] for task in twins.tasks} <= {task.id for task in plain.tasks}
+    assert plain.sha256 != draw("plain", SuiteRequest(8, 2, verifier)).sha256
+
+
 def test_a_changed_task_is_found_again_by_its_id_and_its_tag(verifier):
     for name in ("perturbed", "perturbed_unseen", "reworded", "robustness"):
         pairing = SUITES[name].paired_with

@@ -29,10 +29,15 @@ def _generator(seed: int) -> Generator:
     return Generator("test", TRAIN_FAMILIES, WORLD_KINDS, seed)
 
 
+def _dial(request: SuiteRequest) -> PerturbationConfig:
+    return request.settings if isinstance(request.settings, PerturbationConfig) else PerturbationConfig()
+
+
 def _plain(request: SuiteRequest) -> Iterator[Task]:
-    """Tasks with a place for the rules of training, however many of them a dial changes."""
+    """Tasks with a place for the rules of `evaluate.perturbed`, however many of them the dial changes."""
+    rules = PerturbationConfig(rules=_dial(request).rules)
     for task in _generator(request.seed).tasks():
-        if perturbations.perturbed(task.source.source, Random(0), PerturbationConfig()) is not None:
+        if perturbations.perturbed(task.source.source, Random(0), rules) is not None:
             yield task
 
 
@@ -43,11 +48,6 @@ def _twins(request: SuiteRequest, dial: PerturbationConfig) -> Iterator[Task]:
         twin = forms.twin(int(task.id.rsplit("/", 1)[1]), task)
         if twin is not None:
             yield twin
-
-
-def _perturbed(request: SuiteRequest) -> Iterator[Task]:
-    dial = request.settings if isinstance(request.settings, PerturbationConfig) else PerturbationConfig()
-    return _twins(request, dial)
 
 
 def _reworded(request: SuiteRequest) -> Iterator[Task]:
@@ -67,10 +67,10 @@ def _programs(seed: int, count: int) -> Iterator[tuple[str, str]]:
         yield example.target, example.entry
 
 
-PLAIN = Suite("plain programs", _plain, programs=_programs)
+PLAIN = Suite("plain programs", _plain, settings_of="perturbed", programs=_programs)
 PERTURBED = Suite(
     "perturbed programs",
-    _perturbed,
+    lambda request: _twins(request, _dial(request)),
     paired_with=Pairing("plain", "robust", "right on both forms", "same_verdict", "same verdict on both forms"),
     settings=PerturbationConfig,
 )
