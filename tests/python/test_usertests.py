@@ -297,6 +297,40 @@ async def own(x): return x + 1
 assert asyncio.run(it.use(own)) == 2
 """,
     ),
+    "pickles": (
+        """
+import pickle
+from dataclasses import dataclass
+@dataclass
+class Point:
+    x: int
+    inner: "Point | None" = None
+class Kept:
+    def __init__(self, x): self.x, self.open = x, lambda: 1
+    def __getstate__(self): return self.x
+    def __setstate__(self, x): self.x = x + 1
+class Two(tuple): pass
+def ring():
+    a, b = Point(1), Point(2)
+    a.inner, b.inner = b, a
+    return a
+def keep(thing): return pickle.dumps(thing)
+""",
+        """
+import pickle
+point = it.Point(1, it.Point(2))
+again = pickle.loads(pickle.dumps(point))
+assert again == point and again is not point and type(again) is it.Point
+assert pickle.loads(pickle.dumps([it.Kept(1)]))[0].x == 2 and pickle.loads(pickle.dumps(it.Two((1, 2)))) == (1, 2)
+ring = pickle.loads(pickle.dumps(it.ring()))
+assert ring.inner.inner is ring and pickle.loads(pickle.dumps(it.Point)) is it.Point
+assert pickle.loads(it.keep([1])) == [1]
+class Mine: pass
+with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+    it.keep(Mine())
+assert it.keep(1)
+""",
+    ),
     "text of the program": (
         """
 def f(a, b=2):

@@ -194,6 +194,8 @@ def class_stand_in(bridge, number, facts):
         "__delattr__": _delete_attribute,
         "__copy__": lambda self: bridge.request("copy", self),
         "__deepcopy__": lambda self, memo: bridge.request("deepcopy", self),
+        "__reduce_ex__": _pickled,
+        "_unpickled_": classmethod(_unpickled_),
         "__dict__": property(lambda self: bridge.request("getattr", self, "__dict__")),
         "__init_subclass__": _derived,
     }
@@ -216,7 +218,7 @@ def class_stand_in(bridge, number, facts):
     if facts["awaitable"]:
         namespace["__await__"] = lambda self: bridge.awaited(self).__await__()
     if any(issubclass(b, BaseException) for b in bases):
-        del namespace["__dict__"]
+        del namespace["__dict__"], namespace["__reduce_ex__"]
     try:
         cls = Mirror(facts["name"], tuple(bases), namespace)
     except TypeError:
@@ -254,6 +256,19 @@ def _set_attribute(self, name, value):
 
 def _delete_attribute(self, name):
     return type(self)._bridge_.request("delattr", self, name)
+
+
+def _pickled(self, protocol):
+    """How `pickle` takes a stand-in: as what the owner of the object pickles, which the owner alone reads again."""
+    bridge = type(self)._bridge_
+    if not is_foreign(bridge, type(self)):
+        return object.__reduce_ex__(self, protocol)
+    return type(self)._unpickled_, (bridge.request("pickle", self, protocol),)
+
+
+def _unpickled_(cls, data):
+    """The stand-in of what the owner reads; `pickle` finds it by this name, in the class that it finds by its own."""
+    return cls._bridge_.request("unpickle", data)
 
 
 def _derived(cls, **kwargs):

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import pickle
 import types
 
 import crossing
@@ -106,6 +107,18 @@ def _members(bridge, cls):
     return list(vars(cls))
 
 
+def _pickle(bridge, thing, protocol):
+    if bridge.guarded:  # it would tell the program what it may not ask for
+        raise TypeError(f"cannot pickle {type(thing).__name__!r} object")
+    return pickle.dumps(thing, protocol)
+
+
+def _unpickle(bridge, data):
+    if bridge.guarded:
+        raise Malformed("not for the program")
+    return pickle.loads(data)
+
+
 def _compare(bridge, thing, name, args, kwargs):
     if name not in COMPARISONS:
         raise Malformed(name)
@@ -165,5 +178,7 @@ OPERATIONS = {
     "dir": lambda bridge, thing: dir(thing) if not bridge.guarded else [],
     "copy": lambda bridge, thing: copy.copy(thing),
     "deepcopy": lambda bridge, thing: copy.deepcopy(thing),
+    "pickle": _pickle,
+    "unpickle": _unpickle,
 }
 TAKE_ARGUMENTS = frozenset("call method special exact overridden compare generator derive".split())
