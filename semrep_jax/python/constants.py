@@ -38,6 +38,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.LShift: operator.lshift,
 }
 _GROWING = (ast.Pow, ast.LShift)
+_FIRST_LETTER, _LAST_LETTER = 0x20, 0xD7FF  # before it, what controls a terminal; behind it, halves of letters
 
 
 def program_constants(source: str) -> list[Any]:
@@ -55,7 +56,16 @@ def _constants(source: str) -> list[Any]:
     tree = syntax.module(source)
     documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     written = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
-    return [v for v in [*written, *_computed(tree)] if type(v) is not int or v.bit_length() <= MOST_BITS]
+    found = [v for v in [*written, *_computed(tree)] if type(v) is not int or v.bit_length() <= MOST_BITS]
+    return [*found, *_letters(tree, found)]
+
+
+def _letters(tree: ast.Module, constants: list[Any]) -> list[str]:
+    """The letters at and beside the numbers of a program that asks letters for theirs: `97 <= ord(x)`."""
+    if not any(isinstance(n, ast.Name) and n.id == "ord" for n in ast.walk(tree)):
+        return []
+    numbers = [c + n for c in constants if type(c) is int for n in (0, 1, -1)]
+    return [chr(number) for number in numbers if _FIRST_LETTER <= number <= _LAST_LETTER]
 
 
 def _computed(tree: ast.Module) -> Iterator[int | float]:
@@ -132,6 +142,8 @@ def fields(source: str) -> list[tuple[str, int]]:
             case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(text)), *_]) if text:
                 if name in ("split", "rsplit", "partition", "rpartition"):
                     found.append((text, 0 if "partition" in name else counts.get(id(node), 0)))
+            case ast.Call(func=ast.Attribute(attr="split" | "rsplit"), args=[], keywords=[]):
+                found.append((" ", counts.get(id(node), 0)))
     return list(dict.fromkeys(found))
 
 

@@ -173,7 +173,8 @@ class Drawing:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
             if self.pieces and rng.random() < COMPOSED:
-                drawn = drawn.changed(partial(composed, pieces=self.pieces, fields=self.fields, rng=rng), rng)
+                known = {"pieces": self.pieces, "fields": self.fields, "asked": self.asked}
+                drawn = drawn.changed(partial(composed, **known, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             share = RECURRING_IN_NESTED if is_nested(call) else RECURRING
             if coming_again.random() < share and leaves(call) >= FEWEST_TO_RECUR:

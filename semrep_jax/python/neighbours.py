@@ -13,6 +13,7 @@ from typing import Any
 from semrep_jax.python.strategies import NEARLY_ONE
 
 FIELDS = 0.7  # how often a text that is put together is fields between separators
+KNOWN_WORDS = 0.5  # how often these are words that it compares with or looks up
 LONGEST = 300  # texts and lists that are drawn for a number that may be a length
 
 
@@ -51,11 +52,14 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     return argument
 
 
-def composed(argument: Any, pieces: Sequence[str], fields: Sequence[tuple[str, int]], rng: Random) -> Any:
+def composed(
+    argument: Any, pieces: Sequence[str], fields: Sequence[tuple[str, int]], asked: Sequence[str], rng: Random
+) -> Any:
     """A text put together of pieces in the place of a text, or of some texts in a list; another value as it is.
 
     argument: the value. pieces: texts that mean something to the program, numbers and words. fields: at what it
-    splits texts, and into how many (0: any number). rng: decides which, and whether they are such fields.
+    splits texts, and into how many (0: any number). asked: texts that it compares with or looks up. rng: decides which,
+    and whether they are such fields.
     """
     if isinstance(argument, str):
         if fields and rng.random() < FIELDS:
@@ -63,10 +67,13 @@ def composed(argument: Any, pieces: Sequence[str], fields: Sequence[tuple[str, i
             inner = [p for p in pieces if sort(p)]
             counts = [int(p) for p in inner if len(p) == 1 and "2" <= p <= "9"] or [1, 2, 3, 4]
             separator, count = rng.choice(fields)
+            words = [word for word in asked if separator not in word]
+            if len(words) > 1 and rng.random() < KNOWN_WORDS:
+                inner, counts = words, [2, 3, 5, 8]
             return separator.join(rng.choice(inner) for _ in range(count or rng.choice(counts)))
         return "".join(rng.choice(pieces) for _ in range(rng.randint(2, 6)))
     if isinstance(argument, list) and argument and type(argument[0]) is str:
-        return [composed(x, pieces, fields, rng) if rng.random() < 0.5 else x for x in argument]
+        return [composed(x, pieces, fields, asked, rng) if rng.random() < 0.5 else x for x in argument]
     return argument
 
 

@@ -16,6 +16,13 @@ NAMED = (
     "def f(x: Named) -> str:\n    return x.name.{}\n"
 )
 KEPT = "_kept = {}\ndef f(n: int) -> bool:\n    if n {} _kept:\n        return True\n    return False\n"
+LAST_LETTER = (
+    "def f(s: str) -> bool:\n    last = s.split(' ')[-1]\n    return len(last) == 1 and 97 <= ord(last.lower()) <= {}\n"
+)
+RANKED = (
+    "RANK = {{'zero': 0, 'one': 1, 'two': 2, 'three': 3, 'four': {}, 'five': 5, 'six': 6, 'seven': 7, 'eight': 8}}\n"
+    "def f(words: str) -> str:\n    return '-'.join(sorted(words.split({}), key=lambda w: RANK[w]))\n"
+)
 DIFFERENT = {
     "numbers of some millions": (BELOW.format("5_000_000"), BELOW.format("6_000_000")),
     "a limit that a private function gives by default": (
@@ -125,6 +132,12 @@ DIFFERENT = {
         KEPT.replace("n: int", "n: str").format("{'x' * 30, 'a'}", "in"),
         KEPT.replace("n: int", "n: str").format("{'x' * 31, 'a'}", "in"),
     ),
+    "a letter behind the last one, by its number": (
+        LAST_LETTER.format(122),
+        LAST_LETTER.format(123),
+    ),
+    "two words of a text that are looked up": (RANKED.format(4, "' '"), RANKED.format(5, "' '")),
+    "two words of a text, whatever stands between them": (RANKED.format(4, ""), RANKED.format(5, "")),
     "a day that is computed": (
         "from datetime import date, timedelta\n"
         + KEPT.replace("n: int", "n: date").format("date(2000, 1, 1) + timedelta(4000)", ">"),
