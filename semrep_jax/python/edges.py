@@ -1,5 +1,6 @@
 """Calls at edges that draws hardly reach, made of calls that were drawn: numbers as large as a program's constants, as
-many different items as they say, one object in two places.
+many different items as they say, one object in two places, a number that is the sum of the others, one field of a text
+at a limit.
 
     found = edges(function, calls, [10, 5_000_000], seed=0)
     found.near, found.long, found.apart              # calls in wire form
@@ -28,6 +29,9 @@ LONGEST_TEXT = 20_001  # characters
 LONGEST = 5_001  # items
 LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
+SUMS = 12  # calls with a number that is the sum of the others
+FIELDS = 100  # calls with another field in a text
+SPLIT = 2  # texts of which these are made
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
 STAR, STARS = "*", "**"  # places of arguments that a function takes any number of
@@ -55,12 +59,15 @@ def edges(
     *,
     fixed: Collection[Any] = (),
     in_texts: bool = False,
+    fields: Sequence[tuple[str, int]] = (),
+    words: Sequence[str] = (),
     only_numbers: bool = False,
 ) -> Edges:
     """Calls of a function that were hardly drawn.
 
     calls: of it, in wire form. numbers: the program's whole ones. seed: decides which calls are changed. fixed: values
-    that stay as they are. in_texts: whether texts may be numbers. only_numbers: nothing but what `numbers` ask for.
+    that stay as they are. in_texts: whether texts may be numbers. fields: at what the program splits texts, and into
+    how many (0: any number). words: what its fields may be. only_numbers: nothing but what `numbers` ask for.
     """
     found, rng = Edges(), Random(seed)
     some = rng.sample(calls, min(len(calls), LOOKED_AT))
@@ -74,7 +81,7 @@ def edges(
     if not only_numbers:
         for one in containers[:MOST_PLACES]:
             found.long.append(one.of(min(LONG, one.most() // 4), True))
-        found.near += _twice(function, some, rng)
+        found.near += [*_twice(function, some, rng), *_sums(some), *_other_fields(calls, fields, words, rng)]
     return found
 
 
@@ -289,6 +296,40 @@ def _twice(function: Function, calls: Sequence[Any], rng: Random) -> list[Any]:
             i = rng.choice(rows)
             items.append(_put(call, i, ["l", by_place[i][1], ["same", 0], *by_place[i][2:]]))
     return [call for found in (arguments, items) for call in sorted(found, key=_emptiness)[:TWICE]]
+
+
+def _sums(calls: Sequence[Any]) -> list[Any]:
+    """Calls with a whole number that is the sum of the others, as a limit may be; of small numbers first."""
+    found: dict[str, Any] = {}
+    numbers = [(call, {k: x for k, x in _places(call).items() if type(x) is int}) for call in calls]
+    several = [(call, of) for call, of in numbers if len(of) > 1]
+    for call, of in sorted(several, key=lambda one: max(map(abs, one[1].values()))):
+        if len(found) >= SUMS:
+            break
+        for place, number in of.items():
+            made = _put(call, place, sum(of.values()) - number)
+            found.setdefault(repr(made), made)
+    return list(found.values())[:SUMS]
+
+
+def _other_fields(
+    calls: Sequence[Any], fields: Sequence[tuple[str, int]], words: Sequence[str], rng: Random
+) -> list[Any]:
+    """Calls with a text in which one field is another: each place and word of the first texts that have all fields."""
+    texts = [
+        (call, place, separator, x.split(separator))
+        for call in calls
+        for place, x in _places(call).items()
+        for separator, count in fields
+        if type(x) is str and separator in x and count in (0, x.count(separator) + 1)
+    ]
+    made = [
+        _put(call, place, separator.join([*parts[:n], word, *parts[n + 1 :]]))
+        for call, place, separator, parts in texts[:SPLIT]
+        for n in range(len(parts))
+        for word in words
+    ]
+    return rng.sample(made, min(len(made), FIELDS))
 
 
 def _emptiness(call: Any) -> bool:

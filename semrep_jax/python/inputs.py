@@ -193,7 +193,15 @@ class Drawing:
         numbers = self.numbers if only is None else list(only)
         in_texts = any(reader in self.source for reader in _READERS)
         return edges(
-            function, calls, numbers, self.seed, fixed=self.closed, in_texts=in_texts, only_numbers=only is not None
+            function,
+            calls,
+            numbers,
+            self.seed,
+            fixed=self.closed,
+            in_texts=in_texts,
+            fields=self.fields,
+            words=list(dict.fromkeys(["1", *(piece for piece in self.pieces if piece.isalnum())])),
+            only_numbers=only is not None,
         )
 
     def draw(self, function: Function, plan: dict[str, Draw], rng: Random) -> Arguments:

@@ -19,6 +19,13 @@ KEPT = "_kept = {}\ndef f(n: int) -> bool:\n    if n {} _kept:\n        return T
 LAST_LETTER = (
     "def f(s: str) -> bool:\n    last = s.split(' ')[-1]\n    return len(last) == 1 and 97 <= ord(last.lower()) <= {}\n"
 )
+TRIANGLE = (
+    "def f(a: int, b: int, c: int) -> bool:\n    return min(a, b, c) <= 0 or a + b {} c or a + c <= b or b + c <= a\n"
+)
+MONTH = (
+    "def f(s: str) -> bool:\n    '''f('03-11-2000') => True'''\n    month, day, year = map(int, s.split('-'))\n"
+    "    return {} <= month <= {} and 0 < day < 30\n"
+)
 RANKED = (
     "RANK = {{'zero': 0, 'one': 1, 'two': 2, 'three': 3, 'four': {}, 'five': 5, 'six': 6, 'seven': 7, 'eight': 8}}\n"
     "def f(words: str) -> str:\n    return '-'.join(sorted(words.split({}), key=lambda w: RANK[w]))\n"
@@ -136,6 +143,9 @@ DIFFERENT = {
         LAST_LETTER.format(122),
         LAST_LETTER.format(123),
     ),
+    "a number that is the sum of two others": (TRIANGLE.format("<="), TRIANGLE.format("<")),
+    "the last month": (MONTH.format(1, 12), MONTH.format(1, 11)),
+    "the first month": (MONTH.format(1, 12), MONTH.format(2, 12)),
     "two words of a text that are looked up": (RANKED.format(4, "' '"), RANKED.format(5, "' '")),
     "two words of a text, whatever stands between them": (RANKED.format(4, ""), RANKED.format(5, "")),
     "a day that is computed": (
