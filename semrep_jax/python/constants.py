@@ -10,7 +10,8 @@ import ast
 import builtins
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from semrep_jax.core import syntax
@@ -121,7 +122,26 @@ def _stays_small(one: float, other: float) -> bool:
     return 0 <= other <= MOST_BITS and max(1, bits) * other <= 2 * MOST_BITS
 
 
-def pieces(source: str) -> list[str]:
+@dataclass(frozen=True)
+class Pieces:
+    """Of what a program's texts are put together. own: see `_pieces`; nothing is put together where there are none.
+    fields: at what it splits texts, and into how many (0: any number). asked: what it compares with or looks up."""
+
+    own: Sequence[str]
+    fields: Sequence[tuple[str, int]]
+    asked: Sequence[str]
+
+    @classmethod
+    def of(cls, source: str) -> Pieces:
+        """Those of a program."""
+        return cls(_pieces(source), _fields(source), _asked_for(source))
+
+    def known_words(self, separator: str) -> list[str]:
+        """What may stand between two separators and means something to the program."""
+        return [word for word in self.asked if separator not in word]
+
+
+def _pieces(source: str) -> list[str]:
     """Texts of which a program's inputs may be put together: its own short ones, and where there are any, words and
     numbers, those that it compares with among them; [] where there are none."""
     own = [c for c in program_constants(source) if type(c) is str]
@@ -132,7 +152,7 @@ def pieces(source: str) -> list[str]:
     return [*found * 2, *_PIECES, *map(str, edges)] if found else []
 
 
-def fields(source: str) -> list[tuple[str, int]]:
+def _fields(source: str) -> list[tuple[str, int]]:
     """The texts at which a program splits others, each with the number of names that take the parts (0: unknown)."""
     found, counts = [], dict[int, int]()
     for node in ast.walk(syntax.module(source)):
@@ -147,7 +167,7 @@ def fields(source: str) -> list[tuple[str, int]]:
     return list(dict.fromkeys(found))
 
 
-def asked_for(source: str) -> list[str]:
+def _asked_for(source: str) -> list[str]:
     """The short texts that a program compares with, looks for or has as keys: those that decide what it does."""
     found: list[ast.AST] = []
     for node in ast.walk(syntax.module(source)):

@@ -1,8 +1,8 @@
 """Calls at edges that draws hardly reach, made of calls that were drawn: numbers as large as a program's constants, as
-many different items as they say, one object in two places, a number that is the sum of the others, one field of a text
-at a limit.
+many different items as they say, one object in two places, a number that is the sum of the others, texts with other
+fields.
 
-    found = edges(function, calls, [10, 5_000_000], seed=0)
+    found = edges(function, calls, [10, 5_000_000], pieces, seed=0)
     found.near, found.long, found.apart              # calls in wire form
 
 An object that stands a second time beside the first is ["same", number of the first] (see `sandbox.makers`).
@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from semrep_jax.python.constants import LARGEST_CONSTANT
+from semrep_jax.python import fields
+from semrep_jax.python.constants import LARGEST_CONSTANT, Pieces
 from semrep_jax.python.recurring import LONG, changed, texts_and_numbers
+from semrep_jax.python.steps import called, parts, places, put
 from semrep_jax.python.surface import Function, Kind
 
 MOST_LARGE = 4  # large numbers that calls are made for
@@ -30,8 +32,6 @@ LONGEST = 5_001  # items
 LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
 SUMS = 12  # calls with a number that is the sum of the others
-FIELDS = 100  # calls with another field in a text
-SPLIT = 2  # texts of which these are made
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
 STAR, STARS = "*", "**"  # places of arguments that a function takes any number of
@@ -55,19 +55,18 @@ def edges(
     function: Function,
     calls: Sequence[Any],
     numbers: Sequence[int],
+    pieces: Pieces,
     seed: int = 0,
     *,
     fixed: Collection[Any] = (),
     in_texts: bool = False,
-    fields: Sequence[tuple[str, int]] = (),
-    words: Sequence[str] = (),
     only_numbers: bool = False,
 ) -> Edges:
     """Calls of a function that were hardly drawn.
 
-    calls: of it, in wire form. numbers: the program's whole ones. seed: decides which calls are changed. fixed: values
-    that stay as they are. in_texts: whether texts may be numbers. fields: at what the program splits texts, and into
-    how many (0: any number). words: what its fields may be. only_numbers: nothing but what `numbers` ask for.
+    calls: of it, in wire form. numbers: the program's whole ones. pieces: of its texts. seed: decides which calls are
+    changed. fixed: values that stay as they are. in_texts: whether texts may be numbers. only_numbers: nothing but what
+    `numbers` ask for.
     """
     found, rng = Edges(), Random(seed)
     some = rng.sample(calls, min(len(calls), LOOKED_AT))
@@ -81,30 +80,9 @@ def edges(
     if not only_numbers:
         for one in containers[:MOST_PLACES]:
             found.long.append(one.of(min(LONG, one.most() // 4), True))
-        found.near += [*_twice(function, some, rng), *_sums(some), *_other_fields(calls, fields, words, rng)]
+        found.near += [*_twice(function, some, rng), *_sums(some)]
+        found.near += [*fields.exchanged(calls, pieces, rng), *fields.in_every_order(calls, pieces, rng)]
     return found
-
-
-def _parts(call: Any) -> tuple[list[Any], list[Any]]:
-    """The arguments of a call by place and by name."""
-    return (call[1:], []) if call[0] == "t" else (call[1], call[2])
-
-
-def _places(call: Any) -> dict[int | str, Any]:
-    """The arguments of a call by number and by name."""
-    by_place, by_name = _parts(call)
-    return {**dict(enumerate(by_place)), **dict(by_name)}
-
-
-def _put(call: Any, place: int | str, argument: Any) -> Any:
-    """A call with another argument in one place."""
-    by_place, by_name = _parts(call)
-    by_place = [argument if i == place else x for i, x in enumerate(by_place)]
-    return _call(by_place, [[name, argument if name == place else x] for name, x in by_name])
-
-
-def _call(by_place: list[Any], by_name: list[Any]) -> Any:
-    return ["call*", by_place, by_name] if by_name else ["t", *by_place]
 
 
 def _large(
@@ -115,10 +93,10 @@ def _large(
         for near in (number, number + 1, number - 1):
             changed_calls: dict[int | str, Any] = {}
             for call in rng.sample(calls, min(len(calls), FEW)):
-                for place, argument in _places(call).items():
+                for place, argument in places(call).items():
                     new = None if place in changed_calls else _with_number(argument, near, rng, fixed, in_texts)
                     if new is not None:
-                        changed_calls[place] = _put(call, place, new)
+                        changed_calls[place] = put(call, place, new)
             yield from list(changed_calls.values())[:MOST_PLACES]
 
 
@@ -162,14 +140,14 @@ class _Container:
     def of(self, size: int, mixed: bool) -> Any:
         """The call with so many items in it. mixed: those of several calls; else each a little other than the first."""
         pool = self.pool if mixed else self.pool[:1]
-        by_place, by_name = _parts(self.call)
+        by_place, by_name = parts(self.call)
         if self.place == STAR:
-            return _call([*by_place, *_many(pool, size)], by_name)
+            return called([*by_place, *_many(pool, size)], by_name)
         if self.place == STARS:
-            return _call(by_place, by_name + [[f"k{n}", x] for n, x in enumerate(_many(pool, size))])
+            return called(by_place, by_name + [[f"k{n}", x] for n, x in enumerate(_many(pool, size))])
         if type(self.wire) is str:
-            return _put(self.call, self.place, ("".join(self.pool) * size)[:size])
-        return _put(self.call, self.place, _refilled(self.wire, size, pool))
+            return put(self.call, self.place, ("".join(self.pool) * size)[:size])
+        return put(self.call, self.place, _refilled(self.wire, size, pool))
 
 
 def _containers(function: Function, calls: Sequence[Any]) -> list[_Container]:
@@ -179,14 +157,14 @@ def _containers(function: Function, calls: Sequence[Any]) -> list[_Container]:
     names = [p.name for p in function.parameters if p.kind in _BY_PLACE]
     kinds, own = {p.kind for p in function.parameters}, {p.name for p in function.parameters}
     for call in calls:
-        by_place, by_name = _parts(call)
-        for place, argument in _places(call).items():
+        by_place, by_name = parts(call)
+        for place, argument in places(call).items():
             name = names[place] if isinstance(place, int) and place < len(names) else place
             if isinstance(name, int) and Kind.STAR in kinds:
-                bare = _call(by_place[: len(names)], by_name)
+                bare = called(by_place[: len(names)], by_name)
                 found.setdefault(STAR, _Container(STAR, bare, None, [])).pool.append(argument)
             elif isinstance(name, str) and name not in own and Kind.STARS in kinds:
-                bare = _call(by_place, [pair for pair in by_name if pair[0] in own])
+                bare = called(by_place, [pair for pair in by_name if pair[0] in own])
                 found.setdefault(STARS, _Container(STARS, bare, None, [])).pool.append(argument)
             elif items := _items(argument, name in growing):
                 one = found.setdefault(place, _Container(place, call, argument, []))
@@ -284,52 +262,32 @@ def _twice(function: Function, calls: Sequence[Any], rng: Random) -> list[Any]:
     hints = [ast.unparse(p.annotation) if p.annotation else "" for p in function.parameters if p.kind in _BY_PLACE]
     arguments, items = list[Any](), list[Any]()
     for call in calls:
-        by_place, by_name = _parts(call)
+        by_place, by_name = parts(call)
         mutable = [i for i, x in enumerate(by_place[: len(hints)]) if _can_change(x)]
         pairs = [(i, j) for i in mutable for j in mutable if i < j and hints[i] == hints[j]]
         pairs = [(i, j) for i, j in pairs if by_place[i][0] == by_place[j][0]]
         if pairs:
             i, j = rng.choice(pairs)
-            arguments.append(_call([["same", i] if k == j else x for k, x in enumerate(by_place)], by_name))
+            arguments.append(called([["same", i] if k == j else x for k, x in enumerate(by_place)], by_name))
         rows = [i for i, x in enumerate(by_place) if type(x) is list and x[0] == "l" and x[1:] and _can_change(x[1])]
         if rows:
             i = rng.choice(rows)
-            items.append(_put(call, i, ["l", by_place[i][1], ["same", 0], *by_place[i][2:]]))
+            items.append(put(call, i, ["l", by_place[i][1], ["same", 0], *by_place[i][2:]]))
     return [call for found in (arguments, items) for call in sorted(found, key=_emptiness)[:TWICE]]
 
 
 def _sums(calls: Sequence[Any]) -> list[Any]:
     """Calls with a whole number that is the sum of the others, as a limit may be; of small numbers first."""
     found: dict[str, Any] = {}
-    numbers = [(call, {k: x for k, x in _places(call).items() if type(x) is int}) for call in calls]
+    numbers = [(call, {k: x for k, x in places(call).items() if type(x) is int}) for call in calls]
     several = [(call, of) for call, of in numbers if len(of) > 1]
     for call, of in sorted(several, key=lambda one: max(map(abs, one[1].values()))):
         if len(found) >= SUMS:
             break
         for place, number in of.items():
-            made = _put(call, place, sum(of.values()) - number)
+            made = put(call, place, sum(of.values()) - number)
             found.setdefault(repr(made), made)
     return list(found.values())[:SUMS]
-
-
-def _other_fields(
-    calls: Sequence[Any], fields: Sequence[tuple[str, int]], words: Sequence[str], rng: Random
-) -> list[Any]:
-    """Calls with a text in which one field is another: each place and word of the first texts that have all fields."""
-    texts = [
-        (call, place, separator, x.split(separator))
-        for call in calls
-        for place, x in _places(call).items()
-        for separator, count in fields
-        if type(x) is str and separator in x and count in (0, x.count(separator) + 1)
-    ]
-    made = [
-        _put(call, place, separator.join([*parts[:n], word, *parts[n + 1 :]]))
-        for call, place, separator, parts in texts[:SPLIT]
-        for n in range(len(parts))
-        for word in words
-    ]
-    return rng.sample(made, min(len(made), FIELDS))
 
 
 def _emptiness(call: Any) -> bool:

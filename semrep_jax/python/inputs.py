@@ -23,14 +23,12 @@ from semrep_jax.python import around
 from semrep_jax.python import surface as surfaces
 from semrep_jax.python.arguments import Arguments, Target, related
 from semrep_jax.python.constants import (
-    asked_for,
+    Pieces,
     compared_with_none,
-    fields,
     imported,
     keys_read,
     large_constants,
     literals,
-    pieces,
     program_constants,
     reads_files,
     told_apart,
@@ -116,7 +114,7 @@ class Drawing:
         self.surface: Surface = surfaces.read(source)
         members = [m for c in self.surface.classes.values() for m in c.members]
         self.around = around.read(source)
-        self.pieces, self.fields, self.asked = pieces(source), fields(source), asked_for(source)
+        self.pieces = Pieces.of(source)
         files = FILES[:4] if reads_files(source) else ()
         self.constants = list(dict.fromkeys([*more, *program_constants(source), *members, *files, *examples(source)]))
         self.numbers = [c for c in [*self.constants, *large_constants(source)] if type(c) is int]
@@ -172,15 +170,14 @@ class Drawing:
             if self.constants and rng.random() < 1 / 3:
                 constant = rng.choice(self.constants)
                 drawn = drawn.changed(partial(with_constant, constant=constant, rng=rng), rng)
-            if self.pieces and rng.random() < COMPOSED:
-                known = {"pieces": self.pieces, "fields": self.fields, "asked": self.asked}
-                drawn = drawn.changed(partial(composed, **known, rng=rng), rng)
+            if self.pieces.own and rng.random() < COMPOSED:
+                drawn = drawn.changed(partial(composed, pieces=self.pieces, rng=rng), rng)
             call = _without_nan(drawn.form()) if self.makes_sets else drawn.form()
             share = RECURRING_IN_NESTED if is_nested(call) else RECURRING
             if coming_again.random() < share and leaves(call) >= FEWEST_TO_RECUR:
                 (call,) = recurring([call], coming_again, self.kept)
-            elif self.asked and coming_again.random() < ASKED_FOR:
-                call = changed(call, partial(told, self.asked, coming_again, self.kept))
+            elif self.pieces.asked and coming_again.random() < ASKED_FOR:
+                call = changed(call, partial(told, self.pieces.asked, coming_again, self.kept))
             found.setdefault(repr(call), call)
         return list(found.values())[:count]
 
@@ -196,11 +193,10 @@ class Drawing:
             function,
             calls,
             numbers,
+            self.pieces,
             self.seed,
             fixed=self.closed,
             in_texts=in_texts,
-            fields=self.fields,
-            words=list(dict.fromkeys(["1", *(piece for piece in self.pieces if piece.isalnum())])),
             only_numbers=only is not None,
         )
 

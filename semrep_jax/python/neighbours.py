@@ -6,10 +6,10 @@ neighbour([1, 2], Random(0), [])        # e.g. [1, 12]: of the same type, one pl
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from semrep_jax.python.constants import Pieces
 from semrep_jax.python.strategies import NEARLY_ONE
 
 FIELDS = 0.7  # how often a text that is put together is fields between separators
@@ -52,28 +52,25 @@ def with_constant(argument: Any, constant: Any, rng: Random) -> Any:
     return argument
 
 
-def composed(
-    argument: Any, pieces: Sequence[str], fields: Sequence[tuple[str, int]], asked: Sequence[str], rng: Random
-) -> Any:
+def composed(argument: Any, pieces: Pieces, rng: Random) -> Any:
     """A text put together of pieces in the place of a text, or of some texts in a list; another value as it is.
 
-    argument: the value. pieces: texts that mean something to the program, numbers and words. fields: at what it
-    splits texts, and into how many (0: any number). asked: texts that it compares with or looks up. rng: decides which,
-    and whether they are such fields.
+    argument: the value. pieces: what means something to the program. rng: decides which of them, and whether they
+    stand between separators.
     """
     if isinstance(argument, str):
-        if fields and rng.random() < FIELDS:
+        if pieces.fields and rng.random() < FIELDS:
             sort = rng.choice([str.isdigit, str.isdigit, str.isalnum])
-            inner = [p for p in pieces if sort(p)]
+            inner = [p for p in pieces.own if sort(p)]
             counts = [int(p) for p in inner if len(p) == 1 and "2" <= p <= "9"] or [1, 2, 3, 4]
-            separator, count = rng.choice(fields)
-            words = [word for word in asked if separator not in word]
+            separator, count = rng.choice(pieces.fields)
+            words = pieces.known_words(separator)
             if len(words) > 1 and rng.random() < KNOWN_WORDS:
                 inner, counts = words, [2, 3, 5, 8]
             return separator.join(rng.choice(inner) for _ in range(count or rng.choice(counts)))
-        return "".join(rng.choice(pieces) for _ in range(rng.randint(2, 6)))
+        return "".join(rng.choice(pieces.own) for _ in range(rng.randint(2, 6)))
     if isinstance(argument, list) and argument and type(argument[0]) is str:
-        return [composed(x, pieces, fields, asked, rng) if rng.random() < 0.5 else x for x in argument]
+        return [composed(x, pieces, rng) if rng.random() < 0.5 else x for x in argument]
     return argument
 
 

@@ -30,6 +30,24 @@ def parts(call: Any) -> list[Any]:
     return [call[1:], []] if call[0] == "t" else call[1:]
 
 
+def called(by_place: list[Any], by_name: list[Any]) -> Any:
+    """The call with these arguments."""
+    return ["call*", by_place, by_name] if by_name else ["t", *by_place]
+
+
+def places(call: Any) -> dict[int | str, Any]:
+    """The arguments of a call by number and by name."""
+    by_place, by_name = parts(call)
+    return {**dict(enumerate(by_place)), **dict(by_name)}
+
+
+def put(call: Any, place: int | str, argument: Any) -> Any:
+    """A call with another argument in one place."""
+    by_place, by_name = parts(call)
+    by_place = [argument if i == place else x for i, x in enumerate(by_place)]
+    return called(by_place, [[name, argument if name == place else x] for name, x in by_name])
+
+
 def with_call(step: Step, change: Callable[[Any], Any]) -> Step:
     """A step with its call changed, if it has one."""
     return [*step[:2], change(step[2])] if gives(step) else step

@@ -12,7 +12,8 @@ from random import Random
 import pytest
 
 from semrep_jax.languages import Answer
-from semrep_jax.python import constants, doctests, formats, inputs, neighbours, records, strategies
+from semrep_jax.python import constants, doctests, fields, formats, inputs, neighbours, records, strategies
+from semrep_jax.python.constants import Pieces
 from semrep_jax.python.differences import call_text
 from semrep_jax.python.equivalence import Reference
 from semrep_jax.python.strategies import FLOATS, INTEGERS, TEXTS, WHITE_SPACE, Made, values
@@ -238,3 +239,17 @@ def test_texts_that_a_pattern_matches_are_drawn(pattern):
 
 def test_a_text_that_is_no_pattern_draws_nothing():
     assert formats.matching("(") == [] and formats.matching("a" * 500) == []
+
+
+def test_of_words_that_a_program_looks_up_each_stands_before_each_other_one_in_some_text():
+    pieces = Pieces.of("RANK = {'a': 1, 'b': 2, 'c': 3}\ndef f(s):\n    return sorted(s.split(), key=RANK.get)\n")
+    texts = [call[1].split(" ") for call in fields.in_every_order([["t", "x"]], pieces, Random(0))]
+    before = {(x, y) for text in texts for n, x in enumerate(text) for y in text[n + 1 :]}
+    assert before == {(x, y) for x in "abc" for y in "abc" if x != y}
+
+
+def test_a_field_of_a_text_is_exchanged_for_each_number_at_a_limit_where_the_text_has_all_its_fields():
+    pieces = Pieces.of("def f(s):\n    month, day = s.split('-')\n    return int(month) <= 12\n")
+    texts = [call[1] for call in fields.exchanged([["t", "3"], ["t", "3-4"]], pieces, Random(0))]
+    assert {"11-4", "12-4", "13-4", "3-12"} <= set(texts) and all(text.count("-") == 1 for text in texts)
+    assert fields.exchanged([["t", "3"]], pieces, Random(0)) == []
