@@ -31,6 +31,7 @@ LONGEST_TEXT = 20_001  # characters
 LONGEST = 5_001  # items
 LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
+FLOATS = 24  # calls in which one number alone is a float
 SUMS = 12  # calls with a number that is the sum of the others
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
@@ -60,13 +61,14 @@ def edges(
     *,
     fixed: Collection[Any] = (),
     in_texts: bool = False,
+    mixed: bool = False,
     only_numbers: bool = False,
 ) -> Edges:
     """Calls of a function that were hardly drawn.
 
     calls: of it, in wire form. numbers: the program's whole ones. pieces: of its texts. seed: decides which calls are
-    changed. fixed: values that stay as they are. in_texts: whether texts may be numbers. only_numbers: nothing but what
-    `numbers` ask for.
+    changed. fixed: values that stay as they are. in_texts: whether texts may be numbers. mixed: whether the program
+    tells sorts of numbers apart. only_numbers: nothing but what `numbers` ask for.
     """
     found, rng = Edges(), Random(seed)
     some = rng.sample(calls, min(len(calls), LOOKED_AT))
@@ -80,7 +82,9 @@ def edges(
     if not only_numbers:
         for one in containers[:MOST_PLACES]:
             found.long.append(one.of(min(LONG, one.most() // 4), True))
-        found.near += [*_twice(function, some, rng), *_sums(some)]
+        sums = _sums(some)
+        found.near += [*_twice(function, some, rng), *sums]
+        found.near += _one_float(function, [*sums, *some]) if mixed else []
         found.near += [*fields.exchanged(calls, pieces, rng), *fields.in_every_order(calls, pieces, rng)]
     return found
 
@@ -288,6 +292,17 @@ def _sums(calls: Sequence[Any]) -> list[Any]:
             made = put(call, place, sum(of.values()) - number)
             found.setdefault(repr(made), made)
     return list(found.values())[:SUMS]
+
+
+def _one_float(function: Function, calls: Sequence[Any]) -> list[Any]:
+    """Calls in which one of several whole numbers is the float of the same value, where no hint forbids it."""
+    free = {k for n, p in enumerate(function.parameters) if p.annotation is None for k in (n, p.name)}
+    found = []
+    for call in calls:
+        whole = {place: x for place, x in places(call).items() if place in free and type(x) is int}
+        if len(whole) > 1 and max(map(abs, whole.values())) < LARGEST_CONSTANT:
+            found += [put(call, place, ["f", repr(float(x))]) for place, x in whole.items()]
+    return found[:FLOATS]
 
 
 def _emptiness(call: Any) -> bool:

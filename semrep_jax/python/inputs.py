@@ -197,6 +197,7 @@ class Drawing:
             self.seed,
             fixed=self.closed,
             in_texts=in_texts,
+            mixed=bool(self.told & {"int", "float"}),
             only_numbers=only is not None,
         )
 

@@ -146,6 +146,10 @@ DIFFERENT = {
     "a number that is the sum of two others": (TRIANGLE.format("<="), TRIANGLE.format("<")),
     "the last month": (MONTH.format(1, 12), MONTH.format(1, 11)),
     "the first month": (MONTH.format(1, 12), MONTH.format(2, 12)),
+    "one number alone that is a float": (
+        "def f(x, y):\n    return isinstance(x, int) and isinstance(y, int) and x == y\n",
+        "def f(x, y):\n    return isinstance(x, int) and isinstance(x, int) and x == y\n",
+    ),
     "two words of a text that are looked up": (RANKED.format(4, "' '"), RANKED.format(5, "' '")),
     "two words of a text, whatever stands between them": (RANKED.format(4, ""), RANKED.format(5, "")),
     "a day that is computed": (
