@@ -1,6 +1,6 @@
 """Calls at edges that draws hardly reach, made of calls that were drawn: numbers as large as a program's constants, as
-many different items as they say, one object in two places, a number that is the sum of the others, texts with other
-fields.
+many different items as they say, one object in two places, a number that is the sum of the others, numbers in another
+order, texts with other fields.
 
     found = edges(function, calls, [10, 5_000_000], pieces, seed=0)
     found.near, found.long, found.apart              # calls in wire form
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -32,6 +33,8 @@ LONGEST = 5_001  # items
 LIGHT = 40  # characters of an item in wire form, on average, over which there are fewer of them
 TWICE = 2  # calls with one object in two places
 FLOATS = 24  # calls in which one number alone is a float
+PERMUTED = 2  # calls whose numbers are put in each other order: examples, where there are any
+MOST_PERMUTED = 4  # numbers of such a call
 SUMS = 12  # calls with a number that is the sum of the others
 LOOKED_AT = 100  # of the calls that were drawn
 FEW = 20
@@ -83,7 +86,7 @@ def edges(
         for one in containers[:MOST_PLACES]:
             found.long.append(one.of(min(LONG, one.most() // 4), True))
         sums = _sums(some)
-        found.near += [*_twice(function, some, rng), *sums]
+        found.near += [*_twice(function, some, rng), *sums, *_permuted(calls[:PERMUTED])]
         found.near += _one_float(function, [*sums, *some]) if mixed else []
         found.near += [*fields.exchanged(calls, pieces, rng), *fields.in_every_order(calls, pieces, rng)]
     return found
@@ -292,6 +295,18 @@ def _sums(calls: Sequence[Any]) -> list[Any]:
             made = put(call, place, sum(of.values()) - number)
             found.setdefault(repr(made), made)
     return list(found.values())[:SUMS]
+
+
+def _permuted(calls: Sequence[Any]) -> Iterator[Any]:
+    """Calls with their numbers in each other order: what holds for 3, 4, 5 another branch may ask of 5, 3, 4."""
+    for call in calls:
+        numbers = {k: x for k, x in places(call).items() if type(x) is int}
+        orders = permutations(numbers.values()) if 1 < len(numbers) <= MOST_PERMUTED else ()
+        for order in list(orders)[1:]:
+            made = call
+            for place, number in zip(numbers, order, strict=True):
+                made = put(made, place, number)
+            yield made
 
 
 def _one_float(function: Function, calls: Sequence[Any]) -> list[Any]:

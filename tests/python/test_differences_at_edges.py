@@ -150,6 +150,10 @@ DIFFERENT = {
         "def f(x, y):\n    return isinstance(x, int) and isinstance(y, int) and x == y\n",
         "def f(x, y):\n    return isinstance(x, int) and isinstance(x, int) and x == y\n",
     ),
+    "numbers of an example in another order": (
+        "def f(a, b, c):\n    '''\n    f(3, 4, 5) == True\n    '''\n    return a*a + b*b == c*c or b*b + c*c == a*a\n",
+        "def f(a, b, c):\n    '''\n    f(3, 4, 5) == True\n    '''\n    return a*a + b*b == c*c or b*b + c*c == a+a\n",
+    ),
     "two words of a text that are looked up": (RANKED.format(4, "' '"), RANKED.format(5, "' '")),
     "two words of a text, whatever stands between them": (RANKED.format(4, ""), RANKED.format(5, "")),
     "a day that is computed": (
