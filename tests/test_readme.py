@@ -84,6 +84,7 @@ def test_the_readme_is_short_enough_to_be_read():
         ("replicate_nano_variants", 3),
         ("replicate_nano", 5),
         ("replicate_nano_ablation", 3),
+        ("replicate_nano_forms", 4),
     ],
 )
 def test_the_studies_tables_are_what_their_tool_makes_of_the_results_that_are_kept(study_table, name, seeds):
