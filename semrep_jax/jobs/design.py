@@ -21,7 +21,7 @@ def supposed(config: Config) -> Spread:
     return Spread(spread.seed, spread.task, spread.sample * math.sqrt(2 / config.evaluate.samples))
 
 
-def compared(metric: str, suites: Sequence[DrawnSuite]) -> int:
+def tasks_behind(metric: str, suites: Sequence[DrawnSuite]) -> int:
     """How many tasks an axis is over; of one over pairs, those that have another form."""
     for suite in suites:
         pairing = SUITES[suite.name].paired_with

@@ -36,12 +36,14 @@ NOTHING = "none"  # as `sweep.only`: the tables alone, nothing is trained
 
 def _run(config: Config, context: Context) -> Results:
     from semrep_jax.jobs import cells, studies
-    from semrep_jax.jobs.design import compared, design
+    from semrep_jax.jobs.design import design, tasks_behind
 
     plan = planned(config)
     bench = cells.Bench(context)
-    settled = design(config, compared(config.sweep.primary.metric, bench.drawn(config)))
-    _settle(settled, context)
+    written = _written(context)
+    tasks = written["compared"] if written else tasks_behind(config.sweep.primary.metric, bench.drawn(config))
+    settled = design(config, tasks)
+    _settle(settled, written, context)
     distinct = {cell.name: cell for cell in plan.values()}
     mine = [distinct[name] for name in _chosen(list(distinct), config.sweep.only)]
     if mine and config.sweep.headroom:
@@ -84,9 +86,17 @@ def _chosen(names: list[str], patterns: list[str]) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
 
 
-def _settle(settled: dict[str, Any], context: Context) -> None:
-    """Write the design down and say it; refuse another one than the directory's. Raises WorkDirError."""
+def _written(context: Context) -> dict[str, Any] | None:
+    """The directory's design, where it has one. Older ones took all tasks for such as the primary contrast is over."""
     theirs = context.work.read(DESIGN)
+    return None if theirs is None else {"compared": theirs["tasks"]} | theirs
+
+
+def _settle(settled: dict[str, Any], theirs: dict[str, Any] | None, context: Context) -> None:
+    """Write the design down and say it; refuse another one than the directory's. Raises WorkDirError.
+
+    settled: the config's. theirs: the directory's, where it has one.
+    """
     if theirs is None:
         context.work.write(DESIGN, settled)
     elif changes := describe_changes(flatten(theirs | SAID), flatten(settled | SAID)):

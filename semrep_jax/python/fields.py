@@ -17,6 +17,8 @@ from semrep_jax.python.steps import places, put
 
 MOST_EXCHANGED = 100  # calls with another field in a text
 SPLIT = 2  # texts of which these are made
+MOST_FIELDS = 12  # of such a text: a long one in a docstring may have thousands
+MOST_SEPARATORS = 4
 ORDERS = 2  # of known words in a text, and each backwards too
 MOST_WORDS = 24
 
@@ -35,13 +37,16 @@ def exchanged(calls: Sequence[Any], pieces: Pieces, rng: Random) -> list[Any]:
         for separator, count in pieces.fields
         if type(x) is str and separator in x and count in (0, x.count(separator) + 1)
     ]
-    made = [
-        put(call, place, separator.join([*fields[:n], word, *fields[n + 1 :]]))
+    changes = [
+        (call, place, separator, fields, n, word)
         for call, place, separator, fields in texts[:SPLIT]
-        for n in range(len(fields))
+        for n in rng.sample(range(len(fields)), min(len(fields), MOST_FIELDS))
         for word in words
     ]
-    return rng.sample(made, min(len(made), MOST_EXCHANGED))
+    return [
+        put(call, place, separator.join([*fields[:n], word, *fields[n + 1 :]]))
+        for call, place, separator, fields, n, word in rng.sample(changes, min(len(changes), MOST_EXCHANGED))
+    ]
 
 
 def in_every_order(calls: Sequence[Any], pieces: Pieces, rng: Random) -> Iterator[Any]:
@@ -50,7 +55,7 @@ def in_every_order(calls: Sequence[Any], pieces: Pieces, rng: Random) -> Iterato
     calls: that were drawn; the first with a text is changed. pieces: of the program's texts. rng: decides one order.
     """
     given = [(call, place) for call in calls for place, x in places(call).items() if type(x) is str]
-    for separator, count in pieces.fields if given else ():
+    for separator, count in pieces.fields[:MOST_SEPARATORS] if given else ():
         known = pieces.known_words(separator)[:MOST_WORDS]
         for order in range(ORDERS if len(known) > 1 and not count else 0):
             words = rng.sample(known, len(known)) if order else known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def test_the_design_counts_the_tasks_that_the_primary_contrast_is_over():
 
     whole = DrawnSuite("plain", tuple(of(f"t/{i}") for i in range(5)))
     twins = DrawnSuite("perturbed", (of("t/1/perturbed"), of("t/4/perturbed")))
-    assert design.compared("plain", [whole, twins]) == 5 and design.compared("robust", [whole, twins]) == 2
+    assert design.tasks_behind("plain", [whole, twins]) == 5 and design.tasks_behind("robust", [whole, twins]) == 2
     one = config.build({"job": "sweep"})
     assert design.design(one, 2)["detectable"] > design.design(one, 5)["detectable"]
     assert "x 2 tasks x" in design.design(one, 2)["statement"]
@@ -196,6 +197,15 @@ def planned(settings: str) -> dict[places.Place, places.Cell]:
 
     tree["sweep"]["settings"] = yaml.safe_load(settings)
     return places.planned(config.build(tree))
+
+
+def test_a_directory_of_before_tasks_were_counted_goes_on(file, whole, tmp_path, capsys):
+    work = tmp_path / "older"
+    shutil.copytree(whole, work)
+    settled = json.loads((work / "design.json").read_text())
+    (work / "design.json").write_text(json.dumps({k: v for k, v in settled.items() if k != "compared"}))
+    assert main.main(arguments(file, work, "sweep.only=[none]")) == 0
+    assert "Primary contrast" in capsys.readouterr().out
 
 
 def test_only_an_arm_with_a_stage_1_is_shown_with_and_without_it(file, whole):

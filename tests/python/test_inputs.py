@@ -253,3 +253,8 @@ def test_a_field_of_a_text_is_exchanged_for_each_number_at_a_limit_where_the_tex
     texts = [call[1] for call in fields.exchanged([["t", "3"], ["t", "3-4"]], pieces, Random(0))]
     assert {"11-4", "12-4", "13-4", "3-12"} <= set(texts) and all(text.count("-") == 1 for text in texts)
     assert fields.exchanged([["t", "3"]], pieces, Random(0)) == []
+
+
+def test_of_a_text_with_thousands_of_fields_few_calls_are_made():
+    pieces = Pieces.of("def f(s):\n    return [int(x) <= 12 for x in s.split(',')]\n")
+    assert 0 < len(fields.exchanged([["t", "7," * 50_000]], pieces, Random(0))) <= fields.MOST_EXCHANGED

@@ -218,7 +218,7 @@ def class_stand_in(bridge, number, facts):
     if facts["awaitable"]:
         namespace["__await__"] = lambda self: bridge.awaited(self).__await__()
     if any(issubclass(b, BaseException) for b in bases):
-        del namespace["__dict__"], namespace["__reduce_ex__"]
+        del namespace["__dict__"], namespace["__reduce_ex__"], namespace["_unpickled_"]
     try:
         cls = Mirror(facts["name"], tuple(bases), namespace)
     except TypeError:
